@@ -1,0 +1,23 @@
+# `make check` is what CI runs first: format, lint, types, fast tests.
+PYTHON ?= python
+
+.PHONY: check format lint types test slow bench
+
+check: lint types test
+
+format:
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+lint:
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+types:
+	$(PYTHON) -m mypy
+
+test:
+	$(PYTHON) -m pytest -q -n auto -m "not slow and not reference"
+
+slow:
+	$(PYTHON) -m pytest -q -n auto -m "slow or reference"

@@ -1,0 +1,94 @@
+"""Element types: NumPy's dtype objects under PyTorch's names, and PyTorch's promotion rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentTypeError
+
+DType = np.dtype[Any]
+
+float32 = np.dtype(np.float32)
+float64 = np.dtype(np.float64)
+int8 = np.dtype(np.int8)
+int16 = np.dtype(np.int16)
+int32 = np.dtype(np.int32)
+int64 = np.dtype(np.int64)
+uint8 = np.dtype(np.uint8)
+uint64 = np.dtype(np.uint64)
+bool_ = np.dtype(np.bool_)
+
+ALL: tuple[DType, ...] = (
+    float32, float64, int8, int16, int32, int64, uint8, uint64, bool_,
+)  # fmt: skip
+_BY_KEY = {(d.kind, d.itemsize): d for d in ALL}
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+_default = float32
+
+
+def get_default_dtype() -> DType:
+    """The float type of new tensors made from Python numbers (float32 unless set)."""
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Sets the float type of new tensors made from Python numbers: float32 or float64."""
+    global _default
+    dtype = as_dtype(dtype)
+    if dtype not in (float32, float64):
+        raise ArgumentTypeError(
+            "set_default_dtype: only float types can be the default",
+            expected="float32 or float64",
+            got=str(dtype),
+        )
+    _default = dtype
+
+
+def as_dtype(dtype: Any) -> DType:
+    """The canonical dtype object for whatever names one; raises for types that we do not have."""
+    try:
+        wanted = np.dtype(dtype)
+        return _BY_KEY[wanted.kind, wanted.itemsize]
+    except (TypeError, KeyError):
+        raise ArgumentTypeError(
+            "dtype: not a type that tensors can hold",
+            expected=", ".join(d.name for d in ALL),
+            got=repr(dtype),
+        ) from None
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether gradients can flow through values of this type."""
+    return dtype.kind == "f"
+
+
+def result_type(*operands: Any) -> DType:
+    """The type in which operands meet, as in PyTorch.
+
+    A Python number or a 0-d value gives way to an array with dimensions, unless it is of a higher
+    category (bool < integer < float).  `operands` have `.dtype` and `.ndim`, or are numbers.
+    """
+    best: list[DType | None] = [None, None, None]  # with dimensions, 0-d, Python number
+    for x in operands:
+        rank, dtype = _rank_and_dtype(x)
+        held = best[rank]
+        best[rank] = dtype if held is None else as_dtype(np.promote_types(held, dtype))
+    result: DType | None = None
+    for found in best:
+        if found is not None and (result is None or _CATEGORY[found.kind] > _CATEGORY[result.kind]):
+            result = found
+    assert result is not None
+    return result
+
+
+def _rank_and_dtype(x: Any) -> tuple[int, DType]:
+    if isinstance(x, bool):
+        return 2, bool_
+    if isinstance(x, int):
+        return 2, int64
+    if isinstance(x, float):
+        return 2, _default
+    return (0 if x.ndim else 1), x.dtype

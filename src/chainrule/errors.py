@@ -1,0 +1,130 @@
+"""What Chainrule says when something is wrong.
+
+Every error carries the problem, what was expected, what came, the layer, the user's line and
+the change that mends it. The classes also inherit the exception type that PyTorch raises, so
+that an `except` clause written for PyTorch still catches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+PACKAGE_DIR = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_INTERNAL_FILES: set[str] = set()
+_USER_FILES: set[str] = set()
+
+Site = tuple[CodeType, int]
+"""A place in the user's code: the code object and the offset of the running instruction."""
+
+
+def _is_internal(filename: str) -> bool:
+    internal = filename.startswith(PACKAGE_DIR)
+    (_INTERNAL_FILES if internal else _USER_FILES).add(filename)
+    return internal
+
+
+def user_site(depth: int = 1) -> Site | None:
+    """The innermost frame outside this package; cheap enough to be taken at every op."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        filename = code.co_filename
+        if filename not in _INTERNAL_FILES and (
+            filename in _USER_FILES or not _is_internal(filename)
+        ):
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def describe_site(site: Site | None) -> str | None:
+    """`model.py:12` for a site, or None where there is none."""
+    if site is None:
+        return None
+    code, offset = site
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= offset < end and number is not None:
+            line = number
+            break
+    return f"{os.path.basename(code.co_filename)}:{line}"
+
+
+class ChainruleError(Exception):
+    """Base of every error that Chainrule raises on purpose.
+
+    `problem` is one line. `expected`, `got` and `fix` are short texts; `line` is found by itself.
+    `layer` is filled in by the modules through which the error passes (`Module.__call__`).
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        expected: str | None = None,
+        got: str | None = None,
+        fix: str | None = None,
+        line: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+        self.line = line if line is not None else describe_site(user_site(2))
+        self.layer: str | None = None
+        self.module: Any = None
+
+    def __str__(self) -> str:
+        rows = [
+            ("expected", self.expected),
+            ("got", self.got),
+            ("layer", self.layer),
+            ("line", self.line),
+            ("try", self.fix),
+        ]
+        text = [f"  {label:<9} {value}" for label, value in rows if value]
+        return "\n".join([self.problem, *text])
+
+
+class ShapeError(ChainruleError, RuntimeError):
+    """Shapes that do not fit each other."""
+
+
+class DTypeError(ChainruleError, RuntimeError):
+    """Element types that do not fit each other, or the operation."""
+
+
+class GradError(ChainruleError, RuntimeError):
+    """Backpropagation was asked for something that it can't give."""
+
+
+class ArgumentError(ChainruleError, ValueError):
+    """An argument outside its range."""
+
+
+class ArgumentTypeError(ChainruleError, TypeError):
+    """An argument of the wrong kind."""
+
+
+class IndexRangeError(ChainruleError, IndexError):
+    """An index or a class label outside its table."""
+
+
+class NonFiniteError(ChainruleError, RuntimeError):
+    """A nan or an infinity where training needs numbers."""
+
+
+class StateError(ChainruleError, RuntimeError):
+    """A state_dict, a checkpoint or an object that does not fit the model at hand."""
+
+
+class FormatError(ChainruleError, ValueError):
+    """A file that is not what it claims to be, or that was cut or altered."""
+
+
+class OutputError(ChainruleError, OSError):
+    """A file or folder that can't be written."""

@@ -1,0 +1,50 @@
+"""Small checks that every function of this folder shares."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..ops import reshape
+from ..ops.core import Shape, Value, normalize_axes, normalize_axis
+
+
+def axis_of(name: str, x: Value, dim: int) -> int:
+    """One dimension of x, counted from the front."""
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise ArgumentTypeError(f"{name}: dim must be a whole number", got=repr(dim))
+    return normalize_axis(name, dim, len(x.shape))
+
+
+def axes_of(name: str, x: Value, dim: Any) -> tuple[int, ...]:
+    """Several dimensions of x; None and () mean all of them."""
+    if dim is None or dim == () or dim == []:
+        return tuple(range(len(x.shape)))
+    return normalize_axes(name, dim, len(x.shape))
+
+
+def sizes_of(sizes: tuple[Any, ...]) -> Shape:
+    """`f(2, 3)` and `f((2, 3))` alike."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    for n in sizes:
+        if isinstance(n, bool) or (not isinstance(n, int) and not hasattr(n, "__index__")):
+            raise ArgumentTypeError("a size must be a whole number", got=repr(n))
+    return tuple(int(n) for n in sizes)
+
+
+def at_least_1d(x: Value) -> Value:
+    """A 0-d value as one with a dimension of size 1."""
+    return x if x.shape else reshape(x, shape=(1,))
+
+
+def choice(name: str, argument: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Raises unless value is one of the allowed words, and suggests the nearest."""
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, 1)
+        raise ArgumentError(
+            f"{name}: unknown {argument} {value!r}",
+            expected=", ".join(repr(a) for a in allowed),
+            fix=f"did you mean {near[0]!r}?" if near else None,
+        )

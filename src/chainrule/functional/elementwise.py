@@ -1,0 +1,130 @@
+"""Element by element, spelled from ops: no rules here."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import ops
+from ..errors import ArgumentError
+from ..ops import add, div, floor, floor_div, maximum, minimum, mul, sub, where
+from ..ops.core import Value, is_number
+
+
+def square(x: Value) -> Value:
+    """x^2."""
+    return ops.pow(x, 2)
+
+
+def reciprocal(x: Value) -> Value:
+    """1 / x."""
+    return div(1.0, x)
+
+
+def ceil(x: Value) -> Value:
+    """The smallest whole number >= x; gradient 0."""
+    return -floor(-x) if x.dtype.kind == "f" else x
+
+
+def trunc(x: Value) -> Value:
+    """x without its fraction; gradient 0."""
+    return where(ops.lt(x, 0), ceil(x), floor(x)) if x.dtype.kind == "f" else x
+
+
+def frac(x: Value) -> Value:
+    """The fraction of x, with its sign: x - trunc(x)."""
+    return x - trunc(x)
+
+
+def tan(x: Value) -> Value:
+    """sin x / cos x."""
+    return ops.sin(x) / ops.cos(x)
+
+
+def exp2(x: Value) -> Value:
+    """2^x."""
+    return ops.exp(x * math.log(2.0))
+
+
+def log2(x: Value) -> Value:
+    """The logarithm to base 2."""
+    return ops.log(x) * (1 / math.log(2.0))
+
+
+def log10(x: Value) -> Value:
+    """The logarithm to base 10."""
+    return ops.log(x) * (1 / math.log(10.0))
+
+
+def logaddexp(a: Value, b: Value) -> Value:
+    """ln(e^a + e^b), without overflow."""
+    return maximum(a, b) + ops.softplus(-ops.abs(a - b))
+
+
+def clamp(x: Value, min: Any = None, max: Any = None) -> Value:
+    """x limited to [min, max]; the gradient is 1 inside and at the limits, 0 outside."""
+    if min is None and max is None:
+        raise ArgumentError("clamp: needs min, max or both")
+    if is_number(min) and is_number(max) and min > max:
+        return where(ops.ne(x, x), x, max)
+    y = x
+    if min is not None:
+        y = where(ops.lt(y, min), min, y)
+    if max is not None:
+        y = where(ops.gt(y, max), max, y)
+    return y
+
+
+def remainder(a: Value, b: Value) -> Value:
+    """a - floor(a / b) b: the remainder with the sign of b."""
+    return sub(a, mul(floor_div(a, b), b))
+
+
+def rdiv(x: Value, other: Value) -> Value:
+    """other / x."""
+    return div(other, x)
+
+
+def addcmul(x: Value, a: Value, b: Value, *, value: float = 1) -> Value:
+    """x + value a b."""
+    return add(x, mul(mul(a, b), value))
+
+
+def addcdiv(x: Value, a: Value, b: Value, *, value: float = 1) -> Value:
+    """x + value a / b."""
+    return add(x, mul(div(a, b), value))
+
+
+def lerp(a: Value, b: Value, weight: Value) -> Value:
+    """a + weight (b - a)."""
+    return add(a, mul(weight, sub(b, a)))
+
+
+def isnan(x: Value) -> Value:
+    """Whether each element is nan."""
+    return ops.ne(x, x)
+
+
+def isinf(x: Value) -> Value:
+    """Whether each element is infinite."""
+    return ops.eq(ops.abs(x), math.inf)
+
+
+def isfinite(x: Value) -> Value:
+    """Whether each element is a number that is neither infinite nor nan."""
+    return ops.lt(ops.abs(x), math.inf)
+
+
+def nan_to_num(x: Value, nan: float = 0.0) -> Value:
+    """x with every nan replaced."""
+    return where(isnan(x), nan, x)
+
+
+def fmin(a: Value, b: Value) -> Value:
+    """The smaller, and the other one where one is nan."""
+    return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
+
+
+def fmax(a: Value, b: Value) -> Value:
+    """The greater, and the other one where one is nan."""
+    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))

@@ -1,0 +1,63 @@
+"""Reading and writing along a dimension, triangles, one-hot codes, embeddings."""
+
+from __future__ import annotations
+
+from .. import dtypes, ops
+from ..errors import ArgumentError, ShapeError
+from ..ops.core import Value
+from .arguments import axis_of
+
+
+def gather(x: Value, dim: int, index: Value) -> Value:
+    """y[.., i, ..] = x[.., index[.., i, ..], ..] along `dim`."""
+    return ops.gather(x, index, axis=axis_of("gather", x, dim))
+
+
+def index_select(x: Value, dim: int, index: Value) -> Value:
+    """The rows of x along `dim` that a list of numbers names."""
+    if len(index.shape) != 1:
+        raise ShapeError("index_select: index must have one dimension", got=str(index.shape))
+    return ops.index_select(x, index, axis=axis_of("index_select", x, dim))
+
+
+def scatter_add(x: Value, dim: int, index: Value, src: Value) -> Value:
+    """x with src[.., i, ..] added at index[.., i, ..] along `dim`."""
+    axis = axis_of("scatter_add", x, dim)
+    if src.shape != index.shape:
+        raise ShapeError(
+            "scatter_add: index and src must have the same shape",
+            got=f"{index.shape} and {src.shape}",
+        )
+    return x + ops.scatter_add(src, index, axis=axis, shape=x.shape)
+
+
+def embedding(index: Value, weight: Value) -> Value:
+    """Row index[...] of the table weight (N, D) for every entry: (..., D)."""
+    return ops.index_select(weight, index, axis=0)
+
+
+def one_hot(index: Value, num_classes: int = -1) -> Value:
+    """1 where the class number is, 0 elsewhere, along a new last dimension; int64 as in PyTorch."""
+    if num_classes == -1:
+        values = getattr(index, "_value", None)
+        if values is None or not values.size:
+            raise ArgumentError("one_hot: num_classes can't be told from an empty index")
+        num_classes = int(values.max()) + 1
+    return ops.one_hot(index, classes=num_classes, dtype=dtypes.int64)
+
+
+def _triangle(x: Value, diagonal: int, lower: bool) -> Value:
+    rows, columns = x.shape[-2:]
+    down = ops.reshape(ops.iota(size=rows, dtype=dtypes.int64), shape=(rows, 1))
+    across = ops.iota(size=columns, dtype=dtypes.int64) - diagonal
+    return ops.where(ops.ge(down, across) if lower else ops.le(down, across), x, 0)
+
+
+def tril(x: Value, diagonal: int = 0) -> Value:
+    """The lower triangle of the last two dimensions, 0 above."""
+    return _triangle(x, diagonal, True)
+
+
+def triu(x: Value, diagonal: int = 0) -> Value:
+    """The upper triangle of the last two dimensions, 0 below."""
+    return _triangle(x, diagonal, False)

@@ -1,0 +1,231 @@
+"""Backpropagation: one sweep over recorded operations, from the last to the first.
+
+Where `y = f(a, b)` was recorded and `g = dL/dy` is known, the op's rule gives dL/da and dL/db.
+Contributions that meet at a value are added (the chain rule over all paths), and because every
+operation is newer than what it read, going from the newest to the oldest means that a value's
+gradient is complete when its turn comes.  No recursion: a chain of any length goes backward.
+
+The same sweep serves plain values (`backward()`), Tensors that record again (`create_graph`) and
+nodes of a traced program: rules are written in ops, and the current interpreter gives them
+their meaning.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Any
+
+from .errors import GradError, Site, describe_site, user_site
+from .ops import eq, where
+from .ops.core import Op, Params, Value
+
+clock = itertools.count(1)
+"""Orders everything that happens: operations recorded and values overwritten."""
+
+
+class Cell:
+    """What is known of a piece of memory that tensors share: when and where it was written."""
+
+    __slots__ = ("changed", "rebased", "site")
+
+    def __init__(self) -> None:
+        self.changed = 0
+        self.rebased = 0
+        self.site: Site | None = None
+
+
+class Leaf:
+    """The end of the line: a tensor that the user made and whose gradient is wanted."""
+
+    __slots__ = ("hooks", "ref", "seq")
+    edges: tuple[Any, ...] = ()
+
+    def __init__(self, ref: Callable[[], Any]) -> None:
+        self.ref = ref
+        self.seq = 0  # older than any operation
+        self.hooks: list[Callable[[Any], Any]] | None = None
+
+
+class Node:
+    """One recorded operation: what was computed from what, and what its rule needs of it.
+
+    `inputs` holds, for each input, the value if the rule reads it, its shape if that is enough,
+    else None.  `edges` holds where each input's gradient goes: a Node, a Leaf or None.
+    """
+
+    __slots__ = (
+        "cell", "edges", "holds", "hooks", "inputs", "module", "op", "params", "retained", "seq",
+        "site", "y",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, inputs: tuple[Any, ...], params: Params, edges: tuple[Any, ...], module: Any
+    ) -> None:
+        self.op = op
+        self.inputs: Any = inputs
+        self.params = params
+        self.edges = edges
+        self.y: Any = None
+        self.cell: Cell | None = None
+        self.holds = False  # whether a value, and not only a shape, is saved here
+        self.seq = next(clock)
+        self.site = user_site(2)
+        self.module = module
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.retained: Callable[[], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} at {describe_site(self.site)}>"
+
+
+class Freed:
+    """Stands for the saved values of a graph that has gone backward already."""
+
+    __slots__ = ("site",)
+
+    def __init__(self, site: Site | None) -> None:
+        self.site = site
+
+
+class Reader:
+    """How a sweep reads what nodes saved: as plain values, as Tensors, as nodes of a program."""
+
+    def arguments(self, node: Node) -> tuple[Value, list[Value]]:
+        """(y, inputs) as the rule wants them."""
+        raise NotImplementedError
+
+    def hook(self, function: Callable[[Any], Any], g: Value) -> Value:
+        """What a user's hook makes of a gradient."""
+        raise NotImplementedError
+
+    def retain(self, node: Any, g: Value) -> None:
+        """Stores the gradient of a tensor that asked to keep it."""
+        raise NotImplementedError
+
+
+class Sweep:
+    """The gradients on their way: what has arrived where, and what is to be done next."""
+
+    def __init__(self, reader: Reader, route: Route | None, retain_graph: bool) -> None:
+        self.reader = reader
+        self.route = route
+        self.freed = None if retain_graph else Freed(user_site(3))
+        self.arrived: dict[Any, Value] = {}
+        self.queue: list[tuple[int, int, Any]] = []  # the newest first
+        self.ends: dict[Any, Value] = {}
+        self.shared: set[Any] = set()  # ends whose gradient may be somebody else's memory
+        self.masked = False
+
+    def deliver(self, edge: Any, g: Value) -> None:
+        """Adds g to what has arrived at a node."""
+        held = self.arrived.get(edge)
+        if held is None:
+            self.arrived[edge] = g
+            heappush(self.queue, (-edge.seq, id(edge), edge))
+        else:
+            self.arrived[edge] = held + g
+            self.shared.discard(edge)
+
+    def run(self) -> None:
+        """Goes from the newest node to the oldest; each is visited once, when complete."""
+        route = self.route
+        while self.queue:
+            node = heappop(self.queue)[2]
+            g = self.arrived.pop(node)
+            if node.hooks is not None:
+                for function in list(node.hooks):
+                    g = self.reader.hook(function, g)
+                self.shared.add(node)
+            if type(node) is Leaf:
+                self.ends[node] = g
+                continue
+            if node.retained is not None:
+                self.reader.retain(node, g)
+            if route is not None:
+                if node in route.wanted:
+                    self.ends[node] = g
+                    self.shared.add(node)
+                if node not in route.passes:
+                    continue
+            self.step(node, g)
+
+    def step(self, node: Any, g: Value) -> None:
+        """One application of the chain rule: from dL/dy to the dL/dx of each input."""
+        op = node.op
+        y, inputs = self.reader.arguments(node)
+        self.masked = self.masked or op.masks
+        route = self.route
+        for edge, r in zip(node.edges, op.vjp(g, y, *inputs, **node.params), strict=True):
+            if edge is None or r is None or (route is not None and edge not in route.useful):
+                continue
+            if callable(r):
+                r = r()
+            if self.masked and op.singular:
+                r = where(eq(g, 0), 0.0, r)  # what was masked to 0 stays 0, against 0 * inf = nan
+            if r is g:
+                self.shared.add(edge)
+            self.deliver(edge, r)
+        if self.freed is not None and node.holds:
+            node.inputs = self.freed
+            node.y = None
+
+
+class Route:
+    """The part of a graph that lies between outputs and the inputs whose gradient is wanted."""
+
+    def __init__(self, outputs: Iterable[Any], wanted: Iterable[Any]) -> None:
+        self.wanted = set(wanted)
+        self.useful: set[Any] = set(self.wanted)  # leads to a wanted node, or is one
+        self.passes: set[Any] = set()  # has an edge that leads to a wanted node
+        seen: set[Any] = set()
+        stack = list(outputs)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(e for e in node.edges if e is not None and e not in seen)
+        for node in sorted(seen, key=lambda n: n.seq):
+            if any(e in self.useful for e in node.edges if e is not None):
+                self.useful.add(node)
+                self.passes.add(node)
+
+
+def sweep(
+    seeds: Iterable[tuple[Any, Value]],
+    reader: Reader,
+    *,
+    route: Route | None = None,
+    retain_graph: bool = False,
+) -> Sweep:
+    """Gradients at the ends of a graph, from the gradients `seeds` at its outputs.
+
+    Without a route every leaf is an end; with one, only the wanted nodes, leaves or not, are.
+    """
+    state = Sweep(reader, route, retain_graph)
+    for node, g in seeds:
+        state.deliver(node, g)
+        state.shared.add(node)
+    state.run()
+    return state
+
+
+def check_saved(node: Node) -> None:
+    """Raises if what the rule of a node reads was freed, or overwritten since it was saved."""
+    if isinstance(node.inputs, Freed):
+        raise GradError(
+            "backward: this graph has gone backward before, and its values were freed",
+            got=f"first backward at {describe_site(node.inputs.site)}, {node!r}",
+            fix="backward(retain_graph=True) the first time, or build the graph again",
+        )
+    cells = [x._cell for x in node.inputs if hasattr(x, "_cell")]
+    for cell in (*cells, node.cell):
+        if cell is not None and cell.changed > node.seq:
+            raise GradError(
+                f"backward: a value that {node.op.name} needs for its gradient was overwritten by "
+                "an in-place operation",
+                expected=f"the value as {node.op.name} saw it at {describe_site(node.site)}",
+                got=f"written in place at {describe_site(cell.site)}",
+                fix="the same operation out of place there (y = y + 1, not y += 1)",
+            )

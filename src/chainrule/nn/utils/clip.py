@@ -1,0 +1,95 @@
+"""Limiting gradients, and parameters as one long vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ... import functional as F
+from ... import ops
+from ...errors import ArgumentError, NonFiniteError, ShapeError
+from ...tensor.autograd import no_grad
+from ...tensor.core import Tensor, wrap
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p._grad for p in listed if p._grad is not None]
+
+
+def get_total_norm(
+    tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """The norm of all the tensors' elements together."""
+    if not norm_type > 0:
+        raise ArgumentError("get_total_norm: norm_type must be > 0", got=str(norm_type))
+    listed = list(tensors)
+    if not listed:
+        return wrap(np.zeros((), np.float32))
+    with no_grad():
+        norms = [F.norm(t.detach(), norm_type) for t in listed]
+        total = norms[0] if len(norms) == 1 else F.norm(F.stack(norms), norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise NonFiniteError(
+            "the total norm of the gradients is not finite, so they can't be clipped",
+            got=str(total.item()),
+            fix="look for the first nan (chainrule.autograd), a smaller lr, or "
+            "error_if_nonfinite=False",
+        )
+    return total
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = True,
+) -> Tensor:
+    """Scales all gradients by min(1, max_norm / (norm + 1e-6)), in place; returns the norm before.
+
+    Differs from PyTorch: a norm that is not finite raises (error_if_nonfinite=True by default),
+    because scaling by it would fill every gradient with nan or 0.
+    """
+    if not max_norm >= 0:
+        raise ArgumentError("clip_grad_norm_: max_norm must be >= 0", got=str(max_norm))
+    grads = _gradients(parameters)
+    total = get_total_norm(grads, norm_type, error_if_nonfinite)
+    with no_grad():
+        scale = ops.minimum(max_norm / (total + 1e-6), 1.0)
+        for g in grads:
+            g.mul_(scale.to(g.dtype))
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limits every element of every gradient to [-clip_value, clip_value], in place."""
+    if not clip_value >= 0:
+        raise ArgumentError("clip_grad_value_: clip_value must be >= 0", got=str(clip_value))
+    with no_grad():
+        for g in _gradients(parameters):
+            g.clamp_(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters behind one another."""
+    return F.cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Writes the parts of a long vector back into the parameters."""
+    listed: list[Any] = list(parameters)
+    total = sum(p.numel() for p in listed)
+    if vector.shape != (total,):
+        raise ShapeError(
+            "vector_to_parameters: the vector does not fit the parameters",
+            expected=f"({total},)",
+            got=str(vector.shape),
+        )
+    start = 0
+    with no_grad():
+        for p in listed:
+            p.copy_(vector[start : start + p.numel()].reshape(p.shape))
+            start += p.numel()

@@ -1,0 +1,124 @@
+"""Repeating values and adding them up: each of `expand` and `sum` is the other's derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import ShapeError
+from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value, broadcast_shapes
+from .shape import reshape
+
+Axis = tuple[int, ...]
+
+# typed Any: the stubs know no positional keepdims, which saves a keyword on a hot path
+_add_reduce: Any = np.add.reduce
+
+
+def kept_shape(shape: Shape, axis: Axis) -> Shape:
+    """The shape with the reduced dimensions kept as 1."""
+    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+
+
+class Expand(Op):
+    """y = x repeated along new leading dimensions and those of size 1;  dx = g summed over them."""
+
+    math = "{x}"
+    saves = NOTHING
+    warns = False
+    shapes = VALUE_X
+    view = True
+
+    def spec(self, x: Any, *, shape: Shape) -> Spec:
+        fits = x.ndim <= len(shape) and broadcast_shapes("expand", x.shape, shape) == shape
+        if not fits:
+            raise ShapeError(
+                f"expand: {x.shape} does not expand to {shape}",
+                expected="the same sizes from the right, where only a 1 may grow",
+            )
+        return Spec(shape, x.dtype)
+
+    def forward(self, x: Any, *, shape: Shape) -> Any:
+        if isinstance(x, np.ndarray) and x.flags.c_contiguous:
+            lead = len(shape) - x.ndim
+            if lead >= 0 and all(
+                a == b or a == 1 for a, b in zip(x.shape, shape[lead:], strict=True)
+            ):
+                steps = [
+                    0 if a == 1 else s for a, s in zip(x.shape, x.strides, strict=True)
+                ]  # ten times as fast as np.broadcast_to, which matters for a bias
+                return np.ndarray(shape, x.dtype, x, 0, (*([0] * lead), *steps))
+        return np.broadcast_to(x, shape)
+
+    def vjp(self, g: Value, y: Value, x: Value, *, shape: Shape) -> tuple[Value, ...]:
+        lead = len(shape) - len(x.shape)
+        grown = (i for i, n in enumerate(x.shape) if n == 1 and shape[lead + i] != 1)
+        axis = (*range(lead), *(lead + i for i in grown))
+        reduced = sum(g, axis=axis, keepdim=False) if axis else g
+        return (reduced if reduced.shape == x.shape else reshape(reduced, shape=x.shape),)
+
+    def put(self, x: Value, v: Value, **params: Any) -> Value:
+        raise ShapeError(
+            "in-place write to an expanded tensor: several elements share one place in memory",
+            fix=".clone() before the write",
+        )
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for old, new in (((3,), (2, 3)), ((2, 1), (2, 4)), ((), (2,)), ((1, 3), (2, 1, 3))):
+            yield Sample((rng.normal(size=old),), {"shape": new})
+
+
+class Reduction(Op):
+    """y over the dimensions `axis` (sorted, counted from the front), kept as 1 or dropped."""
+
+    nonempty: ClassVar[bool] = False
+
+    def spec(self, x: Any, *, axis: Axis, keepdim: bool) -> Spec:
+        if self.nonempty and any(x.shape[a] == 0 for a in axis):
+            raise ShapeError(
+                f"{self.name}: nothing to reduce along a dimension of size 0",
+                expected="at least one element",
+                got=f"shape {x.shape}, dimensions {axis}",
+            )
+        kept = kept_shape(x.shape, axis)
+        shape = kept if keepdim else tuple(n for i, n in enumerate(x.shape) if i not in axis)
+        return Spec(shape, self.result_dtype(x.dtype))
+
+    def result_dtype(self, dtype: Any) -> Any:
+        return dtype
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for shape, axis in (((3,), (0,)), ((2, 3), (1,)), ((2, 3, 4), (0, 2)), ((2, 3), (0, 1))):
+            for keepdim in (False, True):
+                yield Sample((rng.normal(size=shape),), {"axis": axis, "keepdim": keepdim})
+
+
+def spread(v: Value, shape: Shape, axis: Axis, keepdim: bool) -> Value:
+    """A reduced value repeated over the dimensions that were reduced."""
+    kept = v if keepdim or not axis else reshape(v, shape=kept_shape(shape, axis))
+    return expand(kept, shape=shape)
+
+
+class Sum(Reduction):
+    """y = sum of x over dimensions;  dy/dx = 1."""
+
+    math = "sum({x})"
+    saves = NOTHING
+    warns = False
+    shapes = VALUE_X
+
+    def result_dtype(self, dtype: Any) -> Any:
+        return dtype if dtype.kind == "f" else dtypes.int64
+
+    def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        dtype = None if x.dtype.kind == "f" else np.int64
+        return _add_reduce(x, axis, dtype, None, keepdim)
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
+        return (spread(g, x.shape, axis, keepdim),)
+
+
+expand, sum = Expand(), Sum()

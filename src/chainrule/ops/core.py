@@ -1,0 +1,267 @@
+"""The contract of an op, the registry, and the interpreter that gives an op its meaning.
+
+An op says four things about itself: its shapes (`spec`), its values (`forward`, in NumPy), its
+derivative (`vjp`, written in ops) and where it may be tested (`samples`).  What a call such as
+`exp(x)` *does* is the business of the current interpreter: compute on arrays, compute on Tensors
+and record a tape, record a program, or work out shapes only.  A rule is therefore written once
+and serves all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import DType
+from ..errors import IndexRangeError, ShapeError
+
+Value = Any
+"""What ops work on: an array, a Tensor, a node of a program, or (pointwise) a Python number."""
+Shape = tuple[int, ...]
+Params = dict[str, Any]
+Interpreter = Callable[["Op", Sequence[Value], Params], Value]
+
+REGISTRY: dict[str, Op] = {}
+"""Every op by name.  Tests, the tracer and the explanations iterate it."""
+
+
+class Spec(NamedTuple):
+    """Shape and type of a value, without the value."""
+
+    shape: Shape
+    dtype: DType
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+class Sample(NamedTuple):
+    """One admissible call of an op: arrays that it takes and the parameters that go with them."""
+
+    inputs: tuple[Any, ...]
+    params: Params
+
+
+class Op:
+    """A primitive operation with one output.
+
+    saves    which of the values `y`, `x`, `a`, ... the rule reads; the tape keeps those alive.
+             A dict says it for each input's gradient by itself.  None: all of them.
+    shapes   which of them the rule asks for shape and dtype only.
+    view     the result shares memory with the first input (see `put`).
+    singular the derivative can be infinite where the incoming gradient is a masked 0.
+    masks    the rule sets part of a gradient to 0 on purpose (see `grad.sweep`).
+    warns    NumPy may warn of overflow or of an invalid value while it runs.
+    """
+
+    name: ClassVar[str]
+    math: ClassVar[str] = ""
+    saves: ClassVar[frozenset[str] | Mapping[str, str] | None] = None
+    shapes: ClassVar[frozenset[str]] = frozenset()
+    pointwise: ClassVar[bool] = False
+    view: ClassVar[bool] = False
+    singular: ClassVar[bool] = False
+    masks: ClassVar[bool] = False
+    warns: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower().strip("_")
+
+    def __init__(self) -> None:
+        assert self.name not in REGISTRY, f"two ops are called {self.name}"
+        REGISTRY[self.name] = self
+        self.input_names = _input_names(self)
+        self.variadic = "*" in self.input_names
+        count = 1 if self.variadic else len(self.input_names)
+        self.keeps = tuple(_keeps(self, mask) for mask in range(1 << count))
+
+    def __call__(self, *inputs: Value, **params: Any) -> Value:
+        return current.interpreter(self, inputs, params)
+
+    def __repr__(self) -> str:
+        return f"ops.{self.name}"
+
+    def spec(self, *inputs: Any, **params: Any) -> Spec:
+        """Shape and dtype of the result; raises with a full message on inputs that do not fit."""
+        raise NotImplementedError(f"{self.name} has no spec: add it in {type(self).__module__}")
+
+    def forward(self, *inputs: Any, **params: Any) -> Any:
+        """The value, in NumPy: the reference, and eager mode."""
+        raise NotImplementedError(f"{self.name} has no forward: add it in {type(self).__module__}")
+
+    def vjp(self, g: Value, y: Value, *inputs: Value, **params: Any) -> tuple[Value, ...]:
+        """The gradients of the inputs, from the gradient `g` of the output, written in ops.
+
+        One entry an input: a value, None where there is no gradient, or a function without
+        arguments that is called only when that gradient is wanted.
+        """
+        raise NotImplementedError(f"{self.name} has no vjp: add it in {type(self).__module__}")
+
+    def put(self, x: Value, v: Value, **params: Any) -> Value:
+        """For views: x with the part that this op shows replaced by v, written in ops."""
+        raise NotImplementedError(f"{self.name} is not a view")
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Whether arrays and numbers can go into `forward` without `align`."""
+        return True
+
+    def align(self, inputs: Sequence[Value]) -> Sequence[Value]:
+        """Inputs brought to one shape and dtype (pointwise ops); others take them as they are."""
+        return inputs
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        """Admissible calls, away from kinks and poles, in float64 where there is a derivative."""
+        raise NotImplementedError(
+            f"{self.name} has no samples: add them in {type(self).__module__}"
+        )
+
+
+def _input_names(op: Op) -> tuple[str, ...]:
+    code = type(op).forward.__code__
+    names = code.co_varnames[1 : code.co_argcount]
+    variadic = bool(code.co_flags & 0x04)
+    return (*names, "*") if variadic else names
+
+
+class Keeps(NamedTuple):
+    """What the tape holds on to: for each input 2 its value, 1 its shape, 0 nothing; and y."""
+
+    inputs: tuple[int, ...]
+    y: bool
+    values: bool
+
+
+def _keeps(op: Op, mask: int) -> Keeps:
+    """What the rule reads when the gradients of the inputs in the bit mask are wanted."""
+    names = op.input_names
+    if op.saves is None:
+        read = {*names, "y"}
+    elif isinstance(op.saves, Mapping):
+        wanted = [n for i, n in enumerate(names) if mask >> i & 1]
+        read = {name for n in wanted for name in op.saves.get(n, "").split()}
+    else:
+        read = set(op.saves)
+    flags = tuple(2 if n in read else 1 if n in op.shapes else 0 for n in names)
+    return Keeps(flags, "y" in read, bool(read))
+
+
+def arrays(op: Op, inputs: Sequence[Value], params: Params) -> Value:
+    """The plainest interpreter: NumPy arrays in, NumPy array out (NumPy broadcasts)."""
+    return op.forward(*inputs, **params)
+
+
+def shapes(op: Op, inputs: Sequence[Value], params: Params) -> Spec:
+    """The shape-only interpreter: Specs (or arrays) in, Spec out, nothing computed."""
+    return op.spec(*op.align(inputs), **params)
+
+
+class State(threading.local):
+    """What the running thread is doing.  Class attributes are the defaults of a new thread."""
+
+    interpreter: Interpreter = staticmethod(arrays)
+    grad_enabled: bool = True
+    quiet: bool = False  # NumPy's floating-point warnings are already silenced further out
+    module: Any = None  # the nn.Module whose forward is running
+
+
+current = State()
+
+
+@contextmanager
+def interpret(interpreter: Interpreter) -> Iterator[None]:
+    """Within the block an op call means what `interpreter` says."""
+    outer = current.interpreter
+    current.interpreter = interpreter
+    try:
+        yield
+    finally:
+        current.interpreter = outer
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Silences NumPy's warnings (log of 0, overflow): inf and nan follow IEEE, as in PyTorch."""
+    if current.quiet:
+        yield
+        return
+    current.quiet = True
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        current.quiet = False
+
+
+def is_number(x: Any) -> bool:
+    """Whether x is a Python number, which pointwise ops take as it stands."""
+    return isinstance(x, (bool, int, float))
+
+
+def broadcast_shapes(op_name: str, *shapes: Shape) -> Shape:
+    """The common shape of values that meet element by element; raises where there is none."""
+    ndim = max(len(s) for s in shapes)
+    result = []
+    for axis in range(-ndim, 0):
+        sizes = {s[axis] for s in shapes if len(s) >= -axis} - {1}
+        if len(sizes) > 1:
+            listed = " and ".join(str(s) for s in shapes)
+            raise ShapeError(
+                f"{op_name}: shapes {listed} do not broadcast",
+                expected=f"equal sizes, or 1, at dimension {axis}",
+                got=" against ".join(str(s[axis]) for s in shapes if len(s) >= -axis),
+                fix="reshape or unsqueeze one of them so that the dimensions line up",
+            )
+        result.append(sizes.pop() if sizes else 1)
+    return tuple(result)
+
+
+def normalize_axis(op_name: str, axis: int, ndim: int) -> int:
+    """A dimension counted from the front; raises where there is none."""
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
+        raise IndexRangeError(
+            f"{op_name}: dimension out of range",
+            expected=f"a dimension in [{-max(ndim, 1)}, {max(ndim, 1) - 1}]",
+            got=str(axis),
+        )
+    return axis + ndim if axis < 0 else axis
+
+
+def normalize_axes(op_name: str, axes: Any, ndim: int) -> tuple[int, ...]:
+    """None (all), a number or several numbers as a sorted tuple of dimensions."""
+    if axes is None:
+        return tuple(range(ndim))
+    listed = (axes,) if isinstance(axes, int) else tuple(axes)
+    if ndim == 0:
+        for axis in listed:
+            normalize_axis(op_name, axis, ndim)
+        return ()
+    found = sorted(normalize_axis(op_name, int(a), ndim) for a in listed)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{op_name}: a dimension is listed twice", got=str(listed))
+    return tuple(found)
+
+
+def float_dtype(*inputs: Any) -> DType:
+    """The float type in which inputs meet: integers and bools become the default float type."""
+    dtype = dtypes.result_type(*inputs)
+    return dtype if dtype.kind == "f" else dtypes.get_default_dtype()
+
+
+VALUE_X = frozenset({"x"})
+VALUE_Y = frozenset({"y"})
+NOTHING: frozenset[str] = frozenset()
+OTHER: Mapping[str, str] = {"a": "b", "b": "a"}
+"""Each gradient of a product reads the other factor."""

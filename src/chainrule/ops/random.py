@@ -1,0 +1,115 @@
+"""Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011).
+
+A number depends on the seed, on how many draws came before, and on its place in the tensor; on
+nothing else.  So the bits are the same on every machine, at any number of threads, eager or
+compiled, and a mask can be made again instead of being stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import DType
+from .core import NOTHING, Op, Sample, Shape, Spec
+from .special import normal_quantile
+
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+def philox(seed: int, draw: int, blocks: int) -> Any:
+    """Words (blocks, 4) of 32 random bits; block i is the cipher of the counter (i, draw)."""
+    index = np.arange(blocks, dtype=np.uint64)
+    even = np.empty((2, blocks), np.uint64)  # words 0 and 2 of the counter
+    odd = np.empty((2, blocks), np.uint64)  # words 1 and 3
+    even[0], odd[0] = index & _MASK, index >> _HALF
+    even[1], odd[1] = draw & 0xFFFFFFFF, draw >> 32
+    key = [seed & 0xFFFFFFFF, seed >> 32]
+    for _ in range(10):
+        product = even * _MULTIPLIERS
+        high, low = product >> _HALF, product & _MASK
+        even = high[::-1] ^ odd ^ np.array([[key[0]], [key[1]]], np.uint64)
+        odd = low[::-1]
+        key = [(k + w) & 0xFFFFFFFF for k, w in zip(key, _WEYL, strict=True)]
+    return np.stack([even[0], odd[0], even[1], odd[1]], axis=1)
+
+
+def random_words(state: Any, count: int) -> Any:
+    """`count` words of 32 random bits, as uint64, for the state (seed, draws before)."""
+    seed, draw = (int(s) for s in state)
+    return philox(seed, draw, -(-count // 4)).reshape(-1)[:count]
+
+
+def unit_interval(state: Any, count: int, bits: int) -> Any:
+    """`count` float64 values k / 2^bits in [0, 1): 24 bits take one word each, 53 bits two."""
+    if bits <= 32:
+        return (random_words(state, count) >> np.uint64(32 - bits)).astype(np.float64) * 2.0**-bits
+    words = random_words(state, 2 * count).reshape(count, 2)
+    whole = (words[:, 0] << np.uint64(21)) ^ (words[:, 1] >> np.uint64(11))
+    return whole.astype(np.float64) * 2.0**-53
+
+
+class Random(Op):
+    """Base of the draws.  `state` (2,) of uint64 holds the seed and the number of draws before."""
+
+    saves = NOTHING
+    warns = False
+    differentiable = False
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for dtype in (dtypes.float32, dtypes.float64):
+            state = np.array([int(rng.integers(1 << 60)), 3], np.uint64)
+            yield Sample((state,), {"shape": (3, 5), "dtype": dtype})
+
+
+class Uniform(Random):
+    """y uniform on [0, 1), 24 bits in float32 and 53 in float64;  no derivative."""
+
+    math = "uniform"
+
+    def spec(self, state: Any, *, shape: Shape, dtype: DType) -> Spec:
+        return Spec(shape, dtype)
+
+    def forward(self, state: Any, *, shape: Shape, dtype: DType) -> Any:
+        bits = 24 if dtype == dtypes.float32 else 53
+        count = int(np.prod(shape, dtype=np.int64))
+        return unit_interval(state, count, bits).astype(dtype).reshape(shape)
+
+
+class Normal(Random):
+    """y normal with mean 0 and variance 1, by the inverse of its distribution;  no derivative."""
+
+    math = "normal"
+
+    def spec(self, state: Any, *, shape: Shape, dtype: DType) -> Spec:
+        return Spec(shape, dtype)
+
+    def forward(self, state: Any, *, shape: Shape, dtype: DType) -> Any:
+        bits = 32 if dtype == dtypes.float32 else 53
+        count = int(np.prod(shape, dtype=np.int64))
+        middle = unit_interval(state, count, bits) + 2.0 ** -(bits + 1)  # never 0 or 1
+        return normal_quantile(np.minimum(middle, 1 - 2.0**-53)).astype(dtype).reshape(shape)
+
+
+class Permutation(Random):
+    """y = 0 .. n-1 in random order, that which sorts n random 53-bit numbers;  no derivative."""
+
+    math = "permutation"
+
+    def spec(self, state: Any, *, n: int) -> Spec:
+        return Spec((n,), dtypes.int64)
+
+    def forward(self, state: Any, *, n: int) -> Any:
+        return np.argsort(unit_interval(state, n, 53), kind="stable")
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        yield Sample((np.array([7, 0], np.uint64),), {"n": 10})
+
+
+uniform, normal, permutation = Uniform(), Normal(), Permutation()

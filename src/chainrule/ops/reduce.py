@@ -1,0 +1,225 @@
+"""Ops that gather many elements into one, always in the same order: the same bits every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import ShapeError
+from .broadcast import Axis, Reduction, expand, spread, sum
+from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Spec, Value
+from .pointwise import eq, exp, mul
+from .shape import flip, full, pad, reshape, slice_
+
+# typed Any: the stubs know no positional keepdims, which saves a keyword on a hot path
+_add_reduce: Any = np.add.reduce
+_maximum_reduce: Any = np.maximum.reduce
+_minimum_reduce: Any = np.minimum.reduce
+_multiply_reduce: Any = np.multiply.reduce
+
+
+class Extremum(Reduction):
+    """Base of max and min: the gradient is shared evenly among ties."""
+
+    saves = frozenset({"x", "y"})
+    nonempty = True
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
+        hit = eq(x, spread(y, x.shape, axis, keepdim))
+        ties = sum(hit, axis=axis, keepdim=keepdim)
+        return (mul(hit, spread(g / ties, x.shape, axis, keepdim)),)
+
+
+class Max(Extremum):
+    """y = the greatest x;  dy/dx = 1/n at each of n equal greatest ones (as torch.amax), else 0."""
+
+    math = "max({x})"
+
+    def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        return _maximum_reduce(x, axis, None, None, keepdim)
+
+
+class Min(Extremum):
+    """y = the smallest x;  dy/dx = 1/n at each of n equal smallest ones (as torch.amin), else 0."""
+
+    math = "min({x})"
+
+    def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        return _minimum_reduce(x, axis, None, None, keepdim)
+
+
+class Prod(Reduction):
+    """y = product of x;  dy/dx_i = product of the others (right at zeros, to any order)."""
+
+    math = "prod({x})"
+    saves = VALUE_X
+
+    def result_dtype(self, dtype: Any) -> Any:
+        return dtype if dtype.kind == "f" else dtypes.int64
+
+    def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        dtype = None if x.dtype.kind == "f" else np.int64
+        return _multiply_reduce(x, axis, dtype, None, keepdim)
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
+        others = _product_of_others(x, axis) if axis else 1.0
+        return (spread(g, x.shape, axis, keepdim) * others,)
+
+
+def _product_of_others(x: Value, axis: Axis) -> Value:
+    """For every element the product of all others along `axis`, by a tree: no division.
+
+    Going up, pairs are multiplied; going down, each half takes what its parent lacked times its
+    sibling.
+    """
+    if len(axis) > 1:
+        inner = prod(x, axis=axis[:1], keepdim=True)
+        above = expand(_product_of_others(inner, axis[1:]), shape=x.shape)
+        return _product_of_others(x, axis[:1]) * above
+    (a,) = axis
+    shape, n = x.shape, x.shape[a]
+    size = 1 << max(n - 1, 0).bit_length()
+    widths = tuple((0, size - n if i == a else 0) for i in range(len(shape)))
+    level = pad(x, widths=widths, value=1.0)
+    pairs = []
+    while size > 1:
+        size //= 2
+        pair = reshape(level, shape=(*shape[:a], size, 2, *shape[a + 1 :]))
+        pairs.append(pair)
+        level = prod(pair, axis=(a + 1,), keepdim=False)
+    others = full(shape=(*shape[:a], 1, *shape[a + 1 :]), value=1.0, dtype=x.dtype)
+    for pair in reversed(pairs):
+        below = (*shape[:a], pair.shape[a], 1, *shape[a + 1 :])
+        both = expand(reshape(others, shape=below), shape=pair.shape) * flip(pair, axis=(a + 1,))
+        others = reshape(both, shape=(*shape[:a], 2 * pair.shape[a], *shape[a + 1 :]))
+    ranges = tuple((0, m, 1) for m in shape)
+    return slice_(others, ranges=ranges)
+
+
+class Logsumexp(Reduction):
+    """y = ln sum e^x, without overflow;  dy/dx = e^(x - y) = softmax(x)."""
+
+    math = "ln(sum(exp({x})))"
+    saves = frozenset({"x", "y"})
+
+    def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        if x.size == 0:
+            return np.log(_add_reduce(np.exp(x), axis, None, None, keepdim))
+        top = _maximum_reduce(x, axis, None, None, True)
+        top = np.where(np.isfinite(top), top, top.dtype.type(0))
+        total = np.log(_add_reduce(np.exp(x - top), axis, None, None, True)) + top
+        return total if keepdim else total.reshape(
+            tuple(n for i, n in enumerate(x.shape) if i not in axis))  # fmt: skip
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
+        weights = exp(x - spread(y, x.shape, axis, keepdim))
+        return (spread(g, x.shape, axis, keepdim) * weights,)
+
+
+class Softmax(Op):
+    """y_i = e^x_i / sum_j e^x_j along `axis`;  dx = y (g - sum(g y))."""
+
+    math = "softmax({x})"
+    saves = VALUE_Y
+
+    def spec(self, x: Any, *, axis: int) -> Spec:
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, x: Any, *, axis: int) -> Any:
+        if x.size == 0:
+            return x.copy()
+        e = np.exp(x - _maximum_reduce(x, axis, None, None, True))
+        e /= _add_reduce(e, axis, None, None, True)
+        return e
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
+        dot = sum(g * y, axis=(axis,), keepdim=True)
+        return (y * (g - expand(dot, shape=y.shape)),)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        yield Sample((rng.normal(size=(4,)),), {"axis": 0})
+        yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": 1})
+
+
+class LogSoftmax(Softmax):
+    """y_i = x_i - ln sum_j e^x_j along `axis`;  dx = g - e^y sum(g)."""
+
+    math = "ln(softmax({x}))"
+    saves = VALUE_Y
+
+    def forward(self, x: Any, *, axis: int) -> Any:
+        if x.size == 0:
+            return x.copy()
+        z = x - _maximum_reduce(x, axis, None, None, True)
+        z -= np.log(_add_reduce(np.exp(z), axis, None, None, True))
+        return z
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
+        total = sum(g, axis=(axis,), keepdim=True)
+        return (g - exp(y) * expand(total, shape=y.shape),)
+
+
+class Cumsum(Op):
+    """y_i = x_0 + ... + x_i along `axis`;  dx_i = g_i + ... + g_n."""
+
+    math = "cumsum({x})"
+    saves = NOTHING
+
+    def spec(self, x: Any, *, axis: int) -> Spec:
+        return Spec(x.shape, x.dtype if x.dtype.kind == "f" else dtypes.int64)
+
+    def forward(self, x: Any, *, axis: int) -> Any:
+        return np.add.accumulate(x, axis, None if x.dtype.kind == "f" else np.int64)
+
+    def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
+        return (flip(cumsum(flip(g, axis=(axis,)), axis=axis), axis=(axis,)),)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        yield Sample((rng.normal(size=(4,)),), {"axis": 0})
+        yield Sample((rng.normal(size=(2, 3)),), {"axis": 1})
+
+
+class ArgExtremum(Op):
+    """Base of argmax and argmin: the first index among ties, along one dimension, which drops."""
+
+    saves = NOTHING
+    differentiable = False
+
+    def spec(self, x: Any, *, axis: int) -> Spec:
+        if x.shape[axis] == 0:
+            raise ShapeError(
+                f"{self.name}: nothing to choose from along a dimension of size 0",
+                expected="at least one element",
+                got=f"shape {x.shape}, dimension {axis}",
+            )
+        return Spec((*x.shape[:axis], *x.shape[axis + 1 :]), dtypes.int64)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        yield Sample((rng.normal(size=(4,)),), {"axis": 0})
+        yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": 1})
+
+
+class Argmax(ArgExtremum):
+    """y = the index of the greatest x, the first among ties;  no derivative."""
+
+    math = "argmax({x})"
+
+    def forward(self, x: Any, *, axis: int) -> Any:
+        return np.argmax(x, axis)
+
+
+class Argmin(ArgExtremum):
+    """y = the index of the smallest x, the first among ties;  no derivative."""
+
+    math = "argmin({x})"
+
+    def forward(self, x: Any, *, axis: int) -> Any:
+        return np.argmin(x, axis)
+
+
+max, min, prod = Max(), Min(), Prod()
+logsumexp, softmax, log_softmax = Logsumexp(), Softmax(), LogSoftmax()
+cumsum, argmax, argmin = Cumsum(), Argmax(), Argmin()

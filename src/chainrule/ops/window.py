@@ -1,0 +1,120 @@
+"""Sliding windows: what convolution and pooling are made of, in 1 to 3 dimensions.
+
+A convolution is a matmul over a windows view and a pooling is a reduction of one, so neither
+needs a rule of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ShapeError
+from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value
+
+
+class Grid(NamedTuple):
+    """How windows lie on the last n dimensions; every field has n entries."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+
+    def counts(self, sizes: Shape) -> Shape:
+        """How many windows fit along each dimension."""
+        axes = zip(sizes, *self, strict=True)
+        return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+
+    def places(self, axis: int, offset: int, count: int) -> slice:
+        """Where the elements at `offset` of all windows stand in the padded input."""
+        start = offset * self.dilation[axis]
+        return slice(start, start + (count - 1) * self.stride[axis] + 1, self.stride[axis])
+
+
+class Windows(Op):
+    """y[.., o, k] = x[.., o * stride + k * dilation - padding], 0 outside;  dx = g folded back.
+
+    x (.., sizes) becomes y (.., window counts, kernel sizes); x has any leading dimensions.
+    """
+
+    math = "windows({x})"
+    saves = NOTHING
+    warns = False
+    shapes = VALUE_X
+
+    def spec(self, x: Any, *, grid: Grid) -> Spec:
+        n = len(grid.kernel)
+        counts = grid.counts(x.shape[-n:]) if x.ndim >= n else (0,)
+        if any(c < 1 for c in counts):
+            raise ShapeError(
+                "windows: the kernel is larger than the padded input",
+                expected=f"at least {n} dimensions, each >= dilation * (kernel - 1) + 1",
+                got=f"input {x.shape}, kernel {grid.kernel}, padding {grid.padding}",
+            )
+        return Spec((*x.shape[:-n], *counts, *grid.kernel), x.dtype)
+
+    def forward(self, x: Any, *, grid: Grid) -> Any:
+        shape = self.spec(x, grid=grid).shape
+        n = len(grid.kernel)
+        if any(grid.padding):
+            x = np.pad(x, [(0, 0)] * (x.ndim - n) + [(p, p) for p in grid.padding])
+        outer, inner = x.strides[:-n], x.strides[-n:]
+        steps = [s * t for s, t in zip(inner, grid.stride, strict=True)]
+        taps = [s * t for s, t in zip(inner, grid.dilation, strict=True)]
+        view = np.lib.stride_tricks.as_strided(x, shape, (*outer, *steps, *taps), writeable=False)
+        return view.copy()  # windows overlap: a view would let a write through one change others
+
+    def vjp(self, g: Value, y: Value, x: Value, *, grid: Grid) -> tuple[Value, ...]:
+        return (fold(g, grid=grid, sizes=x.shape[-len(grid.kernel) :]),)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for shape, grid in _GRIDS:
+            yield Sample((rng.normal(size=shape),), {"grid": grid})
+
+
+class Fold(Op):
+    """y = windows added back to where they were read, the padding cut off;  dx = windows of g."""
+
+    math = "fold({x})"
+    saves = NOTHING
+    warns = False
+
+    def spec(self, x: Any, *, grid: Grid, sizes: Shape) -> Spec:
+        return Spec((*x.shape[: x.ndim - 2 * len(sizes)], *sizes), x.dtype)
+
+    def forward(self, x: Any, *, grid: Grid, sizes: Shape) -> Any:
+        n = len(sizes)
+        counts = grid.counts(sizes)
+        lead = x.shape[: x.ndim - 2 * n]
+        padded = tuple(m + 2 * p for m, p in zip(sizes, grid.padding, strict=True))
+        y = np.zeros((*lead, *padded), x.dtype)
+        for tap in np.ndindex(*grid.kernel):
+            places = tuple(grid.places(i, t, counts[i]) for i, t in enumerate(tap))
+            into: Any = (..., *places)
+            y[into] += x[(..., *tap)]
+        inside = tuple(slice(p, p + m) for m, p in zip(sizes, grid.padding, strict=True))
+        kept: Any = (..., *inside)
+        return np.ascontiguousarray(y[kept])
+
+    def vjp(self, g: Value, y: Value, x: Value, *, grid: Grid, sizes: Shape) -> tuple[Value, ...]:
+        return (windows(g, grid=grid),)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for shape, grid in _GRIDS:
+            n = len(grid.kernel)
+            counts = grid.counts(shape[-n:])
+            x = rng.normal(size=(*shape[:-n], *counts, *grid.kernel))
+            yield Sample((x,), {"grid": grid, "sizes": shape[-n:]})
+
+
+_GRIDS = (
+    ((6,), Grid((3,), (1,), (0,), (1,))),
+    ((2, 7), Grid((2,), (2,), (1,), (2,))),
+    ((2, 5, 4), Grid((3, 2), (2, 1), (1, 0), (1, 2))),
+    ((1, 3, 3, 4), Grid((2, 2, 3), (1, 2, 1), (0, 1, 1), (1, 1, 1))),
+)
+
+windows, fold = Windows(), Fold()

@@ -1,0 +1,93 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ArgumentError
+from ..ops import maximum, sqrt
+from .optimizer import Group, Optimizer, State, check_number
+
+
+def check_betas(owner: str, betas: Any) -> None:
+    """Raises unless betas are two numbers in [0, 1)."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ArgumentError(f"{owner}: betas must be two numbers", got=repr(betas))
+    for i, beta in enumerate(betas):
+        if not isinstance(beta, (int, float)) or not 0.0 <= beta < 1.0:
+            raise ArgumentError(
+                f"Invalid beta parameter at index {i}: {beta}", expected="a number in [0, 1)"
+            )
+
+
+class Adam(Optimizer):
+    """p' = p - lr m^ / (sqrt(v^) + eps), with running means m of g and v of g^2.
+
+    m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g^2,  m^ = m' / (1 - b1^t),  v^ = v' / (1 - b2^t).
+    lr (0.001); betas (b1, b2) in [0, 1) (0.9, 0.999); eps (1e-8) is added outside the root;
+    weight_decay adds weight_decay p to g; amsgrad divides by the greatest v^ so far.
+    As in PyTorch.  Kingma and Ba 2014, algorithm 1.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *,
+        maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+                "amsgrad": amsgrad, "maximize": maximize,
+            },
+        )  # fmt: skip
+
+    def check(self, group: Group) -> None:
+        for name in ("lr", "eps", "weight_decay"):
+            check_number(type(self).__name__, name, group[name])
+        check_betas(type(self).__name__, group["betas"])
+
+    def slots_of(self, group: Group) -> tuple[str, ...]:
+        more = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return ("exp_avg", "exp_avg_sq", *more)
+
+    def prepare(self, group: Group, step: int) -> State:
+        b1, b2 = group["betas"]
+        return {
+            **group, "b1": b1, "b2": b2, "step_size": group["lr"] / (1 - b1**step),
+            "root_bias": math.sqrt(1 - b2**step),
+        }  # fmt: skip
+
+    def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
+        if h["weight_decay"]:
+            if self.decoupled:
+                p = p * (1 - h["lr"] * h["weight_decay"])
+            else:
+                g = g + p * h["weight_decay"]
+        m = s["exp_avg"] * h["b1"] + g * (1 - h["b1"])
+        v = s["exp_avg_sq"] * h["b2"] + g * g * (1 - h["b2"])
+        s["exp_avg"], s["exp_avg_sq"] = m, v
+        if h["amsgrad"]:
+            v = maximum(s["max_exp_avg_sq"], v)
+            s["max_exp_avg_sq"] = v
+        return p - m / (sqrt(v) / h["root_bias"] + h["eps"]) * h["step_size"]
+
+
+class AdamW(Adam):
+    """Adam whose weight decay (0.01) shrinks p itself: p - lr weight_decay p, before the step.
+
+    Loshchilov and Hutter 2017, algorithm 2.  As in PyTorch.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *,
+        maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

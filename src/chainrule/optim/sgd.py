@@ -1,0 +1,63 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ArgumentError
+from .optimizer import Group, Optimizer, State, check_number
+
+
+class SGD(Optimizer):
+    """p' = p - lr d, with g' = g + weight_decay p and d from momentum.
+
+    v' = momentum v + (1 - dampening) g' (v' = g' at the first step), and d = v', or
+    g' + momentum v' with nesterov; d = g' without momentum.
+    lr: step size (0.001).  momentum, dampening, weight_decay: >= 0 (0).  nesterov: needs momentum
+    and no dampening.  maximize: goes uphill.  As in PyTorch.  Sutskever et al. 2013.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0], requires_grad=True)
+    >>> opt = chainrule.optim.SGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w
+    tensor([0.8000], requires_grad=True)
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+        weight_decay: float = 0, nesterov: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params,
+            {
+                "lr": lr, "momentum": momentum, "dampening": dampening,
+                "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
+            },
+        )  # fmt: skip
+
+    def check(self, group: Group) -> None:
+        for name in ("lr", "momentum", "weight_decay"):
+            check_number("SGD", name, group[name])
+        check_number("SGD", "dampening", group["dampening"], -float("inf"))
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ArgumentError("Nesterov momentum requires a momentum and zero dampening")
+
+    def slots_of(self, group: Group) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def prepare(self, group: Group, step: int) -> State:
+        return {**group, "first": step == 1}
+
+    def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
+        if h["weight_decay"]:
+            g = g + p * h["weight_decay"]
+        if h["momentum"]:
+            held = s["momentum_buffer"]
+            keep, take = h["momentum"], 1 - h["dampening"]
+            v = g if h["first"] else held * keep + g * take
+            s["momentum_buffer"] = v
+            g = g + v * h["momentum"] if h["nesterov"] else v
+        return p - g * h["lr"]

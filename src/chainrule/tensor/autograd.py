@@ -1,0 +1,356 @@
+"""Asking for gradients: backward(), grad(), hooks, and switching recording off and on."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GradError, ShapeError
+from ..grad import Leaf, Reader, Route, check_saved, sweep
+from ..ops.core import arrays, current, interpret, quietly
+from .core import Tensor, apply, wrap
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class GradMode:
+    """Base of the switches: works as `with no_grad():` and as `@no_grad()`."""
+
+    enabled: bool
+
+    def __init__(self) -> None:
+        self.outer: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.outer.append(current.grad_enabled)
+        current.grad_enabled = self.enabled
+
+    def __exit__(self, *exc: object) -> None:
+        current.grad_enabled = self.outer.pop()
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class no_grad(GradMode):
+    """Within the block nothing is recorded: results require no gradient.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0], requires_grad=True)
+    >>> with chainrule.no_grad():
+    ...     w -= 0.1
+    >>> w
+    tensor([0.9000], requires_grad=True)
+    """
+
+    enabled = False
+
+
+class enable_grad(GradMode):
+    """Within the block operations are recorded again, inside `no_grad` too."""
+
+    enabled = True
+
+
+class set_grad_enabled(GradMode):
+    """Recording on or off by a flag; as a context manager or, like PyTorch's, at once."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.enabled = mode
+        self.before = current.grad_enabled
+        current.grad_enabled = mode
+
+    def __enter__(self) -> None:
+        self.outer.append(self.before)
+        current.grad_enabled = self.enabled
+
+    def __call__(self, function: F) -> F:
+        current.grad_enabled = self.before
+        return (enable_grad() if self.enabled else no_grad())(function)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded."""
+    return current.grad_enabled
+
+
+class _Plain(Reader):
+    """Rules run on arrays: the ordinary, fastest backward."""
+
+    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
+        saved = node.inputs
+        if type(saved) is not tuple:
+            check_saved(node)
+        values = []
+        for x in saved:
+            if isinstance(x, Tensor):
+                cell = x._cell
+                if cell is not None and cell.changed > node.seq:
+                    check_saved(node)
+                values.append(x._value)
+            else:
+                values.append(x)
+        cell = node.cell
+        if cell is not None and cell.changed > node.seq:
+            check_saved(node)
+        return node.y, values
+
+    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
+        with interpret(apply):
+            replaced = function(wrap(g))
+        return g if replaced is None else _hooked(replaced, g)._value
+
+    def retain(self, node: Any, g: Any) -> None:
+        holder = node.retained()
+        if holder is not None:
+            _accumulate(holder, wrap(np.array(g)))
+
+
+class _Recording(Reader):
+    """Rules run on Tensors: the backward pass can itself be differentiated."""
+
+    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
+        check_saved(node)
+        inputs = [
+            x if not isinstance(x, Tensor) or x._node is edge else wrap(x._value, edge)
+            for x, edge in zip(node.inputs, node.edges, strict=True)
+        ]
+        y = None if node.y is None else wrap(node.y, node)
+        return y, inputs
+
+    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
+        replaced = function(g)
+        return g if replaced is None else _hooked(replaced, g)
+
+    def retain(self, node: Any, g: Any) -> None:
+        holder = node.retained()
+        if holder is not None:
+            _accumulate(holder, g)
+
+
+def _hooked(replaced: Any, g: Any) -> Tensor:
+    if not isinstance(replaced, Tensor) or replaced.shape != np.shape(g):
+        raise ArgumentTypeError(
+            "hook: must return None or a gradient of the same shape",
+            expected=f"None or a Tensor of {np.shape(g)}",
+            got=type(replaced).__name__,
+        )
+    return replaced
+
+
+_PLAIN, _RECORDING = _Plain(), _Recording()
+
+
+def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
+    if gradient is None:
+        if output._value.size != 1:
+            raise GradError(
+                "grad can be implicitly created only for scalar outputs",
+                expected="a loss with one element",
+                got=f"{name} on shape {output.shape}",
+                fix=".mean() or .sum() first, or gradient=chainrule.ones_like(y)",
+            )
+        return wrap(np.ones(output._value.shape, output._value.dtype))
+    if not isinstance(gradient, Tensor):
+        raise ArgumentTypeError(f"{name}: gradient must be a Tensor", got=type(gradient).__name__)
+    if gradient.shape != output.shape:
+        raise ShapeError(
+            f"{name}: the gradient has another shape than the output",
+            expected=str(output.shape),
+            got=str(gradient.shape),
+        )
+    if gradient.dtype != output.dtype:
+        raise DTypeError(
+            f"{name}: the gradient has another dtype than the output",
+            expected=output.dtype.name,
+            got=gradient.dtype.name,
+        )
+    return gradient
+
+
+def _require_history(output: Any, name: str) -> None:
+    if not isinstance(output, Tensor):
+        raise ArgumentTypeError(f"{name}: needs a Tensor", got=type(output).__name__)
+    if output._node_now() is None:
+        why = "it was not computed from a tensor with requires_grad=True, or inside no_grad(), "
+        raise GradError(
+            f"{name}: element 0 of tensors does not require grad and does not have a grad_fn",
+            got=why + "or after .detach()",
+            fix="requires_grad=True on what is learned, and the loss outside no_grad()",
+        )
+
+
+def _run(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    route: Route | None,
+    retain_graph: bool,
+    create_graph: bool,
+    name: str,
+) -> Any:
+    seeds = []
+    for output, gradient in zip(outputs, gradients, strict=True):
+        seed = _seed(output, gradient, name)
+        seeds.append((output._node_now(), seed if create_graph else seed._value))
+    with quietly(), enable_grad() if create_graph else no_grad():
+        if create_graph:
+            return sweep(seeds, _RECORDING, route=route, retain_graph=retain_graph)
+        with interpret(arrays):
+            return sweep(seeds, _PLAIN, route=route, retain_graph=retain_graph)
+
+
+def _accumulate(holder: Tensor, g: Tensor) -> None:
+    held = holder._grad
+    if held is None:
+        holder._grad = g
+    elif g._node is not None or held._node is not None:
+        with enable_grad():
+            holder._grad = held + g
+    else:
+        np.add(held._value, g._value, out=held._value)
+        held._note_write()
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Adds dL/dx to x.grad for every leaf x (or for `inputs` only), for L = sum(grad * tensor).
+
+    `grad_tensors` is needed for outputs with more than one element.  The values that the graph
+    saved are freed, unless `retain_graph`; `create_graph` records the backward pass itself.
+    """
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    single = grad_tensors is None or isinstance(grad_tensors, Tensor)
+    gradients: list[Any] = [grad_tensors] * len(outputs) if single else list(grad_tensors)  # type: ignore[arg-type]
+    for output in outputs:
+        _require_history(output, "backward")
+    keep = create_graph if retain_graph is None else retain_graph
+    route = None
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not wanted:
+            raise ArgumentError(
+                "backward: inputs is an empty list", fix="inputs=None for all leaves"
+            )
+        for x in wanted:
+            _require_history(x, "backward: inputs")
+        route = Route([o._node_now() for o in outputs], [x._node_now() for x in wanted])
+    done = _run(outputs, gradients, route, keep, create_graph, "backward")
+    if route is not None:
+        for x in wanted:
+            if (node := x._node_now()) in done.ends:
+                _accumulate(x, _own(done.ends[node], node in done.shared))
+        return
+    for node, g in done.ends.items():
+        holder = node.ref() if type(node) is Leaf else None
+        if holder is not None:
+            _accumulate(holder, _own(g, node in done.shared))
+
+
+def _own(g: Any, shared: bool) -> Tensor:
+    """The gradient as a Tensor that nobody else writes to."""
+    if isinstance(g, Tensor):
+        return g
+    if type(g) is not np.ndarray:
+        return wrap(np.array(g))
+    return wrap(g.copy() if shared or g.base is not None else g)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of outputs with respect to inputs, returned and not stored in .grad.
+
+    `create_graph` makes the result differentiable: call grad again for higher derivatives.
+    Raises for inputs that the outputs do not depend on, unless `allow_unused` (None is returned).
+
+    >>> import chainrule
+    >>> x = chainrule.tensor(3.0, requires_grad=True)
+    >>> (dy,) = chainrule.autograd.grad(x**3, x, create_graph=True)
+    >>> chainrule.autograd.grad(dy, x)
+    (tensor(18.),)
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    single = grad_outputs is None or isinstance(grad_outputs, Tensor)
+    gradients: list[Any] = [grad_outputs] * len(outs) if single else list(grad_outputs)  # type: ignore[arg-type]
+    for t in outs:
+        _require_history(t, "grad")
+    for i, x in enumerate(ins):
+        if not isinstance(x, Tensor) or x._node_now() is None:
+            raise GradError(
+                f"grad: input {i} does not require grad", fix="requires_grad=True when it is made"
+            )
+    keep = create_graph if retain_graph is None else retain_graph
+    route = Route([t._node_now() for t in outs], [x._node_now() for x in ins])
+    done = _run(outs, gradients, route, keep, create_graph, "grad")
+    return tuple(_result(i, x, done, allow_unused, materialize_grads) for i, x in enumerate(ins))
+
+
+def _result(i: int, x: Tensor, done: Any, unused: bool | None, zeros: bool) -> Tensor | None:
+    node = x._node_now()
+    if node in done.ends:
+        return _own(done.ends[node], True)
+    if zeros:
+        return wrap(np.zeros(x.shape, x.dtype))
+    if not unused:
+        raise GradError(
+            f"One of the differentiated Tensors (index {i}) appears to not have been used in the "
+            "graph.",
+            got=f"input {i} of shape {x.shape}",
+            fix="allow_unused=True if that is intended, or materialize_grads=True for zeros",
+        )
+    return None
+
+
+class Handle:
+    """Removes a hook: `handle.remove()`."""
+
+    def __init__(self, hooks: list[Callable[[Any], Any]], function: Callable[[Any], Any]) -> None:
+        self._hooks = hooks
+        self._function = function
+
+    def remove(self) -> None:
+        """Takes the hook away; a second call does nothing."""
+        if self._function in self._hooks:
+            self._hooks.remove(self._function)
+
+
+def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+    """Calls `hook(gradient)` once the gradient is complete; what it returns replaces it."""
+    node = tensor._node_now()
+    if node is None:
+        raise GradError("register_hook: this tensor does not require grad")
+    if node.hooks is None:
+        node.hooks = []
+    node.hooks.append(hook)
+    return Handle(node.hooks, hook)
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Makes backward() keep the gradient of a tensor that is not a leaf in `.grad`."""
+    node = tensor._node_now()
+    if node is None:
+        raise GradError("retain_grad: this tensor does not require grad")
+    if type(node) is not Leaf:
+        node.retained = weakref.ref(tensor)

@@ -1,0 +1,468 @@
+"""What can be written after a dot: each method is one call of an op or of a function.
+
+In-place methods (`add_`, `x += y`, `x[i] = v`) compute the new value by the ordinary op and write
+it where the old one stood; see `Tensor._write` for what that means for the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import dtypes, ops
+from .. import functional as F
+from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError, ShapeError
+from ..ops.core import Op
+from . import show
+
+if TYPE_CHECKING:
+    from .core import Tensor
+
+
+class AmbiguousTruth(ChainruleError, RuntimeError):
+    """The truth of a tensor that has several elements."""
+
+
+def _op(op: Op) -> Callable[..., Any]:
+    def method(self: Any, *args: Any) -> Any:
+        return op(self, *args)
+
+    return _described(method, op.name, type(op).__doc__)
+
+
+def _function(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    return _described(method, function.__name__, function.__doc__)
+
+
+def _functions(*functions: Callable[..., Any]) -> list[Callable[..., Any]]:
+    return [_function(f) for f in functions]
+
+
+def _described(method: Callable[..., Any], name: str, doc: str | None) -> Callable[..., Any]:
+    method.__name__ = name
+    method.__doc__ = doc
+    return method
+
+
+def _reflected(op: Op) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        return op(other, self)
+
+    return _described(method, f"r{op.name}", type(op).__doc__)
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._check_writable(name)
+        return self._write(getattr(self, name[:-1])(*args, **kwargs), name)
+
+    return _described(method, name, f"`{name[:-1]}`, written into this tensor; returns it.")
+
+
+def _in_places(*names: str) -> list[Callable[..., Any]]:
+    return [_in_place(n) for n in names]
+
+
+def _assigning(name: str, operator: str) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        self._check_writable(name)
+        return self._write(getattr(self, operator)(other), name)
+
+    return _described(method, name, f"`{operator}`, written into this tensor.")
+
+
+class TensorMethods:
+    """The surface of Tensor; `core.Tensor` holds what a tensor is."""
+
+    _value: Any
+
+    # ------------------------------------------------------------ arithmetic
+    __add__ = add = _op(ops.add)
+    __radd__ = _reflected(ops.add)
+    __sub__ = sub = subtract = _op(ops.sub)
+    __rsub__ = _reflected(ops.sub)
+    __mul__ = mul = multiply = _op(ops.mul)
+    __rmul__ = _reflected(ops.mul)
+    __truediv__ = div = divide = true_divide = _op(ops.div)
+    __rtruediv__ = _reflected(ops.div)
+    __floordiv__ = floor_divide = _op(ops.floor_div)
+    __rfloordiv__ = _reflected(ops.floor_div)
+    __pow__ = pow = _op(ops.pow)
+    __rpow__ = _reflected(ops.pow)
+    __mod__ = remainder = _function(F.remainder)
+    __matmul__ = matmul = _function(F.matmul)
+    __neg__ = neg = negative = _op(ops.neg)
+    __abs__ = abs = absolute = _op(ops.abs)
+    __lt__ = lt = _op(ops.lt)
+    __le__ = le = _op(ops.le)
+    __gt__ = gt = _op(ops.gt)
+    __ge__ = ge = _op(ops.ge)
+    eq = _op(ops.eq)
+    ne = _op(ops.ne)
+    __and__ = logical_and = _op(ops.logical_and)
+    __or__ = logical_or = _op(ops.logical_or)
+    __xor__ = logical_xor = _op(ops.logical_xor)
+    __invert__ = logical_not = _op(ops.logical_not)
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return ops.eq(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other)
+
+    def __pos__(self) -> Any:
+        return self
+
+    # ------------------------------------------------------------ elementwise
+    exp, log, sqrt, rsqrt = _op(ops.exp), _op(ops.log), _op(ops.sqrt), _op(ops.rsqrt)
+    expm1, log1p = _op(ops.expm1), _op(ops.log1p)
+    sin, cos, tanh, erf = _op(ops.sin), _op(ops.cos), _op(ops.tanh), _op(ops.erf)
+    sigmoid, relu = _op(ops.sigmoid), _op(ops.relu)
+    sign, floor, round = _op(ops.sign), _op(ops.floor), _op(ops.round)
+    maximum, minimum = _op(ops.maximum), _op(ops.minimum)
+    square, reciprocal, ceil = _function(F.square), _function(F.reciprocal), _function(F.ceil)
+    trunc, frac, tan, exp2 = _functions(F.trunc, F.frac, F.tan, F.exp2)
+    log2, log10, lerp = _function(F.log2), _function(F.log10), _function(F.lerp)
+    clamp = clip = _function(F.clamp)
+    addcmul, addcdiv, addmm = _function(F.addcmul), _function(F.addcdiv), _function(F.addmm)
+    isnan, isinf, isfinite = _function(F.isnan), _function(F.isinf), _function(F.isfinite)
+    nan_to_num = _function(F.nan_to_num)
+    softmax, log_softmax = _function(F.softmax), _function(F.log_softmax)
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """self where condition, else other."""
+        return ops.where(condition, self, other)
+
+    def masked_fill(self, mask: Any, value: Any) -> Any:
+        """value where mask, else self."""
+        return ops.where(mask, value, self)
+
+    # ------------------------------------------------------------ reductions
+    sum, mean, var, std, norm = _functions(F.sum, F.mean, F.var, F.std, F.norm)
+    max, min, amax, amin = _functions(F.max, F.min, F.amax, F.amin)
+    argmax, argmin, prod = _functions(F.argmax, F.argmin, F.prod)
+    any, all, logsumexp, cumsum = _functions(F.any, F.all, F.logsumexp, F.cumsum)
+    sort, argsort, topk, median = _functions(F.sort, F.argsort, F.topk, F.median)
+
+    # ------------------------------------------------------------ shapes
+    reshape, flatten, unflatten = _functions(F.reshape, F.flatten, F.unflatten)
+    squeeze, unsqueeze, permute = _functions(F.squeeze, F.unsqueeze, F.permute)
+    transpose, movedim, expand = _functions(F.transpose, F.movedim, F.expand)
+    swapaxes = swapdims = transpose
+    repeat, narrow, select, roll = _functions(F.repeat, F.narrow, F.select, F.roll)
+    split, chunk, unbind, flip = _functions(F.split, F.chunk, F.unbind, F.flip)
+    mm, bmm, mv, dot, outer = _functions(F.mm, F.bmm, F.mv, F.dot, F.outer)
+    broadcast_to = _function(F.broadcast_to)
+    gather, index_select = _function(F.gather), _function(F.index_select)
+    scatter_add, tril, triu = _functions(F.scatter_add, F.tril, F.triu)
+
+    @property
+    def T(self) -> Any:
+        """The transposed matrix."""
+        if len(self._value.shape) > 2:
+            raise ShapeError(".T is for matrices", got=str(self._value.shape),
+                             fix=".mT for the last two dimensions, or .permute(...)")  # fmt: skip
+        return ops.permute(self, axes=tuple(range(len(self._value.shape)))[::-1])
+
+    @property
+    def mT(self) -> Any:
+        """The last two dimensions swapped."""
+        return F.transpose(self, -2, -1)
+
+    def t(self) -> Any:
+        """The transposed matrix."""
+        return self.T
+
+    def view(self, *shape: Any) -> Any:
+        """The same memory under another shape; raises where that needs a copy."""
+        y = F.reshape(self, *shape)
+        if y is not self and y._base is None:
+            raise ShapeError(
+                "view: this shape can't be laid over the memory as it stands",
+                got=f"{self._value.shape} with strides {self._value.strides}",
+                fix=".reshape(...), or .contiguous() first",
+            )
+        return y
+
+    def view_as(self, other: Any) -> Any:
+        """`view` under another tensor's shape."""
+        return self.view(other.shape)
+
+    def reshape_as(self, other: Any) -> Any:
+        """`reshape` to another tensor's shape."""
+        return F.reshape(self, other.shape)
+
+    def expand_as(self, other: Any) -> Any:
+        """`expand` to another tensor's shape."""
+        return F.expand(self, other.shape)
+
+    def contiguous(self) -> Any:
+        """This tensor if it lies in row-major order, else a copy that does."""
+        return self if self._value.flags.c_contiguous else self.clone()
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order."""
+        return bool(self._value.flags.c_contiguous)
+
+    def clone(self) -> Any:
+        """A copy; the gradient flows through."""
+        return ops.cast(self, dtype=self._value.dtype)
+
+    # ------------------------------------------------------------ indexing
+    def __getitem__(self, key: Any) -> Any:
+        from .core import wrap
+
+        rows = F.row_index(self, key)
+        if rows is not None:
+            return ops.index_select(self, wrap(rows), axis=0)
+        y = F.basic(self, key)
+        if y is not None:
+            return y
+        flat = ops.reshape(self, shape=(self.numel(),))
+        return ops.index_select(flat, wrap(F.places(self, key)), axis=0)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        from .core import wrap
+
+        me: Any = self
+        me._check_writable("x[...] = v")
+        view = F.basic(self, key)
+        if view is not None:
+            view.copy_(value)
+            return
+        index = F.places(self, key)
+        if isinstance(value, (bool, int, float)):
+            value = wrap(np.full(index.shape, value, self._value.dtype))
+        elif not hasattr(value, "_value"):
+            raise ArgumentTypeError(
+                "x[...] = v: v must be a Tensor or a number", got=type(value).__name__
+            )
+        value = F.expand(value.to(self._value.dtype), index.shape)
+        flat = ops.reshape(self, shape=(self.numel(),))
+        new = ops.index_put(flat, value, wrap(index))
+        me._write(ops.reshape(new, shape=self._value.shape), "x[...] = v")
+
+    def copy_(self, source: Any) -> Any:
+        """Writes the values of another tensor (broadcast and cast) into this one."""
+        from .core import wrap
+
+        me: Any = self
+        me._check_writable("copy_")
+        if isinstance(source, (bool, int, float)):
+            source = wrap(np.full((), source, self._value.dtype))
+        if not hasattr(source, "_value"):
+            raise ArgumentTypeError("copy_: needs a Tensor", got=type(source).__name__)
+        new = source if source.dtype == self._value.dtype else source.to(self._value.dtype)
+        return me._write(F.expand(new, self._value.shape), "copy_")
+
+    def fill_(self, value: float) -> Any:
+        """Writes one number into every element."""
+        return self.copy_(value)
+
+    def zero_(self) -> Any:
+        """Writes 0 into every element."""
+        return self.copy_(0)
+
+    add_, sub_, mul_, div_ = _in_places("add_", "sub_", "mul_", "div_")
+    pow_, neg_, abs_, exp_, log_ = _in_places("pow_", "neg_", "abs_", "exp_", "log_")
+    sqrt_, rsqrt_, square_, sin_ = _in_places("sqrt_", "rsqrt_", "square_", "sin_")
+    cos_, tanh_, sigmoid_, relu_ = _in_places("cos_", "tanh_", "sigmoid_", "relu_")
+    clamp_, floor_, ceil_, round_ = _in_places("clamp_", "floor_", "ceil_", "round_")
+    addcmul_, addcdiv_, lerp_ = _in_places("addcmul_", "addcdiv_", "lerp_")
+    masked_fill_, reciprocal_ = _in_place("masked_fill_"), _in_place("reciprocal_")
+    __iadd__, __isub__ = _assigning("+=", "__add__"), _assigning("-=", "__sub__")
+    __imul__, __itruediv__ = _assigning("*=", "__mul__"), _assigning("/=", "__truediv__")
+
+    # ------------------------------------------------------------ types and conversion
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """This tensor in another dtype; a device can be named if it is the CPU."""
+        dtype = kwargs.get("dtype")
+        for a in (*args, kwargs.get("device")):
+            if a is None or isinstance(a, bool):
+                continue
+            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda", "mps", "xpu"):
+                if a.split(":")[0] != "cpu":
+                    raise ArgumentError("to: this library computes on the CPU", got=a, fix="'cpu'")
+            else:
+                dtype = a.dtype if hasattr(a, "_value") else a
+        if dtype is None:
+            return self
+        wanted = dtypes.as_dtype(dtype)
+        return self if wanted == self._value.dtype else ops.cast(self, dtype=wanted)
+
+    type_as = to
+
+    def float(self) -> Any:
+        """In float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Any:
+        """In float64."""
+        return self.to(dtypes.float64)
+
+    def long(self) -> Any:
+        """In int64."""
+        return self.to(dtypes.int64)
+
+    def int(self) -> Any:
+        """In int32."""
+        return self.to(dtypes.int32)
+
+    def bool(self) -> Any:
+        """In bool: whether each element is not 0."""
+        return self.to(dtypes.bool_)
+
+    def cpu(self) -> Any:
+        """This tensor: everything is on the CPU."""
+        return self
+
+    def is_floating_point(self) -> Any:
+        """Whether the elements are float32 or float64."""
+        return self._value.dtype.kind == "f"
+
+    def numpy(self) -> Any:
+        """The array itself, without a copy; raises on tensors that require grad, as in PyTorch."""
+        if getattr(self, "requires_grad", False):
+            raise GradError(
+                "Can't call numpy() on Tensor that requires grad.",
+                fix="tensor.detach().numpy()",
+            )
+        return self._value
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        value = self.numpy()
+        if dtype is not None and value.dtype != dtype:
+            return value.astype(dtype)
+        return value.copy() if copy else value
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._value.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self._value.size != 1:
+            raise AmbiguousTruth(
+                "item: only a tensor with one element is a number",
+                expected="1 element",
+                got=f"shape {self._value.shape}",
+                fix=".tolist(), .sum() or an index",
+            )
+        return self._value.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists."""
+        return self._value.tolist()
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        if self._value.dtype.kind not in "iu":
+            raise ArgumentTypeError(
+                "index: only an integer tensor can be an index", got=self._value.dtype.name
+            )
+        return int(self.item())
+
+    def __bool__(self) -> Any:
+        if self._value.size != 1:
+            raise AmbiguousTruth(
+                "Boolean value of Tensor with more than one value is ambiguous",
+                got=f"shape {self._value.shape}",
+                fix=".any() or .all()",
+            )
+        return bool(self._value.item())
+
+    def __len__(self) -> Any:
+        if not self._value.shape:
+            raise ArgumentTypeError("len() of a 0-d tensor")
+        return self._value.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._value.shape:
+            raise ArgumentTypeError("iteration over a 0-d tensor")
+        return iter(F.unbind(self, 0))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self._value == getattr(value, "_value", value)).any())
+
+    def __repr__(self) -> str:
+        return show.tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # ------------------------------------------------------------ gradients
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: Any = None,
+        create_graph: Any = False,
+        inputs: Any = None,
+    ) -> None:
+        """Adds dL/dx to x.grad for every leaf x that this tensor L was computed from."""
+        from .autograd import backward
+
+        me: Any = self
+        backward(me, gradient, retain_graph, create_graph, inputs)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Any:
+        """Calls `hook(gradient)` in backward(); what it returns replaces the gradient."""
+        from .autograd import register_hook
+
+        me: Any = self
+        return register_hook(me, hook)
+
+    def retain_grad(self) -> None:
+        """Keeps this tensor's gradient in `.grad` although it is not a leaf."""
+        from .autograd import retain_grad
+
+        me: Any = self
+        retain_grad(me)
+
+    # ------------------------------------------------------------ size
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or one of its sizes."""
+        return self._value.shape if dim is None else self._value.shape[dim]
+
+    def dim(self) -> Any:
+        """The number of dimensions."""
+        return self._value.ndim
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self._value.size
+
+    nelement = numel
+
+    def element_size(self) -> Any:
+        """Bytes an element takes."""
+        return self._value.itemsize
+
+    def stride(self) -> Any:
+        """How many elements apart neighbours lie, for every dimension."""
+        return tuple(s // self._value.itemsize for s in self._value.strides)
+
+    def data_ptr(self) -> Any:
+        """The address of the first element."""
+        return self._value.__array_interface__["data"][0]
+
+    @property
+    def device(self) -> str:
+        """'cpu', always."""
+        return "cpu"
+
+    def equal(self, other: Any) -> Any:
+        """Whether shape and all elements are equal."""
+        return bool(np.array_equal(self._value, other._value))

@@ -1,0 +1,176 @@
+"""Random tensors, and the generator whose state (seed, draws) they come from."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, ops
+from ..errors import ArgumentError, ArgumentTypeError
+from ..functional.arguments import sizes_of
+from .core import Tensor, wrap
+
+
+class Generator:
+    """A seed and a count of draws: all the state that random numbers have here.
+
+    >>> import chainrule
+    >>> g = chainrule.Generator().manual_seed(7)
+    >>> chainrule.randperm(5, generator=g)
+    tensor([4, 1, 3, 2, 0])
+    """
+
+    def __init__(self, device: Any = None) -> None:
+        self.state = wrap(np.zeros(2, np.uint64))
+        self.manual_seed(int.from_bytes(os.urandom(7), "little"))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts again from a seed in [0, 2^64)."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise ArgumentTypeError("manual_seed: the seed must be a whole number", got=repr(seed))
+        if not -(2**63) <= seed < 2**64:
+            raise ArgumentError("manual_seed: the seed is out of range", expected="0 to 2**64 - 1",
+                                got=str(seed))  # fmt: skip
+        self.state._value[:] = (int(seed) % 2**64, 0)
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed."""
+        return int(self.state._value[0])
+
+    def get_state(self) -> Tensor:
+        """(seed, draws so far), as a copy."""
+        return wrap(self.state._value.copy())
+
+    def set_state(self, state: Any) -> None:
+        """Goes on from a state that `get_state` gave."""
+        value = np.asarray(getattr(state, "_value", state))
+        if value.shape != (2,):
+            raise ArgumentError("set_state: not a generator's state", got=f"shape {value.shape}")
+        self.state._value[:] = value.astype(np.uint64)
+
+    def next(self) -> Tensor:
+        """The state for one draw; the count goes up by one."""
+        now = wrap(self.state._value.copy())
+        self.state._value[1] += np.uint64(1)
+        return now
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Makes everything random that follows the same on every run."""
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Any) -> None:
+    """Sets the state of the default generator."""
+    default_generator.set_state(state)
+
+
+def _draw(op: ops.Op, size: tuple[Any, ...], dtype: Any, generator: Generator | None) -> Tensor:
+    wanted = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+    state = (generator or default_generator).next()
+    return op(state, shape=sizes_of(size), dtype=wanted)
+
+
+def rand(
+    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:  # fmt: skip
+    """Uniform numbers in [0, 1)."""
+    out = _draw(ops.uniform, size, dtype, generator)
+    return out.requires_grad_() if requires_grad else out
+
+
+def randn(
+    *size: Any, dtype: Any = None, generator: Generator | None = None, requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:  # fmt: skip
+    """Normal numbers with mean 0 and variance 1."""
+    out = _draw(ops.normal, size, dtype, generator)
+    return out.requires_grad_() if requires_grad else out
+
+
+def rand_like(x: Tensor, *, dtype: Any = None) -> Tensor:
+    """Uniform numbers in [0, 1), shaped and typed as x."""
+    return rand(x.shape, dtype=dtype or x.dtype)
+
+
+def randn_like(x: Tensor, *, dtype: Any = None) -> Tensor:
+    """Normal numbers, shaped and typed as x."""
+    return randn(x.shape, dtype=dtype or x.dtype)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, dtype: Any = None,
+    generator: Generator | None = None,
+) -> Tensor:  # fmt: skip
+    """Whole numbers in [low, high)."""
+    if size is None:
+        low, high, size = 0, low, high
+    if high <= low:
+        raise ArgumentError("randint: high must be > low", got=f"low {low}, high {high}")
+    u = _draw(ops.uniform, (size,), dtypes.float64, generator)
+    whole = ops.floor(u * float(high - low)) + low
+    return ops.cast(whole, dtype=dtypes.int64 if dtype is None else dtypes.as_dtype(dtype))
+
+
+def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
+    """0 .. n-1 in random order."""
+    if n < 0:
+        raise ArgumentError("randperm: n must be >= 0", got=str(n))
+    return ops.permutation((generator or default_generator).next(), n=n)
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Normal numbers with the given mean and standard deviation (numbers or tensors)."""
+    shape = size if size is not None else np.broadcast_shapes(np.shape(mean), np.shape(std))
+    return randn(shape, generator=generator) * std + mean
+
+
+def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element gives, else 0."""
+    u = _draw(ops.uniform, (p.shape,), p.dtype, generator)
+    return ops.cast(u < p, dtype=p.dtype)
+
+
+def multinomial(
+    p: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Places drawn with probabilities proportional to p (N,) or (B, N)."""
+    weights = np.atleast_2d(p._value.astype(np.float64))
+    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
+        raise ArgumentError("multinomial: probabilities must be >= 0, finite, and not all 0")
+    if not replacement:
+        if ((weights > 0).sum(1) < num_samples).any():
+            raise ArgumentError(
+                "multinomial: fewer places with a probability than samples",
+                fix="replacement=True",
+            )
+        u = rand(weights.shape, dtype=np.float64, generator=generator)._value
+        with np.errstate(divide="ignore"):  # exponential races: the n earliest win
+            times = np.where(weights > 0, -np.log1p(-u) / weights, np.inf)
+        places = np.argsort(times, 1, kind="stable")[:, :num_samples]
+    else:
+        u = rand((len(weights), num_samples), dtype=np.float64, generator=generator)._value
+        steps = np.cumsum(weights, 1)
+        places = np.stack(
+            [np.searchsorted(s, r * s[-1], "right") for s, r in zip(steps, u, strict=True)]
+        )
+    return wrap(places.astype(np.int64).reshape((*p.shape[:-1], num_samples)))

@@ -1,0 +1,74 @@
+"""Imports point one way (see CONTRIBUTING.md): lower layers never know higher ones."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import chainrule
+
+ROOT = Path(chainrule.__file__).parent
+
+LAYERS = [
+    {"errors", "dtypes", "version"},
+    {"ops"},
+    {"functional"},
+    {"graph"},
+    {"grad"},
+    {"runtime"},
+    {"compiler"},
+    {"tensor"},
+    {"autograd", "jit"},
+    {"nn", "optim", "check"},
+    {"data", "utils", "train", "parallel"},
+    {"derivation", "diagnose", "report"},
+    {"sklearn", "onnx", "cli", "__main__"},
+]
+RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+BLIND = [("compiler", "tensor"), ("tensor", "compiler")]
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def unit_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_units(path: Path) -> set[tuple[str, int]]:
+    """Every part of the package that a file imports, inside functions too, with the line."""
+    package = path.relative_to(ROOT.parent).with_suffix("").parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+            names = [f"{stem}.{a.name}" for a in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "chainrule" and len(parts) > 1 and parts[1] in RANK:
+                found.add((parts[1], node.lineno))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    unit = unit_of(path)
+    if unit == "__init__":
+        return
+    assert unit in RANK, f"{path} belongs to no layer: add it to LAYERS"
+    for other, line in imported_units(path):
+        assert RANK[other] <= RANK[unit], f"{path}:{line} imports {other}, a layer above {unit}"
+        assert (unit, other) not in BLIND, f"{path}:{line}: {unit} must not see {other}"
+
+
+def test_the_walk_sees_relative_and_hidden_imports(tmp_path, monkeypatch):
+    package = tmp_path / "chainrule" / "ops"
+    package.mkdir(parents=True)
+    file = package / "x.py"
+    file.write_text("def f():\n    from ..tensor.core import wrap\n    from .. import nn\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path / "chainrule")
+    assert {u for u, _ in imported_units(file)} == {"tensor", "nn"}
