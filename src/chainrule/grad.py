@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
+from types import FunctionType
 from typing import Any
 
 from .errors import GradError, Site, describe_site, user_site
@@ -28,12 +29,9 @@ clock = itertools.count(1)
 class Cell:
     """What is known of a piece of memory that tensors share: when and where it was written."""
 
-    __slots__ = ("changed", "rebased", "site")
-
-    def __init__(self) -> None:
-        self.changed = 0
-        self.rebased = 0
-        self.site: Site | None = None
+    changed: int = 0
+    rebased: int = 0  # when the history of the tensor that owns the memory last changed by a write
+    site: Site | None = None
 
 
 class Leaf:
@@ -61,15 +59,16 @@ class Node:
     )  # fmt: skip
 
     def __init__(
-        self, op: Op, inputs: tuple[Any, ...], params: Params, edges: tuple[Any, ...], module: Any
-    ) -> None:
+        self, op: Op, inputs: tuple[Any, ...], params: Params, edges: tuple[Any, ...],
+        module: Any, holds: bool, y: Any, cell: Cell | None,
+    ) -> None:  # fmt: skip
         self.op = op
         self.inputs: Any = inputs
         self.params = params
         self.edges = edges
-        self.y: Any = None
-        self.cell: Cell | None = None
-        self.holds = False  # whether a value, and not only a shape, is saved here
+        self.y = y
+        self.cell = cell
+        self.holds = holds  # whether a value, and not only a shape, is saved here
         self.seq = next(clock)
         self.site = user_site(2)
         self.module = module
@@ -113,63 +112,75 @@ class Sweep:
         self.route = route
         self.freed = None if retain_graph else Freed(user_site(3))
         self.arrived: dict[Any, Value] = {}
-        self.queue: list[tuple[int, int, Any]] = []  # the newest first
+        self.queue: list[tuple[int, Any]] = []  # the newest first; no two nodes are of one age
         self.ends: dict[Any, Value] = {}
         self.shared: set[Any] = set()  # ends whose gradient may be somebody else's memory
-        self.masked = False
 
     def deliver(self, edge: Any, g: Value) -> None:
         """Adds g to what has arrived at a node."""
-        held = self.arrived.get(edge)
+        arrived = self.ends if type(edge) is Leaf else self.arrived
+        held = arrived.get(edge)
         if held is None:
-            self.arrived[edge] = g
-            heappush(self.queue, (-edge.seq, id(edge), edge))
+            arrived[edge] = g
+            if arrived is self.arrived:
+                heappush(self.queue, (-edge.seq, edge))
         else:
-            self.arrived[edge] = held + g
+            arrived[edge] = held + g
             self.shared.discard(edge)
 
     def run(self) -> None:
         """Goes from the newest node to the oldest; each is visited once, when complete."""
-        route = self.route
-        while self.queue:
-            node = heappop(self.queue)[2]
-            g = self.arrived.pop(node)
-            if node.hooks is not None:
-                for function in list(node.hooks):
-                    g = self.reader.hook(function, g)
-                self.shared.add(node)
-            if type(node) is Leaf:
-                self.ends[node] = g
-                continue
-            if node.retained is not None:
-                self.reader.retain(node, g)
-            if route is not None:
-                if node in route.wanted:
-                    self.ends[node] = g
-                    self.shared.add(node)
-                if node not in route.passes:
+        queue, arrived, reader = self.queue, self.arrived, self.reader
+        route, shared = self.route, self.shared
+        deliver = self.deliver
+        masked = False
+        while queue:
+            node = heappop(queue)[1]
+            g = arrived.pop(node)
+            if node.hooks is not None or node.retained is not None or route is not None:
+                g = self.attend(node, g)
+                if route is not None and node not in route.passes:
                     continue
-            self.step(node, g)
+            op = node.op
+            y, inputs = reader.arguments(node)
+            masked = masked or op.masks
+            # one application of the chain rule: from dL/dy to the dL/dx of each input
+            for edge, r in zip(node.edges, op.vjp(g, y, *inputs, **node.params), strict=True):
+                if edge is None or r is None or (route is not None and edge not in route.useful):
+                    continue
+                if type(r) is FunctionType:
+                    r = r()
+                if masked and op.singular:
+                    r = where(eq(g, 0), 0.0, r)  # what was masked to 0 stays 0: no 0 * inf = nan
+                if r is g:
+                    shared.add(edge)
+                deliver(edge, r)
+            if node.holds and self.freed is not None:
+                node.inputs = self.freed
+                node.y = None
+        self.finish()
 
-    def step(self, node: Any, g: Value) -> None:
-        """One application of the chain rule: from dL/dy to the dL/dx of each input."""
-        op = node.op
-        y, inputs = self.reader.arguments(node)
-        self.masked = self.masked or op.masks
-        route = self.route
-        for edge, r in zip(node.edges, op.vjp(g, y, *inputs, **node.params), strict=True):
-            if edge is None or r is None or (route is not None and edge not in route.useful):
-                continue
-            if callable(r):
-                r = r()
-            if self.masked and op.singular:
-                r = where(eq(g, 0), 0.0, r)  # what was masked to 0 stays 0, against 0 * inf = nan
-            if r is g:
-                self.shared.add(edge)
-            self.deliver(edge, r)
-        if self.freed is not None and node.holds:
-            node.inputs = self.freed
-            node.y = None
+    def attend(self, node: Any, g: Value) -> Value:
+        """What users asked for at a node on the way: hooks, kept and returned gradients."""
+        if node.hooks is not None:
+            for function in list(node.hooks):
+                g = self.reader.hook(function, g)
+            self.shared.update(e for e in node.edges if e is not None)
+        if node.retained is not None:
+            self.reader.retain(node, g)
+        if self.route is not None and node in self.route.wanted:
+            self.ends[node] = g
+            self.shared.add(node)
+        return g
+
+    def finish(self) -> None:
+        """Hooks of leaves run when everything has arrived."""
+        for leaf, g in self.ends.items():
+            if type(leaf) is Leaf and leaf.hooks is not None:
+                for function in list(leaf.hooks):
+                    g = self.reader.hook(function, g)
+                self.ends[leaf] = g
+                self.shared.add(leaf)
 
 
 class Route:

@@ -127,7 +127,11 @@ def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
         rows = _product(shape[:-1])
         flat = ops.matmul(ops.reshape(x, shape=(rows, shape[-1])), weight, tb=True)
         y = ops.reshape(flat, shape=(*shape[:-1], wshape[0]))
-    return y if bias is None else ops.add(y, bias)
+    if bias is None:
+        return y
+    # `add` would find the shapes and insert the same `expand` itself, at five times the cost
+    same = bias.shape == wshape[:1] and bias.dtype is y.dtype
+    return ops.add(y, ops.expand(bias, shape=y.shape) if same else bias)
 
 
 def _inner_sizes(shape: tuple[int, ...], wshape: tuple[int, ...]) -> ShapeError:

@@ -21,6 +21,7 @@ from ..errors import (
     DTypeError,
     GradError,
     ShapeError,
+    Site,
     user_site,
 )
 from ..grad import Cell, Leaf, Node, clock
@@ -197,7 +198,7 @@ class Tensor(TensorMethods):
         if base is not None:
             assert self._cell is not None
             if self._cell.rebased > self._seen:
-                self._seen = next(clock)
+                self._seen = self._cell.rebased
                 x = base
                 for op, params in self._chain:
                     x = op(x, **params)
@@ -209,17 +210,17 @@ class Tensor(TensorMethods):
             self._cell = Cell()
         return self._cell
 
-    def _note_write(self) -> None:
+    def _note_write(self, site: Site | None = None) -> None:
         cell = self._shared_cell()
         cell.changed = next(clock)
-        cell.site = user_site(3)
+        cell.site = site or user_site(3)
 
     def _as_view(self, x: Tensor, op: Op, params: Params) -> None:
         """Records that this tensor shows part of x's memory, through `op`."""
         self._base = x if x._base is None else x._base
         self._chain = (*x._chain, (op, params))
-        self._cell = x._shared_cell()
-        self._seen = next(clock)
+        self._cell = cell = x._shared_cell()
+        self._seen = cell.rebased
 
     def _check_writable(self, name: str) -> None:
         root = self if self._base is None else self._base
@@ -292,22 +293,6 @@ def wrap(value: Any, node: Any = None) -> Tensor:
 # ---------------------------------------------------------------- the interpreter of op calls
 
 
-def _compute(op: Op, values: list[Any], params: Params) -> Any:
-    """The op on arrays, with a full message where NumPy only says that it can't."""
-    try:
-        if current.quiet or not op.warns:
-            return op.forward(*values, **params)
-        with quietly():
-            return op.forward(*values, **params)
-    except ChainruleError:
-        raise
-    except MemoryError as error:
-        raise _out_of_memory(op, values, params) from error
-    except Exception:
-        op.spec(*values, **params)
-        raise
-
-
 class OutOfMemory(ChainruleError, MemoryError):
     """A result that does not fit into memory."""
 
@@ -338,45 +323,60 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
             raise _not_a_tensor(op, x)
     if op.pointwise and not op.fits(values):
         return apply(op, op.align(inputs), params)
-    y = _compute(op, values, params)
+    try:
+        if state.quiet or not op.warns:
+            y = op.forward(*values, **params)
+        else:
+            with quietly():
+                y = op.forward(*values, **params)
+    except Exception as error:
+        raise _explained(error, op, values, params) from error.__cause__
     out = Tensor.__new__(Tensor)
-    out._value = y if type(y) is np.ndarray else np.asarray(y)
-    if op.view and _shares_memory(op, out._value, values[0]):
+    out._value = y = y if type(y) is np.ndarray else np.asarray(y)
+    if op.view and _shares_memory(op, y, values[0]):
         out._as_view(inputs[0], op, params)
-    if tracked and op.differentiable and state.grad_enabled and out._value.dtype.kind == "f":
-        out._node = _record(op, inputs, params, out)
+    if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
+        edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
+        keeps = op.keeps[0 if op.variadic else _wanted(edges)]
+        saved = tuple(
+            [
+                x if k == 2 or (k and not isinstance(x, Tensor)) else _spec(x) if k else None
+                for x, k in zip(inputs, keeps.inputs, strict=False)
+            ]
+        )
+        cell = out._shared_cell() if keeps.y else None
+        out._node = Node(
+            op, saved, params, edges, state.module, keeps.values, y if keeps.y else None, cell
+        )
     return out
 
 
-def _record(op: Op, inputs: Sequence[Any], params: Params, out: Tensor) -> Node:
-    edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
-    if op.variadic:
-        keeps = op.keeps[1]
-        saved = [_saved(x, keeps.inputs[0]) for x in inputs]
-    else:
-        mask = 0
-        bit = 1
-        for edge in edges:
-            if edge is not None:
-                mask |= bit
-            bit <<= 1
-        keeps = op.keeps[mask]
-        saved = [
-            x if k == 2 else None if not k else _saved(x, k)
-            for x, k in zip(inputs, keeps.inputs, strict=True)
-        ]
-    node = Node(op, tuple(saved), params, edges, current.module)
-    node.holds = keeps.values
-    if keeps.y:
-        node.y = out._value
-        node.cell = out._shared_cell()
-    return node
+def _wanted(edges: tuple[Any, ...]) -> int:
+    """The inputs whose gradient is wanted, as bits."""
+    if len(edges) == 1:
+        return 1
+    mask = 0
+    for i, edge in enumerate(edges):
+        if edge is not None:
+            mask |= 1 << i
+    return mask
 
 
-def _saved(x: Any, keep: int) -> Any:
-    if keep == 2 or not isinstance(x, Tensor):
-        return x
-    return Spec(x._value.shape, x._value.dtype) if keep else None
+def _spec(x: Tensor) -> Spec:
+    return Spec(x._value.shape, x._value.dtype)
+
+
+def _explained(error: Exception, op: Op, values: list[Any], params: Params) -> Exception:
+    """The op's own words where NumPy only says that it can't."""
+    if isinstance(error, ChainruleError):
+        return error
+    if isinstance(error, MemoryError):
+        return _out_of_memory(op, values, params)
+    try:
+        op.spec(*values, **params)
+    except ChainruleError as explained:
+        return explained
+    return error
 
 
 def _shares_memory(op: Op, y: Any, x: Any) -> bool:
