@@ -13,14 +13,15 @@ their meaning.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from types import FunctionType
 from typing import Any
 
 from .errors import GradError, Site, describe_site, user_site
-from .ops import eq, where
-from .ops.core import Op, Params, Value
+from .graph.node import Node as GraphNode
+from .ops import eq, full, where
+from .ops.core import Op, Params, Value, is_number
 
 clock = itertools.count(1)
 """Orders everything that happens: operations recorded and values overwritten."""
@@ -240,3 +241,51 @@ def check_saved(node: Node) -> None:
                 got=f"written in place at {describe_site(cell.site)}",
                 fix="the same operation out of place there (y = y + 1, not y += 1)",
             )
+
+
+class _Recorded:
+    """A node of a traced program, as the sweep sees it."""
+
+    __slots__ = ("edges", "node", "op", "params", "seq")
+    hooks = None
+    retained = None
+    holds = False
+
+    def __init__(self, node: GraphNode, views: dict[GraphNode, _Recorded]) -> None:
+        self.node = node
+        self.op = node.op
+        self.params = node.params
+        self.seq = node.seq
+        self.edges = tuple(
+            views.get(x) if isinstance(x, GraphNode) and x.dtype.kind == "f" else None
+            for x in node.inputs
+        )
+
+
+class _Program(Reader):
+    """Rules run on nodes: the backward pass becomes part of the program."""
+
+    def arguments(self, node: Any) -> tuple[Value, list[Value]]:
+        return node.node, list(node.node.inputs)
+
+
+def gradients(
+    output: GraphNode, inputs: Sequence[GraphNode], g: Value = 1.0
+) -> list[GraphNode | None]:
+    """d output / d inputs as nodes of the program that is being recorded; None where unused."""
+    order, stack = {output}, [output]
+    while stack:
+        for x in stack.pop().inputs:
+            if isinstance(x, GraphNode) and x not in order:
+                order.add(x)
+                stack.append(x)
+    views: dict[GraphNode, _Recorded] = {}
+    for node in sorted(order, key=lambda n: n.seq):
+        if node.op is None or node.op.differentiable:
+            views[node] = _Recorded(node, views)
+    wanted = [views[x] for x in inputs if x in views]
+    if is_number(g):
+        g = full(shape=output.shape, value=float(g), dtype=output.dtype)
+    route = Route([views[output]], wanted)
+    done = sweep([(views[output], g)], _Program(), route=route, retain_graph=True)
+    return [done.ends.get(views[x]) if x in views else None for x in inputs]

@@ -81,7 +81,7 @@ def _product_of_others(x: Value, axis: Axis) -> Value:
         return _product_of_others(x, axis[:1]) * above
     (a,) = axis
     shape, n = x.shape, x.shape[a]
-    size = 1 << max(n - 1, 0).bit_length()
+    size = 1 << (n - 1).bit_length() if n else 1
     widths = tuple((0, size - n if i == a else 0) for i in range(len(shape)))
     level = pad(x, widths=widths, value=1.0)
     pairs = []

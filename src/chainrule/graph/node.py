@@ -1,0 +1,109 @@
+"""The recorded program: what was computed, in order, without the values.
+
+    graph  := header line+ result
+    header := "graph(" (name ":" type)* ")"
+    line   := "%" number ":" type "=" op "(" operand* setting* ")"
+    operand:= "%" number | name | a Python number
+    type   := dtype "[" size* "]"
+
+Every line reads only inputs and lines above it, so the text can be run from top to bottom.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import ops
+from ..dtypes import DType
+from ..errors import Site
+from ..ops.core import Op, Params, Shape, Spec
+
+_ages = itertools.count(1)
+
+
+def _operator(op: Op, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: Any, *other: Any) -> Any:
+        return op(*other, self) if reflected else op(self, *other)
+
+    return method
+
+
+class Node:
+    """One value of a program: an input (op is None) or the result of an op on earlier values."""
+
+    def __init__(
+        self, op: Op | None, inputs: tuple[Any, ...], params: Params, spec: Spec,
+        name: str = "", site: Site | None = None,
+    ) -> None:  # fmt: skip
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.spec = spec
+        self.name = name
+        self.site = site
+        self.seq = next(_ages)
+
+    @property
+    def shape(self) -> Shape:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.spec.shape)
+
+    # rules are written with operators, so a node has them too
+    __add__, __radd__ = _operator(ops.add), _operator(ops.add, True)
+    __sub__, __rsub__ = _operator(ops.sub), _operator(ops.sub, True)
+    __mul__, __rmul__ = _operator(ops.mul), _operator(ops.mul, True)
+    __truediv__, __rtruediv__ = _operator(ops.div), _operator(ops.div, True)
+    __pow__, __rpow__ = _operator(ops.pow), _operator(ops.pow, True)
+    __neg__ = _operator(ops.neg)
+    __lt__, __le__ = _operator(ops.lt), _operator(ops.le)
+    __gt__, __ge__ = _operator(ops.gt), _operator(ops.ge)
+    __and__, __or__ = _operator(ops.logical_and), _operator(ops.logical_or)
+
+    def __bool__(self) -> bool:
+        raise TypeError("the value of a node is not known while a program is recorded")
+
+    def __repr__(self) -> str:
+        return f"<{self.name or (self.op.name if self.op else 'input')} {type_text(self.spec)}>"
+
+
+def type_text(spec: Any) -> str:
+    """`float32[2,3]`."""
+    return f"{spec.dtype.name}[{','.join(str(n) for n in spec.shape)}]"
+
+
+class Graph:
+    """Inputs, the nodes in the order in which they were recorded, and outputs."""
+
+    def __init__(
+        self, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Any]
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.nodes = tuple(nodes)
+        self.outputs = tuple(outputs)
+
+    def __str__(self) -> str:
+        names: dict[int, str] = {id(n): n.name for n in self.inputs}
+        header = ", ".join(f"{n.name}: {type_text(n)}" for n in self.inputs)
+        lines = [f"graph({header})"]
+        for i, node in enumerate(self.nodes):
+            assert node.op is not None
+            names[id(node)] = f"%{i}"
+            operands = [names.get(id(x), repr(x)) for x in node.inputs]
+            settings = [f"{k}={_setting(v)}" for k, v in node.params.items()]
+            call = f"{node.op.name}({', '.join([*operands, *settings])})"
+            lines.append(f"  %{i}: {type_text(node)} = {call}")
+        results = ", ".join(names.get(id(x), repr(x)) for x in self.outputs)
+        return "\n".join([*lines, f"  return {results}"])
+
+
+def _setting(v: Any) -> str:
+    return v.name if hasattr(v, "name") and hasattr(v, "itemsize") else repr(v).replace(" ", "")
