@@ -1,0 +1,1 @@
+"""One file a workload: the same model for every library that can run it."""
