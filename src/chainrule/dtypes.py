@@ -65,6 +65,11 @@ def is_float(dtype: DType) -> bool:
     return dtype.kind == "f"
 
 
+def can_store(dtype: DType, target: DType) -> bool:
+    """Whether an in-place operation may put values of `dtype` into a tensor of `target`."""
+    return _CATEGORY[dtype.kind] <= _CATEGORY[target.kind]
+
+
 def result_type(*operands: Any) -> DType:
     """The type in which operands meet, as in PyTorch.
 
@@ -74,8 +79,7 @@ def result_type(*operands: Any) -> DType:
     best: list[DType | None] = [None, None, None]  # with dimensions, 0-d, Python number
     for x in operands:
         rank, dtype = _rank_and_dtype(x)
-        held = best[rank]
-        best[rank] = dtype if held is None else as_dtype(np.promote_types(held, dtype))
+        best[rank] = _meet(best[rank], dtype)
     result: DType | None = None
     for found in best:
         if found is not None and (result is None or _CATEGORY[found.kind] > _CATEGORY[result.kind]):
@@ -84,11 +88,17 @@ def result_type(*operands: Any) -> DType:
     return result
 
 
+def _meet(a: DType | None, b: DType) -> DType:
+    """The higher category wins with its own width; within one, the type that holds both."""
+    if a is None or _CATEGORY[a.kind] < _CATEGORY[b.kind]:
+        return b
+    return a if _CATEGORY[a.kind] > _CATEGORY[b.kind] else as_dtype(np.promote_types(a, b))
+
+
 def _rank_and_dtype(x: Any) -> tuple[int, DType]:
+    dtype = getattr(x, "dtype", None)  # first: NumPy's float64 counts as a Python float as well
+    if dtype is not None:
+        return (0 if x.ndim else 1), dtype
     if isinstance(x, bool):
         return 2, bool_
-    if isinstance(x, int):
-        return 2, int64
-    if isinstance(x, float):
-        return 2, _default
-    return (0 if x.ndim else 1), x.dtype
+    return 2, int64 if isinstance(x, int) else _default

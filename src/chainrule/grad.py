@@ -55,13 +55,13 @@ class Node:
     """
 
     __slots__ = (
-        "cell", "edges", "holds", "hooks", "inputs", "module", "op", "params", "retained", "seq",
+        "cell", "edges", "reads", "hooks", "inputs", "module", "op", "params", "retained", "seq",
         "site", "y",
     )  # fmt: skip
 
     def __init__(
         self, op: Op, inputs: tuple[Any, ...], params: Params, edges: tuple[Any, ...],
-        module: Any, holds: bool, y: Any, cell: Cell | None,
+        module: Any, reads: bool, y: Any, cell: Cell | None,
     ) -> None:  # fmt: skip
         self.op = op
         self.inputs: Any = inputs
@@ -69,7 +69,7 @@ class Node:
         self.edges = edges
         self.y = y
         self.cell = cell
-        self.holds = holds  # whether a value, and not only a shape, is saved here
+        self.reads = reads  # whether a value, and not only a shape, is saved here
         self.seq = next(clock)
         self.site = user_site(2)
         self.module = module
@@ -143,7 +143,7 @@ class Sweep:
                 if route is not None and node not in route.passes:
                     continue
             op = node.op
-            y, inputs = reader.arguments(node)
+            y, inputs = reader.arguments(node) if node.reads else (None, node.inputs)
             masked = masked or op.masks
             # one application of the chain rule: from dL/dy to the dL/dx of each input
             for edge, r in zip(node.edges, op.vjp(g, y, *inputs, **node.params), strict=True):
@@ -156,7 +156,7 @@ class Sweep:
                 if r is g:
                     shared.add(edge)
                 deliver(edge, r)
-            if node.holds and self.freed is not None:
+            if node.reads and self.freed is not None:
                 node.inputs = self.freed
                 node.y = None
         self.finish()
@@ -249,7 +249,7 @@ class _Recorded:
     __slots__ = ("edges", "node", "op", "params", "seq")
     hooks = None
     retained = None
-    holds = False
+    reads = True
 
     def __init__(self, node: GraphNode, views: dict[GraphNode, _Recorded]) -> None:
         self.node = node

@@ -136,7 +136,9 @@ def row_index(x: Value, key: Any) -> Any:
         value = np.asarray(value)
         if value.size == 0:
             value = value.astype(np.int64)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or not x.shape:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        return None
+    if not value.shape or not x.shape:  # one number is a view, as it is for Python's numbers
         return None
     if value.dtype.kind == "i" and value.size and value.min() < 0:
         n = x.shape[0]

@@ -96,6 +96,18 @@ class Op:
     def __repr__(self) -> str:
         return f"ops.{self.name}"
 
+    def mask_of(self, edges: Sequence[Any]) -> int:
+        """The inputs whose gradient is wanted, as bits: the place in `keeps`."""
+        if self.variadic:
+            return 0
+        mask = 0
+        bit = 1
+        for edge in edges:
+            if edge is not None:
+                mask += bit
+            bit += bit
+        return mask
+
     def spec(self, *inputs: Any, **params: Any) -> Spec:
         """Shape and dtype of the result; raises with a full message on inputs that do not fit."""
         raise NotImplementedError(f"{self.name} has no spec: add it in {type(self).__module__}")
@@ -144,6 +156,8 @@ class Keeps(NamedTuple):
     inputs: tuple[int, ...]
     y: bool
     values: bool
+    everything: bool
+    nothing: bool
 
 
 def _keeps(op: Op, mask: int) -> Keeps:
@@ -157,7 +171,9 @@ def _keeps(op: Op, mask: int) -> Keeps:
     else:
         read = set(op.saves)
     flags = tuple(2 if n in read else 1 if n in op.shapes else 0 for n in names)
-    return Keeps(flags, "y" in read, bool(read))
+    return Keeps(
+        flags, "y" in read, bool(read), all(f == 2 for f in flags), not any(f for f in flags)
+    )
 
 
 def arrays(op: Op, inputs: Sequence[Value], params: Params) -> Value:
@@ -216,9 +232,15 @@ class quietly:
             self.silence.__exit__(None, None, None)
 
 
+NUMBERS = frozenset({bool, int, float})
+
+
 def is_number(x: Any) -> bool:
-    """Whether x is a Python number, which pointwise ops take as it stands."""
-    return isinstance(x, (bool, int, float))
+    """Whether x is a Python number, which pointwise ops take as it stands.
+
+    NumPy's float64 is a float by inheritance, but a value with a dtype: it is none here.
+    """
+    return type(x) in NUMBERS
 
 
 def broadcast_shapes(op_name: str, *shapes: Shape) -> Shape:

@@ -73,6 +73,7 @@ class IndexAdd(Op):
     warns = False
 
     def spec(self, v: Any, index: Any, *, axis: int, size: int) -> Spec:
+        _check_index(self.name, index, size)
         rest = v.shape[axis + index.ndim :]
         return Spec((*v.shape[:axis], size, *rest), v.dtype)
 
@@ -131,10 +132,11 @@ class ScatterAdd(Op):
     warns = False
 
     def spec(self, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Spec:
+        _check_index(self.name, index, shape[axis])
         return Spec(shape, v.dtype)
 
     def forward(self, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
-        _check_index(self.name, index, shape[axis])
+        self.spec(v, index, axis=axis, shape=shape)
         y = np.zeros(shape, v.dtype)
         if index.shape[axis] == 1:  # one target a row, as in cross-entropy: nothing can collide
             y[_along(index, axis)] = v

@@ -210,8 +210,8 @@ class Pow(Pointwise):
         return g * (a * 2) if b == 2 else g * (a ** (b - 1) * b)
 
     def _exponent(self, g: Value, a: Value, b: Value) -> Value:
-        if is_number(a):
-            return g * (a**b * float(np.log(a))) if a > 0 else g * (a**b * float("nan"))
+        if is_number(a) and a > 0:
+            return g * (a**b * float(np.log(a)))
         zero = eq(a, 0) & (b >= 0)
         return where(zero, 0.0, g * (a**b * log(where(zero, 1.0, a))))
 

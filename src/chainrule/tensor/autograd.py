@@ -18,12 +18,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GradMode:
-    """Base of the switches: works as `with no_grad():` and as `@no_grad()`."""
+    """Base of the switches: `with no_grad():`, `@no_grad()` and, as in PyTorch, `@no_grad`."""
 
     enabled: bool
 
-    def __init__(self) -> None:
-        self.outer: list[bool] = []
+    def __new__(cls, function: Any = None) -> Any:
+        made = super().__new__(cls)
+        made.outer = []
+        return made(function) if callable(function) else made
+
+    outer: list[bool]
 
     def __enter__(self) -> None:
         self.outer.append(current.grad_enabled)
@@ -65,7 +69,6 @@ class set_grad_enabled(GradMode):
     """Recording on or off by a flag; as a context manager or, like PyTorch's, at once."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__()
         self.enabled = mode
         self.before = current.grad_enabled
         current.grad_enabled = mode
@@ -202,11 +205,15 @@ def _run(
     for output, gradient in zip(outputs, gradients, strict=True):
         seed = _seed(output, gradient, name)
         seeds.append((output._node_now(), seed if create_graph else seed._value))
-    with quietly(), enable_grad() if create_graph else no_grad():
-        if create_graph:
-            return sweep(seeds, _RECORDING, route=route, retain_graph=retain_graph)
-        with interpret(arrays):
-            return sweep(seeds, _PLAIN, route=route, retain_graph=retain_graph)
+    reader = _RECORDING if create_graph else _PLAIN
+    state = current
+    outer = state.interpreter, state.grad_enabled
+    state.interpreter, state.grad_enabled = (apply if create_graph else arrays), create_graph
+    try:
+        with quietly():
+            return sweep(seeds, reader, route=route, retain_graph=retain_graph)
+    finally:
+        state.interpreter, state.grad_enabled = outer
 
 
 def _accumulate(holder: Tensor, g: Tensor) -> None:
@@ -264,7 +271,10 @@ def backward(
 def _own(g: Any, shared: bool) -> Tensor:
     """The gradient as a Tensor that nobody else writes to."""
     if isinstance(g, Tensor):
-        return g
+        if not shared and g._base is None:
+            return g
+        with enable_grad():
+            return g.clone()
     if type(g) is not np.ndarray:
         return wrap(np.array(g))
     return wrap(g.copy() if shared or g.base is not None else g)

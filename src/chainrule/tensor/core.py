@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..dtypes import DType
 from ..errors import (
     ArgumentTypeError,
@@ -26,11 +27,10 @@ from ..errors import (
 )
 from ..grad import Cell, Leaf, Node, clock
 from ..ops import REGISTRY
-from ..ops.core import Op, Params, Spec, State, current, quietly
+from ..ops.core import NOTHING, NUMBERS, Op, Params, Spec, State, current, interpret, quietly
 from .methods import TensorMethods
 
 _RESHAPE = REGISTRY["reshape"]
-_NUMBERS = (bool, int, float)
 
 
 class Tensor(TensorMethods):
@@ -199,9 +199,13 @@ class Tensor(TensorMethods):
             assert self._cell is not None
             if self._cell.rebased > self._seen:
                 self._seen = self._cell.rebased
-                x = base
-                for op, params in self._chain:
-                    x = op(x, **params)
+                outer, current.grad_enabled = current.grad_enabled, True
+                try:
+                    x = base
+                    for op, params in self._chain:
+                        x = apply(op, (x,), params)
+                finally:
+                    current.grad_enabled = outer
                 self._node = x._node
         return self._node
 
@@ -224,8 +228,8 @@ class Tensor(TensorMethods):
 
     def _check_writable(self, name: str) -> None:
         root = self if self._base is None else self._base
-        if current.grad_enabled and type(root._node) is Leaf:
-            what = "a leaf tensor" if root is self else "a view of a leaf tensor"
+        if current.grad_enabled and Leaf in (type(self._node), type(root._node)):
+            what = "a view of a leaf tensor" if type(self._node) is Node else "a leaf tensor"
             raise GradError(
                 f"{name}: {what} that requires grad can't be written in place",
                 fix="with chainrule.no_grad(): ... for a manual update",
@@ -237,6 +241,13 @@ class Tensor(TensorMethods):
                 fix=".clone() before the write",
             )
 
+    def _before_write(self, args: Sequence[Any]) -> Tensor:
+        """What an in-place method computes from: a copy where a rule may read it in backward."""
+        tracked = any(isinstance(x, Tensor) and x.requires_grad for x in (self, *args))
+        if not (tracked and current.grad_enabled):
+            return self
+        return wrap(self._value.copy(), self._node_now())
+
     def _write(self, new: Tensor, name: str) -> Tensor:
         """Replaces the content by `new`, in place, with PyTorch's meaning for the history."""
         self._check_writable(name)
@@ -246,7 +257,7 @@ class Tensor(TensorMethods):
                 expected=str(self.shape),
                 got=str(new.shape),
             )
-        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+        if not dtypes.can_store(new.dtype, self.dtype):
             raise DTypeError(
                 f"{name}: the result can't be stored in this tensor",
                 expected=self.dtype.name,
@@ -263,21 +274,22 @@ class Tensor(TensorMethods):
         self._note_write()
         if tracked:
             assert self._cell is not None
-            root._node = whole._node_now()
-            if root is not self:
-                self._node = node
-            self._cell.rebased = self._seen = next(clock)
+            root._node = made = whole._node_now()
+            if type(old) is Node and type(made) is Node:
+                made.retained, old.retained = old.retained, None
+            self._cell.rebased = next(clock)
         return self
 
     def _written_base(self, new: Tensor) -> Tensor:
         """The base with the part that this view shows replaced, as an operation on the base."""
         assert self._base is not None
         levels = [self._base]
-        for op, params in self._chain[:-1]:
-            levels.append(op(levels[-1], **params))
-        v = new
-        for x, (op, params) in zip(reversed(levels), reversed(self._chain), strict=True):
-            v = op.put(x, v, **params)
+        with interpret(_history):
+            for op, params in self._chain[:-1]:
+                levels.append(op(levels[-1], **params))
+            v = new
+            for x, (op, params) in zip(reversed(levels), reversed(self._chain), strict=True):
+                v = op.put(x, v, **params)
         return v
 
 
@@ -317,10 +329,10 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
             values.append(x._value)
             if (x._node if x._base is None else x._node_now()) is not None:
                 tracked = True
-        elif isinstance(x, _NUMBERS):
+        elif type(x) in NUMBERS:
             values.append(x)
         else:
-            raise _not_a_tensor(op, x)
+            return apply(op, [_plain(op, x) for x in inputs], params)
     if op.pointwise and not op.fits(values):
         return apply(op, op.align(inputs), params)
     try:
@@ -337,13 +349,13 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
         out._as_view(inputs[0], op, params)
     if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
         edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
-        keeps = op.keeps[0 if op.variadic else _wanted(edges)]
-        saved = tuple(
-            [
-                x if k == 2 or (k and not isinstance(x, Tensor)) else _spec(x) if k else None
-                for x, k in zip(inputs, keeps.inputs, strict=False)
-            ]
-        )
+        keeps = op.keeps[op.mask_of(edges)]
+        if keeps.everything:
+            saved: tuple[Any, ...] = tuple(inputs)
+        elif keeps.nothing:
+            saved = (None,) * len(edges)
+        else:
+            saved = tuple([_saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
         cell = out._shared_cell() if keeps.y else None
         out._node = Node(
             op, saved, params, edges, state.module, keeps.values, y if keeps.y else None, cell
@@ -351,19 +363,25 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     return out
 
 
-def _wanted(edges: tuple[Any, ...]) -> int:
-    """The inputs whose gradient is wanted, as bits."""
-    if len(edges) == 1:
-        return 1
-    mask = 0
-    for i, edge in enumerate(edges):
-        if edge is not None:
-            mask |= 1 << i
-    return mask
+def _history(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+    """Records a call of an op whose rule reads no values, and computes nothing.
+
+    The memory is written by itself; only how it came about is to be remembered.
+    """
+    assert op.saves == NOTHING, f"{op.name} can't be part of the history of a view"
+    spec = op.spec(*inputs, **params)
+    out = wrap(np.broadcast_to(np.zeros((), spec.dtype), spec.shape))
+    edges = tuple([x._node_now() for x in inputs])
+    if any(edge is not None for edge in edges):
+        shapes = tuple([_saved(x, 1) for x in inputs])
+        out._node = Node(op, shapes, params, edges, current.module, False, None, None)
+    return out
 
 
-def _spec(x: Tensor) -> Spec:
-    return Spec(x._value.shape, x._value.dtype)
+def _saved(x: Any, keep: int) -> Any:
+    if keep == 2 or not isinstance(x, Tensor):
+        return x
+    return Spec(x._value.shape, x._value.dtype) if keep else None
 
 
 def _explained(error: Exception, op: Op, values: list[Any], params: Params) -> Exception:
@@ -385,8 +403,16 @@ def _shares_memory(op: Op, y: Any, x: Any) -> bool:
     return y is x or y.base is x or (x.base is not None and y.base is x.base)
 
 
-def _not_a_tensor(op: Op, x: Any) -> ArgumentTypeError:
-    return ArgumentTypeError(
+def _plain(op: Op, x: Any) -> Any:
+    """A Tensor as it is, and every kind of number, NumPy's too, as a Python number."""
+    if isinstance(x, Tensor) or type(x) in NUMBERS:
+        return x
+    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
+        return x.item()
+    for kind in (bool, int, float):
+        if isinstance(x, kind):
+            return kind(x)
+    raise ArgumentTypeError(
         f"{op.name}: works on Tensors and Python numbers",
         expected="a Tensor",
         got=type(x).__name__,

@@ -13,7 +13,14 @@ import numpy as np
 
 from .. import dtypes, ops
 from .. import functional as F
-from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError, ShapeError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ChainruleError,
+    DTypeError,
+    GradError,
+    ShapeError,
+)
 from ..ops.core import Op
 from . import show
 
@@ -59,7 +66,8 @@ def _reflected(op: Op) -> Callable[..., Any]:
 def _in_place(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_writable(name)
-        return self._write(getattr(self, name[:-1])(*args, **kwargs), name)
+        before = self._before_write((*args, *kwargs.values()))
+        return self._write(getattr(before, name[:-1])(*args, **kwargs), name)
 
     return _described(method, name, f"`{name[:-1]}`, written into this tensor; returns it.")
 
@@ -71,9 +79,30 @@ def _in_places(*names: str) -> list[Callable[..., Any]]:
 def _assigning(name: str, operator: str) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         self._check_writable(name)
-        return self._write(getattr(self, operator)(other), name)
+        return self._write(getattr(self._before_write((other,)), operator)(other), name)
 
     return _described(method, name, f"`{operator}`, written into this tensor.")
+
+
+def _of_bools(sign: str, op: Op) -> Callable[..., Any]:
+    def method(self: Any, *other: Any) -> Any:
+        for x in (self, *other):
+            dtype = getattr(x, "dtype", np.dtype(type(x)) if isinstance(x, (bool, int)) else None)
+            if dtype is None or dtype.kind != "b":
+                raise DTypeError(
+                    f"{sign}: works on bool tensors only, not bit by bit",
+                    expected="bool",
+                    got=type(x).__name__ if dtype is None else dtype.name,
+                    fix=f"chainrule.{op.name}(...), or .bool() first",
+                )
+        return op(self, *other)
+
+    return _described(method, sign, type(op).__doc__)
+
+
+def _comparable(other: object) -> bool:
+    """Whether == compares element by element; with anything else a tensor is just unequal."""
+    return hasattr(other, "_value") or isinstance(other, (bool, int, float, np.generic))
 
 
 class TensorMethods:
@@ -104,17 +133,20 @@ class TensorMethods:
     __ge__ = ge = _op(ops.ge)
     eq = _op(ops.eq)
     ne = _op(ops.ne)
-    __and__ = logical_and = _op(ops.logical_and)
-    __or__ = logical_or = _op(ops.logical_or)
-    __xor__ = logical_xor = _op(ops.logical_xor)
-    __invert__ = logical_not = _op(ops.logical_not)
+    logical_and, logical_or = _op(ops.logical_and), _op(ops.logical_or)
+    logical_xor, logical_not = _op(ops.logical_xor), _op(ops.logical_not)
+    __and__ = __rand__ = _of_bools("&", ops.logical_and)
+    __or__ = __ror__ = _of_bools("|", ops.logical_or)
+    __xor__ = __rxor__ = _of_bools("^", ops.logical_xor)
+    __invert__ = _of_bools("~", ops.logical_not)
     __hash__ = object.__hash__
+    __array_priority__ = 1000  # a NumPy number on the left leaves the operator to the tensor
 
     def __eq__(self, other: object) -> Any:
-        return ops.eq(self, other)
+        return ops.eq(self, other) if _comparable(other) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return ops.ne(self, other)
+        return ops.ne(self, other) if _comparable(other) else NotImplemented
 
     def __pos__(self) -> Any:
         return self
@@ -259,7 +291,11 @@ class TensorMethods:
         if not hasattr(source, "_value"):
             raise ArgumentTypeError("copy_: needs a Tensor", got=type(source).__name__)
         new = source if source.dtype == self._value.dtype else source.to(self._value.dtype)
-        return me._write(F.expand(new, self._value.shape), "copy_")
+        new = F.expand(new, self._value.shape)
+        before = me._before_write((source,))
+        if before._node is not None:  # what stood here before gets the gradient 0, as in PyTorch
+            new = ops.put_slice(before, new, ranges=tuple((0, n, 1) for n in new.shape))
+        return me._write(new, "copy_")
 
     def fill_(self, value: float) -> Any:
         """Writes one number into every element."""
@@ -278,6 +314,8 @@ class TensorMethods:
     masked_fill_, reciprocal_ = _in_place("masked_fill_"), _in_place("reciprocal_")
     __iadd__, __isub__ = _assigning("+=", "__add__"), _assigning("-=", "__sub__")
     __imul__, __itruediv__ = _assigning("*=", "__mul__"), _assigning("/=", "__truediv__")
+    __ifloordiv__, __imod__ = _assigning("//=", "__floordiv__"), _assigning("%=", "__mod__")
+    __ipow__ = _assigning("**=", "__pow__")
 
     # ------------------------------------------------------------ types and conversion
     def to(self, *args: Any, **kwargs: Any) -> Any:
@@ -377,8 +415,9 @@ class TensorMethods:
 
     def __bool__(self) -> Any:
         if self._value.size != 1:
+            count = "more than one value" if self._value.size else "no values"
             raise AmbiguousTruth(
-                "Boolean value of Tensor with more than one value is ambiguous",
+                f"Boolean value of Tensor with {count} is ambiguous",
                 got=f"shape {self._value.shape}",
                 fix=".any() or .all()",
             )

@@ -1,0 +1,60 @@
+"""Every test starts from the same seed, and leaves the global switches as it found them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import chainrule
+from chainrule import dtypes
+from chainrule.ops.core import current
+
+settings.register_profile("chainrule", deadline=None, database=None)  # machines differ in speed
+settings.load_profile("chainrule")
+
+
+def switches() -> dict[str, object]:
+    """Everything global that a test could leave changed."""
+    return {
+        "grad mode": current.grad_enabled,
+        "interpreter": current.interpreter,
+        "running module": current.module,
+        "silence": current.quiet,
+        "default dtype": dtypes.get_default_dtype(),
+        "NumPy's error state": tuple(sorted(np.geterr().items())),
+    }
+
+
+def restore(before: dict[str, object]) -> None:
+    current.grad_enabled = before["grad mode"]
+    current.interpreter = before["interpreter"]
+    current.module = before["running module"]
+    current.quiet = before["silence"]
+    dtypes.set_default_dtype(before["default dtype"])
+    np.seterr(**dict(before["NumPy's error state"]))
+
+
+@pytest.fixture(autouse=True)
+def sealed():
+    """Seeds what is random, and fails a test that leaves a global switch changed."""
+    state = chainrule.get_rng_state()
+    chainrule.manual_seed(0)
+    np.random.seed(0)
+    before = switches()
+    yield
+    after = switches()
+    restore(before)
+    chainrule.set_rng_state(state)
+    left = [f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k]]
+    assert not left, "the test left changed: " + ", ".join(left)
+
+
+@pytest.fixture
+def no_warnings():
+    """Any warning within the test is an error, whoever runs it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
