@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -61,29 +62,60 @@ class Generator:
 default_generator = Generator()
 
 
+class _Thread(threading.local):
+    """The generator that stands in for the default one in the running thread."""
+
+    generator: Generator | None = None
+
+
+_thread = _Thread()
+
+
+def generator_in_use() -> Generator:
+    """The generator of this thread: the default one, unless within `drawing_from`."""
+    return _thread.generator or default_generator
+
+
+class drawing_from:
+    """Within the block this thread draws from a generator of its own, not from the default one.
+
+    What other threads draw meanwhile can't change the numbers.  None changes nothing.
+    """
+
+    def __init__(self, generator: Generator | None) -> None:
+        self.generator = generator
+
+    def __enter__(self) -> None:
+        self.outer = _thread.generator
+        _thread.generator = self.generator or self.outer
+
+    def __exit__(self, *exc: object) -> None:
+        _thread.generator = self.outer
+
+
 def manual_seed(seed: int) -> Generator:
     """Makes everything random that follows the same on every run."""
-    return default_generator.manual_seed(seed)
+    return generator_in_use().manual_seed(seed)
 
 
 def initial_seed() -> int:
     """The seed of the default generator."""
-    return default_generator.initial_seed()
+    return generator_in_use().initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """The state of the default generator."""
-    return default_generator.get_state()
+    return generator_in_use().get_state()
 
 
 def set_rng_state(state: Any) -> None:
     """Sets the state of the default generator."""
-    default_generator.set_state(state)
+    generator_in_use().set_state(state)
 
 
 def _draw(op: ops.Op, size: tuple[Any, ...], dtype: Any, generator: Generator | None) -> Tensor:
     wanted = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    state = (generator or default_generator).next()
+    state = (generator or generator_in_use()).next()
     return op(state, shape=sizes_of(size), dtype=wanted)
 
 
@@ -133,7 +165,7 @@ def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     """0 .. n-1 in random order."""
     if n < 0:
         raise ArgumentError("randperm: n must be >= 0", got=str(n))
-    return ops.permutation((generator or default_generator).next(), n=n)
+    return ops.permutation((generator or generator_in_use()).next(), n=n)
 
 
 def normal(

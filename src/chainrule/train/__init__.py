@@ -1,0 +1,8 @@
+"""Training: the fit loop, callbacks, metrics, checkpoints and run folders."""
+
+from .callbacks import Callback as Callback
+from .callbacks import EarlyStopping as EarlyStopping
+from .callbacks import LambdaCallback as LambdaCallback
+from .history import History as History
+from .trainer import Trainer as Trainer
+from .weights import EMA as EMA

@@ -1,0 +1,68 @@
+"""The model applied without learning: evaluation and prediction, in evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..data import DataLoader
+from ..errors import ArgumentError
+from ..functional import cat
+from ..nn import Module
+from ..ops.core import quietly
+from ..tensor.autograd import no_grad
+from ..tensor.core import Tensor
+from .inputs import as_batch
+from .losses import weight_of
+
+
+@contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Training or evaluation mode within the block; every module gets its own mode back."""
+    before = [(m, m.training) for m in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.__dict__["training"] = was
+
+
+def evaluate(
+    model: Module, loss: Any, metrics: Sequence[Any], loader: DataLoader,
+    broken_off: Callable[[], Any] = lambda: False,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Mean loss and metrics over a loader; None if it was broken off in between."""
+    total = weight = 0.0
+    for metric in metrics:
+        metric.reset()
+    with mode(model, False), no_grad(), quietly():
+        for raw in loader:
+            batch = as_batch(raw)
+            prediction = model(*batch[:-1])
+            n = weight_of(loss, batch)
+            total += loss(prediction, batch[-1]).item() * n
+            weight += n
+            for metric in metrics:
+                metric.update(prediction, batch[-1])
+            if broken_off():
+                return None
+    return {"loss": total / weight, **{m.name: m.compute() for m in metrics}}
+
+
+def predict(model: Module, inputs: tuple[Tensor, ...], batch_size: int) -> Tensor:
+    """The model's outputs for all rows, computed batch by batch."""
+    lengths = {len(t) for t in inputs}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ArgumentError(
+            "predict: needs inputs with the same number of rows, at least one",
+            got=", ".join(str(t.shape) for t in inputs),
+        )
+    (rows,) = lengths
+    with mode(model, False), no_grad(), quietly():
+        parts = [
+            model(*[t[start : start + batch_size] for t in inputs])
+            for start in range(0, rows, batch_size)
+        ]
+    return parts[0] if len(parts) == 1 else cat(parts)

@@ -1,0 +1,142 @@
+"""The gradient's size at every step, and what is said when a number is no longer finite."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import NonFiniteError, describe_site, user_site
+from ..ops.core import Op, Params, current, interpret
+from ..tensor.autograd import no_grad
+from ..tensor.core import Tensor, apply
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+TREND = 5
+SAFE_NORM, SAFE_RATE = 1e15, 1e10
+"""Beyond these an update may overflow, so the weights are kept until it is known to be finite."""
+
+
+def gradient_norm(parameters: Sequence[Tensor]) -> float:
+    """The norm of all gradients together; not finite only where a gradient is not."""
+    total = 0.0
+    for p in parameters:
+        if p._grad is not None:
+            g = p._grad._value
+            total += float(np.vdot(g, g))
+    if math.isfinite(total):
+        return math.sqrt(total)
+    grads = [p._grad._value for p in parameters if p._grad is not None]
+    top = max(float(np.abs(g).max(initial=0.0)) for g in grads)
+    if not math.isfinite(top):
+        return top
+    return top * math.sqrt(sum(float(np.square(g / top, dtype=np.float64).sum()) for g in grads))
+
+
+class Diverged(NonFiniteError):
+    """A step that went to nan or infinity, with the numbers of its message as attributes."""
+
+    def __init__(self, problem: str, trainer: Trainer, norms: Sequence[float], **rows: Any) -> None:
+        super().__init__(problem, line="", **rows)
+        self.epoch = trainer.epoch + 1
+        self.step = trainer.step + 1
+        self.lr = trainer.lr
+        self.grad_norms = list(norms)
+        self.last_good_step = trainer.step
+
+
+class Kept:
+    """Buffers, and before a risky step weights and optimizer state, as they were."""
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self.pairs = [(a, a.copy()) for a in arrays]
+
+    def put_back(self) -> None:
+        """Undoes what was written since."""
+        for array, before in self.pairs:
+            np.copyto(array, before)
+
+
+class Guard:
+    """Watches the steps of one trainer: remembers the last norms, writes the error."""
+
+    def __init__(self) -> None:
+        self.norms: deque[float] = deque(maxlen=TREND)
+        self.last_loss: float | None = None
+
+    def passed(self, loss: float, norm: float) -> None:
+        """A step went well."""
+        self.norms.append(norm)
+        self.last_loss = loss
+
+    def error(self, trainer: Trainer, what: str, group: Sequence[Any] = ()) -> Diverged:
+        """Where and when it happened, how the gradient grew, and what may help."""
+        step, lr = trainer.step + 1, trainer.lr
+        good = f"the last good step is {trainer.step}"
+        if self.last_loss is not None:
+            good += f" (loss {self.last_loss:.4g}); the weights are as they were after it"
+        trend = ", ".join(f"{n:.3g}" for n in self.norms) or "none yet"
+        where = self.origin(trainer, group)
+        return Diverged(
+            f"{what} at epoch {trainer.epoch + 1}, step {step} (lr {lr:g})",
+            trainer,
+            self.norms,
+            expected=f"finite numbers; {good}",
+            got=f"gradient norms of the steps before: {trend}" + (f"; {where}" if where else ""),
+            fix=self.advice(lr, group),
+        )
+
+    def origin(self, trainer: Trainer, group: Sequence[Any]) -> str | None:
+        """The first operation of the forward pass with a result that is not finite."""
+        for batch in group:
+            for i, t in enumerate(batch):
+                if t.dtype.kind == "f" and not np.isfinite(t._value).all():
+                    bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
+                    return f"the batch itself, value {i}, row {int(bad[0])}, is not finite"
+            finder = Finder()
+            with interpret(finder), no_grad():
+                trainer.compute_loss(batch)
+            if finder.found is not None:
+                return f"first in {finder.describe(trainer.model)}"
+        for name, p in trainer.model.named_parameters():
+            if p._grad is not None and not np.isfinite(p._grad._value).all():
+                return f"first in the gradient of {name}"
+        return None
+
+    def advice(self, lr: float, group: Sequence[Any]) -> str:
+        """A smaller rate; scaled inputs where they are large."""
+        if not math.isfinite(lr):
+            return "a finite learning rate: look at the schedule"
+        largest = max(
+            (float(np.abs(t._value).max(initial=0.0)) for b in group for t in b[:-1]
+             if t.dtype.kind == "f"), default=0.0,
+        )  # fmt: skip
+        advice = f"lr={lr / 10:g}, or clip_grad_norm=1.0"
+        if largest > 100 and math.isfinite(largest):
+            advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
+        return advice
+
+
+class Finder:
+    """An interpreter that computes as usual and notes the first result that is not finite."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Op, Any, str | None] | None = None
+
+    def __call__(self, op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+        y = apply(op, inputs, params)
+        if self.found is None and y.dtype.kind == "f" and not np.isfinite(y._value).all():
+            self.found = op, current.module, describe_site(user_site(2))
+        return y
+
+    def describe(self, model: Any) -> str:
+        """`log at model.py:12 (layer fc1)`."""
+        assert self.found is not None
+        op, module, site = self.found
+        layer = next((n for n, m in model.named_modules() if m is module and n), None)
+        return op.name + (f" at {site}" if site else "") + (f" (layer {layer})" if layer else "")

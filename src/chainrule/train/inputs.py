@@ -1,0 +1,125 @@
+"""What `fit` is given, as loaders; and the data looked over before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..data import ConcatDataset, DataLoader, NonFinite, Subset, TensorDataset, find_nonfinite
+from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError
+from ..nn import Module
+from ..tensor.core import Tensor
+from ..tensor.create import as_tensor
+from ..tensor.random import Generator
+
+Batch = tuple[Tensor, ...]
+EVALUATION_BATCH = 256
+
+
+def as_loader(
+    data: Any, model: Module, batch_size: int, shuffle: bool, generator: Generator | None
+) -> DataLoader:
+    """A DataLoader as it is; a Dataset or a tuple of arrays in a new one."""
+    if isinstance(data, DataLoader):
+        loader = data
+    else:
+        dataset = as_dataset(data, model)
+        loader = DataLoader(dataset, batch_size, shuffle, generator=generator)
+    if not len(loader):
+        raise ArgumentError(
+            "the data hold no batch",
+            expected="at least one example",
+            got=f"{len(loader.dataset)} examples",
+            fix="drop_last=False, or a look at what was filtered out before",
+        )
+    return loader
+
+
+def as_dataset(data: Any, model: Module) -> Any:
+    """A Dataset as it is; a tuple of arrays or Tensors as a TensorDataset."""
+    if isinstance(data, (tuple, list)):
+        if len(data) < 2:
+            raise ArgumentError(
+                "data: inputs and a target are needed", expected="(x, y) or (x1, x2, ..., y)",
+                got=f"a {type(data).__name__} of {len(data)}",
+            )  # fmt: skip
+        return TensorDataset(*[as_input(a, model) for a in data])
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
+        return data
+    raise ArgumentTypeError(
+        "data: not something to train on",
+        expected="a DataLoader, a Dataset or a tuple of arrays (x, y)",
+        got=type(data).__name__,
+        fix="fit((x, y), ...)" if hasattr(data, "shape") else None,
+    )
+
+
+def as_input(a: Any, model: Module) -> Tensor:
+    """A Tensor as it is; floats in an array or a list in the model's float type."""
+    if isinstance(a, Tensor):
+        return a
+    t = as_tensor(a)
+    dtype = next((p.dtype for p in model.parameters()), None)
+    return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
+
+
+def as_batch(batch: Any) -> Batch:
+    """The tensors of a batch; raises where it has no target."""
+    if isinstance(batch, (tuple, list)) and len(batch) >= 2:
+        return tuple(batch)
+    got = f"{len(batch)} values" if isinstance(batch, (tuple, list)) else type(batch).__name__
+    raise ArgumentTypeError(
+        "a batch must hold inputs and a target",
+        expected="(x, y) or (x1, x2, ..., y)",
+        got=got,
+        fix="a dataset whose examples are (x, y)",
+    )
+
+
+def groups(loader: DataLoader, size: int) -> Iterator[list[Batch]]:
+    """Batches in groups of `size`; the last group may be smaller."""
+    group: list[Batch] = []
+    for batch in loader:
+        group.append(as_batch(batch))
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def check_finite(dataset: Any, what: str) -> None:
+    """Raises where data in memory hold a nan or an infinity: rows, columns and count."""
+    rows = None
+    while isinstance(dataset, Subset):
+        rows = dataset.indices if rows is None else dataset.indices[rows]
+        dataset = dataset.dataset
+    if isinstance(dataset, ConcatDataset):
+        for i, part in enumerate(dataset.datasets):
+            check_finite(part, f"{what}, part {i}")
+        return
+    tensors = getattr(dataset, "tensors", ())
+    for place, t in enumerate(tensors):
+        found = find_nonfinite(t if rows is None else t._value[rows])
+        if found.count:
+            part = "targets" if place == len(tensors) - 1 else "inputs"
+            where = found.rows if rows is None else rows[found.rows]
+            raise _not_finite(f"{what}: the {part}", found, where, t.ndim > 1)
+
+
+def _not_finite(what: str, found: NonFinite, rows: Any, table: bool) -> NonFiniteError:
+    got = f"{found.count} nan or infinite in {len(rows)} rows (number {listed(rows)})"
+    if table:
+        got += f", columns {listed(found.columns)}"
+    return NonFiniteError(
+        f"{what} hold values that are not finite",
+        expected="finite numbers",
+        got=got,
+        fix="leave those rows out, or fill them in",
+    )
+
+
+def listed(numbers: Any, most: int = 6) -> str:
+    """The first few numbers, and how many more there are."""
+    head = ", ".join(str(int(n)) for n in numbers[:most])
+    return head + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

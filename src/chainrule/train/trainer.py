@@ -1,0 +1,367 @@
+"""Trainer: the loop that everybody writes, with what it takes to end well.
+
+`fit` goes through epochs, an epoch through steps; `_step` is a training step as one would write
+it by hand.  Everything that a later step depends on is in `state_dict`, so that a fit stopped at
+any step and resumed ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..data import DataLoader
+from ..errors import ArgumentError, ArgumentTypeError, StateError
+from ..functional.arguments import choice
+from ..nn import Module
+from ..nn.utils import clip_grad_norm_, clip_grad_value_
+from ..ops.core import quietly
+from ..optim import Optimizer
+from ..tensor.core import Tensor
+from ..tensor.random import Generator, drawing_from, generator_in_use
+from .callbacks import EVENTS, Callback
+from .evaluation import evaluate, mode, predict
+from .guard import SAFE_NORM, SAFE_RATE, Guard, Kept, gradient_norm
+from .history import History
+from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite, groups
+from .interrupts import Interrupts
+from .limits import Limits
+from .losses import shares, weight_of
+from .weights import EMA
+
+
+class Trainer:
+    """Trains a model: `Trainer(model, loss, optimizer).fit((x, y), epochs=10)`.
+
+    model: Module.  loss: Module or function of (prediction, target).  optimizer: Optimizer of the
+    model's parameters.  scheduler: stepped every 'epoch' or 'step' (schedule_by);
+    ReduceLROnPlateau gets the validation loss.  metrics: names or Metrics, on validation data.
+    callbacks: see Callback.  clip_grad_norm, clip_grad_value: limits of the gradient.
+    accumulate: batches a step; the gradient is that of one batch as large as all of them.
+    ema: decay of a moving average of the weights, used to evaluate and to save.  run: a Run that
+    gets the files, or None.  seed: makes shuffling and dropout the same on every run and
+    independent of other threads; None draws from the default generator.
+    PyTorch leaves this loop to the user.
+
+    >>> import chainrule
+    >>> from chainrule import nn, optim
+    >>> _ = chainrule.manual_seed(0)
+    >>> x = chainrule.randn(64, 2)
+    >>> y = x.sum(1, keepdim=True)
+    >>> model = nn.Linear(2, 1)
+    >>> trainer = chainrule.train.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters(), 0.1))
+    >>> history = trainer.fit((x, y), epochs=30, batch_size=16)
+    >>> history["loss"][-1] < 1e-3
+    True
+    """
+
+    def __init__(
+        self, model: Module, loss: Callable[..., Tensor], optimizer: Optimizer, *,
+        scheduler: Any = None, schedule_by: str = "epoch", metrics: Sequence[Any] = (),
+        callbacks: Sequence[Callback] = (), clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None, accumulate: int = 1, ema: float | None = None,
+        run: Any = None, seed: int | None = None,
+    ) -> None:  # fmt: skip
+        _check_parts(model, loss, optimizer, accumulate)
+        choice("Trainer", "schedule_by", schedule_by, ("epoch", "step"))
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.schedule_by = schedule_by
+        self.metrics = list(metrics)
+        self.callbacks = list(callbacks)
+        self.clip_grad_norm = clip_grad_norm
+        self.clip_grad_value = clip_grad_value
+        self.accumulate = accumulate
+        self.ema = None if ema is None else EMA(model, ema)
+        self.run = run
+        self.seed = seed
+        self.generator = None if seed is None else Generator().manual_seed(seed)
+
+        self.epoch = 0  # whole epochs done
+        self.step = 0  # updates done
+        self.batch = 0  # batches of the epoch done
+        self.loss_value = math.nan  # of the last step
+        self.grad_norm = math.nan  # of the last step, before clipping
+        self.row: dict[str, Any] = {}
+        self.history = History()
+        self.resumed = False
+        self.first_epoch = self.first_step = 0  # where this fit began
+        self._sums: dict[str, float] = {}
+        self._guard = Guard()
+        self._stop: str | None = None
+        self._parameters = [p for g in optimizer.param_groups for p in g["params"]]
+        self._trained = False  # the epoch's steps are done, its end is not
+        self._fragile: list[Any] = []
+        self._listeners = {
+            event: [c for c in self.callbacks if _hears(c, event)] for event in EVENTS
+        }
+        self._by_metric = scheduler is not None and _wants_metric(scheduler)
+        if self._by_metric and schedule_by == "step":
+            raise ArgumentError(
+                "Trainer: this scheduler looks at the validation loss, which an epoch gives",
+                expected="schedule_by='epoch'", got="schedule_by='step'",
+            )  # fmt: skip
+
+    # ------------------------------------------------------------ training
+
+    def fit(
+        self, train: Any, *, validation: Any = None, epochs: int | None = None,
+        steps: int | None = None, tol: float | None = None, grad_tol: float | None = None,
+        batch_size: int = 32, shuffle: bool = True,
+    ) -> History:  # fmt: skip
+        """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
+
+        train, validation: a DataLoader, a Dataset, or a tuple (x, y) or (x1, x2, ..., y) of
+        arrays or tensors.  tol: ends when the loss changes by less from one epoch to the next.
+        grad_tol: ends when every gradient norm of an epoch is below.  batch_size, shuffle: for
+        data that come without a loader.  After `resume` it goes on where the checkpoint was, and
+        all limits count from the start of the fit that was interrupted.
+        Raises NonFiniteError for data or steps that are not finite.
+        """
+        limits = Limits(epochs, steps, tol, grad_tol)
+        with ExitStack() as stack:
+            stack.enter_context(drawing_from(self.generator))
+            loader = self._open(train, batch_size, shuffle)
+            held_out = None if validation is None else self._open_held_out(validation)
+            self._begin(loader)
+            stack.enter_context(mode(self.model, True))
+            interrupts = stack.enter_context(Interrupts())
+            return self._fit(loader, held_out, limits, interrupts)
+
+    def _fit(
+        self, loader: DataLoader, held_out: DataLoader | None, limits: Limits, signals: Interrupts
+    ) -> History:
+        history = self.history
+        self._emit("on_fit_start")
+        while (stopped := self._stop or limits.reached(self)) is None:
+            if not self._trained and not self._train_epoch(loader, limits, signals):
+                break
+            if not self._end_epoch(held_out, signals):
+                break
+        if stopped is None:
+            stopped = self._stop or ("interrupted" if signals.asked else "steps")
+        history.stopped = stopped
+        if stopped == "interrupted":
+            history.interrupted, history.signal = True, signals.asked
+            self._emit("on_interrupt")
+        self._emit("on_fit_end")
+        return history
+
+    def _train_epoch(self, loader: DataLoader, limits: Limits, signals: Interrupts) -> bool:
+        """The rest of an epoch; False if it was left before its end."""
+        if not self.batch:
+            self._sums = {"loss": 0.0, "weight": 0.0, "grad_norm": 0.0, "seconds": 0.0}
+            self._emit("on_epoch_start")
+        start = time.perf_counter()
+        batches = len(loader)
+        with quietly():
+            for group in groups(loader, self.accumulate):
+                self._step(group)
+                self._count(group)
+                now = time.perf_counter()
+                self._sums["seconds"] += now - start
+                start = now
+                self._emit("on_step_end")
+                if self.batch < batches and (
+                    signals.asked or self._stop or limits.out_of_steps(self)
+                ):
+                    return False
+        self._trained = True
+        return True
+
+    def _step(self, group: Sequence[Batch]) -> None:
+        """One update from a batch, or from several whose gradients are accumulated."""
+        kept = Kept(self._fragile)
+        self.optimizer.zero_grad()
+        total = 0.0
+        for batch, share in zip(group, shares(self.loss, group), strict=True):
+            loss = self.compute_loss(batch) * share if share != 1.0 else self.compute_loss(batch)
+            total += loss.item()
+            if math.isfinite(total):
+                loss.backward()
+        norm = gradient_norm(self._parameters) if math.isfinite(total) else math.nan
+        if not math.isfinite(norm):
+            self._fail("the loss" if not math.isfinite(total) else "the gradient", kept, group)
+        if self.clip_grad_norm is not None:
+            clip_grad_norm_(self._parameters, self.clip_grad_norm)
+        if self.clip_grad_value is not None:
+            clip_grad_value_(self._parameters, self.clip_grad_value)
+        if norm < SAFE_NORM and self.lr < SAFE_RATE:
+            self.optimizer.step()
+        else:
+            self._risky_step(kept, group)
+        self.loss_value, self.grad_norm = total, norm
+
+    def compute_loss(self, batch: Batch) -> Tensor:
+        """The loss of one batch (x1, ..., y)."""
+        return self.loss(self.model(*batch[:-1]), batch[-1])
+
+    def _risky_step(self, kept: Kept, group: Sequence[Batch]) -> None:
+        """An update so large that it may overflow; undone if it does."""
+        if not math.isfinite(self.lr):
+            self._fail("the learning rate", kept, ())
+        weights = Kept([p._value for p in self._parameters])
+        state = self.optimizer.state_dict()
+        self.optimizer.step()
+        if not all(np.isfinite(p._value).all() for p in self._parameters):
+            weights.put_back()
+            self.optimizer.load_state_dict(state)
+            self._fail("a weight after the update", kept, ())
+
+    def _fail(self, what: str, kept: Kept, group: Sequence[Batch]) -> NoReturn:
+        """Raises, with everything as it was after the last good step."""
+        kept.put_back()
+        error = self._guard.error(self, f"{what} is not finite", group)
+        kept.put_back()
+        self.optimizer.zero_grad()
+        raise error
+
+    def _count(self, group: Sequence[Batch]) -> None:
+        """Everything that follows an update: counters, sums, average, schedule."""
+        self.step += 1
+        self.batch += len(group)
+        self._guard.passed(self.loss_value, self.grad_norm)
+        weight = sum(weight_of(self.loss, batch) for batch in group)
+        sums = self._sums
+        sums["loss"] += self.loss_value * weight
+        sums["weight"] += weight
+        sums["grad_norm"] = max(sums["grad_norm"], self.grad_norm)
+        if self.ema is not None:
+            self.ema.update(self.model)
+        if self.scheduler is not None and self.schedule_by == "step":
+            self.scheduler.step()
+
+    def _end_epoch(self, held_out: DataLoader | None, signals: Interrupts) -> bool:
+        """Validation, schedule and the epoch's row; False if the validation was broken off."""
+        row = self._row()
+        if held_out is not None:
+            results = self._evaluate(held_out, lambda: signals.asked)
+            if results is None:
+                return False
+            row.update({f"val_{name}": value for name, value in results.items()})
+            self.row = row
+            self._emit("on_validation_end")
+        if self.scheduler is not None and self.schedule_by == "epoch":
+            if self._by_metric:
+                self.scheduler.step(row.get("val_loss", row["loss"]))
+            else:
+                self.scheduler.step()
+        self.epoch += 1
+        self.batch, self._trained = 0, False
+        self.row = row
+        self.history.rows.append(row)
+        self._emit("on_epoch_end")
+        return True
+
+    def _row(self) -> dict[str, Any]:
+        sums = self._sums
+        return {
+            "epoch": self.epoch + 1, "step": self.step, "loss": sums["loss"] / sums["weight"],
+            "lr": self.lr, "grad_norm": sums["grad_norm"], "seconds": sums["seconds"],
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ around it
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def stop(self, reason: str = "a callback") -> None:
+        """Ends the fit after this step (from `on_step_end`) or this epoch."""
+        self._stop = reason
+
+    def evaluated_weights(self) -> dict[str, Tensor]:
+        """The state_dict that is evaluated and saved: with the average, where there is one."""
+        weights = dict(self.model.state_dict())
+        return weights if self.ema is None else {**weights, **self.ema.weights}
+
+    def evaluate(self, data: Any, batch_size: int = EVALUATION_BATCH) -> dict[str, Any]:
+        """Loss and metrics on data, in evaluation mode, with the EMA weights where there are some.
+
+        data: a DataLoader, a Dataset or a tuple (x, y).  The loss is the mean over examples.
+        """
+        loader = as_loader(data, self.model, batch_size, False, None)
+        results = self._evaluate(loader, lambda: False)
+        assert results is not None
+        return results
+
+    def _evaluate(self, loader: DataLoader, broken_off: Callable[[], Any]) -> Any:
+        with self._averaged(), drawing_from(self.generator):
+            return evaluate(self.model, self.loss, self.metrics, loader, broken_off)
+
+    def predict(self, x: Any, batch_size: int = EVALUATION_BATCH) -> Tensor:
+        """The model's outputs for x (or a tuple of inputs), in evaluation mode, without history."""
+        inputs = x if isinstance(x, tuple) else (x,)
+        with self._averaged(), drawing_from(self.generator):
+            return predict(self.model, tuple(as_input(a, self.model) for a in inputs), batch_size)
+
+    def _averaged(self) -> Any:
+        return nullcontext() if self.ema is None else self.ema.applied(self.model)
+
+    def _open(self, train: Any, batch_size: int, shuffle: bool) -> DataLoader:
+        loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
+        check_finite(loader.dataset, "the training data")
+        return loader
+
+    def _open_held_out(self, validation: Any) -> DataLoader:
+        loader = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
+        check_finite(loader.dataset, "the validation data")
+        return loader
+
+    def _begin(self, loader: DataLoader) -> None:
+        """A fit of its own, or the one that a checkpoint belongs to."""
+        self._fragile = [b._value for b in self.model.buffers()]
+        self._fragile.append(generator_in_use().state._value)
+        self._stop = None
+        self._trained, self.batch = False, 0
+        self.history = History(self.history.rows)
+        self.first_epoch, self.first_step = self.epoch, self.step
+
+    def _emit(self, event: str) -> None:
+        for callback in self._listeners[event]:
+            getattr(callback, event)(self)
+
+
+def _check_parts(model: Any, loss: Any, optimizer: Any, accumulate: Any) -> None:
+    if not isinstance(model, Module):
+        raise ArgumentTypeError("Trainer: the model must be a Module", got=type(model).__name__)
+    if not callable(loss):
+        raise ArgumentTypeError(
+            "Trainer: the loss must be a Module or a function of (prediction, target)",
+            got=type(loss).__name__,
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentTypeError(
+            "Trainer: the optimizer must be an Optimizer", got=type(optimizer).__name__,
+            fix="chainrule.optim.Adam(model.parameters())",
+        )  # fmt: skip
+    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+        raise ArgumentError("Trainer: accumulate must be a whole number >= 1", got=repr(accumulate))
+    own = {id(p) for p in model.parameters()}
+    if not any(id(p) in own for g in optimizer.param_groups for p in g["params"]):
+        raise StateError(
+            "Trainer: the optimizer holds no parameter of this model",
+            fix="an optimizer made of this model's parameters(), after the model",
+        )
+
+
+def _wants_metric(scheduler: Any) -> bool:
+    return "metrics" in inspect.signature(scheduler.step).parameters
+
+
+def _hears(callback: Callback, event: str) -> bool:
+    if not isinstance(callback, Callback):
+        raise ArgumentTypeError(
+            "Trainer: callbacks must be Callback objects", got=type(callback).__name__,
+            fix="EarlyStopping(), LambdaCallback(on_epoch_end=function)",
+        )  # fmt: skip
+    return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
