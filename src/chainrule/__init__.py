@@ -9,9 +9,12 @@ tensor(20.)
 """
 
 from . import autograd as autograd
+from . import data as data
 from . import dtypes as dtypes
 from . import nn as nn
 from . import optim as optim
+from . import train as train
+from . import utils as utils
 from .dtypes import float32 as float32
 from .dtypes import float64 as float64
 from .dtypes import get_default_dtype as get_default_dtype
