@@ -9,7 +9,6 @@ from .activation import logsigmoid as logsigmoid
 from .activation import mish as mish
 from .activation import relu as relu
 from .activation import relu6 as relu6
-from .activation import scaled_softplus as scaled_softplus
 from .activation import selu as selu
 from .activation import sigmoid as sigmoid
 from .activation import silu as silu

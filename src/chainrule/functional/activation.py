@@ -9,7 +9,6 @@ from ..errors import ArgumentError
 from ..ops import exp, gt, where
 from ..ops import relu as relu
 from ..ops import sigmoid as sigmoid
-from ..ops import softplus as softplus
 from ..ops import tanh as tanh
 from ..ops.core import Value
 from .arguments import axis_of, choice
@@ -21,8 +20,8 @@ def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
 
 
 def relu6(x: Value) -> Value:
-    """min(max(x, 0), 6)."""
-    return where(gt(x, 6), 6.0, relu(x))
+    """min(max(x, 0), 6); the slope at 0 and at 6 is 0, as in PyTorch."""
+    return hardtanh(x, 0.0, 6.0)
 
 
 def elu(x: Value, alpha: float = 1.0) -> Value:
@@ -54,7 +53,7 @@ def silu(x: Value) -> Value:
 
 def mish(x: Value) -> Value:
     """x tanh(softplus(x))."""
-    return x * tanh(softplus(x))
+    return x * tanh(ops.softplus(x))
 
 
 def hardtanh(x: Value, min_val: float = -1.0, max_val: float = 1.0) -> Value:
@@ -71,17 +70,17 @@ def softsign(x: Value) -> Value:
 
 def logsigmoid(x: Value) -> Value:
     """ln sigmoid(x), without overflow."""
-    return -softplus(-x)
+    return -ops.softplus(-x)
 
 
-def scaled_softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
+def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     """ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold, as in PyTorch."""
     if beta == 1.0:
         scaled = x
-        y = softplus(x)
+        y = ops.softplus(x)
     else:
         scaled = x * beta
-        y = softplus(scaled) / beta
+        y = ops.softplus(scaled) / beta
     return where(gt(scaled, threshold), x, y)
 
 

@@ -21,6 +21,11 @@ def axes_of(name: str, x: Value, dim: Any) -> tuple[int, ...]:
     """Several dimensions of x; None and () mean all of them."""
     if dim is None or dim == () or dim == []:
         return tuple(range(len(x.shape)))
+    for d in dim if isinstance(dim, (tuple, list)) else (dim,):
+        if isinstance(d, bool) or not hasattr(d, "__index__"):
+            raise ArgumentTypeError(
+                f"{name}: dim must be a whole number, or several in a tuple", got=repr(dim)[:80]
+            )
     return normalize_axes(name, dim, len(x.shape))
 
 

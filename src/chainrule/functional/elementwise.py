@@ -9,6 +9,7 @@ from .. import ops
 from ..errors import ArgumentError
 from ..ops import add, div, floor, floor_div, maximum, minimum, mul, sub, where
 from ..ops.core import Value, is_number
+from .shaping import broadcast_tensors, stack
 
 
 def square(x: Value) -> Value:
@@ -57,8 +58,9 @@ def log10(x: Value) -> Value:
 
 
 def logaddexp(a: Value, b: Value) -> Value:
-    """ln(e^a + e^b), without overflow."""
-    return maximum(a, b) + ops.softplus(-ops.abs(a - b))
+    """ln(e^a + e^b), without overflow; -inf where both are."""
+    a, b = broadcast_tensors(a, b)
+    return ops.logsumexp(stack([a, b]), axis=(0,), keepdim=False)
 
 
 def clamp(x: Value, min: Any = None, max: Any = None) -> Value:

@@ -32,11 +32,11 @@ def reduce(name: str, loss: Value, reduction: str) -> Value:
     return ops.sum(loss, axis=axis, keepdim=False) / count
 
 
-def _empty(name: str, shape: tuple[int, ...]) -> ShapeError:
+def _empty(name: str, shape: tuple[int, ...], why: str = "") -> ShapeError:
     return ShapeError(
         f"{name}: the mean over no elements does not exist",
         expected="at least one example",
-        got=f"shape {shape}",
+        got=f"input {shape}" + (f", {why}" if why else ""),
         fix="skip empty batches, or check what was filtered out before",
     )
 
@@ -216,8 +216,8 @@ def _class_loss(
     axis = 1 if len(x.shape) > 1 else 0
     classes = x.shape[axis]
     _check_classes(name, x, target, classes, axis, ignore_index)
-    if reduction == "mean" and not _product(target.shape):
-        raise _empty(name, x.shape)
+    if reduction == "mean":
+        _check_counted(name, x, target, ignore_index)
     counted = ops.ne(target, ignore_index) if _holds(target, ignore_index) else None
     safe = target if counted is None else ops.where(counted, target, 0)
     loss = -_pick(log_p, safe, axis)
@@ -239,6 +239,15 @@ def _class_loss(
         total = ops.sum(scale, axis=everything, keepdim=False)
         return ops.sum(loss, axis=everything, keepdim=False) / total
     return reduce(name, loss, reduction)
+
+
+def _check_counted(name: str, x: Value, target: Value, ignore_index: int) -> None:
+    """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
+    if not _product(target.shape):
+        raise _empty(name, x.shape)
+    values = getattr(target, "_value", None)
+    if values is not None and bool((values == ignore_index).all()):
+        raise _empty(name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}")
 
 
 def _pick(log_p: Value, target: Value, axis: int) -> Value:
@@ -310,11 +319,15 @@ def binary_cross_entropy(
             got=f"values from {float(values.min()):.6g} to {float(values.max()):.6g}",
             fix="binary_cross_entropy_with_logits(input, target), or sigmoid first",
         )
-    floor = -100.0
-    log_p = ops.maximum(ops.log(x), floor)
-    log_q = ops.maximum(ops.log1p(-x), floor)
-    loss = -(target * log_p + (1 - target) * log_q)
-    return reduce(name, _weighted(name, loss, weight), reduction)
+    spread = x * (1 - x)
+    edge = ops.lt(spread, 1e-12)  # there the slope is (x - t) / 1e-12, again as in PyTorch
+    inner = ops.where(edge, 0.5, x)
+    loss = -(target * ops.log(inner) + (1 - target) * ops.log1p(-inner))
+    fixed = ops.detach(x)
+    log_p, log_q = ops.maximum(ops.log(fixed), -100.0), ops.maximum(ops.log1p(-fixed), -100.0)
+    outer = -(target * log_p + (1 - target) * log_q)
+    line = outer + (x - fixed) * ops.detach((x - target) * 1e12)
+    return reduce(name, _weighted(name, ops.where(edge, line, loss), weight), reduction)
 
 
 class ProbabilityError(ArgumentError, RuntimeError):
@@ -334,11 +347,15 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     x, target = _pair(name, x, target)
+    # softplus(x) - t x cancels where x is large and the guess is right.  With up = 1 where x > 0,
+    # softplus(-|x|) + (up - t) x is the same number to the last digit, and so is its slope.
+    up = ops.where(ops.gt(x, 0), 1.0, 0.0)
+    small = ops.softplus(x * (1 - up * 2))
     if pos_weight is None:
-        loss = ops.softplus(x) - target * x
+        loss = (up - target) * x + small
     else:
-        scale = (pos_weight - 1) * target + 1
-        loss = (1 - target) * x + scale * ops.softplus(-x)
+        scale = (match_target(name, x, pos_weight) - 1) * target + 1
+        loss = (1 - target - scale * (1 - up)) * x + scale * small
     return reduce(name, _weighted(name, loss, weight), reduction)
 
 

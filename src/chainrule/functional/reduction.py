@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .. import dtypes, ops
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..ops.core import Value
+from ..ops.core import Value, is_number
 from .arguments import at_least_1d, axes_of, axis_of
 from .shaping import squeeze, unsqueeze
 
@@ -49,9 +49,16 @@ def _count(x: Value, axis: tuple[int, ...]) -> int:
 
 
 def var(
-    x: Value, dim: Any = None, *, correction: int = 1, keepdim: bool = False, unbiased: bool = True
+    x: Value, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int = 1
 ) -> Value:
-    """The mean squared distance from the mean, divided by n - correction."""
+    """The mean squared distance from the mean, divided by n - correction.
+
+    `unbiased=False` stands for correction 0; var(x, False) is over all of x, as in PyTorch.
+    """
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if x.dtype.kind != "f":
+        raise DTypeError("var: needs a float type", got=x.dtype.name, fix="x.float()")
     axis = axes_of("var", x, dim)
     n = _count(x, axis)
     d = x - ops.sum(x, axis=axis, keepdim=True) / n
@@ -61,26 +68,31 @@ def var(
 
 
 def std(
-    x: Value, dim: Any = None, *, correction: int = 1, keepdim: bool = False, unbiased: bool = True
+    x: Value, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int = 1
 ) -> Value:
-    """The square root of `var`."""
-    return ops.sqrt(var(x, dim, correction=correction, keepdim=keepdim, unbiased=unbiased))
+    """The square root of `var`; the gradient where it is 0 is 0, as in PyTorch."""
+    return _root(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+def _root(total: Value, p: float = 2) -> Value:
+    """total^(1/p) with the gradient 0, and not infinity, where total is 0."""
+    zero = ops.eq(total, 0)
+    safe = ops.where(zero, 1.0, total)
+    return ops.where(zero, 0.0, ops.sqrt(safe) if p == 2 else ops.pow(safe, 1 / p))
 
 
 def norm(x: Value, p: float = 2, dim: Any = None, keepdim: bool = False) -> Value:
-    """(sum |x|^p)^(1/p); the gradient at 0 is 0 for p = 2, as in PyTorch."""
+    """(sum |x|^p)^(1/p), p > 0; the gradient where all is 0 is 0, as in PyTorch."""
+    if not is_number(p) or not p > 0:
+        raise ArgumentError("norm: p must be a number > 0", got=repr(p))
     axis = axes_of("norm", x, dim)
     if p == 1:
         return ops.sum(ops.abs(x), axis=axis, keepdim=keepdim)
     if p == float("inf"):
         return ops.max(ops.abs(x), axis=axis, keepdim=keepdim)
     if p == 2:
-        total = ops.sum(ops.pow(x, 2), axis=axis, keepdim=keepdim)
-        zero = ops.eq(total, 0)
-        return ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, total)))
-    if p <= 0:
-        raise ArgumentError("norm: p must be > 0", got=str(p))
-    return ops.pow(ops.sum(ops.pow(ops.abs(x), p), axis=axis, keepdim=keepdim), 1 / p)
+        return _root(ops.sum(ops.pow(x, 2), axis=axis, keepdim=keepdim))
+    return _root(ops.sum(ops.pow(ops.abs(x), p), axis=axis, keepdim=keepdim), p)
 
 
 def amax(x: Value, dim: Any = None, keepdim: bool = False) -> Value:

@@ -37,4 +37,4 @@ from .loss import NLLLoss as NLLLoss
 from .loss import QuadraticCost as QuadraticCost
 from .loss import SmoothL1Loss as SmoothL1Loss
 from .module import Module as Module
-from .module import Parameter as Parameter
+from .parameter import Parameter as Parameter

@@ -9,14 +9,25 @@ from ..tensor.core import Tensor
 from .module import Module
 
 
-class _Activation(Module):
-    """An activation without settings; `inplace` is taken for PyTorch's sake and changes nothing."""
+class InPlace(Module):
+    """A layer that PyTorch lets overwrite its input.
+
+    `inplace` is kept and printed, and the result is the same; the input is left as it was, which
+    PyTorch's users do not rely on, because in-place layers forbid reading it again.
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+    def _with_inplace(self, text: str) -> str:
+        return f"{text}, inplace=True" if self.inplace else text
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Module):
     """y = 1 / (1 + e^-x)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -24,7 +35,7 @@ class Sigmoid(_Activation):
         return F.sigmoid(x)
 
 
-class Tanh(_Activation):
+class Tanh(Module):
     """y = tanh x."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +43,7 @@ class Tanh(_Activation):
         return F.tanh(x)
 
 
-class ReLU(_Activation):
+class ReLU(InPlace):
     """y = max(x, 0); the slope at 0 is 0."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,7 +51,7 @@ class ReLU(_Activation):
         return F.relu(x)
 
 
-class ReLU6(_Activation):
+class ReLU6(InPlace):
     """y = min(max(x, 0), 6)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +59,7 @@ class ReLU6(_Activation):
         return F.relu6(x)
 
 
-class SELU(_Activation):
+class SELU(InPlace):
     """y = scale elu(x, alpha) with the constants of Klambauer et al. 2017."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +67,7 @@ class SELU(_Activation):
         return F.selu(x)
 
 
-class SiLU(_Activation):
+class SiLU(InPlace):
     """y = x sigmoid(x) (Elfwing et al. 2017; also called swish)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +75,7 @@ class SiLU(_Activation):
         return F.silu(x)
 
 
-class Mish(_Activation):
+class Mish(InPlace):
     """y = x tanh(softplus(x)) (Misra 2019)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +83,7 @@ class Mish(_Activation):
         return F.mish(x)
 
 
-class Softsign(_Activation):
+class Softsign(Module):
     """y = x / (1 + |x|)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +91,7 @@ class Softsign(_Activation):
         return F.softsign(x)
 
 
-class LogSigmoid(_Activation):
+class LogSigmoid(Module):
     """y = ln sigmoid(x), without overflow."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,11 +99,11 @@ class LogSigmoid(_Activation):
         return F.logsigmoid(x)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(InPlace):
     """y = x where x > 0, else negative_slope x (0.01)."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = negative_slope
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,14 +111,14 @@ class LeakyReLU(Module):
         return F.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return self._with_inplace(f"negative_slope={self.negative_slope}")
 
 
-class ELU(Module):
+class ELU(InPlace):
     """y = x where x > 0, else alpha (e^x - 1) (Clevert et al. 2015)."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +126,7 @@ class ELU(Module):
         return F.elu(x, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return self._with_inplace(f"alpha={self.alpha}")
 
 
 class GELU(Module):
@@ -148,17 +159,17 @@ class Softplus(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """softplus(x)."""
-        return F.scaled_softplus(x, self.beta, self.threshold)
+        return F.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class Hardtanh(Module):
+class Hardtanh(InPlace):
     """y = x limited to [min_val, max_val]."""
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.min_val, self.max_val = min_val, max_val
 
     def forward(self, x: Tensor) -> Tensor:
@@ -166,7 +177,7 @@ class Hardtanh(Module):
         return F.hardtanh(x, self.min_val, self.max_val)
 
     def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}"
+        return self._with_inplace(f"min_val={self.min_val}, max_val={self.max_val}")
 
 
 class Softmax(Module):

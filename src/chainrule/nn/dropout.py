@@ -7,7 +7,7 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.core import is_number
 from ..tensor.core import Tensor
 from ..tensor.random import rand
-from .module import Module
+from .activation import InPlace
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -35,11 +35,11 @@ def check_probability(name: str, p: float) -> None:
         )
 
 
-class Dropout(Module):
+class Dropout(InPlace):
     """y = x m / (1 - p), m = 0 with probability p (0.5), in training; y = x in evaluation."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         check_probability("Dropout", p)
         self.p = p
 
@@ -48,4 +48,4 @@ class Dropout(Module):
         return dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"

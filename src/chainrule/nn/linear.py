@@ -10,7 +10,8 @@ from ..errors import ArgumentTypeError
 from ..tensor.core import Tensor
 from ..tensor.create import empty
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Identity(Module):

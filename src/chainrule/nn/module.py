@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,45 +17,12 @@ from ..errors import ArgumentTypeError, ChainruleError, StateError
 from ..ops.core import current, quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
+from ..tensor.create import as_tensor, empty
+from .parameter import Parameter
+from .registration import Handle, NameTaken, init_missing
 from .state import check_state
 
 M = TypeVar("M", bound="Module")
-
-
-class Parameter(Tensor):
-    """A tensor that is learned: it requires grad, and modules list it.
-
-    >>> import chainrule
-    >>> chainrule.nn.Parameter(chainrule.tensor([1.0, 2.0]))
-    Parameter containing:
-    tensor([1., 2.], requires_grad=True)
-    """
-
-    def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
-        if not isinstance(data, Tensor):
-            raise ArgumentTypeError(
-                "Parameter: needs a Tensor", got=type(data).__name__, fix="chainrule.tensor(data)"
-            )
-        self._value = data._value
-        if requires_grad:
-            self.requires_grad_()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        out = Parameter(Tensor.__deepcopy__(self, memo), self.requires_grad)
-        memo[id(self)] = out
-        return out
-
-
-class Handle:
-    """Removes a hook: `handle.remove()`."""
-
-    def __init__(self, hooks: list[Any], function: Any) -> None:
-        self._hooks, self._function = hooks, function
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call does nothing."""
-        if self._function in self._hooks:
-            self._hooks.remove(self._function)
 
 
 class Module:
@@ -74,15 +41,17 @@ class Module:
     """
 
     training: bool = True
-    _forward_hooks: list[Any]
-    _forward_pre_hooks: list[Any]
+    _forward_hooks: dict[Any, Any]
+    _forward_pre_hooks: dict[Any, Any]
     _buffer_names: dict[str, bool]
+    _reserved: dict[str, type]
 
     def __init__(self) -> None:
         d = self.__dict__
-        d["_forward_hooks"] = []
-        d["_forward_pre_hooks"] = []
+        d["_forward_hooks"] = {}
+        d["_forward_pre_hooks"] = {}
         d["_buffer_names"] = {}  # name -> whether state_dict holds it
+        d["_reserved"] = {}  # name -> Parameter or Module, where None stands for one
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; each subclass writes its own."""
@@ -107,15 +76,15 @@ class Module:
         try:
             pre, post = self._forward_pre_hooks, self._forward_hooks
         except AttributeError:
-            raise _init_missing(self) from None
+            raise init_missing(self) from None
         if not pre and not post:
             return self.forward(*args, **kwargs)
-        for hook in list(pre):
+        for hook in list(pre.values()):
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
         y = self.forward(*args, **kwargs)
-        for hook in list(post):
+        for hook in list(post.values()):
             changed = hook(self, args, y)
             y = y if changed is None else changed
         return y
@@ -133,43 +102,90 @@ class Module:
     # ------------------------------------------------------------ attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (Parameter, Module)) and "_buffer_names" not in self.__dict__:
-            raise _init_missing(self)
-        if isinstance(self.__dict__.get(name), Parameter) and not (
-            value is None or isinstance(value, Parameter)
-        ):
-            raise ArgumentTypeError(
-                f"cannot assign '{type(value).__name__}' as parameter '{name}'",
-                expected="a Parameter or None",
-                fix=f"nn.Parameter(...), or self.{name}.data = ... for new values",
-            )
-        self.__dict__[name] = value
+        d = self.__dict__
+        kind = _kind(value)
+        if kind is not None and "_buffer_names" not in d:
+            raise init_missing(self)
+        held = self._kind_of(name)
+        if kind is None and held is not None:
+            self._check_replacement(name, value, held)
+            if value is None and held is not Tensor:
+                self._reserved[name] = held
+        elif kind is not None and held is not kind:
+            d.pop(name, None)  # listed by the time of its registration, as in PyTorch
+            self._buffer_names.pop(name, None)
+            self._reserved.pop(name, None)
+        d[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self.__dict__.get("_buffer_names", {}).pop(name, None)
+        self.__dict__.get("_reserved", {}).pop(name, None)
+
+    def _kind_of(self, name: str) -> type | None:
+        """What is registered under a name: Parameter, Module, Tensor (a buffer) or None."""
+        d = self.__dict__
+        kind = _kind(d.get(name))
+        if kind is None and "_buffer_names" in d:
+            kind = Tensor if name in self._buffer_names else self._reserved.get(name)
+        return kind
+
+    def _check_replacement(self, name: str, value: Any, held: type) -> None:
+        """Raises unless a registered name gets None, or a buffer gets a tensor."""
+        if value is None or (held is Tensor and isinstance(value, Tensor)):
+            return
+        what, fix = {
+            Parameter: ("parameter", f"nn.Parameter(...), or self.{name}.data = ... for values"),
+            Module: ("child module", None),
+            Tensor: ("buffer", "chainrule.tensor(...)"),
+        }[held]
+        raise ArgumentTypeError(
+            f"cannot assign '{type(value).__name__}' as {what} '{name}'",
+            expected=f"a {held.__name__} or None",
+            fix=fix,
+        )
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None reserves the name."""
-        self._check_new(name)
-        self.__dict__[name] = param
+        self._check_new(name, param, Parameter)
+        self._reserve(name, param, Parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is part of the state but is not learned."""
-        self._check_new(name)
+        self._check_new(name, tensor, Tensor)
         self._buffer_names[name] = persistent
         self.__dict__[name] = tensor
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule under a name."""
-        self._check_new(name)
-        self.__dict__[name] = module
+        self._check_new(name, module, Module)
+        self._reserve(name, module, Module)
 
-    add_module = register_module
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Adds a submodule under a name."""
+        self.register_module(name, module)
 
-    def _check_new(self, name: str) -> None:
+    def _reserve(self, name: str, value: Any, kind: type) -> None:
+        if value is None:
+            self._reserved[name] = kind
+        self.__dict__[name] = value
+
+    def _check_new(self, name: str, value: Any, kind: type) -> None:
         if "_buffer_names" not in self.__dict__:
-            raise _init_missing(self)
-        if not isinstance(name, str) or not name or "." in name:
-            raise ArgumentTypeError("a name must be a text without dots", got=repr(name))
-        if name in self.__dict__ and not isinstance(self.__dict__[name], (Parameter, Module)):
-            raise KeyError(f"attribute '{name}' already exists")
+            raise init_missing(self)
+        if not isinstance(name, str):
+            raise ArgumentTypeError("a name must be a text", got=repr(name)[:60])
+        if not name or "." in name:
+            raise NameTaken("a name must be a text without dots, and not empty", got=repr(name))
+        if hasattr(self, name) and self._kind_of(name) is not kind:
+            raise NameTaken(
+                f"attribute '{name}' already exists", fix="another name, or del the attribute first"
+            )
+        if value is not None and not isinstance(value, kind):
+            raise ArgumentTypeError(
+                f"cannot assign '{type(value).__name__}' as '{name}'",
+                expected=f"a {kind.__name__} or None",
+            )
 
     def _own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         for name, value in self.__dict__.items():
@@ -195,17 +211,19 @@ class Module:
         return (m for _, m in self.named_children())
 
     def named_modules(
-        self, memo: set[Module] | None = None, prefix: str = ""
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
         """(path, module) of this module and all below it, each once."""
         memo = set() if memo is None else memo
         if self in memo:
             return
-        memo.add(self)
+        if remove_duplicate:
+            memo.add(self)
         yield prefix, self
         for name, value in list(self.__dict__.items()):
             if isinstance(value, Module):
-                yield from value.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+                path = f"{prefix}.{name}" if prefix else name
+                yield from value.named_modules(memo, path, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it."""
@@ -216,8 +234,7 @@ class Module:
     ) -> Iterator[tuple[str, Parameter]]:
         """(path, parameter) of this module and all below it; a shared one once."""
         seen: set[int] = set()
-        modules = self.named_modules(prefix=prefix) if recurse else [(prefix, self)]
-        for path, module in modules:
+        for path, module in self._walk(prefix, recurse, remove_duplicate):
             for name, p in module._own_parameters():
                 if remove_duplicate and id(p) in seen:
                     continue
@@ -228,11 +245,22 @@ class Module:
         """Every parameter once."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """(path, buffer) of this module and all below it."""
-        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """(path, buffer) of this module and all below it; a shared one once."""
+        seen: set[int] = set()
+        for path, module in self._walk(prefix, recurse, remove_duplicate):
             for name, b in module._own_buffers():
+                if remove_duplicate and id(b) in seen:
+                    continue
+                seen.add(id(b))
                 yield (f"{path}.{name}" if path else name), b
+
+    def _walk(self, prefix: str, recurse: bool, once: bool) -> Iterable[tuple[str, Module]]:
+        if not recurse:
+            return [(prefix, self)]
+        return self.named_modules(prefix=prefix, remove_duplicate=once)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Every buffer."""
@@ -291,11 +319,19 @@ class Module:
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Parameters and buffers of float types in another float type."""
+        """Parameters and buffers of float types in another float type; a device must be the CPU."""
+        wanted = empty(0).to(*args, **kwargs).dtype if args or kwargs else None
+        if wanted is not None and wanted.kind != "f":
+            raise ArgumentTypeError(
+                "Module.to: parameters are of a float type",
+                expected="float32 or float64",
+                got=wanted.name,
+            )
         for module in self.modules():
             for _, t in (*module._own_parameters(), *module._own_buffers()):
-                if t.dtype.kind == "f":
-                    t.data = t.detach().to(*args, **kwargs)
+                new = t.detach().to(*args, **kwargs)
+                if t.dtype.kind == "f" and new.dtype != t.dtype:
+                    t.data = new
                     if t._grad is not None:
                         t._grad = t._grad.to(*args, **kwargs)
         return self
@@ -316,18 +352,16 @@ class Module:
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
         """Calls hook(module, args, output) after forward; what it returns replaces the output."""
-        self._forward_hooks.append(hook)
         return Handle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Calls hook(module, args) before forward; what it returns replaces the arguments."""
-        self._forward_pre_hooks.append(hook)
         return Handle(self._forward_pre_hooks, hook)
 
     def state_dict(self, prefix: str = "", keep_vars: bool = False) -> OrderedDict[str, Tensor]:
         """Parameters and persistent buffers by path, in order, sharing memory with the module."""
         state: OrderedDict[str, Tensor] = OrderedDict()
-        for path, module in self.named_modules(memo=set()):
+        for path, module in self.named_modules(remove_duplicate=False):
             head = prefix + (f"{path}." if path else "")
             saved = [(n, b) for n, b in module._own_buffers() if module._buffer_names[n]]
             for name, t in (*module._own_parameters(), *saved):
@@ -335,30 +369,32 @@ class Module:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
-        """Copies values in by name; raises before anything changes, listing what does not fit."""
+        """Copies values in by name; raises before anything changes, listing what does not fit.
+
+        The values may be Tensors or NumPy arrays.
+        """
         own = self.state_dict(keep_vars=True)
         report = check_state(type(self).__name__, own, state_dict, strict)
+        values = {name: as_tensor(state_dict[name]) for name in own if name in state_dict}
         with no_grad():
-            for name, t in own.items():
-                if name in state_dict:
-                    t.copy_(state_dict[name])
+            for name, value in values.items():
+                own[name].copy_(value)
         return report
 
     def extra_repr(self) -> str:
         """What the layer's line says in brackets."""
         return ""
 
+    def _child_lines(self) -> list[str]:
+        children = [(n, m) for n, m in self.__dict__.items() if isinstance(m, Module)]
+        return [f"({name}): {child!r}" for name, child in children]
+
     def __repr__(self) -> str:
-        lines = []
-        for name, child in self.__dict__.items():
-            if isinstance(child, Module):
-                text = repr(child).replace("\n", "\n  ")
-                lines.append(f"  ({name}): {text}")
-        extra = self.extra_repr()
-        head = type(self).__name__
-        if not lines:
+        head, extra, children = type(self).__name__, self.extra_repr(), self._child_lines()
+        if not children and "\n" not in extra:
             return f"{head}({extra})"
-        return "\n".join([f"{head}({extra}", *lines, ")"])
+        lines = "\n".join([*([extra] if extra else []), *children])
+        return f"{head}(\n  " + lines.replace("\n", "\n  ") + "\n)"
 
     def __getstate__(self) -> Any:
         raise StateError(
@@ -374,14 +410,7 @@ class Module:
         return out
 
 
-class ModuleInitError(ChainruleError, AttributeError):
-    """A module used before its __init__ ran."""
-
-
-def _init_missing(module: Module) -> ModuleInitError:
-    name = type(module).__name__
-    return ModuleInitError(
-        "cannot assign module before Module.__init__() call",
-        got=f"{name}.__init__ without super().__init__()",
-        fix=f"super().__init__() as the first line of {name}.__init__",
-    )
+def _kind(value: Any) -> type | None:
+    if isinstance(value, Parameter):
+        return Parameter
+    return Module if isinstance(value, Module) else None

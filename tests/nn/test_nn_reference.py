@@ -1,0 +1,43 @@
+"""Every layer, activation and loss against frozen results of PyTorch."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from module_cases import CLIPS, PRINTS
+from nn_cases import CASES
+
+import chainrule
+from chainrule import nn
+from frozen import Case, Frozen, compare_frozen
+
+FROZEN = Frozen(Path(__file__).parent / "reference.npz")
+CLASSES = [name for name, c in vars(nn).items() if inspect.isclass(c) and issubclass(c, nn.Module)]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_has_a_reference(name):
+    assert any(c.name.startswith(f"nn.{name}(") for c in CASES), (
+        f"nn.{name} is not compared with PyTorch: add it to nn_cases.py, run make_reference.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [pytest.param(c, d, id=f"{c.name} {d}") for c in CASES + CLIPS for d in c.dtypes],
+)
+def test_as_pytorch(case: Case, dtype: str):
+    compare_frozen(chainrule, case, FROZEN, dtype)
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_prints_as_pytorch(name):
+    assert repr(PRINTS[name](chainrule)) == FROZEN.notes["prints"][name]
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_state_dict_has_pytorchs_names_and_shapes(name):
+    state = PRINTS[name](chainrule).state_dict()
+    assert [[k, list(v.shape)] for k, v in state.items()] == FROZEN.notes["states"][name]
