@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..ops import maximum, sqrt
-from .optimizer import Group, Optimizer, State, check_number
+from .arguments import check_number
+from .optimizer import Group, Optimizer, State
 
 
 def check_betas(owner: str, betas: Any) -> None:
@@ -16,7 +17,7 @@ def check_betas(owner: str, betas: Any) -> None:
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise ArgumentError(f"{owner}: betas must be two numbers", got=repr(betas))
     for i, beta in enumerate(betas):
-        if not isinstance(beta, (int, float)) or not 0.0 <= beta < 1.0:
+        if type(beta) is bool or not isinstance(beta, (int, float)) or not 0.0 <= beta < 1.0:
             raise ArgumentError(
                 f"Invalid beta parameter at index {i}: {beta}", expected="a number in [0, 1)"
             )
@@ -25,10 +26,20 @@ def check_betas(owner: str, betas: Any) -> None:
 class Adam(Optimizer):
     """p' = p - lr m^ / (sqrt(v^) + eps), with running means m of g and v of g^2.
 
-    m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g^2,  m^ = m' / (1 - b1^t),  v^ = v' / (1 - b2^t).
-    lr (0.001); betas (b1, b2) in [0, 1) (0.9, 0.999); eps (1e-8) is added outside the root;
-    weight_decay adds weight_decay p to g; amsgrad divides by the greatest v^ so far.
-    As in PyTorch.  Kingma and Ba 2014, algorithm 1.
+    m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g^2,  m^ = m' / (1 - b1^t),  v^ = v' / (1 - b2^t)
+    at the t-th update of p.  lr (0.001); betas (b1, b2) in [0, 1) (0.9, 0.999); eps (1e-8) is added
+    outside the root; weight_decay (0) adds weight_decay p to g; amsgrad divides by the root of the
+    greatest v so far; maximize goes uphill.  Raises ArgumentError for what is out of range.
+    State: step (t), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq.  As in PyTorch.
+    Kingma and Ba 2014, algorithm 1; amsgrad: Reddi, Kale and Kumar 2018.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0, 4.0], requires_grad=True)
+    >>> opt = chainrule.optim.Adam([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> opt.step()  # the first step is lr long in every direction
+    >>> w
+    tensor([0.9000, 3.9000], requires_grad=True)
     """
 
     decoupled = False
@@ -50,6 +61,11 @@ class Adam(Optimizer):
         for name in ("lr", "eps", "weight_decay"):
             check_number(type(self).__name__, name, group[name])
         check_betas(type(self).__name__, group["betas"])
+        if group.get("decoupled_weight_decay", self.decoupled) != self.decoupled:
+            raise ArgumentError(
+                f"{type(self).__name__}: these settings are those of "
+                f"{'Adam' if self.decoupled else 'AdamW'}, whose weight decay works differently"
+            )
 
     def slots_of(self, group: Group) -> tuple[str, ...]:
         more = ("max_exp_avg_sq",) if group["amsgrad"] else ()
@@ -72,15 +88,23 @@ class Adam(Optimizer):
         v = s["exp_avg_sq"] * h["b2"] + g * g * (1 - h["b2"])
         s["exp_avg"], s["exp_avg_sq"] = m, v
         if h["amsgrad"]:
-            v = maximum(s["max_exp_avg_sq"], v)
-            s["max_exp_avg_sq"] = v
+            v = s["max_exp_avg_sq"] = maximum(s["max_exp_avg_sq"], v)
         return p - m / (sqrt(v) / h["root_bias"] + h["eps"]) * h["step_size"]
 
 
 class AdamW(Adam):
     """Adam whose weight decay (0.01) shrinks p itself: p - lr weight_decay p, before the step.
 
-    Loshchilov and Hutter 2017, algorithm 2.  As in PyTorch.
+    Arguments, state and errors are Adam's.  As in PyTorch.  Loshchilov and Hutter 2017,
+    algorithm 2.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0], requires_grad=True)
+    >>> opt = chainrule.optim.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (w * w).sum().backward()
+    >>> opt.step()  # 1 - 0.1 * 0.5, then 0.1 less
+    >>> w
+    tensor([0.8500], requires_grad=True)
     """
 
     decoupled = True

@@ -1,69 +1,70 @@
 """Optimizer: the walk over parameter groups; each rule is one method, written in ops.
 
-A rule sees one value p with its gradient g and its state, and returns the new value and the new
-state: `update(p, g, state, h) -> p'`.  It is elementwise, so the base may hand it one tensor, or
-all the small tensors of a group laid behind one another: the same bits, in a tenth of the calls.
+A rule sees one value p with its gradient g and its state, and returns the new value:
+`update(p, g, state, h) -> p'`.  It works element by element, so the base may hand it one tensor,
+or all the small tensors of a group laid behind one another (see `layout`).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, GradError, StateError
-from ..ops.core import arrays, interpret, quietly
+from ..errors import ArgumentError, ArgumentTypeError
+from ..ops.core import arrays, current, quietly
 from ..tensor.autograd import enable_grad
 from ..tensor.core import Tensor, wrap
+from .arguments import LeafError, OptimizerStateError, brief, brief_list, check_number
+from .layout import Layout
 
 Group = dict[str, Any]
 State = dict[str, Any]
-SMALL = 16384
-"""Tensors of up to this many elements are laid behind one another for the update."""
-
-
-def check_number(
-    owner: str, name: str, value: Any, low: float = 0.0, high: float = math.inf,
-    *, open_low: bool = False, open_high: bool = False,
-) -> None:  # fmt: skip
-    """Raises unless value is a finite number between low and high."""
-    bounds = (
-        f"{'(' if open_low else '['}{low}, {high}{')' if open_high or high == math.inf else ']'}"
-    )
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
-        raise ArgumentTypeError(
-            f"The {name!r} parameter of {owner} must be a number in the range {bounds}",
-            got=f"{type(value).__name__} {value!r}",
-        )
-    inside = low < value if open_low else low <= value
-    inside = inside and (value < high if open_high or high == math.inf else value <= high)
-    if not inside:
-        raise ArgumentError(
-            f"The {name!r} parameter of {owner} must be a float in the range {bounds}",
-            got=f"{value!r}",
-        )
+PLACES = frozenset({"params", "param_names"})
+EXTRAS = PLACES | {"name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"}
+"""What a group may hold besides the settings: schedulers keep their marks there."""
+WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})
+"""PyTorch's settings that say how a step is carried out and not what it computes."""
 
 
 class Optimizer:
-    """Base of all optimizers.
+    """Base of all optimizers: p' = update(p, g, state, settings) for every p with a gradient g.
 
-    params: tensors, (name, tensor) pairs, or dicts of both with their own settings (groups).
+    params: tensors, (name, tensor) pairs, or dicts {"params": ..., "lr": ..., ...}: groups with
+    settings of their own.  Settings live in `param_groups` and may be changed between steps;
+    `state[p]` holds what the rule keeps for p.  With names (`model.named_parameters()`) the state
+    is saved and found again by name.
+
     A subclass lists its settings with defaults in `__init__`, checks them in `check`, says in
-    `slots` what it keeps a tensor, and writes `update`.
+    `slots_of` what it keeps, and writes `update` in ops.
+
+    >>> import chainrule
+    >>> class SignDescent(chainrule.optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...     def update(self, p, g, s, h):
+    ...         return p - chainrule.ops.sign(g) * h["lr"]
+    >>> w = chainrule.tensor([1.0, 2.0], requires_grad=True)
+    >>> opt = SignDescent([w])
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w
+    tensor([0.9000, 1.9000], requires_grad=True)
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[bool] = True
+    """Whether state[p]["step"] counts the updates of p."""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
+        self.defaults = _plain(defaults)
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = defaultdict(dict)
-        self.names: dict[int, str] = {}
+        self._names: dict[Tensor, str] = {}
         self._layouts: dict[int, Layout] = {}
-        self._step_count = 0
         for group in self._as_groups(params):
             self.add_param_group(group)
 
@@ -71,30 +72,32 @@ class Optimizer:
 
     def check(self, group: Group) -> None:
         """Raises where a setting of a group is out of range."""
+        check_number(type(self).__name__, "lr", group["lr"])
 
     def slots_of(self, group: Group) -> tuple[str, ...]:
         """Which values the rule keeps for every element, under the settings of a group."""
-        return self.slots
+        return ()
 
-    def initial(self, slot: str, group: Group) -> float:
-        """What a slot starts with."""
+    def initial(self, slot: str, group: Group) -> float | None:
+        """What a slot starts with; None where the rule itself makes it, at its first step."""
         return 0.0
 
-    def prepare(self, group: Group, step: int) -> State:
+    def prepare(self, group: Group, step: int) -> Mapping[str, Any]:
         """The settings of a group as plain numbers for step 1, 2, ...: what `update` calls h."""
         return group
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
         """The new value of p; the new values of the slots are written into s."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no update(): write one")
 
     # ------------------------------------------------------------ groups
 
-    def _as_groups(self, params: Any) -> list[Group]:
-        if isinstance(params, (Tensor, dict)):
+    def _as_groups(self, params: Any) -> list[Any]:
+        if isinstance(params, (Tensor, dict, set, frozenset)) or not isinstance(params, Iterable):
             raise ArgumentTypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts",
-                got=type(params).__name__,
+                "params argument given to the optimizer should be an ordered iterable of Tensors "
+                "or dicts",
+                got=brief(params),
                 fix="[tensor], or model.parameters()",
             )
         listed = list(params)
@@ -108,30 +111,30 @@ class Optimizer:
 
     def add_param_group(self, param_group: Group) -> None:
         """Adds parameters with settings of their own; what is not said comes from the defaults."""
-        if not isinstance(param_group, dict):
+        owner = type(self).__name__
+        if not isinstance(param_group, dict) or "params" not in param_group:
             raise ArgumentTypeError(
-                "add_param_group: a group is a dict", got=type(param_group).__name__
+                f"{owner}: a parameter group is a dict with 'params'", got=brief(param_group)
             )
-        unknown = set(param_group) - set(self.defaults) - {"params", "initial_lr", "name"}
+        unknown = sorted(set(param_group) - set(self.defaults) - EXTRAS)
         if unknown:
             raise ArgumentError(
-                f"{type(self).__name__}: unknown setting {sorted(unknown)[0]!r} in a group",
+                f"{owner}: unknown setting {unknown[0]!r} in a parameter group",
                 expected=", ".join(self.defaults),
             )
-        group = {**self.defaults, **param_group}
-        params = group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
-        if not params:
-            raise ArgumentError("optimizer got an empty parameter list", got="an empty group")
-        tensors = []
-        for p in params:
-            if isinstance(p, tuple) and len(p) == 2:
-                self.names[id(p[1])] = p[0]
-                p = p[1]
-            tensors.append(p)
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else self._as_groups(params)[0]["params"]
+        names = {p[1]: p[0] for p in params if _is_named(p)}
+        tensors = [p[1] if _is_named(p) else p for p in params]
         self._check_parameters(tensors)
-        group["params"] = tensors
+        if names and len(names) != len(tensors):
+            raise ArgumentError(
+                f"{owner}: all parameters of a group come with a name, or none does",
+                got=f"{len(names)} names for {len(tensors)} parameters",
+            )
+        group = {**self.defaults, **_plain(param_group), "params": tensors}
         self.check(group)
+        self._names.update(names)
         self.param_groups.append(group)
 
     def _check_parameters(self, tensors: list[Any]) -> None:
@@ -141,7 +144,7 @@ class Optimizer:
                 raise ArgumentTypeError(
                     f"optimizer can only optimize Tensors, but one of the params is "
                     f"{type(p).__name__}",
-                    got=f"{p!r} at place {i}"[:80],
+                    got=f"{brief(p)} at place {i}",
                 )
             if not p.is_leaf:
                 raise LeafError(
@@ -155,6 +158,11 @@ class Optimizer:
                     got=f"place {i}, shape {p.shape}",
                 )
             held.add(id(p))
+
+    def name_parameters(self, named: Iterable[tuple[str, Tensor]]) -> None:
+        """Tells the names of parameters, e.g. model.named_parameters(): for state by name."""
+        held = {p for group in self.param_groups for p in group["params"]}
+        self._names.update({p: name for name, p in named if p in held})
 
     # ------------------------------------------------------------ a step
 
@@ -173,93 +181,133 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._step_count += 1
-        with quietly(), interpret(arrays):
-            for i, group in enumerate(self.param_groups):
-                ready = [p for p in group["params"] if p._grad is not None]
-                if ready:
-                    self._layout(i, group, ready).step(self, group)
+        for group in self.param_groups:
+            lr = group["lr"]
+            if type(lr) is not float or not math.isfinite(lr):
+                group["lr"] = self._rate(lr)
+        outer = current.interpreter
+        with quietly():
+            current.interpreter = arrays
+            try:
+                for i, group in enumerate(self.param_groups):
+                    layout = self._layouts.get(i)
+                    if layout is None or not layout.fits(self, group):
+                        layout = self._layouts[i] = Layout(self, group)
+                    layout.step(self, group)
+            finally:
+                current.interpreter = outer
         return loss
 
-    def _layout(self, i: int, group: Group, ready: list[Tensor]) -> Layout:
-        layout = self._layouts.get(i)
-        key = tuple([id(p) for p in ready])
-        if layout is None or layout.key != key:
-            layout = self._layouts[i] = Layout(self, group, ready, key)
-        return layout
+    def _rate(self, lr: Any) -> float:
+        """A learning rate that somebody set, as a Python number: it leaves float32 as it is."""
+        check_number(type(self).__name__, "lr", lr, -math.inf)
+        return float(lr)
 
     # ------------------------------------------------------------ state
 
-    def state_dict(self, names: Mapping[int, str] | None = None) -> dict[str, Any]:
-        """Settings and state.  Parameters are numbered as in PyTorch, and named where known."""
-        named = self.names if names is None else names
-        numbers: dict[int, int] = {}
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of settings and state.  Parameters are numbered as in PyTorch, and named where
+        the names are known: {"state": {0: {...}}, "param_groups": [{"params": [0], ...}]}.
+        """
+        numbers: dict[Tensor, int] = {}
         groups = []
         for group in self.param_groups:
             for p in group["params"]:
-                numbers[id(p)] = len(numbers)
-            packed = {k: v for k, v in group.items() if k != "params"}
-            packed["params"] = [numbers[id(p)] for p in group["params"]]
-            if any(id(p) in named for p in group["params"]):
-                packed["param_names"] = [named.get(id(p), "") for p in group["params"]]
+                numbers[p] = len(numbers)
+            packed = {k: v for k, v in group.items() if k not in PLACES}
+            packed["params"] = [numbers[p] for p in group["params"]]
+            if all(p in self._names for p in group["params"]):
+                packed["param_names"] = [self._names[p] for p in group["params"]]
             groups.append(packed)
         state = {
-            numbers[id(p)]: {k: (wrap(v.copy()) if isinstance(v, np.ndarray) else v)
-                             for k, v in s.items()}
-            for p, s in self.state.items()
-            if s
-        }  # fmt: skip
-        return {"state": dict(sorted(state.items())), "param_groups": groups}
+            number: {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in s.items()}
+            for p, number in numbers.items()
+            if (s := self.state.get(p))
+        }
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over settings and state; raises before anything changes where they do not fit.
 
-        State is matched by name where both sides know names, else by position.
+        State is matched by name where both sides know the names of a group, else by position.
         """
+        if not isinstance(state_dict, Mapping) or {"state", "param_groups"} - set(state_dict):
+            raise OptimizerStateError(
+                f"{type(self).__name__}: this is not the state of an optimizer",
+                expected="a dict with 'state' and 'param_groups'",
+                got=brief(state_dict),
+            )
         groups = state_dict["param_groups"]
-        self._check_state(groups)
-        by_number: dict[int, Tensor] = {}
-        for mine, theirs in zip(self.param_groups, groups, strict=True):
-            by_name = {self.names.get(id(p)): p for p in mine["params"]}
-            listed = theirs.get("param_names")
-            for place, number in enumerate(theirs["params"]):
-                named = by_name.get(listed[place]) if listed else None
-                by_number[number] = mine["params"][place] if named is None else named
-        fresh: dict[Tensor, State] = defaultdict(dict)
-        for number, s in state_dict["state"].items():
-            p = by_number[int(number)]
-            fresh[p] = {k: _loaded(p, k, v) for k, v in s.items()}
-        for mine, theirs in zip(self.param_groups, groups, strict=True):
-            mine.update({k: v for k, v in theirs.items() if k not in ("params", "param_names")})
-        self.state = fresh
-        self._layouts.clear()
-
-    def _check_state(self, groups: Any) -> None:
         if len(groups) != len(self.param_groups):
-            raise StateError(
+            raise OptimizerStateError(
                 "loaded state dict has a different number of parameter groups",
                 expected=str(len(self.param_groups)),
                 got=str(len(groups)),
             )
+        owners: dict[int, Tensor] = {}
         for mine, theirs in zip(self.param_groups, groups, strict=True):
-            a, b = len(mine["params"]), len(theirs["params"])
-            if a != b:
-                raise StateError(
-                    "loaded state dict contains a parameter group that doesn't match the size of "
-                    "optimizer's group",
-                    expected=f"{a} parameters",
-                    got=f"{b} parameters",
-                    fix="the optimizer of the same model, with the same groups",
+            owners.update(self._match(mine, theirs))
+        fresh: dict[Tensor, State] = defaultdict(dict)
+        for number, s in state_dict["state"].items():
+            p = owners.get(int(number))
+            if p is None:
+                raise OptimizerStateError(
+                    "loaded state dict holds state of a parameter that is in no group",
+                    expected=f"a number in [0, {len(owners) - 1}]",
+                    got=str(number),
                 )
-            known = {self.names.get(id(p)) for p in mine["params"]}
-            if None not in known:
-                for name in theirs.get("param_names", ()):
-                    if name and name not in known:
-                        raise StateError(
-                            f"loaded state dict holds state for {name!r}, which this optimizer "
-                            "does not have",
-                            expected=", ".join(sorted(str(k) for k in known))[:80],
-                        )
+            place = self._names.get(p, f"parameter {number}")
+            fresh[p] = {k: _loaded(p, place, k, v) for k, v in s.items() if v is not None}
+        settings = [{k: v for k, v in g.items() if k not in WAYS | PLACES} for g in groups]
+        for mine, new in zip(self.param_groups, settings, strict=True):
+            self._check_settings(mine, new)
+        for mine, new in zip(self.param_groups, settings, strict=True):
+            mine.update(_plain(new))
+        self.state = fresh
+        self._layouts.clear()
+
+    def _match(self, mine: Group, theirs: Mapping[str, Any]) -> dict[int, Tensor]:
+        """Which of a group's parameters each number of a saved group stands for."""
+        params, numbers = mine["params"], [int(n) for n in theirs["params"]]
+        listed: list[str] = theirs.get("param_names") or []
+        by_name = {self._names[p]: p for p in params if p in self._names}
+        named = bool(listed) and len(by_name) == len(params)
+        strange = [n for n in listed if n not in by_name] if named else []
+        if len(params) != len(numbers):
+            raise OptimizerStateError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                "optimizer's group",
+                expected=f"{len(params)} parameters",
+                got=f"{len(numbers)} parameters"
+                + (f", the first that differs is {strange[0]!r}" if strange else ""),
+                fix="the optimizer of the same model, with the same groups",
+            )
+        if strange:
+            raise OptimizerStateError(
+                f"loaded state dict holds state for {strange[0]!r}, which this optimizer does not "
+                "have",
+                expected=brief_list(sorted(by_name)),
+            )
+        return dict(zip(numbers, [by_name[n] for n in listed] if named else params, strict=True))
+
+    def _check_settings(self, mine: Group, new: Group) -> None:
+        """Raises where the settings of a saved group are those of another kind of optimizer."""
+        missing = [name for name in self.defaults if name not in new]
+        if missing:
+            raise OptimizerStateError(
+                f"loaded state dict has no setting {missing[0]!r}, which {type(self).__name__} "
+                "needs",
+                got=brief_list(sorted(new)),
+                fix=f"the state of an optimizer of the kind {type(self).__name__}",
+            )
+        self.check({**mine, **_plain(new)})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
+        out = type(self).__new__(type(self))
+        memo[id(self)] = out
+        for name, value in self.__dict__.items():
+            out.__dict__[name] = {} if name == "_layouts" else copy.deepcopy(value, memo)
+        return out
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -269,107 +317,31 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-class LeafError(GradError, ArgumentError):
-    """A tensor with history where a leaf is needed."""
+def _is_named(p: Any) -> bool:
+    return isinstance(p, tuple) and len(p) == 2 and isinstance(p[1], Tensor)
 
 
-def _loaded(p: Tensor, name: str, v: Any) -> Any:
-    if not isinstance(v, (Tensor, np.ndarray)):
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """NumPy's numbers as Python's, which leave the type of float32 values as it is."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
+
+
+def _loaded(p: Tensor, place: str, name: str, v: Any) -> Any:
+    """One entry of a loaded state, as a value of its own in the parameter's dtype."""
+    if isinstance(v, Tensor):
+        value = v._value
+    elif hasattr(v, "__array__"):
+        value = np.asarray(v)
+    else:
         return v
-    value = v._value if isinstance(v, Tensor) else v
-    if name == "step" or (value.ndim == 0 and p.ndim):
+    if name == "step":
         return int(value)
     if value.shape != p.shape:
-        raise StateError(
-            f"loaded state {name!r} does not fit its parameter",
+        raise OptimizerStateError(
+            f"loaded state dict: {name} of {place} does not fit",
             expected=str(p.shape),
             got=str(value.shape),
+            fix="the optimizer of the same model; names (model.named_parameters()) find another "
+            "order",
         )
-    return value.astype(p.dtype)
-
-
-class Layout:
-    """How the parameters of a group are laid out for the update: small ones behind one another.
-
-    The state of every parameter is a part of one buffer a slot, so it can still be read and saved
-    by parameter.
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, group: Group, ready: list[Tensor], key: tuple[int, ...]
-    ) -> None:
-        self.key = key
-        self.params = ready
-        self.slots = optimizer.slots_of(group)
-        self.batches: list[Batch] = []
-        small: dict[tuple[Any, int], list[Tensor]] = defaultdict(list)
-        for p in ready:
-            s = optimizer.state[p]
-            s.setdefault("step", 0)
-            for slot in self.slots:
-                if slot not in s:
-                    s[slot] = np.full(p.shape, optimizer.initial(slot, group), p.dtype)
-            if p._value.size <= SMALL:
-                small[p.dtype, s["step"]].append(p)
-            else:
-                self.batches.append(Batch(optimizer, [p], self.slots))
-        for members in small.values():
-            self.batches.append(Batch(optimizer, members, self.slots))
-
-    def step(self, optimizer: Optimizer, group: Group) -> None:
-        """One update of all."""
-        for batch in self.batches:
-            batch.step(optimizer, group)
-
-
-class Batch:
-    """Parameters that are updated in one go, with one step count."""
-
-    def __init__(self, optimizer: Optimizer, params: list[Tensor], slots: tuple[str, ...]) -> None:
-        self.params = params
-        self.states = [optimizer.state[p] for p in params]
-        self.count = int(self.states[0]["step"])
-        self.values: State = {}
-        for slot in slots:
-            parts = [s[slot] for s in self.states]
-            whole = parts[0] if len(parts) == 1 else np.concatenate([v.reshape(-1) for v in parts])
-            self.values[slot] = whole
-            self._share(slot, whole)
-
-    def _share(self, slot: str, whole: Any) -> None:
-        """Makes each parameter's state the part of the buffer that belongs to it."""
-        if len(self.params) == 1:
-            self.states[0][slot] = whole
-            return
-        start = 0
-        for p, s in zip(self.params, self.states, strict=True):
-            size = p._value.size
-            s[slot] = whole[start : start + size].reshape(p.shape)
-            start += size
-
-    def step(self, optimizer: Optimizer, group: Group) -> None:
-        """The rule on the whole batch; parameters are written in place."""
-        params = self.params
-        self.count += 1
-        h = optimizer.prepare(group, self.count)
-        single = len(params) == 1
-        if single:
-            p, g = params[0]._value, params[0]._grad._value  # type: ignore[union-attr]
-        else:
-            p = np.concatenate([t._value.reshape(-1) for t in params])
-            g = np.concatenate([t._grad._value.reshape(-1) for t in params])  # type: ignore[union-attr]
-        if group.get("maximize"):
-            g = -g
-        slots = dict(self.values)
-        new = optimizer.update(p, g, slots, h)
-        for name, held in self.values.items():
-            if slots[name] is not held:
-                np.copyto(held, slots[name])
-        start = 0
-        for t, s in zip(params, self.states, strict=True):
-            s["step"] = self.count
-            value = t._value
-            size = value.size
-            np.copyto(value, new if single else new[start : start + size].reshape(value.shape))
-            start += size
-            t._note_write()
+    return wrap(value.astype(p.dtype))

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ArgumentError
-from .optimizer import Group, Optimizer, State, check_number
+from .arguments import check_number
+from .optimizer import Group, Optimizer, State
 
 
 class SGD(Optimizer):
-    """p' = p - lr d, with g' = g + weight_decay p and d from momentum.
+    """p' = p - lr d: a step against the gradient g, or against a running sum of gradients.
 
-    v' = momentum v + (1 - dampening) g' (v' = g' at the first step), and d = v', or
-    g' + momentum v' with nesterov; d = g' without momentum.
+    g' = g + weight_decay p;  v' = momentum v + (1 - dampening) g'  (v' = g' at the first step);
+    d = v', or g' + momentum v' with nesterov; d = g' without momentum.
     lr: step size (0.001).  momentum, dampening, weight_decay: >= 0 (0).  nesterov: needs momentum
-    and no dampening.  maximize: goes uphill.  As in PyTorch.  Sutskever et al. 2013.
+    and no dampening.  maximize: goes uphill.  Raises ArgumentError for what is out of range.
+    State: momentum_buffer (v).  As in PyTorch.  Sutskever et al. 2013, equations 1 to 4.
 
     >>> import chainrule
     >>> w = chainrule.tensor([1.0], requires_grad=True)
@@ -25,6 +27,8 @@ class SGD(Optimizer):
     >>> w
     tensor([0.8000], requires_grad=True)
     """
+
+    counts = False
 
     def __init__(
         self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
@@ -48,16 +52,16 @@ class SGD(Optimizer):
     def slots_of(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
-    def prepare(self, group: Group, step: int) -> State:
-        return {**group, "first": step == 1}
+    def initial(self, slot: str, group: Group) -> None:
+        """The first velocity is the first gradient, whatever the dampening."""
+        return None
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
         if h["weight_decay"]:
             g = g + p * h["weight_decay"]
         if h["momentum"]:
-            held = s["momentum_buffer"]
-            keep, take = h["momentum"], 1 - h["dampening"]
-            v = g if h["first"] else held * keep + g * take
+            v = s["momentum_buffer"]
+            v = g if v is None else v * h["momentum"] + g * (1 - h["dampening"])
             s["momentum_buffer"] = v
             g = g + v * h["momentum"] if h["nesterov"] else v
         return p - g * h["lr"]

@@ -1,0 +1,166 @@
+"""How the parameters of a group are laid out for the update: small ones behind one another.
+
+A call of NumPy on a tiny array costs the same as on a thousand numbers, so the small parameters of
+a group are copied into one buffer, updated in one go, and copied back.  Update rules work element
+by element: the bits are those of an update tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import Site, user_site
+from ..grad import clock
+from ..tensor.core import Tensor, wrap
+from .arguments import OptimizerStateError
+
+if TYPE_CHECKING:
+    from .optimizer import Group, Optimizer, State
+
+SMALL = 16384
+"""Tensors of up to this many elements are laid behind one another for the update."""
+
+
+class Layout:
+    """The parameters of a group that have a gradient, in batches that are updated in one go."""
+
+    def __init__(self, optimizer: Optimizer, group: Group) -> None:
+        self.params = list(group["params"])
+        self.slots = optimizer.slots_of(group)
+        self.waiting = [p for p in self.params if p._grad is None]
+        self.held: list[tuple[Tensor, Any, State]] = []
+        self.batches: list[Batch] = []
+        small: dict[Any, list[Tensor]] = defaultdict(list)
+        for p in self.params:
+            if p._grad is None:
+                continue
+            s = optimizer.state[p]
+            _prepare_state(optimizer, group, p, s, self.slots)
+            self.held.append((p, p._value, s))
+            if p._value.size <= SMALL:
+                ages = (s.get("step"), *(slot in s for slot in self.slots))
+                small[p.dtype, ages].append(p)
+            else:
+                self.batches.append(Batch(optimizer, [p], self.slots))
+        for members in small.values():
+            self.batches.append(Batch(optimizer, members, self.slots))
+
+    def fits(self, optimizer: Optimizer, group: Group) -> bool:
+        """Whether nothing was exchanged since: gradients, values, state, settings."""
+        state = optimizer.state
+        for p, value, s in self.held:
+            if p._grad is None or p._value is not value or state.get(p) is not s:
+                return False
+        for p in self.waiting:
+            if p._grad is not None:
+                return False
+        return len(group["params"]) == len(self.params) and self.slots == optimizer.slots_of(group)
+
+    def step(self, optimizer: Optimizer, group: Group) -> None:
+        """One update of all."""
+        now, site = next(clock), user_site(2)
+        for batch in self.batches:
+            batch.step(optimizer, group, now, site)
+
+
+def _prepare_state(
+    optimizer: Optimizer, group: Group, p: Tensor, s: State, slots: tuple[str, ...]
+) -> None:
+    """Makes what the rule keeps for a new parameter, and follows a change of its dtype."""
+    if optimizer.counts:
+        s.setdefault("step", 0)
+    for slot in slots:
+        start = optimizer.initial(slot, group)
+        if slot not in s:
+            if start is not None:
+                s[slot] = wrap(np.full(p.shape, start, p.dtype))
+        elif s[slot].shape != p.shape:
+            raise OptimizerStateError(
+                f"{type(optimizer).__name__}: a parameter changed its shape, its state did not",
+                expected=f"{slot} of shape {p.shape}",
+                got=str(s[slot].shape),
+                fix=f"optimizer.state.pop(parameter), so that {slot} starts anew",
+            )
+        elif s[slot].dtype != p.dtype:
+            s[slot] = s[slot].to(p.dtype)
+
+
+class Batch:
+    """Parameters that are updated in one go, with one step count."""
+
+    def __init__(self, optimizer: Optimizer, params: list[Tensor], slots: tuple[str, ...]) -> None:
+        self.params = params
+        self.states = [optimizer.state[p] for p in params]
+        self.counts = optimizer.counts
+        self.count = int(self.states[0].get("step", 0))
+        self.single = len(params) == 1
+        self.values: State = {}
+        if not self.single:
+            size = sum(p._value.size for p in params)
+            self.p, self.g = (np.empty(size, params[0].dtype) for _ in "pg")
+            self.parts = list(zip(params, self._cut(self.p), self._cut(self.g), strict=True))
+        for slot in slots:
+            if slot not in self.states[0]:
+                self.values[slot] = None  # the rule makes it at its first step
+            elif self.single:
+                self.values[slot] = self.states[0][slot]._value
+            else:
+                self._hold(slot, np.concatenate([s[slot]._value.ravel() for s in self.states]))
+
+    def _cut(self, whole: Any) -> list[Any]:
+        """The part of a buffer that belongs to each parameter, in its shape."""
+        parts, start = [], 0
+        for p in self.params:
+            size = p._value.size
+            parts.append(whole[start : start + size].reshape(p.shape))
+            start += size
+        return parts
+
+    def _hold(self, slot: str, whole: Any) -> None:
+        """Keeps a buffer; each parameter's state is its part of it, readable and writable."""
+        self.values[slot] = whole
+        for s, part in zip(self.states, [whole] if self.single else self._cut(whole), strict=True):
+            s[slot] = wrap(part)
+
+    def step(self, optimizer: Optimizer, group: Group, now: int, site: Site | None) -> None:
+        """The rule on the whole batch; parameters are written in place."""
+        count = self.count + 1
+        h = optimizer.prepare(group, count)
+        p, g = self._gather()
+        if group.get("maximize"):
+            g = -g
+        slots = dict(self.values)
+        new = optimizer.update(p, g, slots, h)
+        for slot, held in self.values.items():
+            if held is None:
+                self._hold(slot, np.array(slots[slot]))
+            elif slots[slot] is not held:
+                held[...] = slots[slot]
+        self._scatter(new)
+        self.count = count
+        if self.counts:
+            for s in self.states:
+                s["step"] = count
+        for t in self.params:
+            cell = t._shared_cell()
+            cell.changed, cell.site = now, site
+
+    def _gather(self) -> tuple[Any, Any]:
+        if self.single:
+            t = self.params[0]
+            return t._value, t._grad._value  # type: ignore[union-attr]
+        for t, p, g in self.parts:
+            p[...] = t._value
+            g[...] = t._grad._value  # type: ignore[union-attr]
+        return self.p, self.g
+
+    def _scatter(self, new: Any) -> None:
+        if self.single:
+            self.params[0]._value[...] = new
+            return
+        self.p[...] = new
+        for t, p, _ in self.parts:
+            t._value[...] = p
