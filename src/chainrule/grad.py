@@ -55,7 +55,7 @@ class Node:
     """
 
     __slots__ = (
-        "cell", "edges", "reads", "hooks", "inputs", "module", "op", "params", "retained", "seq",
+        "cell", "edges", "hooks", "inputs", "module", "op", "params", "reads", "retained", "seq",
         "site", "y",
     )  # fmt: skip
 

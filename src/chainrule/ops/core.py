@@ -59,7 +59,7 @@ class Op:
              A dict says it for each input's gradient by itself.  None: all of them.
     shapes   which of them the rule asks for shape and dtype only.
     view     the result shares memory with the first input (see `put`).
-    singular the derivative can be infinite where the incoming gradient is a masked 0.
+    singular the derivative can be infinite or nan where the incoming gradient is a masked 0.
     masks    the rule sets part of a gradient to 0 on purpose (see `grad.sweep`).
     warns    NumPy may warn of overflow or of an invalid value while it runs.
     """

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
-from ..errors import DTypeError
+from ..errors import ChainruleError, DTypeError
 from . import special
 from .broadcast import expand
 from .core import (
@@ -33,10 +33,15 @@ from .shape import full
 
 
 class Pointwise(Op):
-    """y[i] = f(x[i]).  `floating`: integers are cast to the default float type first."""
+    """y[i] = f(x[i]).
+
+    floating  integers are cast to the default float type first.
+    bools     bool inputs may meet without a number (PyTorch refuses true - true).
+    """
 
     pointwise = True
     floating: ClassVar[bool] = False
+    bools: ClassVar[bool] = True
     boolean: ClassVar[bool] = False  # the result is bool
     domain: ClassVar[tuple[float, float]] = (-2.0, 2.0)
     kinks: ClassVar[tuple[float, ...]] = ()
@@ -57,13 +62,20 @@ class Pointwise(Op):
                     return False
         if first is None or first.dtype.kind == "f":
             return True
-        if self.floating:
+        if self.floating or (first.dtype.kind == "b" and not self.bools):
             return False
         numbers = bool if first.dtype.kind == "b" else int
         return all(type(v) is np.ndarray or isinstance(v, numbers) for v in values)
 
     def meeting_dtype(self, inputs: Sequence[Value]) -> DType:
         dtype = dtypes.result_type(*inputs)
+        if dtype.kind == "b" and not self.bools:
+            raise DTypeError(
+                f"{self.name}: not defined for bools",
+                expected="numbers",
+                got="bool",
+                fix=".long() or .float() first; & | ^ ~ for logic",
+            )
         return dtypes.get_default_dtype() if self.floating and dtype.kind != "f" else dtype
 
     def spec(self, *inputs: Any, **params: Any) -> Spec:
@@ -116,6 +128,7 @@ class Sub(Pointwise):
 
     math = "{a} - {b}"
     saves = NOTHING
+    bools = False
 
     def forward(self, a: Any, b: Any) -> Any:
         return a - b
@@ -154,16 +167,29 @@ class Div(Pointwise):
         return lambda: g / b, lambda: -g * (a / b) / b
 
 
+class WholeDivisionError(ChainruleError, RuntimeError, ZeroDivisionError):
+    """Whole numbers divided by 0, which has no value to stand for it."""
+
+
 class FloorDiv(Pointwise):
     """y = floor(a / b);  dy/da = dy/db = 0 (a step function)."""
 
     math = "floor({a} / {b})"
+    bools = False
     saves = NOTHING
     shapes = frozenset({"a", "b"})
     domain = (0.5, 3.0)
 
     def forward(self, a: Any, b: Any) -> Any:
-        return np.floor_divide(a, b)
+        y = np.floor_divide(a, b)
+        if y.dtype.kind != "f" and not np.all(b):
+            raise WholeDivisionError(
+                "floor_div: whole numbers divided by 0",
+                expected="no 0 in the divisor",
+                got=f"{int(np.sum(np.equal(b, 0)))} zeros",
+                fix=".float() for infinities, or where(b == 0, 1, b)",
+            )
+        return y
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: _zeros(g, a), lambda: _zeros(g, b)
@@ -178,6 +204,7 @@ class Neg(Pointwise):
 
     math = "-{x}"
     saves = NOTHING
+    bools = False
     warns = False
 
     def forward(self, x: Any) -> Any:
@@ -193,10 +220,19 @@ class Pow(Pointwise):
     math = "{a}^{b}"
     saves = frozenset({"a", "b"})
     singular = True
+    bools = False
     domain = (0.5, 2.0)
 
     def forward(self, a: Any, b: Any) -> Any:
-        return a**b
+        try:
+            return a**b
+        except ValueError:
+            raise DTypeError(
+                "pow: Integers to negative integer powers are not allowed",
+                expected="exponents >= 0, or a float base",
+                got=f"an exponent of {np.min(b)}",
+                fix="x.float() ** b",
+            ) from None
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: self._base(g, a, b), lambda: self._exponent(g, a, b)
@@ -217,7 +253,7 @@ class Pow(Pointwise):
 
 
 class Maximum(Pointwise):
-    """y = max(a, b);  dy/da = 1 where a > b, 1/2 where a = b (PyTorch's choice), else 0."""
+    """y = max(a, b);  dy/da = 0 where a < b, 1/2 where a = b (PyTorch's choice), else 1."""
 
     math = "max({a}, {b})"
     saves = frozenset({"a", "b"})
@@ -227,13 +263,13 @@ class Maximum(Pointwise):
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return (
-            lambda: where(gt(a, b), g, where(eq(a, b), g / 2, 0.0)),
-            lambda: where(gt(b, a), g, where(eq(a, b), g / 2, 0.0)),
+            lambda: where(lt(a, b), 0.0, where(eq(a, b), g / 2, g)),
+            lambda: where(lt(b, a), 0.0, where(eq(a, b), g / 2, g)),
         )
 
 
 class Minimum(Pointwise):
-    """y = min(a, b);  dy/da = 1 where a < b, 1/2 where a = b (PyTorch's choice), else 0."""
+    """y = min(a, b);  dy/da = 0 where a > b, 1/2 where a = b (PyTorch's choice), else 1."""
 
     math = "min({a}, {b})"
     saves = frozenset({"a", "b"})
@@ -243,8 +279,8 @@ class Minimum(Pointwise):
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return (
-            lambda: where(lt(a, b), g, where(eq(a, b), g / 2, 0.0)),
-            lambda: where(lt(b, a), g, where(eq(a, b), g / 2, 0.0)),
+            lambda: where(gt(a, b), 0.0, where(eq(a, b), g / 2, g)),
+            lambda: where(gt(b, a), 0.0, where(eq(a, b), g / 2, g)),
         )
 
 
@@ -351,6 +387,7 @@ class Sin(Pointwise):
     math = "sin({x})"
     saves = VALUE_X
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         return np.sin(x)
@@ -365,6 +402,7 @@ class Cos(Pointwise):
     math = "cos({x})"
     saves = VALUE_X
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         return np.cos(x)
@@ -379,6 +417,7 @@ class Tanh(Pointwise):
     math = "tanh({x})"
     saves = VALUE_Y
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         return np.tanh(x)
@@ -393,6 +432,7 @@ class Sigmoid(Pointwise):
     math = "sigmoid({x})"
     saves = VALUE_Y
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         # tanh never overflows, and costs one call: sigmoid(x) = (1 + tanh(x / 2)) / 2 loses the
@@ -411,6 +451,7 @@ class Softplus(Pointwise):
     math = "ln(1 + exp({x}))"
     saves = VALUE_X
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
@@ -425,6 +466,7 @@ class Erf(Pointwise):
     math = "erf({x})"
     saves = VALUE_X
     floating = True
+    singular = True
 
     def forward(self, x: Any) -> Any:
         return special.erf(x)
@@ -434,18 +476,19 @@ class Erf(Pointwise):
 
 
 class Relu(Pointwise):
-    """y = max(x, 0);  dy/dx = 1 where x > 0, else 0 (0 at the kink, as in PyTorch)."""
+    """y = max(x, 0);  dy/dx = 0 where x <= 0 (so 0 at the kink, as in PyTorch), else 1."""
 
     math = "max({x}, 0)"
     saves = VALUE_Y
     kinks = (0.0,)
     warns = False
+    bools = False
 
     def forward(self, x: Any) -> Any:
         return np.maximum(x, 0)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
-        return (where(gt(y, 0), g, 0.0),)
+        return (where(le(y, 0), 0.0, g),)
 
 
 class Abs(Pointwise):
@@ -453,6 +496,7 @@ class Abs(Pointwise):
 
     math = "|{x}|"
     saves = VALUE_X
+    singular = True
     kinks = (0.0,)
     warns = False
 
@@ -469,6 +513,7 @@ class Step(Pointwise):
     saves = NOTHING
     shapes = VALUE_X
     warns = False
+    bools = False
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (_zeros(g, x),)
@@ -641,6 +686,10 @@ class Where(Pointwise):
             y = np.zeros(a.shape, a.dtype)  # three times as fast as np.where for small arrays
             np.copyto(y, a, where=c)
             return y
+        if is_number(a) and isinstance(b, np.ndarray) and b.shape == np.shape(c):
+            y = b.copy()
+            np.copyto(y, a, where=c)
+            return y
         if is_number(a) and is_number(b):
             return np.where(c, a, b).astype(dtypes.result_type(a, b))
         return np.where(c, a, b)
@@ -689,7 +738,7 @@ class Detach(Pointwise):
     warns = False
 
     def forward(self, x: Any) -> Any:
-        return x
+        return x.copy()  # what shares memory must be a view, or writes would go unnoticed
 
 
 def require_float(op_name: str, x: Any) -> None:

@@ -23,9 +23,12 @@ _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-def philox(seed: int, draw: int, blocks: int) -> Any:
-    """Words (blocks, 4) of 32 random bits; block i is the cipher of the counter (i, draw)."""
-    index = np.arange(blocks, dtype=np.uint64)
+def philox(seed: int, draw: int, index: Any) -> Any:
+    """Words (blocks, 4) of 32 random bits: the cipher of the counters (index[i], draw).
+
+    The counter's words are index low, index high, draw low, draw high; the key's are the seed's.
+    """
+    blocks = len(index)
     even = np.empty((2, blocks), np.uint64)  # words 0 and 2 of the counter
     odd = np.empty((2, blocks), np.uint64)  # words 1 and 3
     even[0], odd[0] = index & _MASK, index >> _HALF
@@ -43,7 +46,8 @@ def philox(seed: int, draw: int, blocks: int) -> Any:
 def random_words(state: Any, count: int) -> Any:
     """`count` words of 32 random bits, as uint64, for the state (seed, draws before)."""
     seed, draw = (int(s) for s in state)
-    return philox(seed, draw, -(-count // 4)).reshape(-1)[:count]
+    index = np.arange(-(-count // 4), dtype=np.uint64)
+    return philox(seed, draw, index).reshape(-1)[:count]
 
 
 def unit_interval(state: Any, count: int, bits: int) -> Any:

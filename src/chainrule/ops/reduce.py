@@ -11,7 +11,7 @@ from .. import dtypes
 from ..errors import ShapeError
 from .broadcast import Axis, Reduction, expand, spread, sum
 from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Spec, Value
-from .pointwise import eq, exp, mul
+from .pointwise import cast, eq, exp, mul
 from .shape import flip, full, pad, reshape, slice_
 
 # typed Any: the stubs know no positional keepdims, which saves a keyword on a hot path
@@ -29,7 +29,7 @@ class Extremum(Reduction):
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
         hit = eq(x, spread(y, x.shape, axis, keepdim))
-        ties = sum(hit, axis=axis, keepdim=keepdim)
+        ties = sum(cast(hit, dtype=g.dtype), axis=axis, keepdim=keepdim)
         return (mul(hit, spread(g / ties, x.shape, axis, keepdim)),)
 
 
