@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from ..errors import ArgumentError
-from ..ops import add, div, floor, floor_div, maximum, minimum, mul, sub, where
+from ..ops import add, div, floor, floor_div, mul, sub, where
 from ..ops.core import Value, is_number
 from .shaping import broadcast_tensors, stack
 
@@ -117,16 +119,23 @@ def isfinite(x: Value) -> Value:
     return ops.lt(ops.abs(x), math.inf)
 
 
-def nan_to_num(x: Value, nan: float = 0.0) -> Value:
-    """x with every nan replaced."""
-    return where(isnan(x), nan, x)
+def nan_to_num(
+    x: Value, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Value:
+    """x with every nan replaced, and infinities by the greatest finite numbers or those given."""
+    if x.dtype.kind != "f":
+        return x
+    limit = float(np.finfo(x.dtype).max)
+    y = where(isnan(x), nan, x)
+    y = where(ops.eq(y, math.inf), limit if posinf is None else posinf, y)
+    return where(ops.eq(y, -math.inf), -limit if neginf is None else neginf, y)
 
 
 def fmin(a: Value, b: Value) -> Value:
-    """The smaller, and the other one where one is nan."""
-    return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
+    """The smaller, and the other one where one is nan; a tie's gradient goes to a."""
+    return where(ops.logical_or(ops.le(a, b), isnan(b)), a, b)
 
 
 def fmax(a: Value, b: Value) -> Value:
-    """The greater, and the other one where one is nan."""
-    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
+    """The greater, and the other one where one is nan; a tie's gradient goes to a."""
+    return where(ops.logical_or(ops.ge(a, b), isnan(b)), a, b)

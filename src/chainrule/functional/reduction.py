@@ -126,7 +126,10 @@ def min(x: Value, dim: Any = None, keepdim: bool = False) -> Any:
 def _with_indices(name: str, choose: Any, x: Value, dim: int, keepdim: bool) -> ValuesAndIndices:
     axis = axis_of(name, x, dim)
     row = at_least_1d(x)
-    index = unsqueeze(choose(row, axis=axis), axis)
+    return _chosen(x, row, unsqueeze(choose(row, axis=axis), axis), axis, keepdim)
+
+
+def _chosen(x: Value, row: Value, index: Value, axis: int, keepdim: bool) -> ValuesAndIndices:
     values = ops.gather(row, index, axis=axis)
     if keepdim and x.shape:
         return ValuesAndIndices(values, index)
@@ -216,9 +219,34 @@ def topk(x: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = T
     return ValuesAndIndices(ops.slice_(values, ranges=ranges), ops.slice_(order, ranges=ranges))
 
 
-def median(x: Value) -> Value:
-    """The middle one of all elements, the lower one of two."""
+def median(x: Value, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle one of all elements, the lower one of two, nan if there is one; ties share.
+
+    With `dim`: (values, indices) along it.
+    """
+    if dim is not None:
+        axis = axis_of("median", x, dim)
+        row = at_least_1d(x)
+        _, order = ops.take_sorted(row, axis, False)
+        n = row.shape[axis]
+        last, middle = _part(order, axis, n - 1), _part(order, axis, (n - 1) // 2)
+        index = ops.where(ops.ne(*[ops.gather(row, last, axis=axis)] * 2), last, middle)
+        return _chosen(x, row, index, axis, keepdim)
     flat = ops.reshape(x, shape=(_size(x),))
+    n = _size(x)
     values, _ = ops.take_sorted(flat, 0, False)
-    middle = (_size(x) - 1) // 2
-    return ops.reshape(ops.slice_(values, ranges=((middle, middle + 1, 1),)), shape=())
+    middle, last = _part(values, 0, (n - 1) // 2), _part(values, 0, n - 1)
+    if x.dtype.kind != "f":
+        return ops.reshape(middle, shape=())
+    # the greatest of those up to the middle: max shares the gradient among ties
+    top = ops.max(ops.where(ops.le(flat, middle), flat, -float("inf")), axis=(0,), keepdim=True)
+    return ops.reshape(ops.where(ops.ne(last, last), last, top), shape=())
+
+
+def _part(x: Value, axis: int, place: int) -> Value:
+    if place < 0:
+        raise ShapeError("median: nothing to choose from", got=f"shape {x.shape}")
+    return ops.slice_(
+        x, ranges=tuple((place, place + 1, 1) if i == axis else (0, m, 1)
+                        for i, m in enumerate(x.shape))
+    )  # fmt: skip
