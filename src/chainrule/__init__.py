@@ -9,6 +9,7 @@ tensor(20.)
 """
 
 from . import autograd as autograd
+from . import check as check
 from . import data as data
 from . import dtypes as dtypes
 from . import nn as nn
@@ -175,6 +176,8 @@ from .tensor.random import randn as randn
 from .tensor.random import randn_like as randn_like
 from .tensor.random import randperm as randperm
 from .tensor.random import set_rng_state as set_rng_state
+from .train.files import load as load
+from .train.files import save as save
 from .version import __version__ as __version__
 
 # PyTorch's other names for the element types
