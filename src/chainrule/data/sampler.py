@@ -16,7 +16,7 @@ from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.random import random_words
 from ..tensor.core import wrap
-from ..tensor.random import Generator, default_generator, multinomial, randint, randperm
+from ..tensor.random import Generator, generator_in_use, multinomial, randint, randperm
 from .dataset import Indices, as_indices, size_of
 
 _DRAWS = 1 << 63
@@ -99,7 +99,7 @@ class SeededSampler(OrderedSampler):
     def seed(self) -> int:
         """What the orders follow from."""
         if self._seed is None:
-            state = (self.generator or default_generator).next()
+            state = (self.generator or generator_in_use()).next()
             low, high = (int(w) for w in random_words(state._value, 2))
             self._seed = low | high << 32
         return self._seed

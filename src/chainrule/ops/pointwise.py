@@ -58,7 +58,9 @@ class Pointwise(Op):
             if type(v) is np.ndarray:
                 if first is None:
                     first = v
-                elif v.shape != first.shape or v.dtype is not first.dtype:
+                elif v.shape != first.shape or (  # equal dtypes can be two objects
+                    v.dtype is not first.dtype and v.dtype != first.dtype
+                ):
                     return False
         if first is None or first.dtype.kind == "f":
             return True

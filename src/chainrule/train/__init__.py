@@ -4,5 +4,8 @@ from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import LambdaCallback as LambdaCallback
 from .history import History as History
+from .run import Run as Run
+from .run import list_runs as list_runs
+from .run import open_run as open_run
 from .trainer import Trainer as Trainer
 from .weights import EMA as EMA

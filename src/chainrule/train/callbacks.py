@@ -69,7 +69,8 @@ class LambdaCallback(Callback):
             choice("LambdaCallback", "event", name, EVENTS)
             if not callable(function):
                 raise ArgumentTypeError(
-                    f"LambdaCallback: {name} must be a function", got=type(function).__name__
+                    f"LambdaCallback: {name} must be a function",
+                    got=type(function).__name__,
                 )
             setattr(self, name, function)
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..data import ConcatDataset, DataLoader, NonFinite, Subset, TensorDataset, find_nonfinite
+from ..data import (
+    ConcatDataset,
+    DataLoader,
+    NonFinite,
+    Subset,
+    TensorDataset,
+    find_nonfinite,
+)
 from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from ..nn import Module
 from ..tensor.core import Tensor
@@ -17,7 +24,11 @@ EVALUATION_BATCH = 256
 
 
 def as_loader(
-    data: Any, model: Module, batch_size: int, shuffle: bool, generator: Generator | None
+    data: Any,
+    model: Module,
+    batch_size: int,
+    shuffle: bool,
+    generator: Generator | None,
 ) -> DataLoader:
     """A DataLoader as it is; a Dataset or a tuple of arrays in a new one."""
     if isinstance(data, DataLoader):

@@ -15,7 +15,11 @@ class Limits:
     """Epochs and steps of this fit, the change of loss and the gradient norm that count as 0."""
 
     def __init__(
-        self, epochs: int | None, steps: int | None, tol: float | None, grad_tol: float | None
+        self,
+        epochs: int | None,
+        steps: int | None,
+        tol: float | None,
+        grad_tol: float | None,
     ) -> None:
         for name, count in (("epochs", epochs), ("steps", steps)):
             if count is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,18 +21,20 @@ from ..errors import ArgumentError, ArgumentTypeError, StateError
 from ..functional.arguments import choice
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
-from ..ops.core import quietly
 from ..optim import Optimizer
 from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
 from .callbacks import EVENTS, Callback
 from .evaluation import evaluate, mode, predict
+from .fit import Fit
 from .guard import SAFE_NORM, SAFE_RATE, Guard, Kept, gradient_norm
 from .history import History
-from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite, groups
+from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite
 from .interrupts import Interrupts
 from .limits import Limits
 from .losses import shares, weight_of
+from .run import Run, open_run
+from .state import capture, restore
 from .weights import EMA
 
 
@@ -66,7 +68,7 @@ class Trainer:
         scheduler: Any = None, schedule_by: str = "epoch", metrics: Sequence[Any] = (),
         callbacks: Sequence[Callback] = (), clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None, accumulate: int = 1, ema: float | None = None,
-        run: Any = None, seed: int | None = None,
+        run: Run | None = None, seed: int | None = None,
     ) -> None:  # fmt: skip
         _check_parts(model, loss, optimizer, accumulate)
         choice("Trainer", "schedule_by", schedule_by, ("epoch", "step"))
@@ -81,7 +83,7 @@ class Trainer:
         self.clip_grad_value = clip_grad_value
         self.accumulate = accumulate
         self.ema = None if ema is None else EMA(model, ema)
-        self.run = run
+        self.run: Run | None = None if run is None else open_run(run)
         self.seed = seed
         self.generator = None if seed is None else Generator().manual_seed(seed)
 
@@ -94,11 +96,14 @@ class Trainer:
         self.history = History()
         self.resumed = False
         self.first_epoch = self.first_step = 0  # where this fit began
-        self._sums: dict[str, float] = {}
-        self._guard = Guard()
-        self._stop: str | None = None
+        self.sums: dict[str, float] = {}
+        self.guard = Guard()
+        self.stop_reason: str | None = None  # what a callback said
+        self.loader: DataLoader | None = None
+        self.pending: dict[str, Any] | None = None  # what a resumed fit still has to take up
         self._parameters = [p for g in optimizer.param_groups for p in g["params"]]
-        self._trained = False  # the epoch's steps are done, its end is not
+        self.validation: dict[str, Any] = {}  # all results of the last validation
+        self.trained = False  # the epoch's steps are done, its end is not
         self._fragile: list[Any] = []
         self._listeners = {
             event: [c for c in self.callbacks if _hears(c, event)] for event in EVENTS
@@ -127,55 +132,31 @@ class Trainer:
         Raises NonFiniteError for data or steps that are not finite.
         """
         limits = Limits(epochs, steps, tol, grad_tol)
-        with ExitStack() as stack:
-            stack.enter_context(drawing_from(self.generator))
-            loader = self._open(train, batch_size, shuffle)
-            held_out = None if validation is None else self._open_held_out(validation)
+        with drawing_from(self.generator):
+            loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
+            check_finite(loader.dataset, "the training data")
+            held_out = None
+            if validation is not None:
+                held_out = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
+                check_finite(held_out.dataset, "the validation data")
             self._begin(loader)
-            stack.enter_context(mode(self.model, True))
-            interrupts = stack.enter_context(Interrupts())
-            return self._fit(loader, held_out, limits, interrupts)
+            with mode(self.model, True), Interrupts() as signals:
+                return Fit(self, loader, held_out, limits).run(signals)
 
-    def _fit(
-        self, loader: DataLoader, held_out: DataLoader | None, limits: Limits, signals: Interrupts
-    ) -> History:
-        history = self.history
-        self._emit("on_fit_start")
-        while (stopped := self._stop or limits.reached(self)) is None:
-            if not self._trained and not self._train_epoch(loader, limits, signals):
-                break
-            if not self._end_epoch(held_out, signals):
-                break
-        if stopped is None:
-            stopped = self._stop or ("interrupted" if signals.asked else "steps")
-        history.stopped = stopped
-        if stopped == "interrupted":
-            history.interrupted, history.signal = True, signals.asked
-            self._emit("on_interrupt")
-        self._emit("on_fit_end")
-        return history
-
-    def _train_epoch(self, loader: DataLoader, limits: Limits, signals: Interrupts) -> bool:
-        """The rest of an epoch; False if it was left before its end."""
-        if not self.batch:
-            self._sums = {"loss": 0.0, "weight": 0.0, "grad_norm": 0.0, "seconds": 0.0}
-            self._emit("on_epoch_start")
-        start = time.perf_counter()
-        batches = len(loader)
-        with quietly():
-            for group in groups(loader, self.accumulate):
-                self._step(group)
-                self._count(group)
-                now = time.perf_counter()
-                self._sums["seconds"] += now - start
-                start = now
-                self._emit("on_step_end")
-                if self.batch < batches and (
-                    signals.asked or self._stop or limits.out_of_steps(self)
-                ):
-                    return False
-        self._trained = True
-        return True
+    def train_step(self, group: Sequence[Batch]) -> None:
+        """One update and everything that follows it: counters, sums, average, schedule."""
+        self._step(group)
+        self.step += 1
+        self.batch += len(group)
+        self.guard.passed(self.loss_value, self.grad_norm)
+        weight = sum([weight_of(self.loss, batch) for batch in group])
+        sums = self.sums
+        sums["loss"] += self.loss_value * weight
+        sums["weight"] += weight
+        sums["grad_norm"] = max(sums["grad_norm"], self.grad_norm)
+        if self.ema is not None:
+            self.ema.update(self.model)
+        self.schedule("step")
 
     def _step(self, group: Sequence[Batch]) -> None:
         """One update from a batch, or from several whose gradients are accumulated."""
@@ -219,54 +200,25 @@ class Trainer:
     def _fail(self, what: str, kept: Kept, group: Sequence[Batch]) -> NoReturn:
         """Raises, with everything as it was after the last good step."""
         kept.put_back()
-        error = self._guard.error(self, f"{what} is not finite", group)
+        error = self.guard.error(self, f"{what} is not finite", group)
         kept.put_back()
         self.optimizer.zero_grad()
         raise error
 
-    def _count(self, group: Sequence[Batch]) -> None:
-        """Everything that follows an update: counters, sums, average, schedule."""
-        self.step += 1
-        self.batch += len(group)
-        self._guard.passed(self.loss_value, self.grad_norm)
-        weight = sum(weight_of(self.loss, batch) for batch in group)
-        sums = self._sums
-        sums["loss"] += self.loss_value * weight
-        sums["weight"] += weight
-        sums["grad_norm"] = max(sums["grad_norm"], self.grad_norm)
-        if self.ema is not None:
-            self.ema.update(self.model)
-        if self.scheduler is not None and self.schedule_by == "step":
+    def schedule(self, after: str) -> None:
+        """The schedule's step after an 'epoch' or a 'step'."""
+        if self.scheduler is None or self.schedule_by != after:
+            return
+        if self._by_metric:
+            self.scheduler.step(self.row.get("val_loss", self.row["loss"]))
+        else:
             self.scheduler.step()
 
-    def _end_epoch(self, held_out: DataLoader | None, signals: Interrupts) -> bool:
-        """Validation, schedule and the epoch's row; False if the validation was broken off."""
-        row = self._row()
-        if held_out is not None:
-            results = self._evaluate(held_out, lambda: signals.asked)
-            if results is None:
-                return False
-            row.update({f"val_{name}": value for name, value in results.items()})
-            self.row = row
-            self._emit("on_validation_end")
-        if self.scheduler is not None and self.schedule_by == "epoch":
-            if self._by_metric:
-                self.scheduler.step(row.get("val_loss", row["loss"]))
-            else:
-                self.scheduler.step()
+    def close_epoch(self) -> None:
+        """Counts the epoch and takes its row into the history."""
         self.epoch += 1
-        self.batch, self._trained = 0, False
-        self.row = row
-        self.history.rows.append(row)
-        self._emit("on_epoch_end")
-        return True
-
-    def _row(self) -> dict[str, Any]:
-        sums = self._sums
-        return {
-            "epoch": self.epoch + 1, "step": self.step, "loss": sums["loss"] / sums["weight"],
-            "lr": self.lr, "grad_norm": sums["grad_norm"], "seconds": sums["seconds"],
-        }  # fmt: skip
+        self.batch, self.trained = 0, False
+        self.history.rows.append(self.row)
 
     # ------------------------------------------------------------ around it
 
@@ -277,7 +229,7 @@ class Trainer:
 
     def stop(self, reason: str = "a callback") -> None:
         """Ends the fit after this step (from `on_step_end`) or this epoch."""
-        self._stop = reason
+        self.stop_reason = reason
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """The state_dict that is evaluated and saved: with the average, where there is one."""
@@ -290,11 +242,14 @@ class Trainer:
         data: a DataLoader, a Dataset or a tuple (x, y).  The loss is the mean over examples.
         """
         loader = as_loader(data, self.model, batch_size, False, None)
-        results = self._evaluate(loader, lambda: False)
+        results = self.evaluate_on(loader)
         assert results is not None
         return results
 
-    def _evaluate(self, loader: DataLoader, broken_off: Callable[[], Any]) -> Any:
+    def evaluate_on(
+        self, loader: DataLoader, broken_off: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any] | None:
+        """`evaluate` on a loader, without its checks; None if broken off between two batches."""
         with self._averaged(), drawing_from(self.generator):
             return evaluate(self.model, self.loss, self.metrics, loader, broken_off)
 
@@ -307,26 +262,45 @@ class Trainer:
     def _averaged(self) -> Any:
         return nullcontext() if self.ema is None else self.ema.applied(self.model)
 
-    def _open(self, train: Any, batch_size: int, shuffle: bool) -> DataLoader:
-        loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
-        check_finite(loader.dataset, "the training data")
-        return loader
-
-    def _open_held_out(self, validation: Any) -> DataLoader:
-        loader = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
-        check_finite(loader.dataset, "the validation data")
-        return loader
-
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""
+        self.loader = loader
         self._fragile = [b._value for b in self.model.buffers()]
         self._fragile.append(generator_in_use().state._value)
-        self._stop = None
-        self._trained, self.batch = False, 0
         self.history = History(self.history.rows)
-        self.first_epoch, self.first_step = self.epoch, self.step
+        if self.pending is not None:
+            if self.pending["loader"] is not None:
+                loader.load_state_dict(self.pending["loader"])
+            generator_in_use().set_state(self.pending["rng"])
+            self.pending = None
+        else:
+            self.resumed, self.stop_reason = False, None
+            self.trained, self.batch = False, 0
+            self.first_epoch, self.first_step = self.epoch, self.step
 
-    def _emit(self, event: str) -> None:
+    def save_checkpoint(self) -> Path | None:
+        """Writes the whole state into the run as a new generation; None without a run."""
+        return None if self.run is None else self.run.checkpoints.save(capture(self))
+
+    def resume(self, run: Run | str | Path) -> Trainer:
+        """Takes up the newest whole checkpoint of a run; `fit` then goes on in its middle.
+
+        The model, optimizer, scheduler, data and arguments of fit must be those of before: then
+        the end is the same, bit for bit.  run: a Run, a path or a name in `runs`.
+        Raises StateError where the parts differ, FormatError where no checkpoint can be read.
+        """
+        run = open_run(run)
+        state, path, skipped = run.checkpoints.load()
+        for other, reason in skipped:
+            run.say(f"{run.name}: checkpoint {other.name} is skipped: {reason}")
+        if skipped:
+            run.say(f"{run.name}: goes on from {path.name}, step {state['step']}")
+        restore(self, state)
+        self.run, self.resumed = run, True
+        return self
+
+    def emit(self, event: str) -> None:
+        """Calls the callbacks that listen to an event."""
         for callback in self._listeners[event]:
             getattr(callback, event)(self)
 

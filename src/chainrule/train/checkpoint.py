@@ -1,0 +1,152 @@
+"""Generations of a trainer's state: the last ones and the best, each complete or not there.
+
+A generation is `000012.safetensors` (the tensors) and `000012.json` (everything else, and size and
+sha256 of the tensors).  The JSON file is renamed into place last: with it the generation exists.
+What was cut, altered or left half is skipped when loading, and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import ChainruleError, FormatError
+from .files import file_sha256, load_tensors, read_json, save_tensors, sweep, write_json
+from .files.writing import disk
+from .packing import pack, unpack
+
+FORMAT, VERSION = "chainrule-checkpoint", 1
+KEEP = 3
+
+
+class Loaded(NamedTuple):
+    """A state that was read, its file, and (file, reason) of the newer ones that were skipped."""
+
+    state: dict[str, Any]
+    path: Path
+    skipped: list[tuple[Path, str]]
+
+
+class Checkpoints:
+    """The generations in a folder: the last `keep` (3) and the best."""
+
+    def __init__(self, folder: Path, keep: int = KEEP) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def manifests(self) -> list[Path]:
+        """The generations there are, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [p for p in self.folder.iterdir() if re.fullmatch(r"\d{6,}\.json", p.name)]
+        return sorted(found, key=_number, reverse=True)
+
+    def save(self, state: dict[str, Any], *, best: bool = False) -> Path:
+        """Writes a new generation, then removes those that are no longer kept.
+
+        Raises OutputError where it can't be written; the generations before are as they were.
+        """
+        disk.make_folder(str(self.folder))
+        sweep(self.folder)
+        taken = [int(p.stem) for p in self.folder.iterdir() if p.stem.isdigit()]
+        stem = f"{max(taken, default=0) + 1:06d}"
+        body, tensors = pack(state)
+        weights = self.folder / f"{stem}.safetensors"
+        manifest = self.folder / f"{stem}.json"
+        try:
+            save_tensors(weights, tensors)
+            content = {
+                "format": FORMAT, "version": VERSION, "epoch": state["epoch"],
+                "step": state["step"], "best": best, "files": {weights.name: _fingerprint(weights)},
+                "state": body,
+            }  # fmt: skip
+            write_json(manifest, {**content, "sha256": _digest(content)})
+        except BaseException:
+            for path in (manifest, weights):
+                with suppress(OSError):
+                    disk.remove(str(path))
+            raise
+        self.prune()
+        return manifest
+
+    def prune(self) -> None:
+        """Removes all but the last generations and the newest of the best."""
+        manifests = self.manifests()
+        best = next((p for p in manifests if _is_best(p)), None)
+        kept = {p.stem for p in manifests[: self.keep]} | ({best.stem} if best else set())
+        newest = max((_number(p) for p in manifests), default=0)
+        for path in sorted(self.folder.iterdir(), key=lambda p: p.suffix != ".json"):
+            if path.stem.isdigit() and path.stem not in kept and _number(path) <= newest:
+                disk.remove(str(path))
+
+    def load(self) -> Loaded:
+        """The newest generation that is whole; FormatError where none is."""
+        skipped: list[tuple[Path, str]] = []
+        for manifest in self.manifests():
+            try:
+                return Loaded(self.read(manifest), manifest, skipped)
+            except (ChainruleError, OSError) as error:
+                got = getattr(error, "got", None)
+                reason = getattr(error, "problem", str(error))
+                skipped.append((manifest, f"{reason} ({got})" if got else reason))
+        raise FormatError(
+            f"{self.folder}: no checkpoint that can be loaded",
+            got="; ".join(f"{p.name}: {why}" for p, why in skipped) or "the folder holds none",
+            line="",
+        )
+
+    def read(self, manifest: Path) -> dict[str, Any]:
+        """One generation; FormatError where it is not exactly what was written."""
+        content = _read_manifest(manifest)
+        tensors: dict[str, Any] = {}
+        for name, expected in content["files"].items():
+            path = self.folder / Path(name).name
+            if not path.is_file():
+                raise FormatError(f"{path.name} is missing", line="")
+            tensors.update(load_tensors(path))
+            if _fingerprint(path) != expected:
+                raise FormatError(f"{path.name} is another file than was written", line="")
+        state: dict[str, Any] = unpack(content["state"], tensors)
+        return state
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    try:
+        digest = content.pop("sha256")
+        known, version = content["format"] == FORMAT, content["version"]
+    except (KeyError, TypeError, AttributeError):
+        raise FormatError(f"{path.name} is not a checkpoint", line="") from None
+    if known and isinstance(version, int) and version > VERSION:
+        raise FormatError(
+            f"{path.name} was written by a newer version of Chainrule",
+            expected=f"format {VERSION} or before",
+            got=f"format {version}",
+            line="",
+        )
+    if not known or digest != _digest(content):
+        raise FormatError(f"{path.name} was altered: its sha256 differs", line="")
+    return dict(content)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _is_best(manifest: Path) -> bool:
+    try:
+        return bool(_read_manifest(manifest)["best"])
+    except (FormatError, OSError):
+        return False
+
+
+def _number(path: Path) -> int:
+    return int(path.stem)

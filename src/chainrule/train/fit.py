@@ -1,0 +1,132 @@
+"""The loop of one fit: epochs, steps, validation, files, and the ways in which it can end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..data import DataLoader
+from ..ops.core import quietly
+from ..tensor.random import generator_in_use
+from .history import History
+from .inputs import groups
+from .interrupts import Interrupts
+from .limits import Limits
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+class Fit:
+    """One call of `Trainer.fit`: the data, the limits and the files that belong to it."""
+
+    def __init__(
+        self, trainer: Trainer, train: DataLoader, held_out: DataLoader | None, limits: Limits
+    ) -> None:
+        self.trainer = trainer
+        self.train = train
+        self.held_out = held_out
+        self.limits = limits
+        self.recorder = None if trainer.run is None else Recorder(trainer, trainer.run)
+
+    def run(self, signals: Interrupts) -> History:
+        """Goes on to the end, whichever it is."""
+        trainer = self.trainer
+        if self.recorder is not None:
+            self.recorder.begin()
+        trainer.emit("on_fit_start")
+        while (stopped := trainer.stop_reason or self.limits.reached(trainer)) is None:
+            whole = trainer.trained or self.train_epoch(signals)
+            if not whole or not self.end_epoch(signals):
+                stopped = "interrupted" if signals.asked else trainer.stop_reason or "steps"
+                trainer.save_checkpoint()
+                if stopped != "interrupted":
+                    self.end_part()
+                break
+        self.close(stopped, signals)
+        return trainer.history
+
+    def train_epoch(self, signals: Interrupts) -> bool:
+        """The rest of an epoch's steps; False if it was left before the last."""
+        trainer, limits = self.trainer, self.limits
+        if not trainer.batch:
+            trainer.sums = {"loss": 0.0, "weight": 0.0, "grad_norm": 0.0, "seconds": 0.0}
+            trainer.emit("on_epoch_start")
+        start = time.perf_counter()
+        batches = len(self.train)
+        with quietly():
+            for group in groups(self.train, trainer.accumulate):
+                trainer.train_step(group)
+                now = time.perf_counter()
+                trainer.sums["seconds"] += now - start
+                start = now
+                trainer.emit("on_step_end")
+                if self.recorder is not None:
+                    self.recorder.after_step()
+                if trainer.batch < batches and (
+                    signals.asked or trainer.stop_reason or limits.out_of_steps(trainer)
+                ):
+                    return False
+        trainer.trained = True
+        return True
+
+    def end_epoch(self, signals: Interrupts) -> bool:
+        """Validation, schedule and the epoch's row; False if the validation was broken off."""
+        trainer = self.trainer
+        if not self.make_row(signals):
+            return False
+        trainer.schedule("epoch")
+        trainer.close_epoch()
+        trainer.emit("on_epoch_end")
+        if self.recorder is not None:
+            self.recorder.after_epoch()
+        return True
+
+    def end_part(self) -> None:
+        """The row of an epoch that ends early because the fit does.
+
+        The checkpoint before it does not know of it, so that a resumed fit completes the epoch.
+        """
+        self.make_row(None)
+        self.trainer.close_epoch()
+        if self.trainer.run is not None:
+            self.trainer.run.log(self.trainer.row)
+
+    def make_row(self, signals: Interrupts | None) -> bool:
+        """What the epoch gave, with the validation's results; False if that was broken off."""
+        trainer, sums = self.trainer, self.trainer.sums
+        row = {
+            "epoch": trainer.epoch + 1, "step": trainer.step, "loss": sums["loss"] / sums["weight"],
+            "lr": trainer.lr, "grad_norm": sums["grad_norm"], "seconds": sums["seconds"],
+        }  # fmt: skip
+        trainer.row = row
+        if self.held_out is None:
+            return True
+        before = generator_in_use().get_state()
+        results = trainer.evaluate_on(
+            self.held_out, lambda: signals is not None and bool(signals.asked)
+        )
+        if results is None:
+            generator_in_use().set_state(before)
+            return False
+        trainer.validation = results
+        row.update({f"val_{k}": v for k, v in results.items() if isinstance(v, (int, float))})
+        trainer.emit("on_validation_end")
+        return True
+
+    def close(self, stopped: str, signals: Interrupts) -> None:
+        """How it ended, told to the callbacks and written down."""
+        trainer, history = self.trainer, self.trainer.history
+        history.stopped = stopped
+        if stopped == "interrupted":
+            history.interrupted, history.signal = True, signals.asked
+            history.message = "stopped; without a run, nothing was saved"
+            if trainer.run is not None:
+                name = trainer.run.name
+                history.message = f"saved; to go on: chainrule train --resume {name}"
+            trainer.emit("on_interrupt")
+        trainer.emit("on_fit_end")
+        if self.recorder is not None:
+            self.recorder.end()
+        trainer.resumed = False

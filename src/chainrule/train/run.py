@@ -1,0 +1,214 @@
+"""Run: the folder of one training, `runs/<name>-NNNN/`.
+
+config.json           what was asked for, and the trainer's parts
+environment.json      the command that repeats it, versions, machine, seed
+metrics.jsonl         one line an epoch
+model.safetensors     the weights as fit leaves them
+result.json           how it ended
+checkpoints/          generations of the whole state
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentError, FormatError, OutputError
+from ..tensor.core import Tensor
+from .checkpoint import KEEP, Checkpoints
+from .environment import environment
+from .files import (
+    append_line,
+    check_writable,
+    load_tensors,
+    read_json,
+    read_json_lines,
+    save_tensors,
+    to_json,
+    write_json,
+    write_text,
+)
+
+RUNS = "runs"
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+class Run:
+    """A run folder that exists: made by `Run.create`, found by `open_run` and `list_runs`.
+
+    keep: how many checkpoints stay, besides the best (3).  checkpoint_steps: writes one every so
+    many steps too, not only after each epoch.  say: gets notices, such as a checkpoint that had to
+    be skipped (default: to stderr).
+    """
+
+    def __init__(
+        self, path: str | Path, *, keep: int = KEEP, checkpoint_steps: int | None = None,
+        say: Callable[[str], None] = _to_stderr,
+    ) -> None:  # fmt: skip
+        for name, count in (("keep", keep), ("checkpoint_steps", checkpoint_steps)):
+            if count is not None and (type(count) is not int or count < 1):
+                raise ArgumentError(f"Run: {name} must be a whole number >= 1", got=repr(count))
+        self.path = Path(path)
+        self.name = self.path.name
+        self.checkpoints = Checkpoints(self.path / "checkpoints", keep)
+        self.checkpoint_steps = checkpoint_steps
+        self.say = say
+
+    @classmethod
+    def create(
+        cls, name: str, folder: str | Path = RUNS, config: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Run:  # fmt: skip
+        """A new folder with the next number; two processes never get the same one.
+
+        config: whatever describes the run, in terms of JSON.  settings: see Run.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ArgumentError(
+                "Run: a name consists of letters, digits, '-', '_' and '.'",
+                got=repr(name),
+            )
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = _next_folder(folder, name)
+        except OSError as error:
+            raise OutputError(
+                f"can't make a run folder in {folder}", got=error.strerror,
+                fix="a folder that you may write to", line="",
+            ) from error  # fmt: skip
+        run = cls(path, **settings)
+        write_json(path / "config.json", {"config": dict(config or {})})
+        return run
+
+    # ------------------------------------------------------------ what it holds
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the run was made with."""
+        return dict(self._read("config.json").get("config", {}))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The command, versions and machine."""
+        return self._read("environment.json")
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """How the run ended; None while it goes on, or where it was cut off."""
+        return self._read("result.json") if (self.path / "result.json").exists() else None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The epochs logged so far; a last line that was cut is left out."""
+        path = self.path / "metrics.jsonl"
+        return read_json_lines(path) if path.exists() else []
+
+    def load_model(self) -> dict[str, Tensor]:
+        """The weights in model.safetensors, for `model.load_state_dict`."""
+        path = self.path / "model.safetensors"
+        if not path.exists():
+            raise FormatError(
+                f"{self.path}: the run has no model yet", expected="model.safetensors",
+                fix=f"chainrule train --resume {self.name}, to its first whole epoch", line="",
+            )  # fmt: skip
+        return load_tensors(path)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        return dict(read_json(path)) if path.exists() else {}
+
+    # ------------------------------------------------------------ writing
+
+    def begin(self, need_bytes: int, parts: Mapping[str, Any], seed: int | None) -> None:
+        """Checks that there is room, and notes what runs where.  OutputError where there is not."""
+        check_writable(self.path, need_bytes)
+        check_writable(self.checkpoints.folder)
+        held = self._read("config.json")
+        write_json(self.path / "config.json", {**held, "trainer": dict(parts)})
+        if not (self.path / "environment.json").exists():
+            write_json(self.path / "environment.json", environment(seed))
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Adds an epoch to metrics.jsonl."""
+        append_line(self.path / "metrics.jsonl", to_json(row))
+
+    def rewrite_log(self, rows: list[dict[str, Any]]) -> None:
+        """metrics.jsonl with these rows only: what was logged after the checkpoint is cut off."""
+        text = "".join(to_json(row) + "\n" for row in rows)
+        write_text(self.path / "metrics.jsonl", text)
+
+    def save_model(self, weights: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """Writes model.safetensors; `about` goes into its metadata."""
+        save_tensors(self.path / "model.safetensors", dict(weights), dict(about))
+
+    def write_result(self, **values: Any) -> None:
+        """Adds values to result.json."""
+        write_json(self.path / "result.json", {**(self.result or {}), **values})
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def _next_folder(folder: Path, name: str) -> Path:
+    numbers = [n for p in folder.iterdir() if (n := _number_of(p, name)) is not None]
+    number = max(numbers, default=0)
+    while True:
+        number += 1
+        path = folder / f"{name}-{number:04d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+
+
+def _number_of(path: Path, name: str) -> int | None:
+    match = re.fullmatch(re.escape(name) + r"-(\d{4,})", path.name)
+    return int(match[1]) if match else None
+
+
+def list_runs(folder: str | Path = RUNS) -> list[Run]:
+    """The runs in a folder, by name and number; none where there is no such folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    found = [p for p in folder.iterdir() if (p / "config.json").is_file()]
+    return [Run(p) for p in sorted(found, key=_by_number)]
+
+
+def _by_number(path: Path) -> tuple[str, int]:
+    name, _, number = path.name.rpartition("-")
+    return (name, int(number)) if number.isdigit() else (path.name, 0)
+
+
+def open_run(run: str | Path | Run, folder: str | Path = RUNS) -> Run:
+    """A run by its path, by its name in `folder` ('digits-0003'), or by a name's newest ('digits').
+
+    Raises ArgumentError with the nearest names where there is none.
+    """
+    if isinstance(run, Run):
+        return run
+    for path in (Path(run), Path(folder) / run):
+        if (path / "config.json").is_file():
+            return Run(path)
+    known = list_runs(folder)
+    newest = [r for r in known if _number_of(r.path, str(run)) is not None]
+    if newest:
+        return newest[-1]
+    names = [r.name for r in known]
+    near = difflib.get_close_matches(str(run), names, 3, 0.4)
+    raise ArgumentError(
+        f"no run {str(run)!r}",
+        expected=f"a run folder, or a name in {folder}",
+        got=f"{len(names)} runs there" + (f", the newest {names[-1]}" if names else ""),
+        fix=f"did you mean {' or '.join(near)}?" if near else "chainrule runs lists them",
+        line="",
+    )
