@@ -1,0 +1,174 @@
+"""How a training went: accuracy on held-out rows, the confusion matrix, and what to type next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..train import Run, Trainer
+from .recipe import Parts, Recipe, load
+from .terminal import Line, Terminal, words
+from .view.facts import Facts
+
+PAIRS = 5
+"""How many pairs of classes that are taken for each other are listed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What there is to say after a training."""
+
+    recipe: Recipe
+    run: str | None
+    path: str | None
+    accuracy: float
+    loss: float
+    matrix: list[list[int]]  # [true][predicted]
+    names: tuple[str, ...]
+    best_val: tuple[float, int] | None
+    epochs: int
+    steps: int
+    stopped: str
+    seconds: float
+    overhead: float
+
+    @property
+    def right(self) -> int:
+        """Rows that were classified right."""
+        return sum(self.matrix[i][i] for i in range(len(self.names)))
+
+    @property
+    def rows(self) -> int:
+        """Rows that were held out."""
+        return sum(map(sum, self.matrix))
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        held = asdict(self)
+        best = held.pop("best_val")
+        return {
+            **held,
+            "recipe": self.recipe.to_config(),
+            "best_val_accuracy": best and best[0],
+            "best_val_epoch": best and best[1],
+            "right": self.right,
+            "rows": self.rows,
+        }
+
+
+def outcome_of(
+    r: Recipe, parts: Parts, run: Run | None, trainer: Trainer, seconds: float, facts: Facts
+) -> Outcome:
+    """Evaluates the held-out rows, and notes the result in the run."""
+    x, y = parts.test.tensors
+    names = load(r.data).names
+    scores = trainer.evaluate(parts.test)
+    predicted, true = np.asarray(trainer.predict(x)).argmax(1), np.asarray(y)
+    matrix = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(matrix, (true, predicted), 1)
+    accuracy = float((predicted == true).mean())
+    if run is not None:
+        run.write_result(
+            test_accuracy=accuracy, test_loss=scores["loss"], confusion=matrix.tolist()
+        )
+    return Outcome(
+        recipe=r,
+        run=None if run is None else run.name,
+        path=None if run is None else str(run.path),
+        accuracy=accuracy,
+        loss=scores["loss"],
+        matrix=matrix.tolist(),
+        names=names,
+        best_val=facts.val_acc.best(),
+        epochs=trainer.epoch,
+        steps=trainer.step,
+        stopped=str(trainer.history.stopped),
+        seconds=seconds,
+        overhead=facts.overhead,
+    )
+
+
+def results(o: Outcome, t: Terminal) -> list[Line]:
+    """The lines after a training."""
+    blank: list[Line] = [] if t.plain else [[]]
+    lines = [*blank, *headline(o, t), *blank]
+    lines += matrix_in_words(o) if t.plain else matrix_lines(o, t.width)
+    lines += [*blank, *confused(o, t), *blank]
+    return lines + next_steps(o, t)
+
+
+def headline(o: Outcome, t: Terminal) -> list[Line]:
+    """Held-out accuracy, then how it came about."""
+    ended = f"{o.epochs} epochs, {o.steps} steps in {o.seconds:.1f} s; ended by {o.stopped}."
+    if o.best_val is not None:
+        ended += f" Best validation accuracy {o.best_val[0] * 100:.2f} % (epoch {o.best_val[1]})."
+    said = f"held-out accuracy {o.accuracy * 100:.2f} % ({o.right} of {o.rows} right)"
+    return [*words(said, t.width, "strong"), *words(ended, t.width)]
+
+
+def matrix_lines(o: Outcome, width: int) -> list[Line]:
+    """Counts, rows true and columns predicted, and the share of each row that is right."""
+    count = len(o.names)
+    cell = max(len(str(max(map(max, o.matrix)))), *map(len, o.names)) + 1
+    first = max(4, *map(len, o.names))
+    if first + cell * count + 8 > width:
+        first = max(map(len, o.names))
+    room = width - first - 8
+    cell = min(max(cell, room // count), cell + 2) if room >= cell * count else cell
+    title = "true  predicted" if first >= 4 else "predicted"
+    lines: list[Line] = [[(title.rjust(first) if first < 4 else title, "faint")]]
+    head = " " * first + "".join(name.rjust(cell) for name in o.names)
+    lines.append([(f"{head}    right"[:width], "faint")])
+    for i, row in enumerate(o.matrix):
+        line: Line = [(o.names[i].rjust(first), "strong")]
+        for j, n in enumerate(row):
+            style = "ok" if i == j else "bad" if n else "faint"
+            line.append(((str(n) if n else ".").rjust(cell), style))
+        line.append((f"{_share(o, i):6.1f} %", ""))
+        lines.append(line)
+    return lines
+
+
+def _share(o: Outcome, i: int) -> float:
+    total = sum(o.matrix[i])
+    return 100.0 * o.matrix[i][i] / total if total else 0.0
+
+
+def matrix_in_words(o: Outcome) -> list[Line]:
+    """One class a line."""
+    return [
+        [(f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, "
+          f"{_share(o, i):.1f} per cent.", "")]
+        for i, name in enumerate(o.names)
+    ]  # fmt: skip
+
+
+def confused(o: Outcome, t: Terminal) -> list[Line]:
+    """The pairs that are taken for each other most often."""
+    size = len(o.names)
+    pairs = [(o.matrix[i][j], i, j) for i in range(size) for j in range(size) if i != j]
+    worst = sorted((p for p in pairs if p[0]), key=lambda p: (-p[0], p[1], p[2]))[:PAIRS]
+    if not worst:
+        return [[("no row was taken for another class", "")]]
+    lines: list[Line] = [[("most confused", "faint")]]
+    for n, i, j in worst:
+        share = 100.0 * n / sum(o.matrix[i])
+        text = f"  {o.names[i]} taken for {o.names[j]}: {n} of {sum(o.matrix[i])} ({share:.1f} %)"
+        lines.append([(text, "")])
+    return lines
+
+
+def next_steps(o: Outcome, t: Terminal) -> list[Line]:
+    """Where the run lies, and what to type."""
+    if o.run is None or o.path is None:
+        return [[("nothing was written (--no-save)", "")]]
+    folder = str(Path(o.path).parent)
+    more = "" if folder == "runs" else f" --runs-dir {folder}"
+    lines: list[Line] = [[(f"run   {o.path}", "strong")]]
+    for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
+                 "chainrule runs"):  # fmt: skip
+        lines.append([(f"next  {text}{more}", "")])
+    return lines

@@ -1,0 +1,110 @@
+"""`chainrule runs`: what was trained, and how well."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from ..errors import ChainruleError
+from ..train import list_runs, open_run
+from ..train.run import Run
+from .app import Command
+from .options import plain_option, run_argument, runs_dir
+from .terminal import Line, Terminal, detect
+from .view.draw import Column, table
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What the table and --json say of a run."""
+    row: dict[str, Any] = {"name": run.name, "path": str(run.path)}
+    try:
+        rows, result = run.rows, run.result
+        recipe = run.config.get("recipe") or {}
+        best = [r["val_accuracy"] for r in rows if "val_accuracy" in r]
+        return row | {
+            "started": run.environment.get("started"),
+            "command": run.environment.get("command"),
+            "model": run.config.get("model"),
+            "data": recipe.get("data"),
+            "parameters": run.config.get("parameters"),
+            "seed": recipe.get("seed"),
+            "epochs": len(rows),
+            "loss": rows[-1]["loss"] if rows else None,
+            "val_loss": rows[-1].get("val_loss") if rows else None,
+            "best_val_accuracy": max(best, default=None),
+            "test_accuracy": (result or {}).get("test_accuracy"),
+            "seconds": sum(r.get("seconds", 0.0) for r in rows),
+            "state": (result or {}).get("stopped") or "cut off, or still running",
+        }
+    except ChainruleError as error:
+        return row | {"state": f"damaged: {error.problem}"}
+
+
+def _percent(value: Any) -> str:
+    return "-" if value is None else f"{value * 100:.2f} %"
+
+
+def _cells(rows: list[dict[str, Any]], key: str) -> list[Line]:
+    return [[("-" if r.get(key) is None else str(r[key]), "")] for r in rows]
+
+
+def listing(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
+    """The table, the newest last."""
+    when = [[((r.get("started") or "-").replace("T", " ")[:16], "")] for r in rows]
+    tested = [[(_percent(r.get("test_accuracy")), "strong")] for r in rows]
+    best = [[(_percent(r.get("best_val_accuracy")), "")] for r in rows]
+    return table(
+        [
+            Column("run", _cells(rows, "name"), 9),
+            Column("started (UTC)", when, 4),
+            Column("model", _cells(rows, "model"), 3),
+            Column("epochs", _cells(rows, "epochs"), 5, True),
+            Column("best validation", best, 6, True),
+            Column("held out", tested, 8, True),
+            Column("ended by", _cells(rows, "state"), 7),
+        ],
+        t.width,
+    )
+
+
+def sentences(row: dict[str, Any]) -> list[str]:
+    """A run as one fact a line."""
+    return [
+        f"{key.replace('_', ' ')}: {_percent(v) if key.endswith('accuracy') else v}"
+        for key, v in row.items()
+        if v is not None
+    ]
+
+
+@click.command(cls=Command)
+@run_argument(required=False)
+@runs_dir
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@plain_option
+def command(run: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
+    """Lists the runs, or says everything about one RUN.
+
+    \b
+    Examples:
+      chainrule runs
+      chainrule runs digits-0001
+      chainrule runs --json
+    """
+    rows = [summary(open_run(run, runs_dir))] if run else [summary(r) for r in list_runs(runs_dir)]
+    if as_json:
+        click.echo(json.dumps(rows[0] if run else rows, indent=2))
+        return
+    terminal = detect(sys.stdout, plain=plain)
+    if not rows:
+        click.echo(f"No runs in {runs_dir} yet. Start one: chainrule train digits")
+    elif run:
+        click.echo("\n".join(sentences(rows[0])))
+    elif plain:
+        for row in rows:
+            click.echo(", ".join(sentences(row)))
+    else:
+        for line in listing(rows, terminal):
+            click.echo(terminal.paint(line), color=True)

@@ -1,0 +1,231 @@
+"""`chainrule train`: learns an embedded data set, shows how, and says how well it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ChainruleError
+from ..tensor.core import Tensor
+from ..train import EarlyStopping, History, Run, Trainer, open_run
+from . import recipe as recipes
+from .app import Command, Interrupted, UsageProblem, as_usage
+from .options import Name, Number, Sizes, plain_option, runs_dir
+from .recipe import Parts, Recipe
+from .results import Outcome, outcome_of, results
+from .terminal import detect
+from .view.facts import Facts
+from .view.probe import Probe
+from .view.screen import Screen, screen_for
+from .view.watch import Watch
+
+PROBE_ROWS = 256
+
+
+def recipe_options(function: Any) -> Any:
+    """Everything that makes up a recipe; the defaults told are those of the digits."""
+    d = Recipe("digits")
+    share = Number(0, 1, open_high=True)
+    whole = Number(1, 1e9, whole=True)
+    above = Number(0, 1e6, open_low=True)
+    options: list[tuple[str, Any, str, Any]] = [
+        ("--layers", Sizes(), "Sizes of hidden layers", "256,128"),
+        ("--activation", Name(tuple(recipes.ACTIVATIONS)), "Between the layers", d.activation),
+        ("--dropout", share, "Share of hidden units left out in training", d.dropout),
+        ("--init", Name(tuple(recipes.INITS)), "How weights start", d.init),
+        ("--label-smoothing", share, "Share of certainty taken from targets", d.label_smoothing),
+        ("--optimizer", Name(tuple(recipes.OPTIMIZERS)), "Rule of the update", d.optimizer),
+        ("--lr", above, "Learning rate, at its highest", "by optimizer; 0.003 for adamw"),
+        ("--momentum", share, "For sgd and rmsprop", 0),
+        ("--weight-decay", Number(0, 1e6), "Pull of weights to 0", "0.01 for adamw, else 0"),
+        ("--schedule", Name(tuple(recipes.SCHEDULES)), "Course of the learning rate", d.schedule),
+        ("--batch-size", whole, "Rows an update", d.batch_size),
+        ("--epochs", whole, "Passes over the rows", d.epochs),
+        ("--steps", Number(1, 1e12, whole=True), "At most so many updates", None),
+        ("--tol", above, "Stop when the loss changes by less from epoch to epoch", None),
+        ("--patience", whole, "Epochs that early stopping waits", d.patience),
+        ("--val-fraction", Number(0, 0.9), "Share of rows to validate on", d.val_fraction),
+        ("--seed", Number(0, 2**63 - 1, whole=True), "Same seed, same bits", d.seed),
+    ]
+    function = click.option(
+        "--early-stopping/--no-early-stopping", default=None,
+        help="Stop when validation no longer improves, and keep the best weights [on].",
+    )(function)  # fmt: skip
+    for flag, kind, text, default in reversed(options):
+        told = f"{text}." if default is None else f"{text} [{default}]."
+        function = click.option(flag, type=kind, help=told)(function)
+    return function
+
+
+@click.command(cls=Command)
+@click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
+@recipe_options
+@click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
+@runs_dir
+@click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+@click.option("--no-save", is_flag=True, help="Write no files.")
+@click.option("--quiet", "-q", is_flag=True, help="The result only.")
+@plain_option
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON; progress on stderr.")
+def command(
+    data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
+    quiet: bool, plain: bool, as_json: bool, **chosen: Any,
+) -> None:  # fmt: skip
+    """Trains a network on DATA: digits, moons, circles, spiral or xor.
+
+    Ends with the accuracy on examples that were held out from the start, the confusion matrix,
+    and where the run lies.
+
+    \b
+    Examples:
+      chainrule train digits
+      chainrule train digits --layers 64 --activation tanh --optimizer sgd --lr 0.1
+      chainrule train spiral --epochs 200 --seed 3
+      chainrule train --resume digits-0001
+    """
+    given = {key: value for key, value in chosen.items() if value is not None}
+    if resume is not None:
+        _refuse_with_resume(data, name, no_save, given)
+        run: Run | None = _opened(resume, runs_dir)
+        assert run is not None
+        r = recipes.from_config(run.config, str(run.path))
+        parts = recipes.build(r)
+    else:
+        if data is None:
+            raise UsageProblem(
+                "train: which data?", expected=", ".join(recipes.DATA),
+                fix="chainrule train digits", line="",
+            )  # fmt: skip
+        r = choose(data, given)
+        parts = recipes.build(r)
+        run = None if no_save else _created(name or data, runs_dir, r, parts)
+    stream = sys.stderr if as_json else sys.stdout
+    terminal = detect(stream, plain=plain)
+    outcome = _train(r, parts, run, screen_for(terminal, stream, quiet), resume is not None)
+    if as_json:
+        click.echo(json.dumps(outcome.to_json(), indent=2))
+        return
+    terminal = detect(sys.stdout, plain=plain)
+    for line in results(outcome, terminal):
+        click.echo(terminal.paint(line), color=True)
+
+
+def choose(data: str, given: dict[str, Any]) -> Recipe:
+    """The recipe of a data set with what was typed; raises where choices contradict each other."""
+    early = given.pop("early_stopping", None)
+    r = Recipe(data, **recipes.DATA[data])
+    optimizer = given.get("optimizer", r.optimizer)
+    if "momentum" in given and optimizer not in recipes.WITH_MOMENTUM:
+        raise UsageProblem(
+            f"--momentum: {optimizer} has none to set", expected="--optimizer sgd or rmsprop",
+            got=f"--optimizer {optimizer} --momentum {given['momentum']:g}", line="",
+        )  # fmt: skip
+    if optimizer != r.optimizer:
+        decay = 0.01 if optimizer == "adamw" else 0.0
+        given = {"lr": recipes.LR[optimizer], "weight_decay": decay, **given}
+    r = dataclasses.replace(r, **given)
+    if early is False and "patience" in given:
+        raise UsageProblem("--patience says how long early stopping waits, but it is off", line="")
+    if r.val_fraction == 0 and (early or "patience" in given):
+        raise UsageProblem(
+            "early stopping looks at validation rows, and --val-fraction 0 leaves none",
+            fix="--val-fraction 0.1, or --no-early-stopping", line="",
+        )  # fmt: skip
+    if early is False or r.val_fraction == 0:
+        r = dataclasses.replace(r, patience=None)
+    return r
+
+
+def _refuse_with_resume(
+    data: str | None, name: str | None, no_save: bool, given: dict[str, Any]
+) -> None:
+    odd = [f"--{key.replace('_', '-')}" for key in given]
+    odd += [
+        text for text, on in ((str(data), data), ("--name", name), ("--no-save", no_save)) if on
+    ]
+    if odd:
+        raise UsageProblem(
+            f"--resume goes on with the run as it was begun; {odd[0]} can't be changed",
+            fix=f"without {', '.join(odd)}; or start a new run with them", line="",
+        )  # fmt: skip
+
+
+def _opened(name: str, runs_dir: str) -> Run:
+    try:
+        run = open_run(name, runs_dir)
+    except ChainruleError as error:
+        raise as_usage(error) from None
+    result = run.result
+    if result is not None and result.get("stopped") != "interrupted":
+        raise UsageProblem(
+            f"{run.name} is finished ({result.get('stopped')}): there is nothing to go on with",
+            fix=f"chainrule predict {run.name}, or a new run with more --epochs", line="",
+        )  # fmt: skip
+    return run
+
+
+def _created(name: str, runs_dir: str, r: Recipe, parts: Parts) -> Run:
+    config = {
+        "recipe": r.to_config(),
+        "model": recipes.describe(parts.model, r),
+        "parameters": recipes.parameter_count(parts.model),
+    }
+    try:
+        return Run.create(name, runs_dir, config)
+    except ValueError as error:
+        raise as_usage(error) if isinstance(error, ChainruleError) else error from None
+
+
+def _train(r: Recipe, parts: Parts, run: Run | None, screen: Screen, resume: bool) -> Outcome:
+    facts = Facts(
+        data=r.data, model=recipes.describe(parts.model, r),
+        parameters=recipes.parameter_count(parts.model), optimizer=r.optimizer,
+        schedule=r.schedule, run="" if run is None else run.name, batch_size=r.batch_size,
+        epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
+    )  # fmt: skip
+    x, y = _probe_rows(parts)
+    watch = Watch(facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
+    stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
+    trainer = Trainer(
+        parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
+        schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
+        run=run, seed=r.seed,
+    )  # fmt: skip
+    if resume and run is not None:
+        trainer.resume(run)
+    began = time.perf_counter()
+    try:
+        history = trainer.fit(
+            parts.train, validation=parts.validation, epochs=r.epochs, steps=r.steps, tol=r.tol,
+            batch_size=r.batch_size,
+        )  # fmt: skip
+    finally:
+        screen.close()
+    if history.interrupted:
+        raise _interrupted(history, run, trainer)
+    return outcome_of(r, parts, run, trainer, time.perf_counter() - began, watch.facts)
+
+
+def _probe_rows(parts: Parts) -> tuple[Tensor, Tensor]:
+    count = min(PROBE_ROWS, len(parts.train))
+    x, y = parts.train[list(range(count))] if hasattr(parts.train, "tensors") else (
+        parts.train.take(list(range(count)))
+    )  # fmt: skip
+    return x, y
+
+
+def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interrupted:
+    where = f"stopped by {history.signal} after step {trainer.step}, epoch {trainer.epoch}"
+    if run is None:
+        return Interrupted(f"{where}; --no-save: nothing was kept", line="")
+    folder = "" if run.path.parent == Path("runs") else f" --runs-dir {run.path.parent}"
+    return Interrupted(
+        f"{where}; everything is saved in {run.path}",
+        fix=f"chainrule train --resume {run.name}{folder}   (goes on at the next step)", line="",
+    )  # fmt: skip

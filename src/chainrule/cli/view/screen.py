@@ -1,0 +1,94 @@
+"""Where facts go: a live view, log lines, one fact a line, or nowhere."""
+
+from __future__ import annotations
+
+from typing import IO, Protocol
+
+from ..terminal import Terminal
+from .facts import OK, Facts
+from .log import facts_in_words, log_line
+
+
+class Screen(Protocol):
+    """What Watch calls."""
+
+    def begin(self, facts: Facts) -> None: ...
+    def due(self, now: float, elapsed: float, spent: float) -> bool: ...
+    def draw(self, facts: Facts) -> None: ...
+    def epoch(self, facts: Facts) -> None: ...
+    def end(self, facts: Facts) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silent:
+    """Nowhere: --quiet."""
+
+    def begin(self, facts: Facts) -> None:
+        """Nothing."""
+
+    def due(self, now: float, elapsed: float, spent: float) -> bool:
+        """Never."""
+        return False
+
+    def draw(self, facts: Facts) -> None:
+        """Nothing."""
+
+    def epoch(self, facts: Facts) -> None:
+        """Nothing."""
+
+    def end(self, facts: Facts) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Log(Silent):
+    """One line an epoch."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def epoch(self, facts: Facts) -> None:
+        """The line of this epoch, at once: a log is often read through a pipe."""
+        print(log_line(facts), file=self.stream, flush=True)
+
+
+class Plain(Silent):
+    """One fact a line: at the start, at each tenth of the way, and when the verdict changes."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self.said = 0.0
+        self.verdict = OK
+
+    def begin(self, facts: Facts) -> None:
+        """What is trained."""
+        for line in (
+            f"Data {facts.data}.",
+            f"Model {facts.model}, {facts.parameters} parameters.",
+            f"Optimizer {facts.optimizer}, schedule {facts.schedule}.",
+        ):
+            print(line, file=self.stream, flush=True)
+        self.said = facts.progress
+
+    def epoch(self, facts: Facts) -> None:
+        """The facts, now and then."""
+        changed = facts.verdict.severity != self.verdict
+        if changed or facts.progress >= self.said + 0.1 or facts.progress >= 1.0:
+            self.said, self.verdict = facts.progress, facts.verdict.severity
+            for line in facts_in_words(facts):
+                print(line, file=self.stream, flush=True)
+
+
+def screen_for(terminal: Terminal, stream: IO[str], quiet: bool) -> Screen:
+    """The screen that suits the terminal."""
+    if quiet:
+        return Silent()
+    if terminal.plain:
+        return Plain(stream)
+    if not terminal.live:
+        return Log(stream)
+    from .live import Live  # brings rich: a log or a help text need not wait for its import
+
+    return Live(terminal, stream)
