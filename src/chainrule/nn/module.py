@@ -17,10 +17,10 @@ from ..errors import ArgumentTypeError, ChainruleError, StateError
 from ..ops.core import current, quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
-from ..tensor.create import as_tensor, empty
+from ..tensor.create import empty
 from .parameter import Parameter
 from .registration import Handle, NameTaken, init_missing
-from .state import check_state
+from .state import check_state, loaded_values
 
 M = TypeVar("M", bound="Module")
 
@@ -375,7 +375,7 @@ class Module:
         """
         own = self.state_dict(keep_vars=True)
         report = check_state(type(self).__name__, own, state_dict, strict)
-        values = {name: as_tensor(state_dict[name]) for name in own if name in state_dict}
+        values = loaded_values(own, state_dict)
         with no_grad():
             for name, value in values.items():
                 own[name].copy_(value)

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..errors import ArgumentTypeError, StateError
+from ..errors import ArgumentTypeError, ChainruleError, StateError
+from ..tensor.core import Tensor
+from ..tensor.create import as_tensor
 
 
 class StateReport(NamedTuple):
@@ -52,6 +54,22 @@ def check_state(
             fix=_suggestion(missing, unexpected),
         )
     return StateReport(missing, unexpected)
+
+
+def loaded_values(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What the state holds for the names of the model, as Tensors."""
+    values = {}
+    for name in own:
+        if name in given:
+            try:
+                values[name] = as_tensor(given[name])
+            except (ChainruleError, TypeError):
+                raise ArgumentTypeError(
+                    f"load_state_dict: {name} can't be made a tensor",
+                    expected=f"numbers, such as {own[name].dtype.name}",
+                    got=f"{type(given[name]).__name__} of {given[name].dtype}",
+                ) from None
+    return values
 
 
 def _listed(names: list[str]) -> str:

@@ -235,7 +235,7 @@ class Tensor(TensorMethods):
                 fix="with chainrule.no_grad(): ... for a manual update",
             )
         strides = zip(self._value.strides, self._value.shape, strict=True)
-        if any(s == 0 and n > 1 for s, n in strides):
+        if self._value.size and any(s == 0 and n > 1 for s, n in strides):
             raise ShapeError(
                 f"{name}: several elements of an expanded tensor share one place in memory",
                 fix=".clone() before the write",

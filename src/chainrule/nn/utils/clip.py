@@ -23,15 +23,14 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def get_total_norm(
     tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """The norm of all the tensors' elements together."""
+    """(sum |x|^p)^(1/p) over the elements of all the tensors, p = norm_type."""
     if not norm_type > 0:
         raise ArgumentError("get_total_norm: norm_type must be > 0", got=str(norm_type))
-    listed = list(tensors)
+    listed = [t for t in tensors if t.numel()]
     if not listed:
         return wrap(np.zeros((), np.float32))
     with no_grad():
-        norms = [F.norm(t.detach(), norm_type) for t in listed]
-        total = norms[0] if len(norms) == 1 else F.norm(F.stack(norms), norm_type)
+        total = _norm(listed, norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise NonFiniteError(
             "the total norm of the gradients is not finite, so they can't be clipped",
@@ -40,6 +39,15 @@ def get_total_norm(
             "error_if_nonfinite=False",
         )
     return total
+
+
+def _norm(tensors: list[Tensor], p: float) -> Tensor:
+    """One sum a tensor and one root for all of them."""
+    if math.isinf(p):
+        return F.amax(F.stack([F.amax(ops.abs(t)) for t in tensors]))
+    powers = [F.sum(ops.pow(t if p == 2 else ops.abs(t), p)) for t in tensors]
+    total: Tensor = F.sum(F.stack(powers))
+    return ops.sqrt(total) if p == 2 else ops.pow(total, 1 / p)
 
 
 def clip_grad_norm_(
