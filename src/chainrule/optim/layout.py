@@ -8,6 +8,7 @@ by element: the bits are those of an update tensor by tensor.
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,9 @@ class Layout:
 
     def fits(self, optimizer: Optimizer, group: Group) -> bool:
         """Whether nothing was exchanged since: gradients, values, state, settings."""
+        params = group["params"]
+        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
+            return False
         state = optimizer.state
         for p, value, s in self.held:
             if p._grad is None or p._value is not value or state.get(p) is not s:
@@ -57,7 +61,7 @@ class Layout:
         for p in self.waiting:
             if p._grad is not None:
                 return False
-        return len(group["params"]) == len(self.params) and self.slots == optimizer.slots_of(group)
+        return self.slots == optimizer.slots_of(group)
 
     def step(self, optimizer: Optimizer, group: Group) -> None:
         """One update of all."""
@@ -85,7 +89,7 @@ def _prepare_state(
                 fix=f"optimizer.state.pop(parameter), so that {slot} starts anew",
             )
         elif s[slot].dtype != p.dtype:
-            s[slot] = s[slot].to(p.dtype)
+            s[slot] = wrap(s[slot]._value.astype(p.dtype))
 
 
 class Batch:

@@ -210,7 +210,7 @@ class WarmupCosineLR(LRScheduler):
     s = warmup_start in [0, 1] (0: the very first step has lr 0 and moves nothing, so that lr_0 is
     reached after exactly W steps); eta_min >= 0 (0), the lr from step T on.
     PyTorch needs LinearLR and CosineAnnealingLR in a SequentialLR for this, and has no warm-up
-    from 0.  Like ReduceLROnPlateau's, its lr does not depend on what stands in the group.
+    from 0.  The lr does not depend on what stands in the group: it is not for chaining.
     Goyal et al. 2017, section 2.2 (warm-up); Loshchilov and Hutter 2016, equation 5.
 
     >>> import chainrule
