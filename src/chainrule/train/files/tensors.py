@@ -125,11 +125,11 @@ def _array(name: Any, value: Any) -> Any:
     if not isinstance(name, str) or not name or name == "__metadata__" or _is_unsafe(name):
         raise ArgumentError("save: not a name for a tensor", got=repr(name))
     value = getattr(value, "_value", value)
-    if not isinstance(value, (np.ndarray, np.generic)):
+    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biuf":
         raise ArgumentTypeError(
             f"save: {name!r} is not a tensor",
             expected="tensors by name, as model.state_dict() gives them",
-            got=type(value).__name__,
+            got=f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip(),
             fix="a Trainer's checkpoint for the state of optimizers" if name == "state" else None,
         )
     array = np.asarray(value)

@@ -272,9 +272,9 @@ def _is_left_behind(path: str, host: str, pid: str) -> bool:
             return True
         try:
             os.kill(int(pid), 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return True
-        except (PermissionError, OverflowError):
+        except PermissionError:  # somebody else's program
             return False
         return False
     try:
