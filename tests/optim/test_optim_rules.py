@@ -88,6 +88,22 @@ def test_a_saved_state_gives_the_same_bits(run, dtype):
     assert bits(p.values()) == bits(q.values())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shapes", [[(3,)], [(3,), (2, 2)]])
+def test_a_saved_state_is_a_copy_on_both_sides(kind, shapes):
+    opt, again = (make(kind, tensors(shapes, seed=i), lr=0.1) for i in (1, 2))
+    opt.step()
+    saved = opt.state_dict()
+    before = copy.deepcopy(saved["state"])
+    again.load_state_dict(saved)
+    for _ in range(2):
+        opt.step()
+        again.step()
+    for number, held in before.items():
+        for key, value in held.items():
+            assert np.array_equal(saved["state"][number][key], value), key
+
+
 @every_run
 def test_a_copy_goes_its_own_way(run):
     p = parameters(chainrule)

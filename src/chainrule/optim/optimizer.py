@@ -264,7 +264,6 @@ class Optimizer:
         for mine, new in zip(self.param_groups, settings, strict=True):
             mine.update(_plain(new))
         self.state = fresh
-        self._layouts.clear()
 
     def _match(self, mine: Group, theirs: Mapping[str, Any]) -> dict[int, Tensor]:
         """Which of a group's parameters each number of a saved group stands for."""

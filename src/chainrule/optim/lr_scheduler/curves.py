@@ -196,10 +196,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_i = first * mult**n
         self.last_epoch = math.floor(epoch)
 
-    def restart(self) -> None:
-        self.T_cur, self.T_i = 0, self.T_0
-        super().restart()
-
 
 class WarmupCosineLR(LRScheduler):
     """A linear warm-up to lr_0 in W steps, then half a cosine down to eta_min at step T.
