@@ -1,4 +1,4 @@
-"""How weights start: bounds and moments, fans and gains, orthogonality, the same bits from a seed."""
+"""How weights start: bounds and moments, fans, gains, orthogonality, and the bits from a seed."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ from .activation import softmax as softmax
 from .activation import softplus as softplus
 from .activation import softsign as softsign
 from .activation import tanh as tanh
+from .class_loss import cross_entropy as cross_entropy
+from .class_loss import nll_loss as nll_loss
 from .elementwise import addcdiv as addcdiv
 from .elementwise import addcmul as addcmul
 from .elementwise import ceil as ceil
@@ -50,13 +52,11 @@ from .linear_algebra import mv as mv
 from .linear_algebra import outer as outer
 from .loss import binary_cross_entropy as binary_cross_entropy
 from .loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from .loss import cross_entropy as cross_entropy
 from .loss import gaussian_nll_loss as gaussian_nll_loss
 from .loss import huber_loss as huber_loss
 from .loss import kl_div as kl_div
 from .loss import l1_loss as l1_loss
 from .loss import mse_loss as mse_loss
-from .loss import nll_loss as nll_loss
 from .loss import quadratic_cost as quadratic_cost
 from .loss import smooth_l1_loss as smooth_l1_loss
 from .reading import embedding as embedding

@@ -48,7 +48,7 @@ def _batched(a: Value, b: Value) -> Value:
     if len(b.shape) == 2 and len(a.shape) > 2:  # one matrix for all: fold the batch into the rows
         rows = ops.reshape(a, shape=(size_of(a) // max(a.shape[-1], 1), a.shape[-1]))
         if a.shape[-1] == 0:
-            rows = ops.reshape(a, shape=(_product(a.shape[:-1]), 0))
+            rows = ops.reshape(a, shape=(product(a.shape[:-1]), 0))
         return ops.reshape(ops.matmul(rows, b), shape=(*a.shape[:-1], b.shape[-1]))
     batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
     wide_a, wide_b = (*batch, *a.shape[-2:]), (*batch, *b.shape[-2:])
@@ -57,7 +57,8 @@ def _batched(a: Value, b: Value) -> Value:
     return ops.matmul(a, b)
 
 
-def _product(sizes: tuple[int, ...]) -> int:
+def product(sizes: tuple[int, ...]) -> int:
+    """The number of elements of a shape."""
     result = 1
     for n in sizes:
         result *= n
@@ -124,7 +125,7 @@ def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
     if len(shape) == 2:
         y = ops.matmul(x, weight, tb=True)
     else:
-        rows = _product(shape[:-1])
+        rows = product(shape[:-1])
         flat = ops.matmul(ops.reshape(x, shape=(rows, shape[-1])), weight, tb=True)
         y = ops.reshape(flat, shape=(*shape[:-1], wshape[0]))
     if bias is None:
@@ -135,11 +136,14 @@ def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
 
 
 def _inner_sizes(shape: tuple[int, ...], wshape: tuple[int, ...]) -> ShapeError:
-    n_in = wshape[-1] if wshape else 0
-    total = _product(shape[1:])
-    fix = f"Linear({shape[-1] if shape else 1}, {wshape[0] if wshape else 1})"
-    if len(shape) > 2 and total == n_in:
+    if len(wshape) != 2:
+        return ShapeError("linear: the weight is no matrix", expected="(out, in)", got=f"{wshape}")
+    n_in = wshape[1]
+    fix = f"Linear({shape[-1] if shape else 1}, {wshape[0]})"
+    if len(shape) > 2 and product(shape[1:]) == n_in:
         fix = "x.flatten(1): the other dimensions hold the features"
+    elif len(shape) > 1 and product(shape) == n_in:
+        fix = f"x.reshape(1, {n_in}): one example is a batch of one"
     elif len(shape) == 2 and shape[0] == n_in:
         fix = "x.T: the input lies transposed"
     return ShapeError(

@@ -1,4 +1,4 @@
-"""Losses, spelled from ops, with PyTorch's arguments and checks that PyTorch only warns of.
+"""Losses of numbers and of probabilities, spelled from ops, with PyTorch's arguments.
 
 Every loss takes `reduction`: 'mean' (default), 'sum' or 'none'.
 """
@@ -9,11 +9,10 @@ import math
 from typing import Any
 
 from .. import ops
-from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..ops.core import Value
 from .arguments import choice
-from .linear_algebra import _product
-from .shaping import unsqueeze
+from .linear_algebra import product
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -26,13 +25,14 @@ def reduce(name: str, loss: Value, reduction: str) -> Value:
     axis = tuple(range(len(loss.shape)))
     if reduction == "sum":
         return ops.sum(loss, axis=axis, keepdim=False)
-    count = _product(loss.shape)
+    count = product(loss.shape)
     if not count:
-        raise _empty(name, loss.shape)
+        raise empty_mean(name, loss.shape)
     return ops.sum(loss, axis=axis, keepdim=False) / count
 
 
-def _empty(name: str, shape: tuple[int, ...], why: str = "") -> ShapeError:
+def empty_mean(name: str, shape: tuple[int, ...], why: str = "") -> ShapeError:
+    """The error for a mean that is over nothing."""
     return ShapeError(
         f"{name}: the mean over no elements does not exist",
         expected="at least one example",
@@ -41,22 +41,24 @@ def _empty(name: str, shape: tuple[int, ...], why: str = "") -> ShapeError:
     )
 
 
-def match_target(name: str, x: Value, target: Value) -> Value:
+def match_target(name: str, x: Value, target: Value, what: str = "target") -> Value:
     """The target expanded to the input's shape; raises where the *input* would be repeated."""
     if target.shape == x.shape:
         return target
     wide = _broadcast_or_none(x.shape, target.shape)
     if wide == x.shape:
         return ops.expand(target, shape=x.shape)
-    fix = "target.reshape(input.shape)"
+    fix = None
     if len(x.shape) == len(target.shape) + 1 and x.shape[-1] == 1:
-        fix = "target.unsqueeze(-1), or input.squeeze(-1)"
+        fix = f"{what}.unsqueeze(-1), or input.squeeze(-1)"
     elif len(target.shape) == len(x.shape) + 1 and target.shape[-1] == 1:
-        fix = "target.squeeze(-1), or input.unsqueeze(-1)"
+        fix = f"{what}.squeeze(-1), or input.unsqueeze(-1)"
+    elif product(x.shape) == product(target.shape):
+        fix = f"{what}.reshape(input.shape), if the order of the elements is the same"
     raise ShapeError(
-        f"{name}: input and target have different shapes",
-        expected=f"target {x.shape}, as the input",
-        got=f"input {x.shape}, target {target.shape}"
+        f"{name}: input and {what} have different shapes",
+        expected=f"{what} {x.shape}, as the input",
+        got=f"input {x.shape}, {what} {target.shape}"
         + (f", which together would make {wide}" if wide else ""),
         fix=fix,
     )
@@ -69,7 +71,19 @@ def _broadcast_or_none(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...
         return None
 
 
+def need_values(name: str, **given: Value) -> None:
+    """Raises for lists and numbers where values with a shape are needed."""
+    for what, value in given.items():
+        if not hasattr(value, "dtype"):
+            raise ArgumentTypeError(
+                f"{name}: the {what} must be a Tensor",
+                got=type(value).__name__,
+                fix=f"chainrule.tensor({what})",
+            )
+
+
 def _pair(name: str, x: Value, target: Value) -> tuple[Value, Value]:
+    need_values(name, input=x, target=target)
     if x.dtype.kind != "f":
         raise DTypeError(
             f"{name}: the input must be of a float type", got=x.dtype.name, fix="input.float()"
@@ -78,7 +92,7 @@ def _pair(name: str, x: Value, target: Value) -> tuple[Value, Value]:
 
 
 def _weighted(name: str, loss: Value, weight: Value | None) -> Value:
-    return loss if weight is None else loss * match_target(name, loss, weight)
+    return loss if weight is None else loss * match_target(name, loss, weight, "weight")
 
 
 def mse_loss(x: Value, target: Value, reduction: str = "mean") -> Value:
@@ -98,7 +112,7 @@ def quadratic_cost(a: Value, y: Value) -> Value:
     a, y = _pair("quadratic_cost", a, y)
     rows = a.shape[0] if len(a.shape) > 1 else 1
     if not rows:
-        raise _empty("quadratic_cost", a.shape)
+        raise empty_mean("quadratic_cost", a.shape)
     axis = tuple(range(len(a.shape)))
     return ops.sum(ops.pow(a - y, 2), axis=axis, keepdim=False) / (2 * rows)
 
@@ -126,185 +140,6 @@ def smooth_l1_loss(x: Value, target: Value, reduction: str = "mean", beta: float
     return huber_loss(x, target, reduction, beta) / beta
 
 
-def nll_loss(
-    x: Value,
-    target: Value,
-    weight: Value | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Value:
-    """-x[i, target[i]] for log-probabilities x (B, C, ...) and class numbers target (B, ...).
-
-    With class weights w (C,) each term counts w[target[i]] times and the mean divides by their sum;
-    targets equal to ignore_index do not count.  Raises where every target is ignored, or a class
-    number lies outside [0, C).
-    """
-    return _class_loss("nll_loss", x, x, target, weight, ignore_index, reduction, 0.0)
-
-
-def cross_entropy(
-    x: Value,
-    target: Value,
-    weight: Value | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Value:
-    """-ln softmax(x)[target], for logits x (B, C, ...).
-
-    target holds class numbers (B, ...) of int64, or probabilities of x's shape.  label_smoothing e
-    in [0, 1] mixes e/C into the target of each class.  With weights as in nll_loss.
-    """
-    name = "cross_entropy"
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(
-            f"{name}: label_smoothing is out of range", expected="0 to 1", got=str(label_smoothing)
-        )
-    _check_logits(name, x)
-    axis = 1 if len(x.shape) > 1 else 0
-    log_p = ops.log_softmax(x, axis=axis)
-    if target.shape == x.shape and target.dtype.kind == "f":
-        return _soft_cross_entropy(name, log_p, target, weight, reduction, label_smoothing, axis)
-    return _class_loss(name, x, log_p, target, weight, ignore_index, reduction, label_smoothing)
-
-
-def _check_logits(name: str, x: Value) -> None:
-    if not x.shape:
-        raise ShapeError(f"{name}: needs a dimension of classes", got="a 0-d input")
-    if x.dtype.kind != "f":
-        raise DTypeError(
-            f"{name}: the input must be of a float type", got=x.dtype.name, fix="input.float()"
-        )
-
-
-def _soft_cross_entropy(
-    name: str, log_p: Value, target: Value, weight: Value | None, reduction: str,
-    smoothing: float, axis: int,
-) -> Value:  # fmt: skip
-    classes = log_p.shape[axis]
-    if smoothing:
-        target = target * (1 - smoothing) + smoothing / classes
-    terms = log_p * target
-    if weight is not None:
-        terms = terms * _along_classes(name, weight, log_p, axis)
-    loss = -ops.sum(terms, axis=(axis,), keepdim=False)
-    if reduction == "mean":  # PyTorch divides by the number of examples, weights or not
-        count = _product(loss.shape)
-        if not count:
-            raise _empty(name, log_p.shape)
-        return ops.sum(loss, axis=tuple(range(len(loss.shape))), keepdim=False) / count
-    return reduce(name, loss, reduction)
-
-
-def _along_classes(name: str, weight: Value, x: Value, axis: int) -> Value:
-    classes = x.shape[axis]
-    if weight.shape != (classes,):
-        raise ShapeError(
-            f"{name}: needs one weight a class", expected=f"({classes},)", got=str(weight.shape)
-        )
-    shape = [1] * len(x.shape)
-    shape[axis] = classes
-    return ops.reshape(weight, shape=tuple(shape))
-
-
-def _class_loss(
-    name: str, x: Value, log_p: Value, target: Value, weight: Value | None, ignore_index: int,
-    reduction: str, smoothing: float,
-) -> Value:  # fmt: skip
-    choice(name, "reduction", reduction, REDUCTIONS)
-    _check_logits(name, x)
-    axis = 1 if len(x.shape) > 1 else 0
-    classes = x.shape[axis]
-    _check_classes(name, x, target, classes, axis, ignore_index)
-    if reduction == "mean":
-        _check_counted(name, x, target, ignore_index)
-    counted = ops.ne(target, ignore_index) if _holds(target, ignore_index) else None
-    safe = target if counted is None else ops.where(counted, target, 0)
-    loss = -_pick(log_p, safe, axis)
-    scale = None
-    if weight is not None:
-        per_class = _along_classes(name, weight, log_p, axis)
-        scale = ops.index_select(weight, safe, axis=0)
-        loss = loss * scale
-    if smoothing:
-        spread = log_p if weight is None else log_p * per_class
-        smooth = -ops.sum(spread, axis=(axis,), keepdim=False)
-        loss = loss * (1 - smoothing) + smooth * (smoothing / classes)
-    if counted is not None:
-        loss = ops.where(counted, loss, 0.0)
-        scale = ops.where(counted, 1.0 if scale is None else scale, 0.0)
-    everything = tuple(range(len(loss.shape)))
-    if reduction == "mean" and scale is not None:
-        scale = ops.cast(scale, dtype=loss.dtype)
-        total = ops.sum(scale, axis=everything, keepdim=False)
-        return ops.sum(loss, axis=everything, keepdim=False) / total
-    return reduce(name, loss, reduction)
-
-
-def _check_counted(name: str, x: Value, target: Value, ignore_index: int) -> None:
-    """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
-    if not _product(target.shape):
-        raise _empty(name, x.shape)
-    values = getattr(target, "_value", None)
-    if values is not None and bool((values == ignore_index).all()):
-        raise _empty(name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}")
-
-
-def _pick(log_p: Value, target: Value, axis: int) -> Value:
-    picked = ops.gather(log_p, unsqueeze(target, axis), axis=axis)
-    return ops.reshape(picked, shape=target.shape)
-
-
-def _holds(target: Value, number: int) -> bool:
-    values = getattr(target, "_value", None)
-    return values is None or bool((values == number).any())
-
-
-def _check_classes(
-    name: str, x: Value, target: Value, classes: int, axis: int, ignore_index: int
-) -> None:
-    """Class numbers: the right type, the right shape, within [0, classes)."""
-    if target.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name}: the target is neither class numbers nor probabilities",
-            expected=f"int64 {x.shape[:axis] + x.shape[axis + 1 :]}, or float {x.shape}",
-            got=f"{target.dtype.name} {target.shape}",
-            fix="target.long() for class numbers",
-        )
-    wanted = x.shape[:axis] + x.shape[axis + 1 :]
-    if target.shape != wanted:
-        if target.shape[:1] != wanted[:1] and axis:
-            raise BatchSizeError(
-                f"{name}: input and target hold different numbers of examples",
-                expected=f"target {wanted} for input {x.shape}",
-                got=f"target {target.shape}",
-                fix="take both from the same batch of the loader",
-            )
-        raise ShapeError(
-            f"{name}: the target does not fit the input",
-            expected=f"{wanted} for input {x.shape}",
-            got=str(target.shape),
-            fix="target.squeeze(-1)" if target.shape == (*wanted, 1) else None,
-        )
-    values = getattr(target, "_value", None)
-    if values is not None and values.size:
-        bad = (values != ignore_index) & ((values < 0) | (values >= classes))
-        if bad.any():
-            rows = [int(r) for r in bad.reshape(-1).nonzero()[0][:5]]
-            raise IndexRangeError(
-                f"{name}: a class number is out of range",
-                expected=f"0 to {classes - 1} for {classes} classes",
-                got=f"targets from {values.min()} to {values.max()}, first at rows {rows}",
-                fix="labels start at 0: target - 1"
-                if values.min() == 1 and values.max() == classes
-                else f"an output of {int(values.max()) + 1} classes, or mend the labels",
-            )
-
-
-class BatchSizeError(ShapeError, ValueError):
-    """Two things of a batch that hold different numbers of examples."""
-
-
 def binary_cross_entropy(
     x: Value, target: Value, weight: Value | None = None, reduction: str = "mean"
 ) -> Value:
@@ -313,12 +148,7 @@ def binary_cross_entropy(
     x, target = _pair(name, x, target)
     values = getattr(x, "_value", None)
     if values is not None and values.size and not bool(((values >= 0) & (values <= 1)).all()):
-        raise ProbabilityError(
-            f"{name}: the input must hold probabilities",
-            expected="values in [0, 1]",
-            got=f"values from {float(values.min()):.6g} to {float(values.max()):.6g}",
-            fix="binary_cross_entropy_with_logits(input, target), or sigmoid first",
-        )
+        raise _no_probabilities(name, values)
     spread = x * (1 - x)
     edge = ops.lt(spread, 1e-12)  # there the slope is (x - t) / 1e-12, again as in PyTorch
     inner = ops.where(edge, 0.5, x)
@@ -328,6 +158,18 @@ def binary_cross_entropy(
     outer = -(target * log_p + (1 - target) * log_q)
     line = outer + (x - fixed) * ops.detach((x - target) * 1e12)
     return reduce(name, _weighted(name, ops.where(edge, line, loss), weight), reduction)
+
+
+def _no_probabilities(name: str, values: Any) -> ProbabilityError:
+    missing = int((values != values).sum())
+    got = f"{missing} of {values.size} values are nan"
+    fix = "find the layer that made the first nan"
+    if not missing:
+        got = f"values from {float(values.min()):.6g} to {float(values.max()):.6g}"
+        fix = "binary_cross_entropy_with_logits(input, target), or sigmoid first"
+    return ProbabilityError(
+        f"{name}: the input must hold probabilities", expected="values in [0, 1]", got=got, fix=fix
+    )
 
 
 class ProbabilityError(ArgumentError, RuntimeError):
@@ -354,7 +196,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         loss = (up - target) * x + small
     else:
-        scale = (match_target(name, x, pos_weight) - 1) * target + 1
+        scale = (match_target(name, x, pos_weight, "pos_weight") - 1) * target + 1
         loss = (1 - target - scale * (1 - up)) * x + scale * small
     return reduce(name, _weighted(name, loss, weight), reduction)
 

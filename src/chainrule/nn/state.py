@@ -36,9 +36,10 @@ def check_state(
                     f"load_state_dict: {k} is not a tensor", got=type(given[k]).__name__
                 )
             if tuple(given[k].shape) != own[k].shape:
-                misshaped.append(f"{k} {tuple(given[k].shape)} for {own[k].shape}")
+                misshaped.append(k)
     wrong = bool(misshaped) or (strict and bool(missing or unexpected))
     if wrong:
+        shapes = [f"{k} {tuple(given[k].shape)} for {own[k].shape}" for k in misshaped]
         raise StateError(
             f"Error(s) in loading state_dict for {model}",
             expected=f"missing: {_listed(missing)}" if missing else "every name and shape to match",
@@ -46,12 +47,12 @@ def check_state(
                 part
                 for part in (
                     f"unexpected: {_listed(unexpected)}" if unexpected else "",
-                    f"misshaped: {_listed(misshaped)}" if misshaped else "",
+                    f"misshaped: {_listed(shapes)}" if misshaped else "",
                 )
                 if part
             )
             or None,
-            fix=_suggestion(missing, unexpected),
+            fix=_suggestion(missing, unexpected) or _reshaping(own, given, misshaped),
         )
     return StateReport(missing, unexpected)
 
@@ -88,4 +89,11 @@ def _suggestion(missing: list[str], unexpected: list[str]) -> str | None:
         near = difflib.get_close_matches(name, unexpected, 1)
         if near:
             return f"is {near[0]!r} of the state {name!r} of the model?"
-    return "strict=False loads what fits and reports the rest" if missing or unexpected else None
+    return None
+
+
+def _reshaping(own: Mapping[str, Any], given: Mapping[str, Any], names: list[str]) -> str | None:
+    for k in names:
+        if tuple(given[k].shape)[::-1] == own[k].shape:
+            return f"{k}.T: it lies transposed"
+    return None if names else "strict=False loads what fits and reports the rest"

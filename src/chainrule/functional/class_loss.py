@@ -1,0 +1,214 @@
+"""Losses of classes: cross-entropy and negative log-likelihood, with all of PyTorch's options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
+from ..ops.core import Value
+from .arguments import choice
+from .linear_algebra import product
+from .loss import REDUCTIONS, empty_mean, need_values, reduce
+from .shaping import unsqueeze
+
+
+def nll_loss(
+    x: Value,
+    target: Value,
+    weight: Value | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Value:
+    """-x[i, target[i]] for log-probabilities x (B, C, ...) and class numbers target (B, ...).
+
+    With class weights w (C,) each term counts w[target[i]] times and the mean divides by their sum;
+    targets equal to ignore_index do not count.  Raises where every target is ignored, or a class
+    number lies outside [0, C).
+    """
+    return _class_loss("nll_loss", x, x, target, weight, ignore_index, reduction, 0.0)
+
+
+def cross_entropy(
+    x: Value,
+    target: Value,
+    weight: Value | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Value:
+    """-ln softmax(x)[target], for logits x (B, C, ...).
+
+    target holds class numbers (B, ...) of int64, or probabilities of x's shape.  label_smoothing e
+    in [0, 1] mixes e/C into the target of each class.  With weights as in nll_loss.
+    """
+    name = "cross_entropy"
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(
+            f"{name}: label_smoothing is out of range", expected="0 to 1", got=str(label_smoothing)
+        )
+    need_values(name, input=x, target=target)
+    _check_logits(name, x)
+    axis = 1 if len(x.shape) > 1 else 0
+    log_p = ops.log_softmax(x, axis=axis)
+    if target.shape == x.shape and target.dtype.kind == "f":
+        return _soft_cross_entropy(name, log_p, target, weight, reduction, label_smoothing, axis)
+    return _class_loss(name, x, log_p, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def _check_logits(name: str, x: Value) -> None:
+    if not x.shape:
+        raise ShapeError(f"{name}: needs a dimension of classes", got="a 0-d input")
+    if x.dtype.kind != "f":
+        raise DTypeError(
+            f"{name}: the input must be of a float type", got=x.dtype.name, fix="input.float()"
+        )
+
+
+def _soft_cross_entropy(
+    name: str, log_p: Value, target: Value, weight: Value | None, reduction: str,
+    smoothing: float, axis: int,
+) -> Value:  # fmt: skip
+    classes = log_p.shape[axis]
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / classes
+    terms = log_p * target
+    if weight is not None:
+        terms = terms * _along_classes(name, weight, log_p, axis)
+    loss = -ops.sum(terms, axis=(axis,), keepdim=False)
+    if reduction == "mean":  # PyTorch divides by the number of examples, weights or not
+        count = product(loss.shape)
+        if not count:
+            raise empty_mean(name, log_p.shape)
+        return ops.sum(loss, axis=tuple(range(len(loss.shape))), keepdim=False) / count
+    return reduce(name, loss, reduction)
+
+
+def _along_classes(name: str, weight: Value, x: Value, axis: int) -> Value:
+    classes = x.shape[axis]
+    if weight.shape != (classes,):
+        raise ShapeError(
+            f"{name}: needs one weight a class", expected=f"({classes},)", got=str(weight.shape)
+        )
+    shape = [1] * len(x.shape)
+    shape[axis] = classes
+    return ops.reshape(weight, shape=tuple(shape))
+
+
+def _class_loss(
+    name: str, x: Value, log_p: Value, target: Value, weight: Value | None, ignore_index: int,
+    reduction: str, smoothing: float,
+) -> Value:  # fmt: skip
+    choice(name, "reduction", reduction, REDUCTIONS)
+    need_values(name, input=x, target=target)
+    _check_logits(name, x)
+    axis = 1 if len(x.shape) > 1 else 0
+    classes = x.shape[axis]
+    _check_classes(name, x, target, classes, axis, ignore_index)
+    if reduction == "mean":
+        _check_counted(name, x, target, ignore_index)
+    counted = ops.ne(target, ignore_index) if _holds(target, ignore_index) else None
+    safe = target if counted is None else ops.where(counted, target, 0)
+    loss = -_pick(log_p, safe, axis)
+    scale = None
+    if weight is not None:
+        per_class = _along_classes(name, weight, log_p, axis)
+        scale = ops.index_select(weight, safe, axis=0)
+        loss = loss * scale
+    if smoothing:
+        spread = log_p if weight is None else log_p * per_class
+        smooth = -ops.sum(spread, axis=(axis,), keepdim=False)
+        loss = loss * (1 - smoothing) + smooth * (smoothing / classes)
+    if counted is not None:
+        loss = ops.where(counted, loss, 0.0)
+        scale = ops.where(counted, 1.0 if scale is None else scale, 0.0)
+    everything = tuple(range(len(loss.shape)))
+    if reduction == "mean" and scale is not None:
+        scale = ops.cast(scale, dtype=loss.dtype)
+        total = ops.sum(scale, axis=everything, keepdim=False)
+        return ops.sum(loss, axis=everything, keepdim=False) / total
+    return reduce(name, loss, reduction)
+
+
+def _check_counted(name: str, x: Value, target: Value, ignore_index: int) -> None:
+    """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
+    if not product(target.shape):
+        raise empty_mean(name, x.shape)
+    values = getattr(target, "_value", None)
+    if values is not None and bool((values == ignore_index).all()):
+        raise empty_mean(
+            name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}"
+        )
+
+
+def _pick(log_p: Value, target: Value, axis: int) -> Value:
+    picked = ops.gather(log_p, unsqueeze(target, axis), axis=axis)
+    return ops.reshape(picked, shape=target.shape)
+
+
+def _holds(target: Value, number: int) -> bool:
+    values = getattr(target, "_value", None)
+    return values is None or bool((values == number).any())
+
+
+def _check_classes(
+    name: str, x: Value, target: Value, classes: int, axis: int, ignore_index: int
+) -> None:
+    """Class numbers: the right type, the right shape, within [0, classes)."""
+    wanted = x.shape[:axis] + x.shape[axis + 1 :]
+    if target.dtype.kind not in "iu":
+        raise _not_classes(name, x, target, wanted)
+    if target.shape != wanted:
+        if target.shape[:1] != wanted[:1] and axis:
+            raise BatchSizeError(
+                f"{name}: input and target hold different numbers of examples",
+                expected=f"target {wanted} for input {x.shape}",
+                got=f"target {target.shape}",
+                fix="take both from the same batch of the loader",
+            )
+        raise ShapeError(
+            f"{name}: the target does not fit the input",
+            expected=f"{wanted} for input {x.shape}",
+            got=str(target.shape),
+            fix="target.squeeze(-1)" if target.shape == (*wanted, 1) else None,
+        )
+    values = getattr(target, "_value", None)
+    if values is not None and values.size:
+        bad = (values != ignore_index) & ((values < 0) | (values >= classes))
+        if bad.any():
+            raise _class_out_of_range(name, values, bad, classes)
+
+
+def _not_classes(name: str, x: Value, target: Value, wanted: tuple[int, ...]) -> DTypeError:
+    fix = "target.long() for class numbers"
+    if target.shape == (*wanted, 1):
+        fix = "target.squeeze(-1).long() for class numbers"
+    elif len(target.shape) == len(x.shape) and target.dtype.kind == "f":
+        fix = "probabilities of the input's shape"
+    return DTypeError(
+        f"{name}: the target is neither class numbers nor probabilities",
+        expected=f"int64 {wanted}, or float {x.shape}",
+        got=f"{target.dtype.name} {target.shape}",
+        fix=fix,
+    )
+
+
+def _class_out_of_range(name: str, values: Any, bad: Any, classes: int) -> IndexRangeError:
+    low, high = int(values[bad].min()), int(values[bad].max())
+    rows = [int(r) for r in bad.reshape(-1).nonzero()[0][:5]]
+    if low == high == classes and not (values == 0).any():
+        fix = "labels start at 0: target - 1"
+    elif low < 0:
+        fix = f"ignore_index={low} if it marks what to leave out, or mend the labels"
+    else:
+        fix = f"an output of {high + 1} classes, or mend the labels"
+    return IndexRangeError(
+        f"{name}: a class number is out of range",
+        expected=f"0 to {classes - 1} for {classes} classes",
+        got=f"targets from {values.min()} to {values.max()}, first at rows {rows}",
+        fix=fix,
+    )
+
+
+class BatchSizeError(ShapeError, ValueError):
+    """Two things of a batch that hold different numbers of examples."""
