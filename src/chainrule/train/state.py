@@ -142,8 +142,9 @@ def load_named_state(optimizer: Optimizer, model: Module, state: Mapping[str, An
             expected=", ".join(sorted(numbers))[:80],
             got=", ".join(sorted(theirs))[:80],
         )
-    groups = [
-        {**g, "params": [numbers[name] for name in g["params"]]} for g in state["param_groups"]
+    groups = [  # in this optimizer's order: by numbers alone it goes by the place in the group
+        {**g, "params": sorted(numbers[name] for name in g["params"])}
+        for g in state["param_groups"]
     ]
     slots = {numbers[name]: s for name, s in state["state"].items()}
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
