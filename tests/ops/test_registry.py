@@ -55,6 +55,19 @@ def test_spec_says_what_forward_gives(op):
 
 
 @each
+def test_numpy_scalars_stand_for_0d_arrays(op):
+    """What one op gives for 0-d arrays is a NumPy scalar, and the next op has to take it."""
+    for case in cases(op):
+        scalars = [x[()] if x.ndim == 0 else x for x in case.inputs]
+        y = np.asarray(op.forward(*scalars, **case.params))
+        np.testing.assert_array_equal(y, op.forward(*case.inputs, **case.params))
+        if op.differentiable:
+            with interpret(arrays), quietly():
+                for r in op.vjp(np.ones_like(y)[()], y[()], *scalars, **case.params):
+                    _ = r() if callable(r) else r
+
+
+@each
 def test_inputs_are_never_written(op):
     for case in cases(op):
         locked = [x.copy() for x in case.inputs]

@@ -172,7 +172,7 @@ class PutSlice(Op):
         return Spec(x.shape, x.dtype)
 
     def forward(self, x: Any, v: Any, *, ranges: Ranges) -> Any:
-        y = x.copy()
+        y = np.array(x)
         y[tuple(slice_of(r) for r in ranges)] = v
         return y
 
@@ -185,6 +185,7 @@ class PutSlice(Op):
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         x = rng.normal(size=(3, 4))
         yield Sample((x, rng.normal(size=(2, 2))), {"ranges": ((0, 3, 2), (1, 3, 1))})
+        yield Sample((np.asarray(1.0), np.asarray(2.0)), {"ranges": ()})
 
 
 class Pad(Op):

@@ -295,14 +295,20 @@ class TensorMethods:
         before = me._before_write((source,))
         if before._node is not None:  # what stood here before gets the gradient 0, as in PyTorch
             new = ops.put_slice(before, new, ranges=tuple((0, n, 1) for n in new.shape))
+        elif new is source and before is not me:
+            new = new.clone()  # an operation of its own: the source keeps its hooks for itself
         return me._write(new, "copy_")
 
     def fill_(self, value: float) -> Any:
         """Writes one number into every element."""
+        me: Any = self
+        me._check_writable("fill_")
         return self.copy_(value)
 
     def zero_(self) -> Any:
         """Writes 0 into every element."""
+        me: Any = self
+        me._check_writable("zero_")
         return self.copy_(0)
 
     add_, sub_, mul_, div_ = _in_places("add_", "sub_", "mul_", "div_")
