@@ -15,8 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ChainruleError, FormatError
-from .files import file_sha256, load_tensors, read_json, save_tensors, sweep, write_json
-from .files.writing import disk
+from .files import (
+    check_writable,
+    file_sha256,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
+    writing,
+)
 from .packing import pack, unpack
 
 FORMAT, VERSION = "chainrule-checkpoint", 1
@@ -37,6 +44,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = KEEP) -> None:
         self.folder = folder
         self.keep = keep
+        self._best: dict[str, bool] = {}  # whether a generation is the best of its time
 
     def manifests(self) -> list[Path]:
         """The generations there are, the newest first."""
@@ -50,8 +58,8 @@ class Checkpoints:
 
         Raises OutputError where it can't be written; the generations before are as they were.
         """
-        disk.make_folder(str(self.folder))
-        sweep(self.folder)
+        if not self.folder.is_dir():
+            check_writable(self.folder)
         taken = [int(p.stem) for p in self.folder.iterdir() if p.stem.isdigit()]
         stem = f"{max(taken, default=0) + 1:06d}"
         body, tensors = pack(state)
@@ -68,20 +76,32 @@ class Checkpoints:
         except BaseException:
             for path in (manifest, weights):
                 with suppress(OSError):
-                    disk.remove(str(path))
+                    writing.disk.remove(str(path))
             raise
         self.prune()
         return manifest
 
     def prune(self) -> None:
-        """Removes all but the last generations and the newest of the best."""
+        """Removes all but the last generations and the newest of the best.
+
+        What can't be removed now is tried again with the next generation.
+        """
         manifests = self.manifests()
-        best = next((p for p in manifests if _is_best(p)), None)
+        best = next((p for p in manifests if self._is_best(p)), None)
         kept = {p.stem for p in manifests[: self.keep]} | ({best.stem} if best else set())
         newest = max((_number(p) for p in manifests), default=0)
         for path in sorted(self.folder.iterdir(), key=lambda p: p.suffix != ".json"):
             if path.stem.isdigit() and path.stem not in kept and _number(path) <= newest:
-                disk.remove(str(path))
+                with suppress(OSError):
+                    writing.disk.remove(str(path))
+
+    def _is_best(self, manifest: Path) -> bool:
+        if manifest.name not in self._best:
+            try:
+                self._best[manifest.name] = bool(_read_manifest(manifest)["best"])
+            except (FormatError, OSError):
+                self._best[manifest.name] = False
+        return self._best[manifest.name]
 
     def load(self) -> Loaded:
         """The newest generation that is whole; FormatError where none is."""
@@ -139,13 +159,6 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _fingerprint(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-
-
-def _is_best(manifest: Path) -> bool:
-    try:
-        return bool(_read_manifest(manifest)["best"])
-    except (FormatError, OSError):
-        return False
 
 
 def _number(path: Path) -> int:

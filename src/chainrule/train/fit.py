@@ -37,7 +37,7 @@ class Fit:
             self.recorder.begin()
         trainer.emit("on_fit_start")
         while (stopped := trainer.stop_reason or self.limits.reached(trainer)) is None:
-            whole = trainer.trained or self.train_epoch(signals)
+            whole = not signals.asked and (trainer.trained or self.train_epoch(signals))
             if not whole or not self.end_epoch(signals):
                 stopped = "interrupted" if signals.asked else trainer.stop_reason or "steps"
                 trainer.save_checkpoint()

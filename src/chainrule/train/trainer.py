@@ -21,6 +21,7 @@ from ..errors import ArgumentError, ArgumentTypeError, StateError
 from ..functional.arguments import choice
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
+from ..ops.core import is_number
 from ..optim import Optimizer
 from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
@@ -71,6 +72,7 @@ class Trainer:
         run: Run | None = None, seed: int | None = None,
     ) -> None:  # fmt: skip
         _check_parts(model, loss, optimizer, accumulate)
+        _check_limits({"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value})
         choice("Trainer", "schedule_by", schedule_by, ("epoch", "step"))
         self.model = model
         self.loss = loss
@@ -104,7 +106,7 @@ class Trainer:
         self._parameters = [p for g in optimizer.param_groups for p in g["params"]]
         self.validation: dict[str, Any] = {}  # all results of the last validation
         self.trained = False  # the epoch's steps are done, its end is not
-        self._fragile: list[Any] = []
+        self._buffers: list[tuple[dict[str, Any], str]] = []
         self._listeners = {
             event: [c for c in self.callbacks if _hears(c, event)] for event in EVENTS
         }
@@ -160,7 +162,7 @@ class Trainer:
 
     def _step(self, group: Sequence[Batch]) -> None:
         """One update from a batch, or from several whose gradients are accumulated."""
-        kept = Kept(self._fragile)
+        kept = Kept(self._fragile())
         self.optimizer.zero_grad()
         total = 0.0
         for batch, share in zip(group, shares(self.loss, group), strict=True):
@@ -175,7 +177,8 @@ class Trainer:
             clip_grad_norm_(self._parameters, self.clip_grad_norm)
         if self.clip_grad_value is not None:
             clip_grad_value_(self._parameters, self.clip_grad_value)
-        if norm < SAFE_NORM and self.lr < SAFE_RATE:
+        rates = [g["lr"] for g in self.optimizer.param_groups]
+        if norm < SAFE_NORM and all(rate < SAFE_RATE for rate in rates):
             self.optimizer.step()
         else:
             self._risky_step(kept, group)
@@ -183,19 +186,33 @@ class Trainer:
 
     def compute_loss(self, batch: Batch) -> Tensor:
         """The loss of one batch (x1, ..., y)."""
-        return self.loss(self.model(*batch[:-1]), batch[-1])
+        loss = self.loss(self.model(*batch[:-1]), batch[-1])
+        if not isinstance(loss, Tensor) or loss._value.size != 1:
+            raise ArgumentTypeError(
+                "Trainer: the loss must give a Tensor with one element",
+                got=f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__,
+                fix="reduction='mean'" if isinstance(loss, Tensor) else None,
+            )
+        return loss
 
     def _risky_step(self, kept: Kept, group: Sequence[Batch]) -> None:
         """An update so large that it may overflow; undone if it does."""
-        if not math.isfinite(self.lr):
-            self._fail("the learning rate", kept, ())
+        optimizer = self.optimizer
+        if not all(math.isfinite(g["lr"]) for g in optimizer.param_groups):
+            self._fail("a learning rate", kept, ())
         weights = Kept([p._value for p in self._parameters])
-        state = self.optimizer.state_dict()
-        self.optimizer.step()
-        if not all(np.isfinite(p._value).all() for p in self._parameters):
+        state = optimizer.state_dict()
+        optimizer.step()
+        slots = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
+        if not all(np.isfinite(t._value).all() for t in (*self._parameters, *slots)):
             weights.put_back()
-            self.optimizer.load_state_dict(state)
-            self._fail("a weight after the update", kept, ())
+            optimizer.load_state_dict(state)
+            self._fail("the update", kept, ())
+
+    def _fragile(self) -> list[Any]:
+        """What a forward pass changes besides its results: random numbers drawn, buffers."""
+        held = [d[name]._value for d, name in self._buffers if d[name] is not None]
+        return [generator_in_use().state._value, *held]
 
     def _fail(self, what: str, kept: Kept, group: Sequence[Batch]) -> NoReturn:
         """Raises, with everything as it was after the last good step."""
@@ -265,9 +282,8 @@ class Trainer:
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""
         self.loader = loader
-        self._fragile = [b._value for b in self.model.buffers()]
-        self._fragile.append(generator_in_use().state._value)
-        self.history = History(self.history.rows)
+        self._buffers = [(vars(m), name) for m in self.model.modules() for name in m._buffer_names]
+        self.history = History(list(self.history.rows))
         if self.pending is not None:
             if self.pending["loader"] is not None:
                 loader.load_state_dict(self.pending["loader"])
@@ -326,6 +342,12 @@ def _check_parts(model: Any, loss: Any, optimizer: Any, accumulate: Any) -> None
             "Trainer: the optimizer holds no parameter of this model",
             fix="an optimizer made of this model's parameters(), after the model",
         )
+
+
+def _check_limits(limits: dict[str, Any]) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not (is_number(limit) and limit > 0):
+            raise ArgumentError(f"Trainer: {name} must be a number > 0", got=repr(limit))
 
 
 def _wants_metric(scheduler: Any) -> bool:

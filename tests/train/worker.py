@@ -1,0 +1,34 @@
+"""A training in a process of its own, to be stopped from outside: `worker.py FOLDER [RUN]`."""
+
+import sys
+import time
+
+from train_cases import bits, data, trainer
+
+from chainrule.train import LambdaCallback, Run
+
+EPOCHS = 8
+FIT = {"epochs": EPOCHS, "batch_size": 4, "validation": data()}
+
+
+def pace(t):
+    """Says where it is, slowly enough to be hit in between."""
+    print(t.step, flush=True)
+    time.sleep(0.005)
+
+
+def main(folder, name=None):
+    show = LambdaCallback(on_step_end=pace, on_interrupt=lambda t: print("interrupted", flush=True))
+    run = Run(f"{folder}/{name}") if name else Run.create("w", folder)
+    t = trainer()
+    t = trainer(run=None if name else run, callbacks=[*t.callbacks, show])
+    if name and run.checkpoints.manifests():
+        t.resume(run)
+    t.run = Run(run.path, checkpoint_steps=2)
+    history = t.fit(data(), **FIT)
+    print(history.stopped, history.signal, history.message, flush=True)
+    print(bits(t), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
