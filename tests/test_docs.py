@@ -11,23 +11,28 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TOUR = ROOT / "docs" / "tour"
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)")
+FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.md")])
 
 
+def links_of(page):
+    return LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8")))
+
+
 def test_the_index_lists_every_page_in_order():
-    listed = [m for m in LINK.findall((TOUR / "README.md").read_text()) if m.endswith(".md")]
+    listed = [m for m in links_of(TOUR / "README.md") if m.endswith(".md")]
     assert listed == sorted(p.name for p in TOUR.glob("[0-9]*.md"))
 
 
 def test_every_page_leads_to_the_next():
     pages = sorted(TOUR.glob("[0-9]*.md"))
     for page, following in pairwise(pages):
-        assert LINK.findall(page.read_text())[-1] == following.name
+        assert links_of(page)[-1] == following.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_within_the_project_lead_somewhere(page):
-    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    links = [link for link in links_of(page) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
 
 

@@ -106,7 +106,10 @@ def imported(path):
 def test_nothing_is_pickled():
     """Reading a pickle runs what its writer wished: there is none here, read or written."""
     forbidden = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-    assert not {name_of(p): found for p in CODE if (found := imported(p) & forbidden)}
+    ours = [
+        p for p in CODE if ROOT / "tests" not in p.parents
+    ]  # tests may prove that it is refused
+    assert not {name_of(p): found for p in ours if (found := imported(p) & forbidden)}
     allowed = [
         name_of(p)
         for p in CODE
