@@ -51,9 +51,11 @@ class Expand(Op):
             return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
         if len(old) == 1 and len(shape) == 2 and old[0] == shape[1] and x.flags.c_contiguous:
             return np.ndarray(shape, x.dtype, x, 0, (0, x.itemsize))  # a bias
-        if x.size == math.prod(shape):
-            return x.reshape(shape)  # nothing is repeated: an ordinary view
-        return np.broadcast_to(x, shape)
+        lead = len(shape) - len(old)
+        if lead < 0 or shape[lead:] != old or x.size != math.prod(shape):
+            self.spec(x, shape=shape)
+            return np.broadcast_to(x, shape)
+        return x.reshape(shape)  # nothing is repeated: an ordinary view
 
     def vjp(self, g: Value, y: Value, x: Value, *, shape: Shape) -> tuple[Value, ...]:
         lead = len(shape) - len(x.shape)

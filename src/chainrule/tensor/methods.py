@@ -100,6 +100,14 @@ def _of_bools(sign: str, op: Op) -> Callable[..., Any]:
     return _described(method, sign, type(op).__doc__)
 
 
+def _without_leading_ones(value: Any, ndim: int) -> Any:
+    """A value of x[...] = v with at most ndim dimensions, where those in front are of size 1."""
+    shape = getattr(value, "shape", ())
+    extra = len(shape) - ndim
+    drop = extra > 0 and all(n == 1 for n in shape[:extra])
+    return F.reshape(value, shape[extra:]) if drop else value
+
+
 def _comparable(other: object) -> bool:
     """Whether == compares element by element; with anything else a tensor is just unequal."""
     return hasattr(other, "_value") or isinstance(other, (bool, int, float, np.generic))
@@ -266,7 +274,7 @@ class TensorMethods:
         me._check_writable("x[...] = v")
         view = F.basic(self, key)
         if view is not None:
-            view.copy_(value)
+            view.copy_(_without_leading_ones(value, view.ndim))
             return
         index = F.places(self, key)
         if isinstance(value, (bool, int, float)):
@@ -275,7 +283,8 @@ class TensorMethods:
             raise ArgumentTypeError(
                 "x[...] = v: v must be a Tensor or a number", got=type(value).__name__
             )
-        value = F.expand(value.to(self._value.dtype), index.shape)
+        value = _without_leading_ones(value.to(self._value.dtype), index.ndim)
+        value = F.expand(value, index.shape)
         flat = ops.reshape(self, shape=(self.numel(),))
         new = ops.index_put(flat, value, wrap(index))
         me._write(ops.reshape(new, shape=self._value.shape), "x[...] = v")
