@@ -14,6 +14,7 @@ from chainrule.data import DataLoader, TensorDataset, random_split
 from chainrule.errors import ArgumentError, ArgumentTypeError, ChainruleError, StateError
 from chainrule.train import Callback, EarlyStopping, LambdaCallback, Trainer
 from chainrule.train.callbacks import EVENTS
+from chainrule.train.metrics import METRICS
 
 
 def plain(lr=0.1, loss=None, dtype=chainrule.float64, **settings):
@@ -265,6 +266,29 @@ def test_early_stopping_says_what_can_be_monitored():
     with pytest.raises(ArgumentError, match="val_loss") as caught:
         plain(callbacks=[EarlyStopping()]).fit(data(), epochs=1)
     assert "validation" in caught.value.fix
+
+
+def test_metrics_are_in_the_history_under_their_names():
+    names = [n for n, m in METRICS.items() if m.name not in ("top_k", "log_loss", "mae", "mse",
+                                                            "rmse", "r2")]  # fmt: skip
+    t = plain(metrics=names)
+    history = t.fit(data(), validation=data(), epochs=2)
+    found = t.evaluate(data())
+    assert list(found) == ["loss", *names]
+    for name, value in found.items():
+        if isinstance(value, float):
+            assert history[f"val_{name}"][-1] == value
+        else:
+            assert f"val_{name}" not in history.rows[-1]
+            assert (t.validation[name] == value).all()
+    with pytest.raises(ArgumentError, match="accuracy"):
+        plain(metrics=["acuracy"])
+
+
+@pytest.mark.parametrize("name", ["loss", *METRICS])
+def test_what_is_better_follows_the_metric(name):
+    larger = name in METRICS and METRICS[name].higher_is_better
+    assert EarlyStopping(f"val_{name}").mode == ("max" if larger else "min")
 
 
 # ---------------------------------------------------------------- callbacks

@@ -1,9 +1,11 @@
 """Training: the fit loop, callbacks, metrics, checkpoints and run folders."""
 
+from . import metrics as metrics
 from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import LambdaCallback as LambdaCallback
 from .history import History as History
+from .metrics import Metric as Metric
 from .run import Run as Run
 from .run import list_runs as list_runs
 from .run import open_run as open_run

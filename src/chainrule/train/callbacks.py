@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import choice
+from .metrics import METRICS
 from .weights import copy_weights, put_weights
 
 if TYPE_CHECKING:
@@ -144,10 +145,11 @@ class EarlyStopping(Callback):
 
 
 def mode_of(monitor: str) -> str:
-    """'min' for losses and errors, 'max' for the rest."""
+    """'min' for losses, gradient norms and metrics that measure errors, 'max' for the rest."""
     name = monitor.removeprefix("val_")
-    small = ("loss", "mae", "mse", "rmse", "error", "grad_norm")
-    return "min" if any(name == s or name.endswith(s) for s in small) else "max"
+    if name in METRICS:
+        return "max" if METRICS[name].higher_is_better else "min"
+    return "min" if name.endswith(("loss", "error", "grad_norm")) else "max"
 
 
 def better(value: float, best: float | None, mode: str, min_delta: float = 0.0) -> bool:

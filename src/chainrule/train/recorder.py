@@ -108,6 +108,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
         "clip_grad_value": trainer.clip_grad_value,
         "accumulate": trainer.accumulate,
         "ema": None if trainer.ema is None else trainer.ema.decay,
+        "metrics": [m.name for m in trainer.metrics],
         "seed": trainer.seed,
         "callbacks": [type(c).__name__ for c in trainer.callbacks],
     }

@@ -34,6 +34,7 @@ from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite
 from .interrupts import Interrupts
 from .limits import Limits
 from .losses import shares, weight_of
+from .metrics import as_metric
 from .run import Run, open_run
 from .state import capture, restore
 from .weights import EMA
@@ -79,7 +80,7 @@ class Trainer:
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.schedule_by = schedule_by
-        self.metrics = list(metrics)
+        self.metrics = [as_metric(m) for m in metrics]
         self.callbacks = list(callbacks)
         self.clip_grad_norm = clip_grad_norm
         self.clip_grad_value = clip_grad_value
