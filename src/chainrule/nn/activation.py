@@ -28,7 +28,14 @@ class InPlace(Module):
 
 
 class Sigmoid(Module):
-    """y = 1 / (1 + e^-x)."""
+    """y = 1 / (1 + e^-x), elementwise: x of any shape, y in (0, 1).
+
+    dy/dx = y (1 - y).  As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Sigmoid()(tensor([0.0, 2.0]))
+    tensor([0.5000, 0.8808])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """sigmoid(x)."""
@@ -36,7 +43,14 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """y = tanh x."""
+    """y = tanh x = (e^x - e^-x) / (e^x + e^-x), elementwise: x of any shape, y in (-1, 1).
+
+    dy/dx = 1 - y^2.  As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Tanh()(tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """tanh(x)."""
@@ -44,7 +58,14 @@ class Tanh(Module):
 
 
 class ReLU(InPlace):
-    """y = max(x, 0); the slope at 0 is 0."""
+    """y = max(x, 0), elementwise: x of any shape.
+
+    dy/dx = 1 where x > 0, else 0: the slope at 0 is 0, as in PyTorch.  Nair and Hinton 2010.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.ReLU()(tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """relu(x)."""
@@ -52,7 +73,14 @@ class ReLU(InPlace):
 
 
 class ReLU6(InPlace):
-    """y = min(max(x, 0), 6)."""
+    """y = min(max(x, 0), 6), elementwise: x of any shape.
+
+    The slope at 0 and at 6 is 0, as in PyTorch.  Krizhevsky 2010.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.ReLU6()(tensor([-1.0, 7.0]))
+    tensor([0., 6.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """relu6(x)."""
@@ -60,7 +88,14 @@ class ReLU6(InPlace):
 
 
 class SELU(InPlace):
-    """y = scale elu(x, alpha) with the constants of Klambauer et al. 2017."""
+    """y = s x where x > 0, else s a (e^x - 1), elementwise, with s = 1.0507.., a = 1.6733...
+
+    Keeps mean 0 and variance 1 from layer to layer.  As in PyTorch.  Klambauer et al. 2017.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.SELU()(tensor([-1.0, 1.0]))
+    tensor([-1.1113, 1.0507])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """selu(x)."""
@@ -68,7 +103,14 @@ class SELU(InPlace):
 
 
 class SiLU(InPlace):
-    """y = x sigmoid(x) (Elfwing et al. 2017; also called swish)."""
+    """y = x sigmoid(x), elementwise: x of any shape; also called swish.
+
+    As in PyTorch.  Elfwing, Uchibe and Doya 2017.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.SiLU()(tensor([-1.0, 1.0]))
+    tensor([-0.2689, 0.7311])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """silu(x)."""
@@ -76,7 +118,15 @@ class SiLU(InPlace):
 
 
 class Mish(InPlace):
-    """y = x tanh(softplus(x)) (Misra 2019)."""
+    """y = x tanh(ln(1 + e^x)), elementwise: x of any shape.
+
+    Differs from PyTorch: the second derivative beyond x = 44 is 0, where PyTorch has nan.
+    Misra 2019.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Mish()(tensor([-1.0, 1.0]))
+    tensor([-0.3034, 0.8651])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """mish(x)."""
@@ -84,7 +134,14 @@ class Mish(InPlace):
 
 
 class Softsign(Module):
-    """y = x / (1 + |x|)."""
+    """y = x / (1 + |x|), elementwise: x of any shape, y in (-1, 1).
+
+    As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Softsign()(tensor([-1.0, 3.0]))
+    tensor([-0.5000, 0.7500])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """softsign(x)."""
@@ -92,7 +149,14 @@ class Softsign(Module):
 
 
 class LogSigmoid(Module):
-    """y = ln sigmoid(x), without overflow."""
+    """y = ln(1 / (1 + e^-x)) = -ln(1 + e^-x), elementwise, without overflow.
+
+    As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.LogSigmoid()(tensor([0.0, -1000.0]))
+    tensor([-0.6931, -1000.0000])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """logsigmoid(x)."""
@@ -100,7 +164,14 @@ class LogSigmoid(Module):
 
 
 class LeakyReLU(InPlace):
-    """y = x where x > 0, else negative_slope x (0.01)."""
+    """y = x where x > 0, else a x, elementwise, with a = negative_slope.
+
+    negative_slope: 0.01.  The slope at 0 is a, as in PyTorch.  Maas, Hannun and Ng 2013.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.LeakyReLU(0.1)(tensor([-1.0, 2.0]))
+    tensor([-0.1000, 2.0000])
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -115,7 +186,15 @@ class LeakyReLU(InPlace):
 
 
 class ELU(InPlace):
-    """y = x where x > 0, else alpha (e^x - 1) (Clevert et al. 2015)."""
+    """y = x where x > 0, else alpha (e^x - 1), elementwise.
+
+    alpha: 1.0.  The slope at 0 is alpha, as in PyTorch; so is the second derivative there, which
+    PyTorch sets to 0.  Clevert, Unterthiner and Hochreiter 2015.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.ELU()(tensor([-1.0, 2.0]))
+    tensor([-0.6321, 2.0000])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -130,9 +209,14 @@ class ELU(InPlace):
 
 
 class GELU(Module):
-    """y = x Phi(x), Phi the normal distribution; approximate='tanh' for the paper's approximation.
+    """y = x Phi(x), elementwise, Phi(x) = (1 + erf(x / sqrt 2)) / 2 the normal distribution.
 
-    Hendrycks and Gimpel 2016.
+    approximate: 'none', or 'tanh' for y = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2.
+    Raises ArgumentError for other words.  As in PyTorch.  Hendrycks and Gimpel 2016.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.GELU()(tensor([-1.0, 1.0]))
+    tensor([-0.1587, 0.8413])
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -149,7 +233,14 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold."""
+    """y = ln(1 + e^(beta x)) / beta, elementwise, and x itself where beta x > threshold.
+
+    beta: > 0 (1.0).  threshold: (20.0).  Raises ArgumentError for beta <= 0.  As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Softplus()(tensor([0.0, 30.0]))
+    tensor([0.6931, 30.0000])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -166,7 +257,14 @@ class Softplus(Module):
 
 
 class Hardtanh(InPlace):
-    """y = x limited to [min_val, max_val]."""
+    """y = min(max(x, a), b), elementwise, with a = min_val (-1.0) and b = max_val (1.0).
+
+    The slope at a and at b is 0, as in PyTorch.  Raises ArgumentError unless a < b.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Hardtanh()(tensor([-3.0, 0.5]))
+    tensor([-1.0000, 0.5000])
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -181,9 +279,15 @@ class Hardtanh(InPlace):
 
 
 class Softmax(Module):
-    """y_i = e^x_i / sum_j e^x_j along `dim`.
+    """y_i = e^x_i / sum_j e^x_j along dimension `dim`: y of x's shape, adding up to 1.
 
-    Differs from PyTorch: dim=None means the last dimension, instead of a warning.
+    Without overflow.  Differs from PyTorch: dim=None means the last dimension, instead of a guess
+    and a warning.  Raises IndexRangeError for a dimension that x lacks.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Softmax(dim=1)(tensor([[0.0, 0.0], [1.0, 1000.0]]))
+    tensor([[0.5000, 0.5000],
+            [0.0000, 1.0000]])
     """
 
     def __init__(self, dim: int | None = None) -> None:
@@ -199,7 +303,14 @@ class Softmax(Module):
 
 
 class LogSoftmax(Softmax):
-    """y = ln softmax(x) along `dim`, without overflow."""
+    """y_i = x_i - ln sum_j e^x_j along dimension `dim`: the logarithm of Softmax.
+
+    Without overflow.  Differs from PyTorch as Softmax does.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.LogSoftmax(dim=0)(tensor([0.0, 0.0]))
+    tensor([-0.6931, -0.6931])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """log_softmax(x)."""

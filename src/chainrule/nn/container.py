@@ -112,6 +112,8 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """y = f_n(.. f_2(f_1(x))): modules one after another, by number or by name (OrderedDict).
 
+    As in PyTorch, insert, slices and deletion included.
+
     >>> from chainrule import nn, ones
     >>> nn.Sequential(nn.Linear(2, 3), nn.Tanh())(ones(1, 2)).shape
     (1, 3)
@@ -136,7 +138,7 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list of modules whose parameters are found; no equation: it has no forward of its own.
+    """A list of modules whose parameters are found; it has no forward of its own.  As in PyTorch.
 
     >>> from chainrule import nn
     >>> layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
@@ -164,7 +166,7 @@ class ModuleList(_Numbered):
 
 
 class ModuleDict(Module):
-    """A dict of modules whose parameters are found; no equation: it has no forward of its own.
+    """A dict of modules whose parameters are found; it has no forward of its own.  As in PyTorch.
 
     >>> from chainrule import nn
     >>> heads = nn.ModuleDict({"mean": nn.Linear(2, 1), "scale": nn.Linear(2, 1)})

@@ -36,7 +36,18 @@ def check_probability(name: str, p: float) -> None:
 
 
 class Dropout(InPlace):
-    """y = x m / (1 - p), m = 0 with probability p (0.5), in training; y = x in evaluation."""
+    """y = x m / (1 - p) in training, m = 0 with probability p, else 1; y = x in evaluation.
+
+    p: a probability in [0, 1] (0.5).  The mask comes from the default generator: manual_seed
+    decides it.  Raises for p out of range.  Differs from PyTorch: other random numbers.
+    Srivastava et al. 2014.
+
+    >>> from chainrule import manual_seed, nn, ones
+    >>> _ = manual_seed(0)
+    >>> y = nn.Dropout(0.25)(ones(10000))
+    >>> sorted(set(y.tolist()))[0], round(y.mean().item(), 1)
+    (0.0, 1.0)
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__(inplace)

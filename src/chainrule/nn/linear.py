@@ -15,7 +15,12 @@ from .parameter import Parameter
 
 
 class Identity(Module):
-    """y = x; takes and ignores any arguments, to stand in for another layer."""
+    """y = x; takes and ignores any arguments, to stand in for another layer.  As in PyTorch.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.Identity(54, unused=True)(tensor([1.0]))
+    tensor([1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -26,7 +31,14 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """y = x with the dimensions from start_dim to end_dim joined: (B, C, H, W) -> (B, C H W)."""
+    """y = x with the dimensions from start_dim to end_dim joined: (B, C, H, W) -> (B, C H W).
+
+    start_dim: 1.  end_dim: -1.  Raises IndexRangeError for dimensions that x lacks.  As in PyTorch.
+
+    >>> from chainrule import nn, ones
+    >>> nn.Flatten()(ones(32, 28, 28)).shape
+    (32, 784)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -41,7 +53,15 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """y = x with one dimension split into several."""
+    """y = x with one dimension split: (B, C H W) -> (B, C, H, W) for dim 1 and sizes (C, H, W).
+
+    dim: which one.  unflattened_size: the new sizes; one may be -1 and is worked out.  Raises a
+    ShapeError where they do not multiply to the old size.  As in PyTorch, without named dimensions.
+
+    >>> from chainrule import nn, ones
+    >>> nn.Unflatten(1, (1, 28, 28))(ones(32, 784)).shape
+    (32, 1, 28, 28)
+    """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()

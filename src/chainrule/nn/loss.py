@@ -25,11 +25,15 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """L = mean of (x - t)^2.  Raises where x would have to be repeated to meet t.
+    """L = mean of (x_i - t_i)^2 over all elements; x and t of one shape.
 
-    >>> import chainrule
-    >>> loss = chainrule.nn.MSELoss()
-    >>> loss(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
+    reduction: 'mean' (default), 'sum', or 'none' for the terms themselves.
+    Differs from PyTorch: raises a ShapeError where x would have to be repeated to meet t, such as
+    x (N,) with t (N, 1), which PyTorch trains on as N x N differences.
+
+    >>> from chainrule import nn, tensor
+    >>> loss = nn.MSELoss()
+    >>> loss(tensor([1.0, 2.0]), tensor([1.0, 4.0]))
     tensor(2.)
     """
 
@@ -39,7 +43,15 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """L = mean of |x - t|."""
+    """L = mean of |x_i - t_i| over all elements; x and t of one shape.
+
+    reduction: 'mean', 'sum' or 'none'.  The slope at x = t is 0, as in PyTorch.
+    Shapes as in MSELoss.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 4.0]))
+    tensor(1.)
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """The loss of x against target."""
@@ -47,7 +59,15 @@ class L1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """L = d^2 / 2 where |d| < delta (1.0), else delta (|d| - delta / 2), d = x - t (Huber 1964)."""
+    """L = mean of d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = x - t.
+
+    delta: > 0 (1.0).  reduction: 'mean', 'sum' or 'none'.  As in PyTorch, shapes as in MSELoss.
+    Huber 1964.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.HuberLoss()(tensor([0.5, 5.0]), tensor([0.0, 0.0]))
+    tensor(2.3125)
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -61,7 +81,14 @@ class HuberLoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """L = huber(delta = beta) / beta."""
+    """L = HuberLoss with delta = beta, divided by beta; L1Loss for beta = 0.
+
+    beta: >= 0 (1.0).  reduction: 'mean', 'sum' or 'none'.  As in PyTorch, shapes as in MSELoss.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.SmoothL1Loss(beta=0.5)(tensor([0.5, 5.0]), tensor([0.0, 0.0]))
+    tensor(2.5000)
+    """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -77,8 +104,9 @@ class SmoothL1Loss(_Loss):
 class QuadraticCost(Module):
     """C = 1/(2n) sum over n examples (rows) of |a - y|^2: the cost of the third article.
 
-    Nielsen, Neural Networks and Deep Learning, equation 6.  Its output error is (a - y) * slope,
-    without MSELoss's factor 2 / outputs.
+    a and y (n, outputs), or (outputs,) for one example.  Its output error is (a - y) * slope,
+    without MSELoss's factor 2 / outputs.  Raises as MSELoss does.  PyTorch has no such loss.
+    Nielsen, Neural Networks and Deep Learning, equation 6.
 
     >>> import chainrule
     >>> cost = chainrule.nn.QuadraticCost()
@@ -101,7 +129,18 @@ class _Weighted(_Loss):
 
 
 class NLLLoss(_Weighted):
-    """L = -mean of log_p[i, t_i], for log-probabilities (B, C, ...) and class numbers (B, ...)."""
+    """L = -sum_i w[t_i] x[i, t_i] / sum_i w[t_i]: x (B, C, ..) log-probabilities, t (B, ..).
+
+    t holds class numbers (int64).  weight w (C,): how much each class counts (1).
+    ignore_index (-100): targets that do not count.
+    reduction: 'mean', 'sum' or 'none'.  Raises IndexRangeError with the rows of labels outside
+    [0, C), BatchSizeError where B differs.  Differs from PyTorch: a mean over no targets raises
+    instead of giving nan.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.NLLLoss()(tensor([[-0.1, -2.0]]), tensor([1]))
+    tensor(2.)
+    """
 
     def __init__(
         self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
@@ -115,14 +154,16 @@ class NLLLoss(_Weighted):
 
 
 class CrossEntropyLoss(_Weighted):
-    """L = -mean of ln softmax(x)[i, t_i], for logits (B, C, ...); t class numbers or probabilities.
+    """L = -sum_i w[t_i] ln p[i, t_i] / sum_i w[t_i], p = softmax(x): x (B, C, ..), t (B, ..).
 
-    weight (C,) counts classes differently; ignore_index (-100) leaves targets out;
-    label_smoothing e (0) mixes e / C into every class.
+    t holds class numbers (int64), or probabilities q of x's shape: L = -mean_i sum_c w[c] q ln p.
+    weight w (C,): how much each class counts (1).  ignore_index (-100): class numbers that do not
+    count.  label_smoothing e in [0, 1] (0): q becomes (1 - e) q + e / C (Szegedy et al. 2016).
+    reduction: 'mean', 'sum' or 'none'.  Raises and differs from PyTorch as NLLLoss does.
 
-    >>> import chainrule
-    >>> loss = chainrule.nn.CrossEntropyLoss()
-    >>> loss(chainrule.tensor([[0.0, 0.0]]), chainrule.tensor([1]))
+    >>> from chainrule import nn, tensor
+    >>> loss = nn.CrossEntropyLoss()
+    >>> loss(tensor([[0.0, 0.0]]), tensor([1]))
     tensor(0.6931)
     """
 
@@ -150,7 +191,16 @@ class CrossEntropyLoss(_Weighted):
 
 
 class BCELoss(_Weighted):
-    """L = -mean of t ln x + (1 - t) ln(1 - x), for probabilities x."""
+    """L = -mean of w (t ln x + (1 - t) ln(1 - x)), for probabilities x and targets t in [0, 1].
+
+    weight w: of a shape that broadcasts to x's (1).  reduction: 'mean', 'sum' or 'none'.
+    Logarithms stay >= -100 and slopes within 1e12, as in PyTorch.  Raises ProbabilityError with
+    the range found where x leaves [0, 1]: use BCEWithLogitsLoss for logits.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.BCELoss()(tensor([0.5, 0.9]), tensor([1.0, 1.0]))
+    tensor(0.3993)
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """The loss of probabilities x against targets in [0, 1]."""
@@ -158,7 +208,16 @@ class BCELoss(_Weighted):
 
 
 class BCEWithLogitsLoss(_Weighted):
-    """L = BCELoss of sigmoid(x), without overflow; pos_weight counts positive targets more."""
+    """L = -mean of w (p t ln s + (1 - t) ln(1 - s)), s = sigmoid(x), for logits x and t in [0, 1].
+
+    weight w and pos_weight p: of shapes that broadcast to x's (1); p counts positive targets more.
+    reduction: 'mean', 'sum' or 'none'.  Without overflow, and exact to the last digits where the
+    guess is right.  As in PyTorch, shapes as in MSELoss.
+
+    >>> from chainrule import nn, tensor
+    >>> nn.BCEWithLogitsLoss()(tensor([0.0, 100.0]), tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
 
     def __init__(
         self,

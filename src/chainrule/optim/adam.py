@@ -93,7 +93,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay (0.01) shrinks p itself: p - lr weight_decay p, before the step.
+    """Adam after p' = p - lr weight_decay p: a weight decay (0.01) that shrinks p itself.
 
     Arguments, state and errors are Adam's.  As in PyTorch.  Loshchilov and Hutter 2017,
     algorithm 2.

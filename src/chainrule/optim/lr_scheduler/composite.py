@@ -147,7 +147,7 @@ class SequentialLR(Composite):
 
 
 class ChainedScheduler(Composite):
-    """All schedules at every step: each goes from the lr that the one before it left.
+    """lr' = f_n(.. f_1(lr)) at every step: each schedule goes from the lr that the last one left.
 
     schedulers: made for the same optimizer.  As in PyTorch: useful for those that multiply
     (ConstantLR, LinearLR, StepLR, ExponentialLR, ...).
