@@ -13,7 +13,7 @@ from optim_cases import RUNS, flat, optimizer_of, parameters, public, train
 import chainrule
 from chainrule.errors import GradError
 from chainrule.ops.core import arrays, interpret
-from chainrule.optim import Optimizer
+from chainrule.optim import Optimizer, layout
 from chainrule.optim.layout import SMALL
 from chainrule.tensor.core import wrap
 
@@ -163,20 +163,31 @@ def test_maximize_is_minimize_with_the_gradient_turned_round(run, dtype):
 
 @pytest.mark.parametrize("run", PLAIN, **by_name)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_side_by_side_gives_the_bits_of_one_by_one(run, dtype):
-    shapes = [(), (1,), (3, 2), (SMALL + 1,), (7,), (0, 3), (SMALL,)]
+def test_side_by_side_and_in_blocks_give_the_bits_of_the_whole(run, dtype, monkeypatch):
+    """Small, just small enough, more than a buffer's worth of them, and cut into three blocks."""
+    monkeypatch.setattr(layout, "SMALL", 60)
+    monkeypatch.setattr(layout, "TOGETHER", 800)
+    monkeypatch.setattr(layout, "BLOCK", 1600)
+    shapes = [(), (1,), (3, 2), (2, 490), (7,), (0, 3), (60,), (61,), (50,), (50,), (50,)]
     whole, apart = tensors(shapes, dtype), tensors(shapes, dtype)
     together = make(run.kind, whole, **run.settings)
+    for i in range(4):
+        for j, p in enumerate(whole):
+            p.grad = None
+            if i != j % 3:  # each is left out once
+                new_gradient(p, np.random.default_rng(10 * i + j))
+        together.step()
+    sizes = [(len(b.params), len(b.blocks)) for b in together._layouts[0].batches]
+    assert max(n for n, _ in sizes) > 3
+    assert max(n for _, n in sizes) > 2
+    monkeypatch.undo()
     single = [make(run.kind, [p], **run.settings) for p in apart]
     for i in range(4):
-        for j, (p, q) in enumerate(zip(whole, apart, strict=True)):
-            for t in (p, q):
-                t.grad = None
-                if i != j % 3:  # each is left out once
-                    new_gradient(t, np.random.default_rng(10 * i + j))
-        together.step()
-        for opt in single:
-            opt.step()
+        for j, q in enumerate(apart):
+            q.grad = None
+            if i != j % 3:
+                new_gradient(q, np.random.default_rng(10 * i + j))
+                single[j].step()
     assert bits(whole) == bits(apart)
 
 
@@ -266,13 +277,16 @@ def test_a_parameter_may_be_exchanged(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_memory_in_any_order(kind):
-    """A transposed view as the value, an expanded one as the gradient."""
-    p, q, a, b = tensors([(4, 3), (2,), (4, 3), (2,)])
-    p.data = chainrule.arange(12.0).reshape(3, 4).T
+@pytest.mark.parametrize("block", [40, 10000])
+def test_memory_in_any_order(kind, block, monkeypatch):
+    """A transposed view as the value, an expanded one as the gradient; small and in blocks."""
+    monkeypatch.setattr(layout, "BLOCK", block)
+    monkeypatch.setattr(layout, "SMALL", block)
+    p, q, a, b = tensors([(8, 6), (2,), (8, 6), (2,)])
+    p.data = chainrule.arange(48.0).reshape(6, 8).T
     a.data = p.detach().clone()
-    p.grad = chainrule.ones(3).expand(4, 3)
-    a.grad = chainrule.ones(4, 3)
+    p.grad = chainrule.ones(6).expand(8, 6)
+    a.grad = chainrule.ones(8, 6)
     b.data, b.grad = q.detach().clone(), q.grad
     for opt in (make(kind, [p, q], lr=0.1), make(kind, [a, b], lr=0.1)):
         opt.step()

@@ -1,13 +1,16 @@
-"""How the parameters of a group are laid out for the update: small ones behind one another.
+"""How the parameters of a group are laid out for the update: small ones together, large ones cut.
 
 A call of NumPy on a tiny array costs the same as on a thousand numbers, so the small parameters of
-a group are copied into one buffer, updated in one go, and copied back.  Update rules work element
-by element: the bits are those of an update tensor by tensor.
+a group are copied into one buffer, updated in one go, and copied back.  The results of a call on a
+very large array leave the caches, and the system hands out their memory page by page, so large
+parameters are updated block by block.  Rules work element by element: the bits are always those of
+an update tensor by tensor.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +24,12 @@ from .arguments import OptimizerStateError
 if TYPE_CHECKING:
     from .optimizer import Group, Optimizer, State
 
-SMALL = 16384
-"""Tensors of up to this many elements are laid behind one another for the update."""
+SMALL = 4096
+"""Tensors of up to this many elements are laid behind one another for the update, ..."""
+TOGETHER = 65536
+"""... up to this many bytes: the copies must stay cheaper than the calls that they save."""
+BLOCK = 262144
+"""The bytes of a large parameter that are updated in one go."""
 
 
 class Layout:
@@ -46,8 +53,9 @@ class Layout:
                 small[p.dtype, ages].append(p)
             else:
                 self.batches.append(Batch(optimizer, [p], self.slots))
-        for members in small.values():
-            self.batches.append(Batch(optimizer, members, self.slots))
+        for (dtype, _), members in small.items():
+            for part in _parts_of(members, TOGETHER // dtype.itemsize):
+                self.batches.append(Batch(optimizer, part, self.slots))
 
     def fits(self, optimizer: Optimizer, group: Group) -> bool:
         """Whether nothing was exchanged since: gradients, values, state, settings."""
@@ -92,8 +100,21 @@ def _prepare_state(
             s[slot] = wrap(s[slot]._value.astype(p.dtype))
 
 
+def _parts_of(params: list[Tensor], most: int) -> Iterator[list[Tensor]]:
+    """Parameters in parts of at most so many elements together."""
+    part: list[Tensor] = []
+    room = most
+    for p in params:
+        room -= p._value.size
+        if part and room < 0:
+            yield part
+            part, room = [], most - p._value.size
+        part.append(p)
+    yield part
+
+
 class Batch:
-    """Parameters that are updated in one go, with one step count."""
+    """Parameters that are updated together, with one step count; a large one block by block."""
 
     def __init__(self, optimizer: Optimizer, params: list[Tensor], slots: tuple[str, ...]) -> None:
         self.params = params
@@ -102,7 +123,14 @@ class Batch:
         self.count = int(self.states[0].get("step", 0))
         self.single = len(params) == 1
         self.values: State = {}
-        if not self.single:
+        self.blocks: list[Any] = [...]
+        if self.single:
+            value = params[0]._value
+            length = BLOCK // value.itemsize
+            if value.size > length and value.flags.c_contiguous:
+                starts = range(0, value.size, length)
+                self.blocks = [slice(i, i + length) for i in starts]
+        else:
             size = sum(p._value.size for p in params)
             self.p, self.g = (np.empty(size, params[0].dtype) for _ in "pg")
             self.parts = list(zip(params, self._cut(self.p), self._cut(self.g), strict=True))
@@ -110,7 +138,7 @@ class Batch:
             if slot not in self.states[0]:
                 self.values[slot] = None  # the rule makes it at its first step
             elif self.single:
-                self.values[slot] = self.states[0][slot]._value
+                self._hold(slot, np.ascontiguousarray(self.states[0][slot]._value))
             else:
                 self._hold(slot, np.concatenate([s[slot]._value.ravel() for s in self.states]))
 
@@ -125,8 +153,13 @@ class Batch:
 
     def _hold(self, slot: str, whole: Any) -> None:
         """Keeps a buffer; each parameter's state is its part of it, readable and writable."""
-        self.values[slot] = whole
-        for s, part in zip(self.states, [whole] if self.single else self._cut(whole), strict=True):
+        if self.single:
+            parts = [whole.reshape(self.params[0].shape)]
+            self.values[slot] = parts[0] if len(self.blocks) == 1 else whole.reshape(-1)
+        else:
+            parts = self._cut(whole)
+            self.values[slot] = whole
+        for s, part in zip(self.states, parts, strict=True):
             s[slot] = wrap(part)
 
     def step(self, optimizer: Optimizer, group: Group, now: int, site: Site | None) -> None:
@@ -134,16 +167,19 @@ class Batch:
         count = self.count + 1
         h = optimizer.prepare(group, count)
         p, g = self._gather()
-        if group.get("maximize"):
-            g = -g
-        slots = dict(self.values)
-        new = optimizer.update(p, g, slots, h)
-        for slot, held in self.values.items():
-            if held is None:
-                self._hold(slot, np.array(slots[slot]))
-            elif slots[slot] is not held:
-                held[...] = slots[slot]
-        self._scatter(new)
+        fresh = {slot: np.empty_like(p) for slot, held in self.values.items() if held is None}
+        slots = {**self.values, **fresh} if fresh else self.values
+        if len(self.blocks) == 1:
+            self._update(optimizer, group, h, p, g, slots, fresh)
+        else:
+            for cut in self.blocks:
+                parts = {slot: held[cut] for slot, held in slots.items()}
+                self._update(optimizer, group, h, p[cut], g[cut], parts, fresh)
+        for slot, made in fresh.items():
+            self._hold(slot, made)
+        if not self.single:
+            for t, part, _ in self.parts:
+                t._value[...] = part
         self.count = count
         if self.counts:
             for s in self.states:
@@ -152,19 +188,24 @@ class Batch:
             cell = t._shared_cell()
             cell.changed, cell.site = now, site
 
+    def _update(
+        self, optimizer: Optimizer, group: Group, h: Any, p: Any, g: Any, slots: State,
+        fresh: State,
+    ) -> None:  # fmt: skip
+        """The rule on p, g and slots of one shape; its results are written into p and slots."""
+        new_slots = {slot: None if slot in fresh else held for slot, held in slots.items()}
+        new = optimizer.update(p, -g if group.get("maximize") else g, new_slots, h)
+        for slot, held in slots.items():
+            if new_slots[slot] is not held:
+                held[...] = new_slots[slot]
+        p[...] = new
+
     def _gather(self) -> tuple[Any, Any]:
         if self.single:
             t = self.params[0]
-            return t._value, t._grad._value  # type: ignore[union-attr]
+            p, g = t._value, t._grad._value  # type: ignore[union-attr]
+            return (p, g) if len(self.blocks) == 1 else (p.reshape(-1), g.reshape(-1))
         for t, p, g in self.parts:
             p[...] = t._value
             g[...] = t._grad._value  # type: ignore[union-attr]
         return self.p, self.g
-
-    def _scatter(self, new: Any) -> None:
-        if self.single:
-            self.params[0]._value[...] = new
-            return
-        self.p[...] = new
-        for t, p, _ in self.parts:
-            t._value[...] = p
