@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .expressions import MAKING, made
 from .programs import PROGRAMS, draw_program, run
 from .promotion import KINDS, NAMES, operand
 
@@ -47,6 +48,8 @@ def main() -> None:
         kept[f"{seed}/refused"] = np.array(refused)
         for i, g in enumerate(grads):
             kept[f"{seed}/grad{i}"] = g
+    for text in MAKING:
+        kept[f"made/{text}"] = made(torch, text).numpy()
     kept["promotion"] = np.array(json.dumps(promotion()))
     np.savez_compressed(FILE, **kept)
 

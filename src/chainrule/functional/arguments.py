@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ops import reshape
 from ..ops.core import Shape, Value, normalize_axes, normalize_axis
 
@@ -37,6 +37,14 @@ def sizes_of(sizes: tuple[Any, ...]) -> Shape:
         if isinstance(n, bool) or (not isinstance(n, int) and not hasattr(n, "__index__")):
             raise ArgumentTypeError("a size must be a whole number", got=repr(n))
     return tuple(int(n) for n in sizes)
+
+
+def shape_of(sizes: tuple[Any, ...]) -> Shape:
+    """The shape of a new tensor: like `sizes_of`, and nothing below 0."""
+    shape = sizes_of(sizes)
+    if any(n < 0 for n in shape):
+        raise ShapeError("a new tensor can't have a negative dimension", got=str(shape))
+    return shape
 
 
 def at_least_1d(x: Value) -> Value:

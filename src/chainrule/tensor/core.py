@@ -178,6 +178,14 @@ class Tensor(TensorMethods):
         self._node = None
         return self
 
+    def __copy__(self) -> Tensor:
+        if type(self._node_now()) is Node:
+            raise GradError("copy: only leaves can be copied", fix=".detach() or .clone()")
+        out = Tensor.__new__(type(self))
+        out._value = self._value
+        out._cell = self._shared_cell()
+        return out.requires_grad_(self.requires_grad)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if type(self._node_now()) is Node:
             raise GradError(
@@ -232,6 +240,7 @@ class Tensor(TensorMethods):
             what = "a view of a leaf tensor" if type(self._node) is Node else "a leaf tensor"
             raise GradError(
                 f"{name}: {what} that requires grad can't be written in place",
+                got=f"shape {self.shape}, while operations are being recorded",
                 fix="with chainrule.no_grad(): ... for a manual update",
             )
         strides = zip(self._value.strides, self._value.shape, strict=True)

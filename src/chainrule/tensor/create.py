@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..functional.arguments import sizes_of
+from ..functional.arguments import shape_of
 from .core import Tensor, wrap
 
 
@@ -110,12 +110,12 @@ def full(
     """A tensor of one number."""
     if dtype is None:
         dtype = dtypes.result_type(fill_value)
-    return _make(np.full(sizes_of((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
+    return _make(np.full(shape_of((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
 
 
 def _filled(value: float, size: tuple[Any, ...], dtype: Any, requires_grad: bool) -> Tensor:
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return _make(np.full(sizes_of(size), value, dtype), requires_grad)
+    return _make(np.full(shape_of(size), value, dtype), requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -169,7 +169,7 @@ def arange(
     if step == 0:
         raise ArgumentError("arange: step must not be 0")
     if (end - start) * step < 0:
-        raise ArgumentError("arange: end lies behind start", got=f"{start} to {end} by {step}")
+        raise ShapeError("arange: end lies behind start", got=f"{start} to {end} by {step}")
     wanted = dtypes.result_type(start, end, step) if dtype is None else dtypes.as_dtype(dtype)
     return _make(np.arange(start, end, step).astype(wanted), requires_grad)
 
@@ -178,6 +178,7 @@ def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`steps` values from start to end, both included, equally far apart."""
+    shape_of((steps,))
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return _make(np.linspace(start, end, steps).astype(dtype), requires_grad)
 
@@ -186,6 +187,7 @@ def logspace(
     start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None
 ) -> Tensor:
     """base^x for `steps` equally spaced x from start to end."""
+    shape_of((steps,))
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     return wrap((base ** np.linspace(start, end, steps)).astype(dtype))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import dtypes, ops
 from ..errors import ArgumentError, ArgumentTypeError
-from ..functional.arguments import sizes_of
+from ..functional.arguments import shape_of
 from .core import Tensor, wrap
 
 
@@ -116,7 +116,7 @@ def set_rng_state(state: Any) -> None:
 def _draw(op: ops.Op, size: tuple[Any, ...], dtype: Any, generator: Generator | None) -> Tensor:
     wanted = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
     state = (generator or generator_in_use()).next()
-    return op(state, shape=sizes_of(size), dtype=wanted)
+    return op(state, shape=shape_of(size), dtype=wanted)
 
 
 def rand(
