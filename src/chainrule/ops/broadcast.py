@@ -111,7 +111,6 @@ class Sum(Reduction):
 
     math = "sum({x})"
     saves = NOTHING
-    warns = False
     shapes = VALUE_X
 
     def result_dtype(self, dtype: Any) -> Any:

@@ -70,7 +70,6 @@ class IndexAdd(Op):
 
     math = "add_rows({v}, {index})"
     saves = INDEX
-    warns = False
 
     def spec(self, v: Any, index: Any, *, axis: int, size: int) -> Spec:
         _check_index(self.name, index, size)
@@ -129,7 +128,6 @@ class ScatterAdd(Op):
 
     math = "scatter({v}, {index})"
     saves = INDEX
-    warns = False
 
     def spec(self, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Spec:
         _check_index(self.name, index, shape[axis])

@@ -80,7 +80,6 @@ class Fold(Op):
 
     math = "fold({x})"
     saves = NOTHING
-    warns = False
 
     def spec(self, x: Any, *, grid: Grid, sizes: Shape) -> Spec:
         return Spec((*x.shape[: x.ndim - 2 * len(sizes)], *sizes), x.dtype)
