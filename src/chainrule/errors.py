@@ -40,6 +40,14 @@ def user_site(depth: int = 1) -> Site | None:
     return None
 
 
+def no_user_code() -> None:
+    """Everything that is running now is no user's code: a command line has no line to name."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        _INTERNAL_FILES.add(frame.f_code.co_filename)
+        frame = frame.f_back
+
+
 def describe_site(site: Site | None) -> str | None:
     """`model.py:12` for a site, or None where there is none."""
     if site is None:

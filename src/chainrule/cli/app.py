@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import ChainruleError, OutputError
+from ..errors import ChainruleError, OutputError, no_user_code
 from ..version import __version__
+from .threads import one_blas_thread
 
 COMMANDS = ("train", "predict", "runs")
 """One module of this folder each, imported only when the command is called."""
@@ -92,6 +93,8 @@ class App(click.Group):
     ) -> NoReturn:
         """Runs the command line and leaves with its exit code."""
         typed = sys.argv[1:] if args is None else list(args)
+        one_blas_thread()
+        no_user_code()
         try:
             result = super().main(typed, prog_name or "chainrule", standalone_mode=False)
             code = result if isinstance(result, int) else OK

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from .app import UsageProblem, did_you_mean
+from ..errors import ChainruleError
+from ..train import Run, open_run
+from .app import UsageProblem, as_usage, did_you_mean
 
 
 def _name_of(param: click.Parameter | None) -> str:
@@ -29,9 +31,9 @@ class Name(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         text = str(value).lower()
         if text not in self.names:
-            what = param.name if isinstance(param, click.Argument) else _name_of(param)
+            what = "data set" if isinstance(param, click.Argument) else _name_of(param)
             raise UsageProblem(
-                f"{what}: there is no {str(value)!r}",
+                f"there is no {what} {str(value)!r}",
                 expected=", ".join(self.names),
                 got=repr(value),
                 fix=did_you_mean(text, self.names),
@@ -55,9 +57,9 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def range(self) -> str:
         """The range as text: [0, 1), >= 1, > 0."""
         if self.high == math.inf:
-            return f"{'>' if self.open_low else '>='} {self.low:g}"
+            return f"{'>' if self.open_low else '>='} {self.low}"
         left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
-        return f"in {left}{self.low:g}, {self.high:g}{right}"
+        return f"in {left}{self.low}, {self.high}{right}"
 
     def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
         return "N" if self.whole else "X"
@@ -123,3 +125,11 @@ def runs_dir(function: Any) -> Any:
 def run_argument(*, required: bool = True) -> Callable[[Any], Any]:
     """RUN: a path, a name such as digits-0001, or digits for the newest of that name."""
     return click.argument("run", required=required, metavar="RUN" if required else "[RUN]")
+
+
+def find_run(name: str, folder: str) -> Run:
+    """The run that is meant; a name that is none is a mistake in what was typed."""
+    try:
+        return open_run(name, folder)
+    except ChainruleError as error:
+        raise as_usage(error) from None

@@ -12,15 +12,15 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import ChainruleError, OutputError
+from ..errors import OutputError
 from ..functional import softmax
 from ..nn import Module
 from ..tensor.core import wrap
-from ..train import Run, open_run
+from ..train import Run
 from ..train.evaluation import predict as apply_model
 from ..train.files import write_text
-from .app import Command, UsageProblem, as_usage
-from .options import Number, plain_option, run_argument, runs_dir
+from .app import Command, UsageProblem
+from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config, load, model_of
 from .terminal import Line, Signs, Terminal, detect
 
@@ -30,7 +30,7 @@ BATCH = 256
 @click.command(cls=Command)
 @run_argument()
 @click.argument("file", required=False, metavar="[FILE.csv]")
-@click.option("--index", type=Number(0, 1e12, whole=True), help="One row, looked at closely.")
+@click.option("--index", type=Number(0, whole=True), help="One row, looked at closely.")
 @click.option("-o", "--output", metavar="OUT.csv", help="Write there instead of printing.")
 @runs_dir
 @plain_option
@@ -51,10 +51,7 @@ def command(
     """
     if index is not None and output is not None:
         raise UsageProblem("--index shows one row on the terminal; -o writes all rows", line="")
-    try:
-        found = open_run(run, runs_dir)
-    except ChainruleError as error:
-        raise as_usage(error) from None
+    found = find_run(run, runs_dir)
     r = from_config(found.config, str(found.path))
     sets = load(r.data)
     model, features = restored(found, r, len(sets.names))

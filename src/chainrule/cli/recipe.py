@@ -41,6 +41,7 @@ class Recipe:
     lr: float = 3e-3
     momentum: float = 0.0
     weight_decay: float = 0.01
+    clip_grad_norm: float | None = None
     schedule: str = "cosine"
     batch_size: int = 64
     epochs: int = 60

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from ..errors import ChainruleError
-from ..train import list_runs, open_run
+from ..train import list_runs
 from ..train.run import Run
 from .app import Command
-from .options import plain_option, run_argument, runs_dir
+from .options import find_run, plain_option, run_argument, runs_dir
 from .terminal import Line, Terminal, detect
 from .view.draw import Column, table
 
@@ -37,7 +37,7 @@ def summary(run: Run) -> dict[str, Any]:
             "best_val_accuracy": max(best, default=None),
             "test_accuracy": (result or {}).get("test_accuracy"),
             "seconds": sum(r.get("seconds", 0.0) for r in rows),
-            "state": (result or {}).get("stopped") or "cut off, or still running",
+            "state": (result or {}).get("stopped") or "unfinished",
         }
     except ChainruleError as error:
         return row | {"state": f"damaged: {error.problem}"}
@@ -93,7 +93,7 @@ def command(run: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
       chainrule runs digits-0001
       chainrule runs --json
     """
-    rows = [summary(open_run(run, runs_dir))] if run else [summary(r) for r in list_runs(runs_dir)]
+    rows = [summary(find_run(run, runs_dir))] if run else [summary(r) for r in list_runs(runs_dir)]
     if as_json:
         click.echo(json.dumps(rows[0] if run else rows, indent=2))
         return

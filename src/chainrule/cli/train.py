@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ import click
 
 from ..errors import ChainruleError
 from ..tensor.core import Tensor
-from ..train import EarlyStopping, History, Run, Trainer, open_run
+from ..train import EarlyStopping, History, Run, Trainer
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
-from .options import Name, Number, Sizes, plain_option, runs_dir
+from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
 from .recipe import Parts, Recipe
 from .results import Outcome, outcome_of, results
 from .terminal import detect
@@ -32,8 +34,8 @@ def recipe_options(function: Any) -> Any:
     """Everything that makes up a recipe; the defaults told are those of the digits."""
     d = Recipe("digits")
     share = Number(0, 1, open_high=True)
-    whole = Number(1, 1e9, whole=True)
-    above = Number(0, 1e6, open_low=True)
+    whole = Number(1, 10**9, whole=True)
+    above = Number(0, open_low=True)
     options: list[tuple[str, Any, str, Any]] = [
         ("--layers", Sizes(), "Sizes of hidden layers", "256,128"),
         ("--activation", Name(tuple(recipes.ACTIVATIONS)), "Between the layers", d.activation),
@@ -43,11 +45,12 @@ def recipe_options(function: Any) -> Any:
         ("--optimizer", Name(tuple(recipes.OPTIMIZERS)), "Rule of the update", d.optimizer),
         ("--lr", above, "Learning rate, at its highest", "by optimizer; 0.003 for adamw"),
         ("--momentum", share, "For sgd and rmsprop", 0),
-        ("--weight-decay", Number(0, 1e6), "Pull of weights to 0", "0.01 for adamw, else 0"),
+        ("--weight-decay", Number(0), "Pull of weights to 0", "0.01 for adamw, else 0"),
+        ("--clip-grad-norm", above, "Longest gradient, all weights together", None),
         ("--schedule", Name(tuple(recipes.SCHEDULES)), "Course of the learning rate", d.schedule),
         ("--batch-size", whole, "Rows an update", d.batch_size),
         ("--epochs", whole, "Passes over the rows", d.epochs),
-        ("--steps", Number(1, 1e12, whole=True), "At most so many updates", None),
+        ("--steps", Number(1, 10**12, whole=True), "At most so many updates", None),
         ("--tol", above, "Stop when the loss changes by less from epoch to epoch", None),
         ("--patience", whole, "Epochs that early stopping waits", d.patience),
         ("--val-fraction", Number(0, 0.9), "Share of rows to validate on", d.val_fraction),
@@ -157,12 +160,9 @@ def _refuse_with_resume(
 
 
 def _opened(name: str, runs_dir: str) -> Run:
-    try:
-        run = open_run(name, runs_dir)
-    except ChainruleError as error:
-        raise as_usage(error) from None
+    run = find_run(name, runs_dir)
     result = run.result
-    if result is not None and result.get("stopped") != "interrupted":
+    if result is not None and result.get("stopped") not in ("interrupted", "failed"):
         raise UsageProblem(
             f"{run.name} is finished ({result.get('stopped')}): there is nothing to go on with",
             fix=f"chainrule predict {run.name}, or a new run with more --epochs", line="",
@@ -195,7 +195,7 @@ def _train(r: Recipe, parts: Parts, run: Run | None, screen: Screen, resume: boo
     trainer = Trainer(
         parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
         schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
-        run=run, seed=r.seed,
+        run=run, seed=r.seed, clip_grad_norm=r.clip_grad_norm,
     )  # fmt: skip
     if resume and run is not None:
         trainer.resume(run)
@@ -205,11 +205,22 @@ def _train(r: Recipe, parts: Parts, run: Run | None, screen: Screen, resume: boo
             parts.train, validation=parts.validation, epochs=r.epochs, steps=r.steps, tol=r.tol,
             batch_size=r.batch_size,
         )  # fmt: skip
+    except ChainruleError as error:
+        if error.fix:  # it speaks of the Trainer's arguments
+            error.fix = re.sub(r"\b(lr|clip_grad_norm)=", _as_option, error.fix)
+        if run is not None:
+            with suppress(OSError):
+                run.write_result(stopped="failed", error=error.problem)
+        raise
     finally:
         screen.close()
     if history.interrupted:
         raise _interrupted(history, run, trainer)
     return outcome_of(r, parts, run, trainer, time.perf_counter() - began, watch.facts)
+
+
+def _as_option(match: re.Match[str]) -> str:
+    return f"--{match[1].replace('_', '-')} "
 
 
 def _probe_rows(parts: Parts) -> tuple[Tensor, Tensor]:
