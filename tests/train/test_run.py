@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from faults import FailingDisk
+from faults import MODELS, Crash, CrashingDisk, FailingDisk
 from train_cases import bits, data, model, trainer
 
 import chainrule
 from chainrule.errors import ArgumentError, ChainruleError, FormatError, OutputError
 from chainrule.train import LambdaCallback, Run, list_runs, open_run
+from chainrule.train.checkpoint import Checkpoints
 from chainrule.train.environment import command
 from chainrule.train.files import writing
 from chainrule.train.packing import pack, unpack
@@ -89,7 +90,7 @@ def test_the_command_is_repeatable_and_hides_secrets():
 
 def test_the_last_generations_and_the_best_are_kept(tmp_path):
     losses = iter([5.0, 1.0, 4.0, 3.0, 2.0, 2.5, 2.0])
-    run = Run.create("r", tmp_path)
+    run = Run.create("r", tmp_path, checkpoint_seconds=0)
     t = trainer(run=run, callbacks=[], ema=None)
     t.evaluate_on = lambda *_: {"loss": next(losses)}
     t.fit(data(), **{**FIT, "epochs": 7})
@@ -99,7 +100,7 @@ def test_the_last_generations_and_the_best_are_kept(tmp_path):
 
 
 def interrupted(tmp_path):
-    run = Run.create("r", tmp_path, say=lambda text: None)
+    run = Run.create("r", tmp_path, checkpoint_seconds=0, say=lambda text: None)
     t = trainer(run=run)
     t.fit(data(), **{**FIT, "steps": 7, "epochs": None})
     return run
@@ -179,14 +180,20 @@ class Full(FailingDisk):
     def free_bytes(self, path):
         return 10**9
 
+    def sync(self, handle):
+        self.step("sync", (handle,))
 
-SHORT = {**FIT, "epochs": 2}
+    def sync_folder(self, path):
+        self.step("sync_folder", (path,))
+
+
+SHORT = {**FIT, "epochs": 1}
 
 
 def operations(tmp_path, monkeypatch):
     disk = Full()
     monkeypatch.setattr(writing, "disk", disk)
-    trainer(run=Run.create("count", tmp_path)).fit(data(), **SHORT)
+    trainer(run=Run.create("count", tmp_path, keep=1, checkpoint_steps=1)).fit(data(), **SHORT)
     return disk.count
 
 
@@ -198,7 +205,7 @@ def test_a_disk_that_fails_at_any_point_leaves_a_state_to_go_on_from(tmp_path, m
     for at in range(operations(tmp_path, monkeypatch)):
         disk = Full()
         monkeypatch.setattr(writing, "disk", disk)
-        run = Run.create("r", tmp_path)
+        run = Run.create("r", tmp_path, keep=1, checkpoint_steps=1)
         disk.at = at
         first = trainer(run=run)
         failed = None
@@ -207,12 +214,49 @@ def test_a_disk_that_fails_at_any_point_leaves_a_state_to_go_on_from(tmp_path, m
         except OutputError as error:
             failed = str(error)
         assert failed is None or ("1,000,000,000 bytes free" in failed and str(run.path) in failed)
-        monkeypatch.setattr(writing, "disk", writing.Disk())
+        monkeypatch.setattr(writing, "disk", Full())
         again = trainer(run=run)
         if run.checkpoints.manifests():
             again.resume(run)
         again.fit(data(), **SHORT)
         assert bits(again) == expected, f"operation {at}"
+
+
+def state(n):
+    return {"epoch": n, "step": n, "w": chainrule.full((5,), float(n))}
+
+
+def two_generations(folder):
+    checkpoints = Checkpoints(folder, keep=1)
+    for n in (1, 2):
+        checkpoints.save(state(n), score=-float(n))
+    return checkpoints
+
+
+@pytest.mark.parametrize("lost", MODELS)
+def test_a_crash_at_any_point_of_a_save_leaves_the_last_state_or_the_new(
+    tmp_path, monkeypatch, lost
+):
+    checkpoints = two_generations(tmp_path / "count")
+    counting = CrashingDisk()
+    monkeypatch.setattr(writing, "disk", counting)
+    checkpoints.save(state(3))
+    assert counting.count > 10
+    for at in range(counting.count):
+        monkeypatch.setattr(writing, "disk", writing.Disk())
+        checkpoints = two_generations(tmp_path / f"{at}")
+        disk = CrashingDisk(at)
+        monkeypatch.setattr(writing, "disk", disk)
+        with pytest.raises(Crash):
+            checkpoints.save(state(3))
+        monkeypatch.setattr(writing, "disk", writing.Disk())
+        disk.lose(lost)
+        found = Checkpoints(tmp_path / f"{at}", keep=1)
+        loaded = found.load().state
+        assert loaded["step"] in (2, 3)
+        assert (loaded["w"].numpy() == loaded["step"]).all()
+        found.save(state(4))
+        assert found.load().state["step"] == 4
 
 
 # ---------------------------------------------------------------- packing

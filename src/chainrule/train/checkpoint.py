@@ -44,7 +44,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = KEEP) -> None:
         self.folder = folder
         self.keep = keep
-        self._best: dict[str, bool] = {}  # whether a generation is the best of its time
+        self._scores: dict[str, float | None] = {}
 
     def manifests(self) -> list[Path]:
         """The generations there are, the newest first."""
@@ -53,8 +53,10 @@ class Checkpoints:
         found = [p for p in self.folder.iterdir() if re.fullmatch(r"\d{6,}\.json", p.name)]
         return sorted(found, key=_number, reverse=True)
 
-    def save(self, state: dict[str, Any], *, best: bool = False) -> Path:
+    def save(self, state: dict[str, Any], *, score: float | None = None) -> Path:
         """Writes a new generation, then removes those that are no longer kept.
+
+        score: how good it is; the largest is the best.
 
         Raises OutputError where it can't be written; the generations before are as they were.
         """
@@ -69,8 +71,8 @@ class Checkpoints:
             save_tensors(weights, tensors)
             content = {
                 "format": FORMAT, "version": VERSION, "epoch": state["epoch"],
-                "step": state["step"], "best": best, "files": {weights.name: _fingerprint(weights)},
-                "state": body,
+                "step": state["step"], "score": score,
+                "files": {weights.name: _fingerprint(weights)}, "state": body,
             }  # fmt: skip
             write_json(manifest, {**content, "sha256": _digest(content)})
         except BaseException:
@@ -82,12 +84,13 @@ class Checkpoints:
         return manifest
 
     def prune(self) -> None:
-        """Removes all but the last generations and the newest of the best.
+        """Removes all but the last generations and the best.
 
         What can't be removed now is tried again with the next generation.
         """
         manifests = self.manifests()
-        best = next((p for p in manifests if self._is_best(p)), None)
+        scores = {p: score for p in manifests if (score := self._score(p)) is not None}
+        best = max(scores, key=lambda p: scores[p]) if scores else None
         kept = {p.stem for p in manifests[: self.keep]} | ({best.stem} if best else set())
         newest = max((_number(p) for p in manifests), default=0)
         for path in sorted(self.folder.iterdir(), key=lambda p: p.suffix != ".json"):
@@ -95,13 +98,13 @@ class Checkpoints:
                 with suppress(OSError):
                     writing.disk.remove(str(path))
 
-    def _is_best(self, manifest: Path) -> bool:
-        if manifest.name not in self._best:
+    def _score(self, manifest: Path) -> float | None:
+        if manifest.name not in self._scores:
             try:
-                self._best[manifest.name] = bool(_read_manifest(manifest)["best"])
+                self._scores[manifest.name] = _read_manifest(manifest)["score"]
             except (FormatError, OSError):
-                self._best[manifest.name] = False
-        return self._best[manifest.name]
+                self._scores[manifest.name] = None
+        return self._scores[manifest.name]
 
     def load(self) -> Loaded:
         """The newest generation that is whole; FormatError where none is."""

@@ -40,10 +40,11 @@ class Fit:
             whole = not signals.asked and (trainer.trained or self.train_epoch(signals))
             if not whole or not self.end_epoch(signals):
                 stopped = "interrupted" if signals.asked else trainer.stop_reason or "steps"
-                trainer.save_checkpoint()
-                if stopped != "interrupted":
-                    self.end_part()
                 break
+        if self.recorder is not None:
+            self.recorder.before_end()
+        if trainer.batch and stopped != "interrupted":
+            self.end_part()
         self.close(stopped, signals)
         return trainer.history
 

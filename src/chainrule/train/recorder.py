@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from .callbacks import EarlyStopping, better, mode_of
+from .callbacks import EarlyStopping
 from .run import Run
 from .state import capture, size_bytes
 
@@ -16,7 +17,7 @@ ROOM = 3
 
 
 class Recorder:
-    """Files at the right moments: log and checkpoint after an epoch, the model when it is better.
+    """Files at the right moments: a log line an epoch, model and checkpoint at most once a second.
 
     model.safetensors holds what `fit` leaves in the model: the best weights where EarlyStopping
     puts them back, else the last; the average of the weights where there is one.
@@ -25,6 +26,8 @@ class Recorder:
     def __init__(self, trainer: Trainer, run: Run) -> None:
         self.trainer = trainer
         self.run = run
+        self.saved = (-1, -1)  # step and epoch of the last checkpoint
+        self.saved_at = time.monotonic()
         stoppers = [c for c in trainer.callbacks if isinstance(c, EarlyStopping)]
         self.stopper = stoppers[0] if stoppers else None
 
@@ -42,54 +45,54 @@ class Recorder:
             self.save()
 
     def after_epoch(self) -> None:
-        """The log, the model if this epoch's is to be kept, and a checkpoint."""
+        """The log line; the model and a checkpoint, unless the last are very recent."""
         self.run.log(self.trainer.row)
-        best = self.is_best()
-        if best or self.stopper is None or not self.stopper.restore_best:
+        if time.monotonic() - self.saved_at >= self.run.checkpoint_seconds:
             self.save_model()
-        self.save(best=best)
+            self.save()
+
+    def before_end(self) -> None:
+        """The state as it is when the steps are over, before anything is put back."""
+        if self.saved != (self.trainer.step, self.trainer.epoch):
+            self.save()
 
     def end(self) -> None:
         """When the fit is over."""
         trainer, history = self.trainer, self.trainer.history
-        if not history.interrupted or not history.rows:
-            self.save_model()
+        self.save_model()
         self.run.write_result(
-            stopped=history.stopped,
-            epochs=trainer.epoch,
-            steps=trainer.step,
-            last=history.last,
+            stopped=history.stopped, epochs=trainer.epoch, steps=trainer.step, last=history.last
         )
 
-    def save(self, *, best: bool = False) -> None:
+    def save(self) -> None:
         """A checkpoint of the whole state."""
-        self.run.checkpoints.save(capture(self.trainer), best=best)
+        self.run.checkpoints.save(capture(self.trainer), score=self.score())
+        self.saved = (self.trainer.step, self.trainer.epoch)
+        self.saved_at = time.monotonic()
 
     def save_model(self) -> None:
-        """The weights as they are evaluated."""
-        trainer = self.trainer
+        """The weights as fit leaves them, if it were to end now."""
+        trainer, stopper = self.trainer, self.stopper
         about = {"epoch": str(trainer.epoch), "step": str(trainer.step),
                  "weights": "last" if trainer.ema is None else "ema"}  # fmt: skip
-        self.run.save_model(trainer.evaluated_weights(), about)
+        weights = trainer.evaluated_weights()
+        if stopper is not None and stopper.weights is not None:
+            weights = stopper.weights
+            about |= {"epoch": str(stopper.best_epoch), "best": stopper.monitor}
+            del about["step"]
+        self.run.save_model(weights, about)
 
-    def is_best(self) -> bool:
-        """Whether the last epoch is the best so far, by what is monitored, or else by the loss."""
+    def score(self) -> float | None:
+        """How good the last epoch is (larger is better); None in the middle of an epoch."""
         rows = self.trainer.history.rows
+        if not rows or self.trainer.batch:
+            return None
+        name = "val_loss" if "val_loss" in rows[-1] else "loss"
+        mode = "min"
         if self.stopper is not None:
-            name, mode, delta = (
-                self.stopper.monitor,
-                self.stopper.mode,
-                self.stopper.min_delta,
-            )
-        else:
-            name = "val_loss" if "val_loss" in rows[-1] else "loss"
-            mode, delta = mode_of(name), 0.0
-        best: float | None = None
-        improved = False
-        for row in rows:
-            improved = name in row and better(row[name], best, mode, delta)
-            best = row[name] if improved else best
-        return improved
+            name, mode = self.stopper.monitor, self.stopper.mode
+        value = rows[-1].get(name)
+        return None if value is None else float(value if mode == "max" else -value)
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, FormatError, OutputError
+from ..ops.core import is_number
 from ..tensor.core import Tensor
 from .checkpoint import KEEP, Checkpoints
 from .environment import environment
@@ -43,21 +44,27 @@ def _to_stderr(text: str) -> None:
 class Run:
     """A run folder that exists: made by `Run.create`, found by `open_run` and `list_runs`.
 
-    keep: how many checkpoints stay, besides the best (3).  checkpoint_steps: writes one every so
-    many steps too, not only after each epoch.  say: gets notices, such as a checkpoint that had to
+    keep: how many checkpoints stay, besides the best (3).  checkpoint_seconds: one is written after
+    an epoch if the last is older (1.0), and always when the fit ends.  checkpoint_steps: writes one
+    every so many steps, too.  say: gets notices, such as a checkpoint that had to
     be skipped (default: to stderr).
     """
 
     def __init__(
-        self, path: str | Path, *, keep: int = KEEP, checkpoint_steps: int | None = None,
-        say: Callable[[str], None] = _to_stderr,
+        self, path: str | Path, *, keep: int = KEEP, checkpoint_seconds: float = 1.0,
+        checkpoint_steps: int | None = None, say: Callable[[str], None] = _to_stderr,
     ) -> None:  # fmt: skip
         for name, count in (("keep", keep), ("checkpoint_steps", checkpoint_steps)):
             if count is not None and (type(count) is not int or count < 1):
                 raise ArgumentError(f"Run: {name} must be a whole number >= 1", got=repr(count))
+        if not is_number(checkpoint_seconds) or not checkpoint_seconds >= 0:
+            raise ArgumentError(
+                "Run: checkpoint_seconds must be a number >= 0", got=repr(checkpoint_seconds)
+            )
         self.path = Path(path)
         self.name = self.path.name
         self.checkpoints = Checkpoints(self.path / "checkpoints", keep)
+        self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
         self.say = say
 
