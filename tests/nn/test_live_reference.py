@@ -195,3 +195,23 @@ def test_every_layer_has_pytorchs_arguments():
             assert p.name in got, f"nn.{name}: no argument {p.name!r}"
             if p.default is not p.empty and p.name not in ours_only:
                 assert got[p.name].default == p.default, f"nn.{name}: default of {p.name}"
+
+
+def test_every_function_has_pytorchs_arguments():
+    """The same for nn.functional, where torch's are written in Python and so can be asked."""
+    other = {"_stacklevel", "dtype", "size_average", "reduce", "inplace", "padding_idx", "max_norm",
+             "norm_type", "scale_grad_by_freq", "sparse"}  # fmt: skip
+    asked = 0
+    for name, ours in vars(nn.functional).items():
+        theirs = getattr(torch.nn.functional, name, None)
+        if not inspect.isfunction(ours) or not inspect.isfunction(theirs):
+            continue
+        wanted = [p for p in inspect.signature(theirs).parameters.values() if p.name not in other]
+        if all(p.kind is not p.VAR_POSITIONAL for p in wanted):  # torch dispatches some anew
+            asked += 1
+            got = inspect.signature(ours).parameters
+            names = [p.name for p in wanted]
+            if "weight" not in got:  # regression losses have no weights for the elements here
+                names = [n for n in names if n != "weight"]
+            assert names == [n for n in got if n not in other], name
+    assert asked > 15

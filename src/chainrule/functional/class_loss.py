@@ -14,46 +14,46 @@ from .shaping import unsqueeze
 
 
 def nll_loss(
-    x: Value,
+    input: Value,
     target: Value,
     weight: Value | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Value:
-    """-x[i, target[i]] for log-probabilities x (B, C, ...) and class numbers target (B, ...).
+    """-input[i, target[i]]: input (B, C, ...) log-probabilities, target (B, ...) class numbers.
 
     With class weights w (C,) each term counts w[target[i]] times and the mean divides by their sum;
     targets equal to ignore_index do not count.  Raises where every target is ignored, or a class
     number lies outside [0, C).
     """
-    return _class_loss("nll_loss", x, x, target, weight, ignore_index, reduction, 0.0)
+    return _class_loss("nll_loss", input, input, target, weight, ignore_index, reduction, 0.0)
 
 
 def cross_entropy(
-    x: Value,
+    input: Value,
     target: Value,
     weight: Value | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Value:
-    """-ln softmax(x)[target], for logits x (B, C, ...).
+    """-ln softmax(input)[target], for logits (B, C, ...).
 
-    target holds class numbers (B, ...) of int64, or probabilities of x's shape.  label_smoothing e
-    in [0, 1] mixes e/C into the target of each class.  With weights as in nll_loss.
+    target holds class numbers (B, ...) of int64, or probabilities of input's shape.
+    label_smoothing e in [0, 1] mixes e/C into the target of each class.  Weights as in nll_loss.
     """
     name = "cross_entropy"
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(
             f"{name}: label_smoothing is out of range", expected="0 to 1", got=str(label_smoothing)
         )
-    need_values(name, input=x, target=target)
-    _check_logits(name, x)
-    axis = 1 if len(x.shape) > 1 else 0
-    log_p = ops.log_softmax(x, axis=axis)
-    if target.shape == x.shape and target.dtype.kind == "f":
+    need_values(name, input=input, target=target)
+    _check_logits(name, input)
+    axis = 1 if len(input.shape) > 1 else 0
+    log_p = ops.log_softmax(input, axis=axis)
+    if target.shape == input.shape and target.dtype.kind == "f":
         return _soft_cross_entropy(name, log_p, target, weight, reduction, label_smoothing, axis)
-    return _class_loss(name, x, log_p, target, weight, ignore_index, reduction, label_smoothing)
+    return _class_loss(name, input, log_p, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def _check_logits(name: str, x: Value) -> None:

@@ -65,10 +65,14 @@ def logaddexp(a: Value, b: Value) -> Value:
     return ops.logsumexp(stack([a, b]), axis=(0,), keepdim=False)
 
 
+class MissingLimitError(ArgumentError, RuntimeError):
+    """A clamp without any limit."""
+
+
 def clamp(x: Value, min: Any = None, max: Any = None) -> Value:
     """x limited to [min, max]; the gradient is 1 inside and at the limits, 0 outside."""
     if min is None and max is None:
-        raise ArgumentError("clamp: needs min, max or both")
+        raise MissingLimitError("clamp: needs min, max or both")
     if is_number(min) and is_number(max) and min > max:
         return where(ops.ne(x, x), x, max)
     y = x

@@ -107,7 +107,7 @@ def _need_rank(name: str, a: Value, b: Value, rank: int) -> None:
         )
 
 
-def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
+def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
     """y = x W^T + b, with x (.., in), W (out, in), b (out), y (.., out).
 
     >>> import chainrule
@@ -117,16 +117,16 @@ def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
 
     Raises where x's last size is not W's, or the dtypes differ.  As in PyTorch.
     """
-    shape, wshape = x.shape, weight.shape
+    shape, wshape = input.shape, weight.shape
     if len(wshape) != 2 or not shape or shape[-1] != wshape[1]:
         raise _inner_sizes(shape, wshape)
-    if x.dtype is not weight.dtype:
-        raise _dtypes_differ(x, weight)
+    if input.dtype is not weight.dtype:
+        raise _dtypes_differ(input, weight)
     if len(shape) == 2:
-        y = ops.matmul(x, weight, tb=True)
+        y = ops.matmul(input, weight, tb=True)
     else:
         rows = product(shape[:-1])
-        flat = ops.matmul(ops.reshape(x, shape=(rows, shape[-1])), weight, tb=True)
+        flat = ops.matmul(ops.reshape(input, shape=(rows, shape[-1])), weight, tb=True)
         y = ops.reshape(flat, shape=(*shape[:-1], wshape[0]))
     if bias is None:
         return y

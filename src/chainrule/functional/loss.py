@@ -95,13 +95,13 @@ def _weighted(name: str, loss: Value, weight: Value | None) -> Value:
     return loss if weight is None else loss * match_target(name, loss, weight, "weight")
 
 
-def mse_loss(x: Value, target: Value, reduction: str = "mean") -> Value:
-    """The mean of (x - target)^2.
+def mse_loss(input: Value, target: Value, reduction: str = "mean") -> Value:
+    """The mean of (input - target)^2.
 
     Differs from PyTorch: a target that would repeat the input, such as (N,) against (N, 1), raises.
     """
-    x, target = _pair("mse_loss", x, target)
-    return reduce("mse_loss", ops.pow(x - target, 2), reduction)
+    input, target = _pair("mse_loss", input, target)
+    return reduce("mse_loss", ops.pow(input - target, 2), reduction)
 
 
 def quadratic_cost(a: Value, y: Value) -> Value:
@@ -117,46 +117,48 @@ def quadratic_cost(a: Value, y: Value) -> Value:
     return ops.sum(ops.pow(a - y, 2), axis=axis, keepdim=False) / (2 * rows)
 
 
-def l1_loss(x: Value, target: Value, reduction: str = "mean") -> Value:
-    """The mean of |x - target|; the slope at 0 is 0."""
-    x, target = _pair("l1_loss", x, target)
-    return reduce("l1_loss", ops.abs(x - target), reduction)
+def l1_loss(input: Value, target: Value, reduction: str = "mean") -> Value:
+    """The mean of |input - target|; the slope at 0 is 0."""
+    input, target = _pair("l1_loss", input, target)
+    return reduce("l1_loss", ops.abs(input - target), reduction)
 
 
-def huber_loss(x: Value, target: Value, reduction: str = "mean", delta: float = 1.0) -> Value:
-    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = x - target."""
+def huber_loss(input: Value, target: Value, reduction: str = "mean", delta: float = 1.0) -> Value:
+    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = input - target."""
     if not delta > 0:
         raise ArgumentError("huber_loss: delta must be > 0", got=str(delta))
-    x, target = _pair("huber_loss", x, target)
-    size = ops.abs(x - target)
+    input, target = _pair("huber_loss", input, target)
+    size = ops.abs(input - target)
     loss = ops.where(ops.lt(size, delta), ops.pow(size, 2) * 0.5, (size - 0.5 * delta) * delta)
     return reduce("huber_loss", loss, reduction)
 
 
-def smooth_l1_loss(x: Value, target: Value, reduction: str = "mean", beta: float = 1.0) -> Value:
+def smooth_l1_loss(
+    input: Value, target: Value, reduction: str = "mean", beta: float = 1.0
+) -> Value:
     """huber_loss / beta; l1_loss for beta = 0."""
     if beta == 0:
-        return l1_loss(x, target, reduction)
-    return huber_loss(x, target, reduction, beta) / beta
+        return l1_loss(input, target, reduction)
+    return huber_loss(input, target, reduction, beta) / beta
 
 
 def binary_cross_entropy(
-    x: Value, target: Value, weight: Value | None = None, reduction: str = "mean"
+    input: Value, target: Value, weight: Value | None = None, reduction: str = "mean"
 ) -> Value:
-    """-(t ln x + (1 - t) ln(1 - x)) for probabilities x; logarithms stay >= -100, as in PyTorch."""
+    """-(t ln p + (1 - t) ln(1 - p)), p = input; logarithms stay >= -100, as in PyTorch."""
     name = "binary_cross_entropy"
-    x, target = _pair(name, x, target)
-    values = getattr(x, "_value", None)
+    input, target = _pair(name, input, target)
+    values = getattr(input, "_value", None)
     if values is not None and values.size and not bool(((values >= 0) & (values <= 1)).all()):
         raise _no_probabilities(name, values)
-    spread = x * (1 - x)
+    spread = input * (1 - input)
     edge = ops.lt(spread, 1e-12)  # there the slope is (x - t) / 1e-12, again as in PyTorch
-    inner = ops.where(edge, 0.5, x)
+    inner = ops.where(edge, 0.5, input)
     loss = -(target * ops.log(inner) + (1 - target) * ops.log1p(-inner))
-    fixed = ops.detach(x)
+    fixed = ops.detach(input)
     log_p, log_q = ops.maximum(ops.log(fixed), -100.0), ops.maximum(ops.log1p(-fixed), -100.0)
     outer = -(target * log_p + (1 - target) * log_q)
-    line = outer + (x - fixed) * ops.detach((x - target) * 1e12)
+    line = outer + (input - fixed) * ops.detach((input - target) * 1e12)
     return reduce(name, _weighted(name, ops.where(edge, line, loss), weight), reduction)
 
 
@@ -177,53 +179,55 @@ class ProbabilityError(ArgumentError, RuntimeError):
 
 
 def binary_cross_entropy_with_logits(
-    x: Value,
+    input: Value,
     target: Value,
     weight: Value | None = None,
     reduction: str = "mean",
     pos_weight: Value | None = None,
 ) -> Value:
-    """binary_cross_entropy of sigmoid(x), without overflow: softplus(x) - t x.
+    """binary_cross_entropy of sigmoid(x), x = input, without overflow: softplus(x) - t x.
 
     pos_weight p counts positive targets p times: (1 - t) x + (1 + (p - 1) t) softplus(-x).
     """
     name = "binary_cross_entropy_with_logits"
-    x, target = _pair(name, x, target)
+    input, target = _pair(name, input, target)
     # softplus(x) - t x cancels where x is large and the guess is right.  With up = 1 where x > 0,
     # softplus(-|x|) + (up - t) x is the same number to the last digit, and so is its slope.
-    up = ops.where(ops.gt(x, 0), 1.0, 0.0)
-    small = ops.softplus(x * (1 - up * 2))
+    up = ops.where(ops.gt(input, 0), 1.0, 0.0)
+    small = ops.softplus(input * (1 - up * 2))
     if pos_weight is None:
-        loss = (up - target) * x + small
+        loss = (up - target) * input + small
     else:
-        scale = (match_target(name, x, pos_weight, "pos_weight") - 1) * target + 1
-        loss = (1 - target - scale * (1 - up)) * x + scale * small
+        scale = (match_target(name, input, pos_weight, "pos_weight") - 1) * target + 1
+        loss = (1 - target - scale * (1 - up)) * input + scale * small
     return reduce(name, _weighted(name, loss, weight), reduction)
 
 
-def kl_div(x: Value, target: Value, reduction: str = "mean", log_target: bool = False) -> Value:
-    """t (ln t - x) for log-probabilities x; 0 where t = 0.  'batchmean' divides by the rows."""
-    x, target = _pair("kl_div", x, target)
+def kl_div(input: Value, target: Value, reduction: str = "mean", log_target: bool = False) -> Value:
+    """t (ln t - input), input log-probabilities; 0 where t = 0.  'batchmean' is by row."""
+    input, target = _pair("kl_div", input, target)
     if log_target:
-        loss = ops.exp(target) * (target - x)
+        loss = ops.exp(target) * (target - input)
     else:
         zero = ops.eq(target, 0)
         log_t = ops.log(ops.where(zero, 1.0, target))
-        loss = ops.where(zero, 0.0, target * (log_t - x))
+        loss = ops.where(zero, 0.0, target * (log_t - input))
     if reduction == "batchmean":
         axis = tuple(range(len(loss.shape)))
-        return ops.sum(loss, axis=axis, keepdim=False) / max(x.shape[0] if x.shape else 1, 1)
+        return ops.sum(loss, axis=axis, keepdim=False) / max(
+            input.shape[0] if input.shape else 1, 1
+        )
     return reduce("kl_div", loss, reduction)
 
 
 def gaussian_nll_loss(
-    x: Value, target: Value, var: Value, full: bool = False, eps: float = 1e-6,
+    input: Value, target: Value, var: Value, full: bool = False, eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Value:  # fmt: skip
-    """(ln v + (x - t)^2 / v) / 2 with v = max(var, eps); `full` adds ln(2 pi) / 2."""
-    x, target = _pair("gaussian_nll_loss", x, target)
+    """(ln v + (input - t)^2 / v) / 2 with v = max(var, eps); `full` adds ln(2 pi) / 2."""
+    input, target = _pair("gaussian_nll_loss", input, target)
     v: Any = var + ops.detach(ops.maximum(var, eps) - var)
-    loss = (ops.log(v) + ops.pow(x - target, 2) / v) * 0.5
+    loss = (ops.log(v) + ops.pow(input - target, 2) / v) * 0.5
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return reduce("gaussian_nll_loss", loss, reduction)

@@ -31,22 +31,27 @@ def scatter_add(x: Value, dim: int, index: Value, src: Value) -> Value:
     return x + ops.scatter_add(src, index, axis=axis, shape=x.shape)
 
 
-def embedding(index: Value, weight: Value) -> Value:
-    """Row index[...] of the table weight (N, D) for every entry: (..., D)."""
-    return ops.index_select(weight, index, axis=0)
+def embedding(input: Value, weight: Value) -> Value:
+    """Row i of the table weight (N, D) for every entry i of input (...): (..., D)."""
+    return ops.index_select(weight, input, axis=0)
 
 
-def one_hot(index: Value, num_classes: int = -1) -> Value:
+def one_hot(tensor: Value, num_classes: int = -1) -> Value:
     """1 where the class number is, 0 elsewhere, along a new last dimension; int64 as in PyTorch."""
     if num_classes == -1:
-        values = getattr(index, "_value", None)
+        values = getattr(tensor, "_value", None)
         if values is None or not values.size:
             raise ArgumentError("one_hot: num_classes can't be told from an empty index")
         num_classes = int(values.max()) + 1
-    return ops.one_hot(index, classes=num_classes, dtype=dtypes.int64)
+    return ops.one_hot(tensor, classes=num_classes, dtype=dtypes.int64)
 
 
 def _triangle(x: Value, diagonal: int, lower: bool) -> Value:
+    if len(x.shape) < 2:
+        raise ShapeError(
+            f"{'tril' if lower else 'triu'}: a triangle needs at least 2 dimensions",
+            got=f"shape {x.shape}",
+        )
     rows, columns = x.shape[-2:]
     down = ops.reshape(ops.iota(size=rows, dtype=dtypes.int64), shape=(rows, 1))
     across = ops.iota(size=columns, dtype=dtypes.int64) - diagonal

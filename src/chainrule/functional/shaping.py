@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes, ops
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, IndexRangeError, ShapeError
 from ..ops.core import Shape, Value, broadcast_shapes
 from .arguments import axis_of, sizes_of
+
+
+class NoDimensionError(IndexRangeError, RuntimeError):
+    """A part asked of a 0-d tensor, for which PyTorch raises one or the other."""
+
+
+def _cut_axis(name: str, x: Value, dim: int) -> int:
+    """The dimension along which x is cut; a 0-d tensor has none."""
+    if not x.shape:
+        raise NoDimensionError(f"{name}: a 0-d tensor has no dimension to cut", got=f"dim {dim}")
+    return axis_of(name, x, dim)
 
 
 def size_of(x: Value) -> int:
@@ -40,9 +51,9 @@ def reshape(x: Value, *shape: Any) -> Value:
 
 def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     """x with the dimensions from start_dim to end_dim joined into one."""
+    start, end = axis_of("flatten", x, start_dim), axis_of("flatten", x, end_dim)
     if not x.shape:
         return ops.reshape(x, shape=(1,))
-    start, end = axis_of("flatten", x, start_dim), axis_of("flatten", x, end_dim)
     if start > end:
         raise ShapeError("flatten: start_dim comes after end_dim", got=f"{start_dim}, {end_dim}")
     joined = 1
@@ -79,7 +90,7 @@ def unsqueeze(x: Value, dim: int) -> Value:
     ndim = len(x.shape) + 1
     axis = dim + ndim if dim < 0 else dim
     if not 0 <= axis < ndim:
-        raise ShapeError(
+        raise IndexRangeError(
             "unsqueeze: dimension out of range", expected=f"[{-ndim}, {ndim - 1}]", got=str(dim)
         )
     return ops.reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
@@ -110,6 +121,8 @@ def transpose(x: Value, dim0: int, dim1: int) -> Value:
 def movedim(x: Value, source: int, destination: int) -> Value:
     """x with one dimension moved to another place."""
     a, b = axis_of("movedim", x, source), axis_of("movedim", x, destination)
+    if a == b:
+        return x
     axes = [i for i in range(len(x.shape)) if i != a]
     axes.insert(b, a)
     return ops.permute(x, axes=tuple(axes))
@@ -194,7 +207,7 @@ def _several(name: str, tensors: Sequence[Value]) -> list[Value]:
 
 def narrow(x: Value, dim: int, start: int, length: int) -> Value:
     """`length` elements of a dimension, from `start`."""
-    axis = axis_of("narrow", x, dim)
+    axis = _cut_axis("narrow", x, dim)
     n = x.shape[axis]
     start = start + n if start < 0 else start
     if not 0 <= start <= n or length < 0 or start + length > n:
@@ -210,7 +223,7 @@ def narrow(x: Value, dim: int, start: int, length: int) -> Value:
 
 def split(x: Value, split_size: int | Sequence[int], dim: int = 0) -> tuple[Value, ...]:
     """x in parts of a size (the last may be smaller), or of the sizes listed."""
-    axis = axis_of("split", x, dim)
+    axis = _cut_axis("split", x, dim)
     n = x.shape[axis]
     if isinstance(split_size, int):
         if split_size < 1:
@@ -233,33 +246,41 @@ def chunk(x: Value, chunks: int, dim: int = 0) -> tuple[Value, ...]:
     """x in at most `chunks` parts of equal size (the last may be smaller)."""
     if chunks < 1:
         raise ArgumentError("chunk: chunks must be >= 1", got=str(chunks))
-    n = x.shape[axis_of("chunk", x, dim)]
-    return split(x, max(-(-n // chunks), 1), dim)
+    n = x.shape[_cut_axis("chunk", x, dim)]
+    return split(x, -(-n // chunks) if n else [0] * chunks, dim)
 
 
 def unbind(x: Value, dim: int = 0) -> tuple[Value, ...]:
     """The slices of x along a dimension, without that dimension."""
-    axis = axis_of("unbind", x, dim)
+    axis = _cut_axis("unbind", x, dim)
     return tuple(select(x, axis, i) for i in range(x.shape[axis]))
 
 
 def select(x: Value, dim: int, index: int) -> Value:
     """One slice of x along a dimension, without that dimension."""
-    axis = axis_of("select", x, dim)
+    axis = _cut_axis("select", x, dim)
+    n = x.shape[axis]
+    if not -n <= index < n:
+        raise IndexRangeError(
+            f"select: index {index} is out of range at dimension {axis}",
+            expected=f"{-n} to {n - 1}",
+            got=f"a tensor of shape {x.shape}",
+        )
     part = narrow(x, axis, index, 1)
     return ops.reshape(part, shape=(*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
 def flip(x: Value, *dims: Any) -> Value:
     """x with dimensions reversed (a copy)."""
-    return ops.flip(x, axis=tuple(sorted(axis_of("flip", x, d) for d in sizes_of(dims))))
+    axes = tuple(sorted(axis_of("flip", x, d) for d in sizes_of(dims)))
+    return ops.flip(x, axis=axes if x.shape else ())
 
 
 def roll(x: Value, shifts: int, dims: int | None = None) -> Value:
     """x moved along a dimension, what leaves at the end coming in at the front."""
     if dims is None:
         return reshape(roll(reshape(x, -1), shifts, 0), x.shape)
-    axis = axis_of("roll", x, dims)
+    axis = _cut_axis("roll", x, dims)
     n = x.shape[axis]
     shift = shifts % n if n else 0
     if not shift:
@@ -267,17 +288,17 @@ def roll(x: Value, shifts: int, dims: int | None = None) -> Value:
     return cat([narrow(x, axis, n - shift, shift), narrow(x, axis, 0, n - shift)], axis)
 
 
-def pad(x: Value, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Value:
+def pad(input: Value, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Value:
     """x with a border: pairs (before, after), the last dimension first, as in PyTorch."""
     if mode != "constant":
         raise ArgumentError("pad: only constant borders exist", expected="'constant'", got=mode)
-    if len(pad) % 2 or len(pad) > 2 * len(x.shape):
+    if len(pad) % 2 or len(pad) > 2 * len(input.shape):
         raise ShapeError("pad: needs pairs, at most one a dimension", got=str(tuple(pad)))
-    widths = [(0, 0)] * len(x.shape)
+    widths = [(0, 0)] * len(input.shape)
     for i in range(0, len(pad), 2):
         widths[-1 - i // 2] = (pad[i], pad[i + 1])
-    inside = tuple((max(-a, 0), n - max(-b, 0), 1) for n, (a, b) in zip(x.shape, widths,
+    inside = tuple((max(-a, 0), n - max(-b, 0), 1) for n, (a, b) in zip(input.shape, widths,
                    strict=True))  # fmt: skip
-    if any(r != (0, n, 1) for r, n in zip(inside, x.shape, strict=True)):
-        x = ops.slice_(x, ranges=inside)
-    return ops.pad(x, widths=tuple((max(a, 0), max(b, 0)) for a, b in widths), value=value)
+    if any(r != (0, n, 1) for r, n in zip(inside, input.shape, strict=True)):
+        input = ops.slice_(input, ranges=inside)
+    return ops.pad(input, widths=tuple((max(a, 0), max(b, 0)) for a, b in widths), value=value)

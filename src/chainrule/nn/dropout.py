@@ -10,18 +10,19 @@ from ..tensor.random import rand
 from .activation import InPlace
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """y = x m / (1 - p) with m = 1 with probability 1 - p, else 0; y = x outside training.
 
-    Srivastava et al. 2014. The mask comes from the default generator (see manual_seed).
+    Srivastava et al. 2014. The mask comes from the default generator (see manual_seed).  With
+    inplace the result is the same and the input is left as it was.
     """
     check_probability("dropout", p)
     if not training or p == 0.0:
-        return x
+        return input
     if p == 1.0:
-        return x * 0.0
-    keep = ops.ge(rand(x.shape, dtype=x.dtype), p)
-    return ops.where(keep, x * (1.0 / (1.0 - p)), 0.0)
+        return input * 0.0
+    keep = ops.ge(rand(input.shape, dtype=input.dtype), p)
+    return ops.where(keep, input * (1.0 / (1.0 - p)), 0.0)
 
 
 def check_probability(name: str, p: float) -> None:

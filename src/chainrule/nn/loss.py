@@ -37,9 +37,9 @@ class MSELoss(_Loss):
     tensor(2.)
     """
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of x against target."""
-        return F.mse_loss(x, target, self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of input against target."""
+        return F.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(_Loss):
@@ -53,9 +53,9 @@ class L1Loss(_Loss):
     tensor(1.)
     """
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of x against target."""
-        return F.l1_loss(x, target, self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of input against target."""
+        return F.l1_loss(input, target, self.reduction)
 
 
 class HuberLoss(_Loss):
@@ -75,9 +75,9 @@ class HuberLoss(_Loss):
             raise ArgumentError("HuberLoss: delta must be > 0", got=str(delta))
         self.delta = delta
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of x against target."""
-        return F.huber_loss(x, target, self.reduction, self.delta)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of input against target."""
+        return F.huber_loss(input, target, self.reduction, self.delta)
 
 
 class SmoothL1Loss(_Loss):
@@ -96,9 +96,9 @@ class SmoothL1Loss(_Loss):
             raise ArgumentError("SmoothL1Loss: beta must be >= 0", got=str(beta))
         self.beta = beta
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of x against target."""
-        return F.smooth_l1_loss(x, target, self.reduction, self.beta)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of input against target."""
+        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
 class QuadraticCost(Module):
@@ -148,9 +148,9 @@ class NLLLoss(_Weighted):
         super().__init__(weight, reduction)
         self.ignore_index = ignore_index
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of log-probabilities x against class numbers."""
-        return F.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of log-probabilities input against class numbers."""
+        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
 class CrossEntropyLoss(_Weighted):
@@ -183,10 +183,10 @@ class CrossEntropyLoss(_Weighted):
             )
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of logits x against class numbers or probabilities."""
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of logits input against class numbers or probabilities."""
         return F.cross_entropy(
-            x, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
         )
 
 
@@ -202,9 +202,9 @@ class BCELoss(_Weighted):
     tensor(0.3993)
     """
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of probabilities x against targets in [0, 1]."""
-        return F.binary_cross_entropy(x, target, self.weight, self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of probabilities input against targets in [0, 1]."""
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(_Weighted):
@@ -229,8 +229,8 @@ class BCEWithLogitsLoss(_Weighted):
         self.pos_weight: Any
         self.register_buffer("pos_weight", pos_weight)
 
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss of logits x against targets in [0, 1]."""
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of logits input against targets in [0, 1]."""
         return F.binary_cross_entropy_with_logits(
-            x, target, self.weight, self.reduction, self.pos_weight
+            input, target, self.weight, self.reduction, self.pos_weight
         )
