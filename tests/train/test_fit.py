@@ -141,6 +141,20 @@ def test_a_step_is_the_step_that_one_writes_by_hand():
     assert (weights(t) == weights(by_hand)).all()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.999, 1.0, 1.001, 2.0])
+def test_a_limit_near_the_norm_clips_as_clip_grad_norm_does(share):
+    x, y = data()
+    first = plain()
+    limit = share * first.fit((x, y), steps=1, batch_size=len(x), shuffle=False)["grad_norm"][0]
+    t, by_hand = plain(clip_grad_norm=limit), plain()
+    t.fit((x, y), steps=1, batch_size=len(x), shuffle=False)
+    out = by_hand.model(chainrule.tensor(x).double())
+    by_hand.loss(out, chainrule.tensor(y)).backward()
+    nn.utils.clip_grad_norm_(by_hand.model.parameters(), limit)
+    by_hand.optimizer.step()
+    assert (weights(t) == weights(by_hand)).all()
+
+
 def test_several_inputs_and_a_loss_that_is_a_function():
     class Two(nn.Module):
         def __init__(self):
@@ -235,7 +249,7 @@ def test_the_average_of_the_weights_is_evaluated_and_the_weights_come_back():
     np.testing.assert_allclose(average, expected, rtol=1e-12)
     own, evaluated = weights(t), t.evaluate(data())["loss"]
     assert (weights(t) == own).all()
-    with t.ema.applied(t.model):
+    with t.ema.applied():
         assert (weights(t) == average).all()
     t.model.load_state_dict(t.evaluated_weights())
     t.ema = None

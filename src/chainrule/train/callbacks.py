@@ -131,7 +131,7 @@ class EarlyStopping(Callback):
         if self.restore_best and self.weights is not None and not trainer.history.interrupted:
             put_weights(trainer.model, self.weights)
             if trainer.ema is not None:
-                trainer.ema.restart(trainer.model)
+                trainer.ema.restart()
 
     def state_dict(self) -> dict[str, Any]:
         """The best value, when it was, and its weights."""

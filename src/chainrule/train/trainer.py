@@ -158,7 +158,7 @@ class Trainer:
         sums["weight"] += weight
         sums["grad_norm"] = max(sums["grad_norm"], self.grad_norm)
         if self.ema is not None:
-            self.ema.update(self.model)
+            self.ema.update()
         self.schedule("step")
 
     def _step(self, group: Sequence[Batch]) -> None:
@@ -174,8 +174,9 @@ class Trainer:
         norm = gradient_norm(self._parameters) if math.isfinite(total) else math.nan
         if not math.isfinite(norm):
             self._fail("the loss" if not math.isfinite(total) else "the gradient", kept, group)
-        if self.clip_grad_norm is not None:
-            clip_grad_norm_(self._parameters, self.clip_grad_norm)
+        limit = self.clip_grad_norm
+        if limit is not None and norm > 0.99 * limit:  # below, clipping multiplies by exactly 1
+            clip_grad_norm_(self._parameters, limit)
         if self.clip_grad_value is not None:
             clip_grad_value_(self._parameters, self.clip_grad_value)
         rates = [g["lr"] for g in self.optimizer.param_groups]
@@ -278,7 +279,7 @@ class Trainer:
             return predict(self.model, tuple(as_input(a, self.model) for a in inputs), batch_size)
 
     def _averaged(self) -> Any:
-        return nullcontext() if self.ema is None else self.ema.applied(self.model)
+        return nullcontext() if self.ema is None else self.ema.applied()
 
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""

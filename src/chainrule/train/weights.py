@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..functional import lerp
 from ..nn import Module
-from ..tensor.autograd import no_grad
+from ..ops.core import arrays, interpret
 from ..tensor.core import Tensor, wrap
 
 Weights = dict[str, Tensor]
@@ -37,23 +38,26 @@ class EMA:
         if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 <= decay < 1:
             raise ArgumentError("EMA: decay must be a number in [0, 1)", got=repr(decay))
         self.decay = decay
+        self.parameters = dict(model.named_parameters())
         self.weights: Weights = {}
-        self.restart(model)
+        self.restart()
 
-    def restart(self, model: Module) -> None:
+    def restart(self) -> None:
         """The average starts from the weights as they are now."""
-        self.weights = copy_weights(dict(model.named_parameters()))
+        self.weights = copy_weights(self.parameters)
 
-    def update(self, model: Module) -> None:
+    def update(self) -> None:
         """Takes the weights after a step in."""
-        with no_grad():
-            for name, p in model.named_parameters():
-                self.weights[name].lerp_(p, 1.0 - self.decay)
+        share = 1.0 - self.decay
+        with interpret(arrays):
+            for name, p in self.parameters.items():
+                average = self.weights[name]._value
+                np.copyto(average, lerp(average, p._value, share))
 
     @contextmanager
-    def applied(self, model: Module) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Within the block the model computes with the average; its own weights come back after."""
-        pairs = [(p._value, self.weights[name]._value) for name, p in model.named_parameters()]
+        pairs = [(p._value, self.weights[name]._value) for name, p in self.parameters.items()]
         kept = [own.copy() for own, _ in pairs]
         try:
             for own, average in pairs:
