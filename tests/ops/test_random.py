@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -109,3 +112,23 @@ def test_permutations_are_permutations():
         assert sorted(p.tolist()) == [0, 1, 2, 3]
         counts[np.arange(4), p] += 1
     assert np.abs(counts - 500).max() < 4.5 * np.sqrt(2000 * 0.25 * 0.75)
+
+
+def test_two_threads_never_get_the_same_draw():
+    generator, drawn = chainrule.Generator().manual_seed(0), []
+
+    def draw() -> None:
+        for _ in range(500):
+            drawn.append(chainrule.rand(1, dtype=chainrule.float64, generator=generator).item())
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=draw) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(set(drawn)) == len(drawn) == 2000

@@ -75,6 +75,10 @@ class Expand(Op):
             yield Sample((rng.normal(size=old),), {"shape": new})
 
 
+class EmptyReductionError(ShapeError, IndexError):
+    """A choice among no elements, for which PyTorch raises one or the other."""
+
+
 class Reduction(Op):
     """y over the dimensions `axis` (sorted, counted from the front), kept as 1 or dropped."""
 
@@ -82,7 +86,7 @@ class Reduction(Op):
 
     def spec(self, x: Any, *, axis: Axis, keepdim: bool) -> Spec:
         if self.nonempty and any(x.shape[a] == 0 for a in axis):
-            raise ShapeError(
+            raise EmptyReductionError(
                 f"{self.name}: nothing to reduce along a dimension of size 0",
                 expected="at least one element",
                 got=f"shape {x.shape}, dimensions {axis}",

@@ -269,7 +269,7 @@ def normalize_axis(op_name: str, axis: int, ndim: int) -> int:
             expected=f"a dimension in [{-max(ndim, 1)}, {max(ndim, 1) - 1}]",
             got=str(axis),
         )
-    return axis + ndim if axis < 0 else axis
+    return axis + max(ndim, 1) if axis < 0 else axis
 
 
 def normalize_axes(op_name: str, axes: Any, ndim: int) -> tuple[int, ...]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import ShapeError
-from .broadcast import Axis, Reduction, expand, spread, sum
+from .broadcast import Axis, EmptyReductionError, Reduction, expand, spread, sum
 from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Spec, Value
 from .pointwise import cast, eq, exp, mul
 from .shape import flip, full, pad, reshape, slice_
@@ -190,7 +189,7 @@ class ArgExtremum(Op):
 
     def spec(self, x: Any, *, axis: int) -> Spec:
         if x.shape[axis] == 0:
-            raise ShapeError(
+            raise EmptyReductionError(
                 f"{self.name}: nothing to choose from along a dimension of size 0",
                 expected="at least one element",
                 got=f"shape {x.shape}, dimension {axis}",

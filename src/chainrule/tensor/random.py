@@ -13,6 +13,8 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import shape_of
 from .core import Tensor, wrap
 
+_one_at_a_time = threading.Lock()  # two threads must never get the same draw
+
 
 class Generator:
     """A seed and a count of draws: all the state that random numbers have here.
@@ -54,8 +56,9 @@ class Generator:
 
     def next(self) -> Tensor:
         """The state for one draw; the count goes up by one."""
-        now = wrap(self.state._value.copy())
-        self.state._value[1] += np.uint64(1)
+        with _one_at_a_time:
+            now = wrap(self.state._value.copy())
+            self.state._value[1] += np.uint64(1)
         return now
 
 
