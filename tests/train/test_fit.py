@@ -97,9 +97,9 @@ def test_accumulated_batches_are_one_big_batch(batch_size, accumulate, rows, ign
     loss = nn.CrossEntropyLoss(chainrule.tensor([0.5, 1.0, 2.5], dtype=chainrule.float64))
     small, large = plain(loss=loss, accumulate=accumulate), plain(loss=loss)
     fit = {"epochs": 2, "shuffle": False}
-    a = large.fit((x, y), batch_size=batch_size * accumulate, **fit)
     if rows % batch_size == 1 and ignoring:
         return  # a batch in which every target is ignored has no mean
+    a = large.fit((x, y), batch_size=batch_size * accumulate, **fit)
     b = small.fit((x, y), batch_size=batch_size, **fit)
     np.testing.assert_allclose(weights(small), weights(large), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(b["loss"], a["loss"], rtol=1e-12)
