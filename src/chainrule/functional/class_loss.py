@@ -104,10 +104,10 @@ def _class_loss(
     _check_logits(name, x)
     axis = 1 if len(x.shape) > 1 else 0
     classes = x.shape[axis]
-    _check_classes(name, x, target, classes, axis, ignore_index)
+    ignoring = _check_classes(name, x, target, classes, axis, ignore_index)
     if reduction == "mean":
-        _check_counted(name, x, target, ignore_index)
-    counted = ops.ne(target, ignore_index) if _holds(target, ignore_index) else None
+        _check_counted(name, x, target, ignore_index, ignoring)
+    counted = ops.ne(target, ignore_index) if ignoring else None
     safe = target if counted is None else ops.where(counted, target, 0)
     loss = -_pick(log_p, safe, axis)
     scale = None
@@ -130,12 +130,12 @@ def _class_loss(
     return reduce(name, loss, reduction)
 
 
-def _check_counted(name: str, x: Value, target: Value, ignore_index: int) -> None:
+def _check_counted(name: str, x: Value, target: Value, ignore_index: int, ignoring: bool) -> None:
     """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
     if not product(target.shape):
         raise empty_mean(name, x.shape)
     values = getattr(target, "_value", None)
-    if values is not None and bool((values == ignore_index).all()):
+    if ignoring and values is not None and bool((values == ignore_index).all()):
         raise empty_mean(
             name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}"
         )
@@ -146,15 +146,10 @@ def _pick(log_p: Value, target: Value, axis: int) -> Value:
     return ops.reshape(picked, shape=target.shape)
 
 
-def _holds(target: Value, number: int) -> bool:
-    values = getattr(target, "_value", None)
-    return values is None or bool((values == number).any())
-
-
 def _check_classes(
     name: str, x: Value, target: Value, classes: int, axis: int, ignore_index: int
-) -> None:
-    """Class numbers: the right type, the right shape, within [0, classes)."""
+) -> bool:
+    """Class numbers: the right type and shape, within [0, classes); whether some are ignored."""
     wanted = x.shape[:axis] + x.shape[axis + 1 :]
     if target.dtype.kind not in "iu":
         raise _not_classes(name, x, target, wanted)
@@ -173,10 +168,16 @@ def _check_classes(
             fix="target.squeeze(-1)" if target.shape == (*wanted, 1) else None,
         )
     values = getattr(target, "_value", None)
-    if values is not None and values.size:
+    if values is None:
+        return True
+    if not values.size:
+        return False
+    low, high = values.min(), values.max()
+    if low < 0 or high >= classes:
         bad = (values != ignore_index) & ((values < 0) | (values >= classes))
         if bad.any():
             raise _class_out_of_range(name, values, bad, classes)
+    return bool(low <= ignore_index <= high and (values == ignore_index).any())
 
 
 def _not_classes(name: str, x: Value, target: Value, wanted: tuple[int, ...]) -> DTypeError:
