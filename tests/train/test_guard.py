@@ -109,3 +109,20 @@ def test_the_norm_of_large_gradients_is_finite(size):
     assert gradient_norm([p]) == pytest.approx(expected)
     p.grad[1] = float("nan")
     assert not np.isfinite(gradient_norm([p]))
+
+
+def test_columns_of_a_data_frame_are_named():
+    class Frame:
+        """What NumPy and Chainrule see of a data frame."""
+
+        columns = ("age", "height", "weight")
+
+        def __array__(self, dtype=None, copy=None):
+            return x
+
+    x, y = data()
+    x[2, 1] = np.nan
+    net = nn.Linear(3, 3)
+    t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 0.1))
+    with pytest.raises(NonFiniteError, match="columns height"):
+        t.fit((Frame(), y), epochs=1)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from faults import MODELS, Crash, CrashingDisk, FailingDisk
-from train_cases import bits, data, model, trainer
+from train_cases import QuickDisk, bits, data, model, trainer
 
 import chainrule
 from chainrule.errors import ArgumentError, ChainruleError, FormatError, OutputError
@@ -16,6 +16,13 @@ from chainrule.train.checkpoint import Checkpoints
 from chainrule.train.environment import command
 from chainrule.train.files import writing
 from chainrule.train.packing import pack, unpack
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Leaves out what makes a disk slow, and is tested elsewhere."""
+    monkeypatch.setattr(writing, "disk", QuickDisk())
+
 
 FIT = {"epochs": 3, "batch_size": 4, "validation": data()}
 
@@ -243,13 +250,13 @@ def test_a_crash_at_any_point_of_a_save_leaves_the_last_state_or_the_new(
     checkpoints.save(state(3))
     assert counting.count > 10
     for at in range(counting.count):
-        monkeypatch.setattr(writing, "disk", writing.Disk())
+        monkeypatch.setattr(writing, "disk", QuickDisk())
         checkpoints = two_generations(tmp_path / f"{at}")
         disk = CrashingDisk(at)
         monkeypatch.setattr(writing, "disk", disk)
         with pytest.raises(Crash):
             checkpoints.save(state(3))
-        monkeypatch.setattr(writing, "disk", writing.Disk())
+        monkeypatch.setattr(writing, "disk", QuickDisk())
         disk.lose(lost)
         found = Checkpoints(tmp_path / f"{at}", keep=1)
         loaded = found.load().state

@@ -9,10 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from train_cases import bits, data, trainer
+from train_cases import QuickDisk, bits, data, trainer
 from worker import FIT
 
 from chainrule.train import LambdaCallback, Run
+from chainrule.train.files import writing
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Leaves out what makes a disk slow, and is tested elsewhere."""
+    monkeypatch.setattr(writing, "disk", QuickDisk())
+
 
 WORKER = str(Path(__file__).with_name("worker.py"))
 

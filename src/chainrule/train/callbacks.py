@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import choice
 from .metrics import METRICS
-from .weights import copy_weights, put_weights
+from .weights import copy_weights
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -129,7 +129,7 @@ class EarlyStopping(Callback):
     def on_fit_end(self, trainer: Trainer) -> None:
         """Puts the best weights back; an interrupted fit keeps its own, to go on from."""
         if self.restore_best and self.weights is not None and not trainer.history.interrupted:
-            put_weights(trainer.model, self.weights)
+            trainer.model.load_state_dict(self.weights)
             if trainer.ema is not None:
                 trainer.ema.restart()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..data import (
@@ -99,7 +99,13 @@ def groups(loader: DataLoader, size: int) -> Iterator[list[Batch]]:
         yield group
 
 
-def check_finite(dataset: Any, what: str) -> None:
+def column_names(data: Any) -> list[Any]:
+    """The column names of each data frame in a tuple of data, None for the rest."""
+    parts = data if isinstance(data, (tuple, list)) else ()
+    return [list(a.columns) if hasattr(a, "columns") else None for a in parts]
+
+
+def check_finite(dataset: Any, what: str, names: Sequence[Any] = ()) -> None:
     """Raises where data in memory hold a nan or an infinity: rows, columns and count."""
     rows = None
     while isinstance(dataset, Subset):
@@ -115,13 +121,15 @@ def check_finite(dataset: Any, what: str) -> None:
         if found.count:
             part = "targets" if place == len(tensors) - 1 else "inputs"
             where = found.rows if rows is None else rows[found.rows]
-            raise _not_finite(f"{what}: the {part}", found, where, t.ndim > 1)
+            columns = names[place] if place < len(names) else None
+            raise _not_finite(f"{what}: the {part}", found, where, t.ndim > 1, columns)
 
 
-def _not_finite(what: str, found: NonFinite, rows: Any, table: bool) -> NonFiniteError:
+def _not_finite(what: str, found: NonFinite, rows: Any, table: bool, names: Any) -> NonFiniteError:
     got = f"{found.count} nan or infinite in {len(rows)} rows (number {listed(rows)})"
     if table:
-        got += f", columns {listed(found.columns)}"
+        columns = found.columns if names is None else [names[int(c)] for c in found.columns]
+        got += f", columns {listed(columns)}"
     return NonFiniteError(
         f"{what} hold values that are not finite",
         expected="finite numbers",
@@ -131,6 +139,6 @@ def _not_finite(what: str, found: NonFinite, rows: Any, table: bool) -> NonFinit
 
 
 def listed(numbers: Any, most: int = 6) -> str:
-    """The first few numbers, and how many more there are."""
-    head = ", ".join(str(int(n)) for n in numbers[:most])
+    """The first few numbers or names, and how many more there are."""
+    head = ", ".join(str(n) for n in numbers[:most])
     return head + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

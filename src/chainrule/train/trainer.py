@@ -30,7 +30,7 @@ from .evaluation import evaluate, mode, predict
 from .fit import Fit
 from .guard import SAFE_NORM, SAFE_RATE, Guard, Kept, gradient_norm
 from .history import History
-from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite
+from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite, column_names
 from .interrupts import Interrupts
 from .limits import Limits
 from .losses import shares, weight_of
@@ -137,11 +137,11 @@ class Trainer:
         limits = Limits(epochs, steps, tol, grad_tol)
         with drawing_from(self.generator):
             loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
-            check_finite(loader.dataset, "the training data")
+            check_finite(loader.dataset, "the training data", column_names(train))
             held_out = None
             if validation is not None:
                 held_out = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
-                check_finite(held_out.dataset, "the validation data")
+                check_finite(held_out.dataset, "the validation data", column_names(validation))
             self._begin(loader)
             with mode(self.model, True), Interrupts() as signals:
                 return Fit(self, loader, held_out, limits).run(signals)

@@ -22,11 +22,6 @@ def copy_weights(weights: Mapping[str, Tensor]) -> Weights:
     return {name: wrap(t._value.copy()) for name, t in weights.items()}
 
 
-def put_weights(model: Module, weights: Mapping[str, Tensor]) -> None:
-    """Writes weights into the model, in place."""
-    model.load_state_dict(weights)
-
-
 class EMA:
     """A moving average of the weights: a' = decay a + (1 - decay) w after every step.
 
