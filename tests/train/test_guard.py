@@ -126,3 +126,15 @@ def test_columns_of_a_data_frame_are_named():
     t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 0.1))
     with pytest.raises(NonFiniteError, match="columns height"):
         t.fit((Frame(), y), epochs=1)
+
+
+def test_evaluation_refuses_and_says_what_is_not_finite():
+    x, y = data()
+    net = nn.Linear(3, 3)
+    t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 0.1))
+    huge = np.full_like(x, 3e38)
+    with pytest.raises(NonFiniteError, match=r"validation loss is (nan|inf) after epoch 1, step 1"):
+        t.fit((x, y), validation=(huge, y), epochs=2)
+    x[1, 1] = np.nan
+    with pytest.raises(NonFiniteError, match=r"1 rows \(number 1\), columns 1"):
+        t.evaluate((x, y))

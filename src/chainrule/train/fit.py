@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 from ..data import DataLoader
+from ..errors import NonFiniteError
 from ..ops.core import quietly
 from ..tensor.random import generator_in_use
 from .history import History
@@ -111,6 +113,14 @@ class Fit:
         if results is None:
             generator_in_use().set_state(before)
             return False
+        if not math.isfinite(results["loss"]):
+            raise NonFiniteError(
+                f"the validation loss is {results['loss']} after epoch {row['epoch']}, step "
+                f"{trainer.step}, though the training loss is {row['loss']:.4g}",
+                expected="a finite loss on every example",
+                fix="a look at the validation data's range, or a smaller lr",
+                line="",
+            )
         trainer.validation = results
         row.update({f"val_{k}": v for k, v in results.items() if isinstance(v, (int, float))})
         trainer.emit("on_validation_end")

@@ -261,6 +261,7 @@ class Trainer:
         data: a DataLoader, a Dataset or a tuple (x, y).  The loss is the mean over examples.
         """
         loader = as_loader(data, self.model, batch_size, False, None)
+        check_finite(loader.dataset, "the data", column_names(data))
         results = self.evaluate_on(loader)
         assert results is not None
         return results
