@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-LATE = ("llvmlite", "torch", "rich", "click", "jinja2", "sklearn", "pandas", "polars", "onnx")
+LATE = (
+    "llvmlite", "torch", "rich", "click", "jinja2", "sklearn", "pandas", "polars", "onnx",
+    "safetensors", "hashlib",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,13 @@ def test_files_of_other_programs_are_read(tmp_path):
     assert files.load_metadata(tmp_path / "x") == {"format": "np"}
 
 
+def test_metadata_of_any_name_come_back(tmp_path):
+    about = {"sha256": "0" * 64, "format": "pt", "chainrule": '{"sha256":', "": "\u2028\x00"}
+    packed(tmp_path, metadata=about)
+    same(chainrule.load(tmp_path / "packed.safetensors"), SMALL)
+    assert files.load_metadata(tmp_path / "packed.safetensors") == about
+
+
 def test_arrays_of_any_layout_are_saved(tmp_path):
     arrays = {
         "transposed": SMALL["fc.weight"].T,
@@ -156,6 +163,30 @@ def test_a_file_cut_at_any_length_is_refused(tmp_path, memory):
     assert "intact: fc.weight, fc.bias, empty, step" in text
 
 
+def test_a_cut_file_of_another_program_is_explained_too(tmp_path, memory):
+    theirs = pytest.importorskip("safetensors.numpy")
+    good = theirs.save(SMALL)
+    memory.data = good[:-4]
+    with pytest.raises(FormatError, match=r"cut short; broken: fc\.weight, mask") as e:
+        chainrule.load("x")
+    assert f"expected  {len(good):,} bytes" in str(e.value)
+    assert "intact: empty, step, fc.bias" in str(e.value)
+
+
+@settings(max_examples=50)
+@given(st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["sha256", "tensors", "metadata", "w"]), inner),
+))  # fmt: skip
+def test_checksums_of_any_shape_are_refused(held):
+    about = {"chainrule": json.dumps(held)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "disk", Memory(crafted({"__metadata__": about, "w": A}, bytes(8))))
+        with pytest.raises(FormatError, match="header was altered"):
+            chainrule.load("x")
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     return packed(tmp_path_factory.mktemp("files"))
@@ -206,6 +237,7 @@ def one(dtype="F32", shape=(2,), offsets=(0, 8), name="w", data=bytes(8), **more
 
 A = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 HUGE = 2**63
+REFUSED = "the library safetensors refuses it"
 MALICIOUS = {
     **{f"pickle, protocol {p}": (pickled(p), "pickle") for p in range(2, 6)},
     "pickle without its mark": (pickled(0), "not in the safetensors format"),
@@ -230,22 +262,22 @@ MALICIOUS = {
         crafted(f'{{"w": {json.dumps(A)}, "w": {json.dumps(A)}}}'.encode(), bytes(8)), "twice"),
     "key of an entry twice": (
         crafted(b'{"w": {"dtype": "F32", "dtype": "I8"}}'), "'dtype' stands twice"),
-    "overlap": (crafted({"a": A, "b": {**A, "data_offsets": [4, 12]}}, bytes(12)), "overlap"),
-    "same place": (crafted({"a": A, "b": A}, bytes(8)), "overlap"),
-    "gap": (crafted({"a": A, "b": {**A, "data_offsets": [12, 20]}}, bytes(20)), "gap"),
-    "begins late": (one(offsets=(4, 12), data=bytes(12)), "gap"),
-    "backwards": (one(offsets=(8, 0)), "do not fit"),
-    "negative offset": (one(offsets=(-8, 0)), "whole numbers >= 0"),
-    "huge offsets": (one(shape=(HUGE // 2,), offsets=(0, 2 * HUGE)), "cut short"),
-    "huge shape": (one(shape=(HUGE, HUGE)), "do not fit"),
-    "huge shape of no elements": (one(shape=(HUGE, 0), offsets=(0, 0), data=b""), "do not fit"),
-    "shape that overflows to 2": (one(shape=(2**32, 2**32 + 1)), "do not fit"),
-    "negative shape": (one(shape=(-1, -2)), "whole numbers >= 0"),
-    "float shape": (one(shape=(2.0,)), "whole numbers >= 0"),
-    "bool shape": (one(shape=(True, 2)), "whole numbers >= 0"),
-    "text shape": (one(shape="2"), "whole numbers >= 0"),
-    "too many dimensions": (one(shape=(1,) * 99 + (2,)), "32 dimensions"),
-    "one offset": (one(offsets=(8,)), "two offsets"),
+    "overlap": (crafted({"a": A, "b": {**A, "data_offsets": [4, 12]}}, bytes(12)), REFUSED),
+    "same place": (crafted({"a": A, "b": A}, bytes(8)), REFUSED),
+    "gap": (crafted({"a": A, "b": {**A, "data_offsets": [12, 20]}}, bytes(20)), REFUSED),
+    "begins late": (one(offsets=(4, 12), data=bytes(12)), REFUSED),
+    "backwards": (one(offsets=(8, 0)), REFUSED),
+    "negative offset": (one(offsets=(-8, 0)), REFUSED),
+    "huge offsets": (one(shape=(HUGE // 2,), offsets=(0, 2 * HUGE)), REFUSED),
+    "huge shape": (one(shape=(HUGE, HUGE)), REFUSED),
+    "huge shape of no elements": (one(shape=(HUGE, 0), offsets=(0, 0), data=b""), "no array can"),
+    "shape that overflows to 2": (one(shape=(2**32, 2**32 + 1)), REFUSED),
+    "negative shape": (one(shape=(-1, -2)), REFUSED),
+    "float shape": (one(shape=(2.0,)), REFUSED),
+    "bool shape": (one(shape=(True, 2)), REFUSED),
+    "text shape": (one(shape="2"), REFUSED),
+    "too many dimensions": (one(shape=(1,) * 99 + (2,)), "no array can have"),
+    "one offset": (one(offsets=(8,)), REFUSED),
     "unknown dtype": (one(dtype="O"), "'O'"),
     "dtype no text": (one(dtype=["F32"]), "type"),
     "half precision": (one(dtype="F16", shape=(4,)), "convert it to F32"),
@@ -260,7 +292,7 @@ MALICIOUS = {
     "a zip behind": (one(data=bytes(8) + zipped(b"x")), "bytes follow"),
     "bool of 2": (one(dtype="BOOL", shape=(8,), data=b"\1\0\2\0\0\0\0\0"), "altered"),
     "checksums taken out": (
-        crafted({"__metadata__": {"format": "chainrule"}, "w": A}, bytes(8)), "header was altered"),
+        crafted({"__metadata__": {"chainrule": "{}"}, "w": A}, bytes(8)), "header was altered"),
 }  # fmt: skip
 
 
@@ -309,7 +341,6 @@ UNSAVED = {
     "objects": (lambda p: chainrule.save({"w": np.array([None])}, p), "object"),
     "name of a path": (lambda p: chainrule.save({"../w": np.ones(1)}, p), "not a name"),
     "name no text": (lambda p: chainrule.save({3: np.ones(1)}, p), "not a name"),
-    "metadata": (lambda p: files.save_tensors(p, {}, {"sha256": "x"}), "is kept"),
     "metadata no text": (lambda p: files.save_tensors(p, {}, {"epoch": 3}), "texts by name"),
 }
 
@@ -321,6 +352,14 @@ def test_what_is_no_tensor_is_refused(tmp_path, case):
         run(tmp_path / "x")
     assert text in str(e.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_too_long_a_header_is_not_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(layer, "HEADER_LIMIT", 500)
+    files.save_tensors(tmp_path / "x", {"w": np.ones(1)})
+    with pytest.raises(ArgumentError, match="too many tensors"):
+        files.save_tensors(tmp_path / "x", SMALL)
+    same(chainrule.load(tmp_path / "x"), {"w": np.ones(1)})
 
 
 def test_too_long_a_header_is_not_read(monkeypatch, memory):

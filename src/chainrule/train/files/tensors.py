@@ -2,11 +2,11 @@
 
     8 bytes: n, little-endian | n bytes of JSON: the header | the tensors' bytes, without gaps
 
-The header names each tensor's dtype, shape and place.  Its `__metadata__` holds, besides what the
-caller gives, `sha256:<name>` over each tensor's dtype, shape, name and bytes, and `sha256` over the
-header itself (with zeros in its place).  Any program that knows safetensors reads these files; this
-one also notices every changed bit.  Nothing read from a file is ever executed, and nothing is
-allocated before the header was found to fit the size of the file.
+The library `safetensors` writes and reads the format.  What it lacks is here: its metadata get one
+entry, `chainrule`, with JSON text that holds the sha256 of the header (with zeros in its own
+place), the sha256 of each tensor's bytes, and the texts that the caller gives.  So every changed
+bit is noticed, and any program that knows safetensors still reads the file.  Nothing read from a
+file is ever executed, and no memory is asked for on the word of a header.
 
 Source: https://github.com/huggingface/safetensors (the format's description in its README).
 """
@@ -20,6 +20,8 @@ from io import BufferedReader
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors import numpy as library
 
 from ... import dtypes
 from ...errors import ArgumentError, ArgumentTypeError, FormatError
@@ -28,17 +30,11 @@ from .text import parse_json, to_json
 from .writing import Path, open_file, write_parts
 
 HEADER_LIMIT = 16 * 2**20
-"""The largest header that is read, in bytes: about 100,000 tensors."""
+"""The largest header, in bytes: about 60,000 tensors."""
 
-_CODES: dict[str, dtypes.DType] = {
-    "F32": dtypes.float32, "F64": dtypes.float64, "I8": dtypes.int8, "I16": dtypes.int16,
-    "I32": dtypes.int32, "I64": dtypes.int64, "U8": dtypes.uint8, "U64": dtypes.uint64,
-    "BOOL": dtypes.bool_,
-}  # fmt: skip
-_NAMES = {dtype: code for code, dtype in _CODES.items()}
-_ELSEWHERE = ("F16", "BF16", "U16", "U32", "F8_E4M3", "F8_E5M2", "C64")
-_ZEROS = "0" * 64
-_MARK = "chainrule"
+_HELD = ("F32", "F64", "I8", "I16", "I32", "I64", "U8", "U64", "BOOL")
+_ZEROS = b"0" * 64
+_MARK, _BEGIN = "chainrule", '{"sha256":'
 
 _MAGIC = (
     (b"PK\x03\x04", "a PyTorch zip archive with a pickle inside"),
@@ -97,32 +93,25 @@ def save_tensors(
             fix="chainrule.save(model.state_dict(), 'model.safetensors')",
         )  # fmt: skip
     arrays = {name: _array(name, value) for name, value in tensors.items()}
-    about = {"format": _MARK, "sha256": _ZEROS}
-    for key, text in (metadata or {}).items():
+    texts = dict(metadata or {})
+    for key, text in texts.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise ArgumentTypeError("save: metadata are texts by name", got=f"{key!r}: {text!r}")
-        if key == "format" or key.startswith("sha256"):
-            raise ArgumentError(f"save: the metadata key {key!r} is kept for the file itself")
-        about[key] = text
-    places, start = {}, 0
-    for name in sorted(arrays, key=lambda n: -arrays[n].itemsize):  # so that all are aligned
-        places[name] = (start, start + arrays[name].nbytes)
-        start = places[name][1]
-    header: dict[str, Any] = {"__metadata__": about}
-    for name, array in arrays.items():
-        code = _NAMES[array.dtype]
-        about[f"sha256:{name}"] = _digest(name, code, array.shape, array)
-        header[name] = {"dtype": code, "shape": array.shape, "data_offsets": places[name]}
-    raw = to_json(header).encode()
-    raw += b" " * (-len(raw) % 8)
-    about["sha256"] = hashlib.sha256(raw).hexdigest()
-    raw = to_json(header).encode().ljust(len(raw))
-    data = [_bytes(arrays[name]) for name in places]
-    write_parts(path, [len(raw).to_bytes(8, "little"), raw, *data])
+    sums = {name: _sha256(array) for name, array in arrays.items()}
+    about = to_json({"sha256": _ZEROS.decode(), "tensors": sums, "metadata": texts})
+    data = memoryview(library.save(arrays, {_MARK: about}))
+    size = 8 + int.from_bytes(data[:8], "little")
+    if size > HEADER_LIMIT:
+        raise ArgumentError(
+            "save: too many tensors, or too long texts, for one file",
+            expected=f"a header of at most {HEADER_LIMIT:,} bytes", got=f"{size:,} bytes",
+        )  # fmt: skip
+    blank = bytes(data[:size])
+    write_parts(path, [blank.replace(_ZEROS, _sha256(blank).encode(), 1), data[size:]])
 
 
 def _array(name: Any, value: Any) -> Any:
-    if not isinstance(name, str) or not name or name == "__metadata__" or _is_unsafe(name):
+    if not isinstance(name, str) or name == "__metadata__" or _is_unsafe(name):
         raise ArgumentError("save: not a name for a tensor", got=repr(name))
     value = getattr(value, "_value", value)
     if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biuf":
@@ -137,37 +126,24 @@ def _array(name: Any, value: Any) -> Any:
 
 
 def _is_unsafe(name: str) -> bool:
-    """Control characters, and what could climb out of a folder if a program made paths of it."""
+    """Nothing, control characters, and what climbs out of a folder if paths are made of names."""
     parts = name.replace("\\", "/").split("/")
-    return any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name) or ".." in parts
+    control = any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
+    return not name or control or ".." in parts
 
 
-def _bytes(array: Any) -> Any:
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return little.reshape(-1).view(np.uint8).data
-
-
-def _digest(name: str, code: str, shape: tuple[int, ...], array: Any) -> str:
-    digest = hashlib.sha256(f"{code} {list(shape)} {name}\n".encode())
-    digest.update(_bytes(array))
-    return digest.hexdigest()
+def _sha256(data: Any) -> str:
+    return hashlib.sha256(np.frombuffer(data, np.uint8).data).hexdigest()
 
 
 # ---------------------------------------------------------------- reading
 
 
-class _Entry(NamedTuple):
-    name: str
-    code: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
 class _Header(NamedTuple):
-    size: int  # of the header, with the 8 bytes before it
-    entries: list[_Entry]
-    about: dict[str, str]
+    size: int  # in bytes, with the 8 before it
+    entries: dict[str, Any]  # dtype, shape and place of each tensor; the library checks them
+    sums: dict[str, str]  # sha256 of each tensor, as they were saved; {} from other programs
+    metadata: dict[str, str]
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -175,32 +151,27 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises FormatError that names what is intact where the file was cut or altered.
     """
+    name = os.fspath(path)
     with open_file(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        return _read_tensors(os.fspath(path), file, size, _header(os.fspath(path), file, size))
+        header = _header(name, file)
+        file.seek(0)
+        data = file.read()
+    try:
+        arrays = library.load(data)
+    except SafetensorError as error:
+        _explain(name, header, data, str(error).removeprefix("Error while deserializing: "))
+    except (ValueError, OverflowError) as error:
+        _fail(name, "a shape is one that no array can have", got=str(error))
+    names = list(header.sums or header.entries)
+    if not all(_is_right(header, n, arrays[n]) for n in names):
+        _explain(name, header, data)
+    return {n: wrap(arrays[n]) for n in names}
 
 
 def load_metadata(path: Path) -> dict[str, str]:
     """The texts by name that `save_tensors` put beside the tensors; reads the header only."""
     with open_file(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        about = _header(os.fspath(path), file, size).about
-    own = ("format", "sha256") if about.get("format") == _MARK else ()
-    return {k: v for k, v in about.items() if k not in own and not k.startswith("sha256:")}
-
-
-def _header(path: str, file: BufferedReader, size: int) -> _Header:
-    file.seek(0)
-    raw = _read_header(path, file, size)
-    header = parse_json(raw, f"{path}: the header")
-    about = header.pop("__metadata__", {})
-    if not isinstance(about, dict) or not all(isinstance(v, str) for v in about.values()):
-        _fail(path, "__metadata__ must hold texts by name")
-    entries = [_entry(path, name, value) for name, value in header.items()]
-    _check_places(path, entries)
-    if any(k.startswith("sha256") for k in about) or about.get("format") == _MARK:
-        _check_complete(path, raw, about, entries)
-    return _Header(8 + len(raw), entries, about)
+        return _header(os.fspath(path), file).metadata
 
 
 def _fail(path: str, problem: str, **rows: Any) -> NoReturn:
@@ -208,117 +179,87 @@ def _fail(path: str, problem: str, **rows: Any) -> NoReturn:
     raise FormatError(f"{path} is not a file of tensors that can be read: {problem}", **rows)
 
 
-def _read_header(path: str, file: BufferedReader, size: int) -> bytes:
+def _header(path: str, file: BufferedReader) -> _Header:
+    raw = _read_header(path, file)
+    entries = parse_json(raw[8:], f"{path}: the header")
+    about = entries.pop("__metadata__", {})
+    if not isinstance(about, dict) or not all(isinstance(v, str) for v in about.values()):
+        _fail(path, "__metadata__ must hold texts by name")
+    for name, entry in entries.items():
+        if _is_unsafe(name):
+            _fail(path, f"{name!r} is not a name for a tensor")
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            _fail(path, f"{name!r} needs dtype, shape and data_offsets, no more")
+        if entry["dtype"] not in _HELD:
+            _fail(
+                path, f"{name!r} is of a type that is not held", expected=", ".join(_HELD),
+                got=f"{entry['dtype']!r}"[:60], fix="convert it to F32 where it was made",
+            )  # fmt: skip
+    # a changed bit can hide the entry's name or its beginning, but not both
+    if _MARK not in about and not any(v.startswith(_BEGIN) for v in about.values()):
+        return _Header(len(raw), entries, {}, about)
+    try:
+        held = parse_json(about[_MARK].encode(), path)
+        told, sums, metadata = held["sha256"], dict(held["tensors"]), dict(held["metadata"])
+        right = _sha256(raw.replace(told.encode(), _ZEROS, 1)) == told
+    except (ValueError, LookupError, TypeError, AttributeError):
+        right = False
+    if not right or sums.keys() != entries.keys():
+        _fail(path, "the header was altered, so no tensor can be trusted")
+    return _Header(len(raw), entries, sums, metadata)
+
+
+def _read_header(path: str, file: BufferedReader) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     head = file.read(9)
     length = int.from_bytes(head[:8], "little")
-    if len(head) == 9 and head[8:] == b"{" and 1 < length <= min(size - 8, HEADER_LIMIT):
-        return head[8:] + file.read(length - 1)
-    for magic, what in _MAGIC:
-        if head.startswith(magic) and head[8:] != b"{":
-            tail = what.split(",")[0]
-            fix = "save the weights as safetensors, or as arrays, with the program that made it"
-            if "Py" in what:
-                tail = f"{what}; pickles can run code, so they are never loaded"
-                fix = "with PyTorch: safetensors.torch.save_file(model.state_dict(), path)"
-            _fail(path, f"this is {tail}", expected="safetensors", fix=fix)
-    if len(head) == 9 and head[8:] == b"{" and length <= HEADER_LIMIT:
+    begins = len(head) == 9 and head[8:] == b"{" and 1 < length <= HEADER_LIMIT
+    if begins and length <= size - 8:
+        return head + file.read(length - 1)
+    if begins:
         _fail(
             path, "it was cut short within its header; no tensor is intact",
             expected=f"more than {length + 8:,} bytes", got=f"{size:,} bytes",
         )  # fmt: skip
-    _fail(
-        path, "it is not in the safetensors format, or its beginning was altered",
-        expected=f"8 bytes with the header's length, at most {HEADER_LIMIT:,}, and its '{{'",
-        got=f"{size:,} bytes that begin with {head!r}",
-    )  # fmt: skip
-
-
-def _entry(path: str, name: str, value: Any) -> _Entry:
-    if _is_unsafe(name):
-        _fail(path, f"{name!r} is not a name for a tensor")
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        _fail(path, f"{name!r} needs dtype, shape and data_offsets, no more")
-    code, shape, places = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(code, str) or code not in _CODES:
-        kept = f"tensors of {', '.join(_CODES)}"
-        fix = "convert it to F32 with the program that made it" if code in _ELSEWHERE else None
-        _fail(path, f"{name!r} is of a type that is not held", expected=kept, got=f"{code!r}"[:60],
-              fix=fix)  # fmt: skip
-    for numbers in (shape, places):
-        if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
-            _fail(path, f"{name!r}: shape and offsets must be whole numbers >= 0")
-    if len(places) != 2 or len(shape) > 32:
-        _fail(path, f"{name!r} needs two offsets and at most 32 dimensions")
-    need = _CODES[code].itemsize
-    for n in shape:
-        need *= n
-    if places[1] - places[0] != need or max(shape, default=0) >= 2**63:
+    what = next((w for magic, w in _MAGIC if head.startswith(magic)), None)
+    if what is None:
         _fail(
-            path, f"{name!r}: its shape and its place do not fit",
-            expected=f"{need:,} bytes for {code} of shape {shape}"[:90],
-            got=f"{places[1] - places[0]:,} bytes"[:90],
+            path, "it is not in the safetensors format, or its beginning was altered",
+            expected=f"8 bytes with the header's length, at most {HEADER_LIMIT:,}, and its '{{'",
+            got=f"{size:,} bytes that begin with {head!r}",
         )  # fmt: skip
-    return _Entry(name, code, tuple(shape), *places)
+    fix = "save the weights as safetensors, or as arrays, with the program that made it"
+    if "Py" in what:
+        what += "; pickles can run code, so they are never loaded"
+        fix = "with PyTorch: safetensors.torch.save_file(model.state_dict(), path)"
+    _fail(path, f"this is {what}", expected="safetensors", fix=fix)
 
 
-def _check_places(path: str, entries: list[_Entry]) -> None:
-    end = 0
-    for entry in sorted(entries, key=lambda e: (e.start, e.end)):
-        if entry.start != end:
-            _fail(
-                path, f"tensors overlap, or leave a gap, before {entry.name!r}",
-                expected=f"offset {end}", got=f"offset {entry.start}"[:60],
-            )  # fmt: skip
-        end = entry.end
-
-
-def _check_complete(path: str, raw: bytes, about: dict[str, str], entries: list[_Entry]) -> None:
-    """That the header was not altered, and holds a checksum of each tensor and of no other."""
-    told = about.get("sha256", "")
-    zeroed = raw.replace(told.encode(), _ZEROS.encode(), 1) if len(told) == 64 else raw
-    named = {k.removeprefix("sha256:") for k in about if k.startswith("sha256:")}
-    if hashlib.sha256(zeroed).hexdigest() != told or named != {e.name for e in entries}:
-        _fail(path, "the header was altered, so no tensor can be trusted")
-
-
-def _read_tensors(path: str, file: BufferedReader, size: int, header: _Header) -> dict[str, Tensor]:
-    end = header.size + max((e.end for e in header.entries), default=0)
-    if size > end:
-        _fail(
-            path, "bytes follow the last tensor", expected=f"{end:,} bytes", got=f"{size:,} bytes"
-        )
-    tensors, broken = {}, []
-    for entry in header.entries:
-        array = _read(file, header.size, entry) if header.size + entry.end <= size else None
-        if array is None or not _is_right(entry, array, header.about):
-            broken.append(entry.name)
-        else:
-            tensors[entry.name] = wrap(array)
-    if broken:
-        kind = "it was cut short" if size < end else "bytes were altered"
-        _fail(
-            path, f"{kind}; broken: {_some(broken)}",
-            expected=f"{end:,} bytes" + ("" if size < end else " with the right checksums"),
-            got=f"{size:,} bytes; intact: {_some(list(tensors)) or 'none'}",
-        )  # fmt: skip
-    return tensors
-
-
-def _read(file: BufferedReader, base: int, entry: _Entry) -> Any:
-    dtype = _CODES[entry.code]
-    array: Any = np.empty(entry.shape, dtype.newbyteorder("<"))
-    file.seek(base + entry.start)
-    got = file.readinto(array.reshape(-1).view(np.uint8).data)
-    if got != array.nbytes:
-        return None
-    return array.view(dtype) if array.dtype == dtype else array.astype(dtype)
-
-
-def _is_right(entry: _Entry, array: Any, about: dict[str, str]) -> bool:
-    told = about.get(f"sha256:{entry.name}")
-    if told is not None and told != _digest(entry.name, entry.code, entry.shape, array):
+def _is_right(header: _Header, name: str, data: Any) -> bool:
+    if name in header.sums and header.sums[name] != _sha256(data):
         return False
-    return entry.code != "BOOL" or not (array.view(np.uint8) > 1).any()
+    return header.entries[name]["dtype"] != "BOOL" or not (np.frombuffer(data, np.uint8) > 1).any()
+
+
+def _explain(path: str, header: _Header, data: bytes, refusal: str = "") -> NoReturn:
+    """Says what is intact, of a file that the library or a checksum refused."""
+    if refusal and "not fully covered" not in refusal:  # otherwise the header makes sense
+        _fail(path, "the library safetensors refuses it", got=refusal[:200])
+    places = {n: e["data_offsets"] for n, e in header.entries.items()}
+    end = header.size + max((stop for _, stop in places.values()), default=0)
+    if len(data) > end:
+        _fail(path, "bytes follow the last tensor", expected=f"{end:,} bytes", got=f"{len(data):,}")
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for name in header.sums or places:
+        start, stop = (header.size + n for n in places[name])
+        names[stop <= len(data) and _is_right(header, name, data[start:stop])].append(name)
+    what = "it was cut short" if len(data) < end else "bytes were altered"
+    _fail(
+        path, f"{what}; broken: {_some(names[False])}",
+        expected=f"{end:,} bytes" + ("" if len(data) < end else " with the right checksums"),
+        got=f"{len(data):,} bytes; intact: {_some(names[True]) or 'none'}",
+    )  # fmt: skip
 
 
 def _some(names: list[str]) -> str:
