@@ -109,7 +109,11 @@ def _class_loss(
         _check_counted(name, x, target, ignore_index, ignoring)
     counted = ops.ne(target, ignore_index) if ignoring else None
     safe = target if counted is None else ops.where(counted, target, 0)
-    loss = -_pick(log_p, safe, axis)
+    picked = ops.gather(log_p, unsqueeze(safe, axis), axis=axis)
+    if reduction == "mean" and weight is None and not smoothing and not ignoring:
+        everything = tuple(range(len(picked.shape)))  # the usual case, in two ops
+        return ops.sum(picked, axis=everything, keepdim=False) / -product(target.shape)
+    loss = -ops.reshape(picked, shape=target.shape)
     scale = None
     if weight is not None:
         per_class = _along_classes(name, weight, log_p, axis)
@@ -139,11 +143,6 @@ def _check_counted(name: str, x: Value, target: Value, ignore_index: int, ignori
         raise empty_mean(
             name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}"
         )
-
-
-def _pick(log_p: Value, target: Value, axis: int) -> Value:
-    picked = ops.gather(log_p, unsqueeze(target, axis), axis=axis)
-    return ops.reshape(picked, shape=target.shape)
 
 
 def _check_classes(

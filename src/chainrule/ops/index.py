@@ -26,16 +26,18 @@ def _check_index(op_name: str, index: Any, size: int) -> None:
             got=index.dtype.name,
             fix="index.long()",
         )
-    if isinstance(index, np.ndarray) and index.size:
+    if not isinstance(index, np.ndarray) or not index.size:
+        return
+    # seen as unsigned a negative number is huge: one pass finds both ends of the range
+    if index.view(f"u{index.itemsize}").max() >= size:
         low, high = int(index.min()), int(index.max())
-        if low < 0 or high >= size:
-            bad = high if high >= size else low
-            where = tuple(int(i) for i in np.argwhere(index == bad)[0])
-            raise IndexRangeError(
-                f"{op_name}: index {bad} is out of range",
-                expected=f"0 to {size - 1} (the table has {size} rows)",
-                got=f"{bad} at position {where} of the index",
-            )
+        bad = high if high >= size else low
+        where = tuple(int(i) for i in np.argwhere(index == bad)[0])
+        raise IndexRangeError(
+            f"{op_name}: index {bad} is out of range",
+            expected=f"0 to {size - 1} (the table has {size} rows)",
+            got=f"{bad} at position {where} of the index",
+        )
 
 
 class IndexSelect(Op):
@@ -152,6 +154,9 @@ class ScatterAdd(Op):
 
 def _along(index: Any, axis: int) -> tuple[Any, ...]:
     """NumPy's index for reading along one axis and straight through the others."""
+    if index.ndim == 2:
+        along = np.arange(index.shape[1 - axis])
+        return (along[:, None], index) if axis else (index, along)
     ndim = index.ndim
     places = []
     for i, n in enumerate(index.shape):
