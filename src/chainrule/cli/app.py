@@ -61,6 +61,11 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params.append(TRACEBACK)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; no frame up to here is a line of the user's."""
+        no_user_code()
+        return super().invoke(ctx)
+
 
 class App(click.Group):
     """The group `chainrule`: loads commands by name, and owns the exit codes."""
@@ -94,7 +99,6 @@ class App(click.Group):
         """Runs the command line and leaves with its exit code."""
         typed = sys.argv[1:] if args is None else list(args)
         one_blas_thread()
-        no_user_code()
         try:
             result = super().main(typed, prog_name or "chainrule", standalone_mode=False)
             code = result if isinstance(result, int) else OK
@@ -114,7 +118,7 @@ def report(error: BaseException, with_traceback: bool) -> int:
     """Says on stderr what went wrong; returns the exit code."""
     if isinstance(error, BrokenPipeError):  # `chainrule ... | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return FAILED
     if isinstance(error, (SystemExit, click.exceptions.Exit)):
         code = error.code if isinstance(error, SystemExit) else error.exit_code
         return code if isinstance(code, int) else FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def read_rows(path: Path, features: int, data: str) -> Any:
         ) from None
     rows: list[list[float]] = []
     for number, cells in enumerate(csv.reader(io.StringIO(text)), 1):
-        if not cells or (number == 1 and not any(_is_number(c) for c in cells)):
+        if not cells or (number == 1 and _are_names(cells)):
             continue
         rows.append(_numbers(path, number, cells, features))
     if not rows:
@@ -131,6 +132,10 @@ def _numbers(path: Path, number: int, cells: list[str], features: int) -> list[f
                 line="",
             )  # fmt: skip
     return [float(c) for c in cells]
+
+
+def _are_names(cells: list[str]) -> bool:
+    return not any(_is_number(part) for cell in cells for part in re.split(r"[;\s]", cell))
 
 
 def _is_number(cell: str) -> bool:

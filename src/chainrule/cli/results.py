@@ -102,7 +102,8 @@ def results(o: Outcome, t: Terminal) -> list[Line]:
 
 def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
-    ended = f"{o.epochs} epochs, {o.steps} steps in {o.seconds:.1f} s; ended by {o.stopped}."
+    why = "" if o.stopped in ("epochs", "steps") else f", ended by {o.stopped}"
+    ended = f"{o.epochs} epochs, {o.steps} steps in {o.seconds:.1f} s{why}."
     if o.best_val is not None:
         ended += f" Best validation accuracy {o.best_val[0] * 100:.2f} % (epoch {o.best_val[1]})."
     said = f"held-out accuracy {o.accuracy * 100:.2f} % ({o.right} of {o.rows} right)"
@@ -168,7 +169,11 @@ def next_steps(o: Outcome, t: Terminal) -> list[Line]:
     folder = str(Path(o.path).parent)
     more = "" if folder == "runs" else f" --runs-dir {folder}"
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
+    commands = []
     for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
                  "chainrule runs"):  # fmt: skip
-        lines.append([(f"next  {text}{more}", "")])
-    return lines
+        commands.append(text + more)
+    if max(map(len, commands)) + 6 <= t.width:
+        return [*lines, *([(f"next  {text}", "")] for text in commands)]
+    # a command that is to be copied stays whole
+    return [*lines, [("next", "")], *([(text, "")] for text in commands)]

@@ -94,15 +94,19 @@ def wrap(parts: Iterable[Line], width: int, gap: Line) -> list[Line]:
     return lines
 
 
+NO_BREAK = "\x00"
+"""Between a number and its per cent sign."""
+
+
 def words(text: str, width: int, style: str = "", indent: str = "") -> list[Line]:
     """A sentence on as many lines as it needs; lines after the first start with `indent`."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.replace(" %", NO_BREAK + "%").split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append((indent if lines else "") + word)
-    return [crop([(line, style)], width) for line in lines]
+    return [crop([(line.replace(NO_BREAK, " "), style)], width) for line in lines]
 
 
 def detect(stream: IO[str], env: Mapping[str, str] = os.environ, plain: bool = False) -> Terminal:

@@ -88,7 +88,7 @@ def command(
     \b
     Examples:
       chainrule train digits
-      chainrule train digits --layers 64 --activation tanh --optimizer sgd --lr 0.1
+      chainrule train digits --layers 64 --activation tanh --optimizer sgd
       chainrule train spiral --epochs 200 --seed 3
       chainrule train --resume digits-0001
     """

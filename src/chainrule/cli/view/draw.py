@@ -97,20 +97,20 @@ def counters(f: Facts) -> list[Line]:
 
 def curves(f: Facts, t: Terminal) -> list[Line]:
     """Now, best and trend of the losses and the accuracy."""
-    rows: list[tuple[str, Series, str]] = [("loss  tr", f.loss, ".4f")]
+    rows = [("loss  tr", f.loss)]
     if f.val_loss.now is not None:
-        rows.append(("      va", f.val_loss, ".4f"))
+        rows.append(("      va", f.val_loss))
     if f.val_acc.now is not None:
-        rows.append(("acc   va", f.val_acc, ".4f"))
-    trends = [in_words(s.values, f.first_epoch) for _, s, _ in rows]
+        rows.append(("acc   va", f.val_acc))
+    trends = [in_words(s.values, f.first_epoch) for _, s in rows]
     return table(
         [
-            Column("", [[(name, "")] for name, _, _ in rows], 9),
-            Column("now", [[(number(s.now, form), "strong")] for _, s, form in rows], 8),
-            Column("best (epoch)", [[(_best(s, form, f), "")] for _, s, form in rows], 6),
+            Column("", [[(name, "")] for name, _ in rows], 9),
+            Column("now", [[(number(s.now), "strong")] for _, s in rows], 8),
+            Column("best (epoch)", [[(_best(s, f), "")] for _, s in rows], 6),
             Column(
                 "last 10 epochs",
-                [[(sparkline(s.values, t.signs.spark), "bar")] for _, s, _ in rows],
+                [[(sparkline(s.values, t.signs.spark), "bar")] for _, s in rows],
                 5,
             ),
             Column("trend", [[(words, "")] for words in trends], 7),
@@ -119,14 +119,16 @@ def curves(f: Facts, t: Terminal) -> list[Line]:
     )
 
 
-def number(value: float | None, form: str) -> str:
-    """A value, or '-' for what was not computed."""
-    return "-" if value is None else format(value, form)
+def number(value: float | None, form: str = "") -> str:
+    """A value, or '-' for what was not computed; four decimals unless that is too long."""
+    if value is None:
+        return "-"
+    return format(value, form or (".4f" if abs(value) < 1e5 else ".4e"))
 
 
-def _best(series: Series, form: str, f: Facts) -> str:
+def _best(series: Series, f: Facts) -> str:
     best = series.best()
-    return "-" if best is None else f"{best[0]:{form}} ({best[1] + f.first_epoch - 1})"
+    return "-" if best is None else f"{number(best[0])} ({best[1] + f.first_epoch - 1})"
 
 
 def layers(f: Facts, t: Terminal) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .draw import number
 from .facts import Facts, LayerFacts
 from .trend import in_words
 
@@ -16,9 +17,9 @@ def log_line(f: Facts) -> str:
     """
     entries = [f"epoch={f.epoch}"]
     if f.loss.now is not None:
-        entries.append(f"loss={f.loss.now:.4f}")
+        entries.append(f"loss={number(f.loss.now)}")
     if f.val_loss.now is not None:
-        entries.append(f"val_loss={f.val_loss.now:.4f}")
+        entries.append(f"val_loss={number(f.val_loss.now)}")
     if f.val_acc.now is not None:
         entries.append(f"val_acc={f.val_acc.now:.3f}")
     entries.append(f"lr={f.lr:.4g}")
@@ -48,7 +49,7 @@ def facts_in_words(f: Facts) -> list[str]:
             change = in_words(series.values, f.first_epoch).replace(
                 " %/epoch", " per cent an epoch"
             )
-            lines.append(f"{name} {series.now:.4f}{', ' + change if change else ''}.")
+            lines.append(f"{name} {number(series.now)}{', ' + change if change else ''}.")
     if f.val_acc.now is not None:
         lines.append(f"Validation accuracy {f.val_acc.now * 100:.1f} per cent.")
     lines.append(f"Verdict: {f.verdict.text.rstrip('.')}.")
