@@ -122,12 +122,12 @@ def test_any_curve_can_be_shown(values, width):
     assert "\n" not in log_line(f)
 
 
-@given(st.lists(st.text(alphabet="ab%", min_size=1, max_size=15)), st.integers(20, 60))
+@given(st.lists(st.sampled_from(["a", "bb", "ccccccc", "12 %", "3 %.", "%x"])), st.integers(20, 60))
 def test_words_keep_every_word(listed, width):
     lines = [text_of(x) for x in words(" ".join(listed), width)]
-    assert " ".join(lines).split() == listed
+    assert " ".join(lines) == " ".join(listed)
     assert all(len(x) <= width for x in lines)
-    assert not any(x.startswith("% ") for x in lines[1:]), "a sign stays with its number"
+    assert not any(x.startswith(("% ", "%.")) for x in lines), "a sign stays with its number"
 
 
 def test_wrap_keeps_parts_whole():
@@ -164,8 +164,8 @@ def planted(**changes) -> Facts:
 
 FAULTS = {
     "loss-not-finite": planted(loss=Series([0.5, float("nan")])),
-    "suspected:diverging": planted(loss=Series([0.5, 0.4, 1.0, 2.0])),
-    "suspected:loss-rising": planted(loss=Series([0.5, 0.4, 0.5, 0.6])),
+    "suspected:diverging": planted(loss=Series([0.5, 0.4, 1.3, 1.6, 2.0])),
+    "suspected:loss-rising": planted(loss=Series([0.5, 0.4, 0.53, 0.6, 0.7])),
     "suspected:dead-units": planted(layers=[LayerFacts("fc1", dead=0.8)]),
     "suspected:saturated": planted(layers=[LayerFacts("fc1", saturated=0.7)]),
     "suspected:update-high": planted(layers=[LayerFacts("fc1", ratio=0.5, judged=0.5)]),

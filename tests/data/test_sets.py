@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from chainrule.data import digits, digits_split, find_nonfinite, load_digits, toy
+from chainrule import Generator
+from chainrule.data import digits, digits_split, find_nonfinite, load_digits, random_split, toy
 from chainrule.errors import ArgumentError, FormatError
 
 TOYS = {
@@ -60,6 +61,16 @@ def test_the_split_holds_out_a_fifth_of_each_class():
     kept = np.bincount(np.asarray(split.train.tensors[1]))
     assert held.sum() == 360
     assert (np.abs(held - (held + kept) * 360 / 1797) < 1).all()
+
+
+@pytest.mark.parametrize("make", TOYS.values(), ids=TOYS)
+def test_a_split_by_the_same_seed_does_not_follow_the_data(make):
+    """Both count draws from a seed: at the same counts, a split of moons would be by angle."""
+    x, _ = make(2000, seed=7)
+    part, _ = random_split(x, [0.3, 0.7], generator=Generator().manual_seed(7))
+    x, part = np.asarray(x, np.float64), np.asarray(part.indices)
+    error = x.std(0) * np.sqrt(1 / 600 - 1 / 2000)
+    assert (np.abs(x[part].mean(0) - x.mean(0)) < 5 * error).all()
 
 
 @pytest.mark.parametrize("make", TOYS.values(), ids=TOYS)

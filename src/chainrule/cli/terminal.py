@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ NO_BREAK = "\x00"
 def words(text: str, width: int, style: str = "", indent: str = "") -> list[Line]:
     """A sentence on as many lines as it needs; lines after the first start with `indent`."""
     lines: list[str] = []
-    for word in text.replace(" %", NO_BREAK + "%").split():
+    for word in re.sub(r" %(?=[ ,.;)]|$)", NO_BREAK + "%", text).split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f" {word}"
         else:

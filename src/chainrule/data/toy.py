@@ -18,6 +18,9 @@ from ..tensor.core import Tensor, wrap
 from .sampler import check_count
 
 Pair = tuple[Tensor, Tensor]
+STREAM = 1 << 62
+"""Where the draws of this module begin: far from those of a Generator with the same seed, or a
+random_split of moons under one seed would sort them by their angle."""
 
 
 class _Draws:
@@ -30,7 +33,7 @@ class _Draws:
                 f"{owner}: noise must be a number >= 0", expected="a finite number", got=repr(noise)
             )
         check_count(owner, "seed", seed + 1)
-        self.noise, self.seed, self.count = noise, seed, 0
+        self.noise, self.seed, self.count = noise, seed, STREAM
 
     def uniform(self, *shape: int) -> Any:
         state = np.array([self.seed, self.count], np.uint64)

@@ -11,7 +11,8 @@ from .trend import slope
 RATIO_LOW, RATIO_HIGH = 1e-4, 1e-2  # update:weight, the usual band
 RATIO_FAR_LOW, RATIO_FAR_HIGH = 1e-6, 1e-1  # beyond: said in the verdict
 DEAD, SATURATED = 0.5, 0.5  # share of a layer's units, of its values
-DIVERGED, RISEN = 3.0, 1.3  # times the best training loss so far
+DIVERGED, RISEN = 3.0, 1.3  # times the best training loss so far, for so many epochs:
+LASTING = 3
 STALE = 10  # epochs without a better validation loss
 
 
@@ -31,8 +32,11 @@ def _rising(f: Facts) -> Verdict | None:
     best, rate = f.loss.best(), slope(f.loss.values[-4:])
     if best is None or f.loss.now is None or rate is None or rate <= 0:
         return None
-    times = f.loss.now / best[0] if best[0] > 0 else 1.0
-    where = f"the training loss is {times:.1f} times its best (epoch {_at(f, best[1])})"
+    times = min(f.loss.values[-LASTING:]) / best[0] if best[0] > 0 else 1.0
+    where = (
+        f"for {LASTING} epochs the training loss is at least {times:.1f} times its best "
+        f"(epoch {_at(f, best[1])})"
+    )
     if times >= DIVERGED:
         return Verdict(BAD, "suspected:diverging", f"{where}. Suspected: lr too high")
     if times >= RISEN:
