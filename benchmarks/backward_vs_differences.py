@@ -78,7 +78,7 @@ def main():
         with chainrule.no_grad():
             loss = seconds(problem.loss, 300)
         backward = seconds(problem.by_backward, 300)
-        differences = seconds(problem.by_differences, 3)
+        differences = seconds(problem.by_differences, max(5, 2000 // problem.weights))
         print(
             f"{width:>5} {problem.weights:>8,} {loss * 1e3:>8.3f} {backward / loss:>9.1f}"
             f" {differences / backward:>12,.0f}"

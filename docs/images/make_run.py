@@ -20,7 +20,6 @@ import tempfile
 import termios
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -67,8 +66,8 @@ def main() -> None:
     text = f"$ {' '.join(COMMAND)}\n{final_screen(run())}"
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text), soft_wrap=True)
-    form = re.sub(r"@font-face {{.*?}}\s*", "", CONSOLE_SVG_FORMAT, flags=re.S)  # no download
-    svg = console.export_svg(title="", theme=MONOKAI, code_format=form, unique_id="run")
+    svg = console.export_svg(title="", theme=MONOKAI, unique_id="run")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)  # a picture downloads nothing
     Path(__file__).with_name("run.svg").write_text(svg, encoding="utf-8")
 
 
