@@ -131,7 +131,7 @@ def report(error: BaseException, with_traceback: bool) -> int:
 
 def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return INTERRUPTED, "stopped at once; nothing of the last steps was saved"
+        return INTERRUPTED, "stopped at once; only what the last checkpoint holds is saved"
     if isinstance(error, Interrupted):
         return INTERRUPTED, str(error)
     if isinstance(error, click.UsageError):
