@@ -80,7 +80,7 @@ class Watch(Callback):
         """The last state stays on the screen."""
         self._progress(trainer)
         self.facts.epoch = trainer.epoch
-        self.facts.eta_s = 0.0
+        self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
 
     def _look(self, trainer: Trainer, before: list[Any]) -> None:
