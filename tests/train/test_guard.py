@@ -70,6 +70,14 @@ def test_advice_speaks_of_the_scale_of_the_inputs():
         t.fit((x, x[:, :1] * 2), epochs=1000)
 
 
+def test_advice_for_an_absurd_rate_is_a_usual_one():
+    net = nn.Linear(3, 1)
+    x = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+    t = Trainer(net, nn.MSELoss(), optim.SGD(net.parameters(), 1e6))
+    with pytest.raises(NonFiniteError, match=r"lr=0.01, or clip"):
+        t.fit((x, x[:, :1]), epochs=1000)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("what", ["inputs", "targets", "validation"])
 def test_data_are_refused_before_the_first_step(value, what):

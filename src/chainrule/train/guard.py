@@ -116,7 +116,7 @@ class Guard:
             (float(np.abs(t._value).max(initial=0.0)) for b in group for t in b[:-1]
              if t.dtype.kind == "f"), default=0.0,
         )  # fmt: skip
-        advice = f"lr={lr / 10:g}, or clip_grad_norm=1.0"
+        advice = f"lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1.0"
         if largest > 100 and math.isfinite(largest):
             advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
         return advice
