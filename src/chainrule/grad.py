@@ -35,6 +35,18 @@ class Cell:
     site: Site | None = None
 
 
+class Handle:
+    """Removes a hook: `handle.remove()`."""
+
+    def __init__(self, hooks: dict[Handle, Any], function: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        hooks[self] = function
+
+    def remove(self) -> None:
+        """Takes this hook away, and no other that calls the same function; once is enough."""
+        self._hooks.pop(self, None)
+
+
 class Leaf:
     """The end of the line: a tensor that the user made and whose gradient is wanted."""
 
@@ -44,7 +56,7 @@ class Leaf:
     def __init__(self, ref: Callable[[], Any]) -> None:
         self.ref = ref
         self.seq = 0  # older than any operation
-        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.hooks: dict[Handle, Callable[[Any], Any]] | None = None
 
 
 class Node:
@@ -73,7 +85,7 @@ class Node:
         self.seq = next(clock)
         self.site = user_site(2)
         self.module = module
-        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.hooks: dict[Handle, Callable[[Any], Any]] | None = None
         self.retained: Callable[[], Any] | None = None
 
     def __repr__(self) -> str:
@@ -164,7 +176,7 @@ class Sweep:
     def attend(self, node: Any, g: Value) -> Value:
         """What users asked for at a node on the way: hooks, kept and returned gradients."""
         if node.hooks is not None:
-            for function in list(node.hooks):
+            for function in list(node.hooks.values()):
                 g = self.reader.hook(function, g)
             self.shared.update(e for e in node.edges if e is not None)
         if node.retained is not None:
@@ -178,7 +190,7 @@ class Sweep:
         """Hooks of leaves run when everything has arrived."""
         for leaf, g in self.ends.items():
             if type(leaf) is Leaf and leaf.hooks is not None:
-                for function in list(leaf.hooks):
+                for function in list(leaf.hooks.values()):
                     g = self.reader.hook(function, g)
                 self.ends[leaf] = g
                 self.shared.add(leaf)

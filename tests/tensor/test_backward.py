@@ -434,3 +434,14 @@ def test_an_error_in_the_middle_leaves_the_gradients_alone():
         y.backward()
     assert x.grad is None
     assert w.grad is None
+
+
+def test_a_hook_registered_twice_is_removed_once_by_each_handle():
+    x = chainrule.tensor([1.0], requires_grad=True)
+    seen = []
+    first, second = x.register_hook(seen.append), x.register_hook(seen.append)
+    for handle, calls in ((first, 1), (first, 1), (second, 0)):
+        handle.remove()
+        seen.clear()
+        (x * 2).sum().backward()
+        assert len(seen) == calls

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentTypeError, ChainruleError, StateError
+from ..grad import Handle
 from ..ops.core import current, quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
 from ..tensor.create import empty
 from .parameter import Parameter
-from .registration import Handle, NameTaken, init_missing
+from .registration import NameTaken, init_missing
 from .state import check_state, loaded_values
 
 M = TypeVar("M", bound="Module")

@@ -7,18 +7,6 @@ from typing import Any
 from ..errors import ChainruleError
 
 
-class Handle:
-    """Removes a hook: `handle.remove()`."""
-
-    def __init__(self, hooks: dict[Any, Any], function: Any) -> None:
-        self._hooks = hooks
-        hooks[self] = function
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call does nothing."""
-        self._hooks.pop(self, None)
-
-
 class NameTaken(ChainruleError, KeyError):
     """A name that a module can't give to a parameter, buffer or submodule."""
 

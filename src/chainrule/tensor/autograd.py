@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GradError, ShapeError
-from ..grad import Leaf, Reader, Route, check_saved, sweep
+from ..grad import Handle, Leaf, Reader, Route, check_saved, sweep
 from ..ops.core import arrays, current, interpret, quietly
 from .core import Tensor, apply, wrap
 
@@ -333,27 +333,13 @@ def _result(i: int, x: Tensor, done: Any, unused: bool | None, zeros: bool) -> T
     return None
 
 
-class Handle:
-    """Removes a hook: `handle.remove()`."""
-
-    def __init__(self, hooks: list[Callable[[Any], Any]], function: Callable[[Any], Any]) -> None:
-        self._hooks = hooks
-        self._function = function
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call does nothing."""
-        if self._function in self._hooks:
-            self._hooks.remove(self._function)
-
-
 def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
     """Calls `hook(gradient)` once the gradient is complete; what it returns replaces it."""
     node = tensor._node_now()
     if node is None:
         raise GradError("register_hook: this tensor does not require grad")
     if node.hooks is None:
-        node.hooks = []
-    node.hooks.append(hook)
+        node.hooks = {}
     return Handle(node.hooks, hook)
 
 
