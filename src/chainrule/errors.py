@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
 PACKAGE_DIR = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_INTERNAL_FILES: set[str] = set()
+_INTERNAL_FILES = {contextmanager.__code__.co_filename}  # it stands between ours and the user's
 _USER_FILES: set[str] = set()
 
 Site = tuple[CodeType, int]

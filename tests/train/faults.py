@@ -10,8 +10,9 @@ from chainrule.train.files import writing
 
 CHANGES = (
     "create", "append", "write", "truncate", "sync", "close", "rename", "sync_folder", "remove",
-    "make_folder",
+    "make_folder", "new_folder",
 )  # fmt: skip
+READS = ("open", "list_folder")
 
 
 class Crash(BaseException):
@@ -19,7 +20,9 @@ class Crash(BaseException):
 
 
 class FaultyDisk(writing.Disk):
-    """Counts the operations that change something; `fault(name)` is called before number `at`."""
+    """Counts the operations in `counted`; `fault(name)` is called before number `at`."""
+
+    counted: tuple[str, ...] = CHANGES
 
     def __init__(self, at=None):
         self.at, self.count, self.names = at, 0, []
@@ -38,7 +41,8 @@ def _counted(name):
     operation = getattr(writing.Disk, name)
 
     def run(self, *arguments):
-        self.step(name, arguments)
+        if name in self.counted:
+            self.step(name, arguments)
         result = operation(self, *arguments)
         self.done(name, arguments, result)
         return result
@@ -46,7 +50,7 @@ def _counted(name):
     return run
 
 
-for _name in CHANGES:
+for _name in CHANGES + READS:
     setattr(FaultyDisk, _name, _counted(_name))
 FaultyDisk.done = lambda self, name, arguments, result: None
 
@@ -75,13 +79,24 @@ class FailingDisk(FaultyDisk):
         return 12345
 
 
+class UnreadableDisk(FailingDisk):
+    """The disk fails once, at a read."""
+
+    counted = READS
+
+    def __init__(self, at=None):
+        super().__init__(at, errno.EIO, lasting=False)
+
+
 class CrashingDisk(FaultyDisk):
     """The program stops before operation `at` (in the middle of it, if it is a write).
 
-    `lose(model)` then does what a machine does to what was not brought to the disk: 'kept' nothing
-    (a killed process); 'undone' renames that no folder sync followed, and empties unsynced files;
-    'empty' keeps the renames and empties unsynced files.
+    Reading counts too.  `lose(model)` then does what a machine does to what was not brought to the
+    disk: 'kept' nothing (a killed process); 'undone' renames that no folder sync followed, and
+    empties unsynced files; 'empty' keeps the renames and empties unsynced files.
     """
+
+    counted = CHANGES + READS
 
     def __init__(self, at=None):
         super().__init__(at)

@@ -328,8 +328,9 @@ def test_missing_files_suggest_the_nearest_name(tmp_path):
     assert isinstance(e.value, FileNotFoundError)
     with pytest.raises(files.MissingFileError):
         chainrule.load(tmp_path / "no" / "x")
-    with pytest.raises(FormatError, match="folder"):
+    with pytest.raises(FormatError, match="folder") as e:
         chainrule.load(tmp_path)
+    assert "line      test_files.py" in str(e.value)
 
 
 def test_sha256_of_a_file(tmp_path):

@@ -1,6 +1,6 @@
 """Generations of a trainer's state: the last ones and the best, each complete or not there.
 
-A generation is `000012.safetensors` (the tensors) and `000012.json` (everything else, and size and
+A generation is `000012.safetensors` (the tensors) and `000012.json` (everything else, and the
 sha256 of the tensors).  The JSON file is renamed into place last: with it the generation exists.
 What was cut, altered or left half is skipped when loading, and said.
 """
@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 from ..errors import ChainruleError, FormatError
 from .files import (
+    InputError,
     check_writable,
     file_sha256,
     load_tensors,
+    names_in,
     read_json,
+    remove_file,
     save_tensors,
     write_json,
-    writing,
 )
 from .packing import pack, unpack
 
@@ -48,9 +50,7 @@ class Checkpoints:
 
     def manifests(self) -> list[Path]:
         """The generations there are, the newest first."""
-        if not self.folder.is_dir():
-            return []
-        found = [p for p in self.folder.iterdir() if re.fullmatch(r"\d{6,}\.json", p.name)]
+        found = [self.folder / n for n in names_in(self.folder) if re.fullmatch(r"\d{6,}\.json", n)]
         return sorted(found, key=_number, reverse=True)
 
     def save(self, state: dict[str, Any], *, score: float | None = None) -> Path:
@@ -62,7 +62,7 @@ class Checkpoints:
         """
         if not self.folder.is_dir():
             check_writable(self.folder)
-        taken = [int(p.stem) for p in self.folder.iterdir() if p.stem.isdigit()]
+        taken = [_number(p) for p in self._files()]
         stem = f"{max(taken, default=0) + 1:06d}"
         body, tensors = pack(state)
         weights = self.folder / f"{stem}.safetensors"
@@ -72,13 +72,13 @@ class Checkpoints:
             content = {
                 "format": FORMAT, "version": VERSION, "epoch": state["epoch"],
                 "step": state["step"], "score": score,
-                "files": {weights.name: _fingerprint(weights)}, "state": body,
+                "files": {weights.name: file_sha256(weights)}, "state": body,
             }  # fmt: skip
             write_json(manifest, {**content, "sha256": _digest(content)})
         except BaseException:
             for path in (manifest, weights):
                 with suppress(OSError):
-                    writing.disk.remove(str(path))
+                    remove_file(path)
             raise
         self.prune()
         return manifest
@@ -86,23 +86,30 @@ class Checkpoints:
     def prune(self) -> None:
         """Removes all but the last generations and the best.
 
-        What can't be removed now is tried again with the next generation.
+        What can't be read or removed now is tried again with the next generation.
         """
-        manifests = self.manifests()
-        scores = {p: score for p in manifests if (score := self._score(p)) is not None}
+        try:
+            manifests, files = self.manifests(), self._files()
+            scores = {p: score for p in manifests if (score := self._score(p)) is not None}
+        except InputError:
+            return
         best = max(scores, key=lambda p: scores[p]) if scores else None
         kept = {p.stem for p in manifests[: self.keep]} | ({best.stem} if best else set())
         newest = max((_number(p) for p in manifests), default=0)
-        for path in sorted(self.folder.iterdir(), key=lambda p: p.suffix != ".json"):
-            if path.stem.isdigit() and path.stem not in kept and _number(path) <= newest:
+        for path in sorted(files, key=lambda p: p.suffix != ".json"):
+            if path.stem not in kept and _number(path) <= newest:
                 with suppress(OSError):
-                    writing.disk.remove(str(path))
+                    remove_file(path)
+
+    def _files(self) -> list[Path]:
+        """The files of all generations, whole or not."""
+        return [p for n in names_in(self.folder) if (p := self.folder / n).stem.isdecimal()]
 
     def _score(self, manifest: Path) -> float | None:
         if manifest.name not in self._scores:
             try:
                 self._scores[manifest.name] = _read_manifest(manifest)["score"]
-            except (FormatError, OSError):
+            except FormatError:
                 self._scores[manifest.name] = None
         return self._scores[manifest.name]
 
@@ -128,10 +135,8 @@ class Checkpoints:
         tensors: dict[str, Any] = {}
         for name, expected in content["files"].items():
             path = self.folder / Path(name).name
-            if not path.is_file():
-                raise FormatError(f"{path.name} is missing", line="")
             tensors.update(load_tensors(path))
-            if _fingerprint(path) != expected:
+            if file_sha256(path) != expected:
                 raise FormatError(f"{path.name} is another file than was written", line="")
         state: dict[str, Any] = unpack(content["state"], tensors)
         return state
@@ -158,10 +163,6 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _number(path: Path) -> int:

@@ -36,7 +36,6 @@ class Recorder:
         trainer = self.trainer
         self.run.begin(ROOM * size_bytes(trainer), describe(trainer), trainer.seed)
         self.run.rewrite_log(trainer.history.rows)
-        (self.run.path / "result.json").unlink(missing_ok=True)
 
     def after_step(self) -> None:
         """A checkpoint every so many steps, where that was asked for."""

@@ -23,15 +23,19 @@ from ..tensor.core import Tensor
 from .checkpoint import KEEP, Checkpoints
 from .environment import environment
 from .files import (
+    MissingFileError,
     append_line,
     check_writable,
     load_tensors,
+    names_in,
     read_json,
     read_json_lines,
+    remove_file,
     save_tensors,
     to_json,
     write_json,
     write_text,
+    writing,
 )
 
 RUNS = "runs"
@@ -84,7 +88,7 @@ class Run:
             )
         folder = Path(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            writing.disk.make_folder(str(folder))
             path = _next_folder(folder, name)
         except OSError as error:
             raise OutputError(
@@ -110,38 +114,47 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """How the run ended; None while it goes on, or where it was cut off."""
-        return self._read("result.json") if (self.path / "result.json").exists() else None
+        return self._read("result.json") or None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The epochs logged so far; a last line that was cut is left out."""
-        path = self.path / "metrics.jsonl"
-        return read_json_lines(path) if path.exists() else []
+        try:
+            return read_json_lines(self.path / "metrics.jsonl")
+        except MissingFileError:
+            return []
 
     def load_model(self) -> dict[str, Tensor]:
         """The weights in model.safetensors, for `model.load_state_dict`."""
-        path = self.path / "model.safetensors"
-        if not path.exists():
+        try:
+            return load_tensors(self.path / "model.safetensors")
+        except MissingFileError:
             raise FormatError(
                 f"{self.path}: the run has no model yet", expected="model.safetensors",
                 fix=f"chainrule train --resume {self.name}, to its first whole epoch", line="",
-            )  # fmt: skip
-        return load_tensors(path)
+            ) from None  # fmt: skip
 
     def _read(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        return dict(read_json(path)) if path.exists() else {}
+        try:
+            return dict(read_json(self.path / name))
+        except MissingFileError:
+            return {}
 
     # ------------------------------------------------------------ writing
 
     def begin(self, need_bytes: int, parts: Mapping[str, Any], seed: int | None) -> None:
-        """Checks that there is room, and notes what runs where.  OutputError where there is not."""
-        check_writable(self.path, need_bytes)
-        check_writable(self.checkpoints.folder)
+        """Checks that there is room, sweeps, and notes what runs where.
+
+        Raises OutputError where there is no room.
+        """
+        for folder in (self.path, self.checkpoints.folder):
+            check_writable(folder, need_bytes)
         held = self._read("config.json")
         write_json(self.path / "config.json", {**held, "trainer": dict(parts)})
         if not (self.path / "environment.json").exists():
             write_json(self.path / "environment.json", environment(seed))
+
+        remove_file(self.path / "result.json")
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Adds an epoch to metrics.jsonl."""
@@ -165,29 +178,27 @@ class Run:
 
 
 def _next_folder(folder: Path, name: str) -> Path:
-    numbers = [n for p in folder.iterdir() if (n := _number_of(p, name)) is not None]
+    numbers = [n for held in names_in(folder) if (n := _number_of(held, name)) is not None]
     number = max(numbers, default=0)
     while True:
         number += 1
         path = folder / f"{name}-{number:04d}"
         try:
-            path.mkdir()
+            writing.disk.new_folder(str(path))
         except FileExistsError:
             continue
         return path
 
 
-def _number_of(path: Path, name: str) -> int | None:
-    match = re.fullmatch(re.escape(name) + r"-(\d{4,})", path.name)
+def _number_of(folder: str, name: str) -> int | None:
+    match = re.fullmatch(re.escape(name) + r"-(\d{4,})", folder)
     return int(match[1]) if match else None
 
 
 def list_runs(folder: str | Path = RUNS) -> list[Run]:
     """The runs in a folder, by name and number; none where there is no such folder."""
     folder = Path(folder)
-    if not folder.is_dir():
-        return []
-    found = [p for p in folder.iterdir() if (p / "config.json").is_file()]
+    found = [p for n in names_in(folder) if ((p := folder / n) / "config.json").is_file()]
     return [Run(p) for p in sorted(found, key=_by_number)]
 
 
@@ -207,7 +218,7 @@ def open_run(run: str | Path | Run, folder: str | Path = RUNS) -> Run:
         if (path / "config.json").is_file():
             return Run(path)
     known = list_runs(folder)
-    newest = [r for r in known if _number_of(r.path, str(run)) is not None]
+    newest = [r for r in known if _number_of(r.name, str(run)) is not None]
     if newest:
         return newest[-1]
     names = [r.name for r in known]

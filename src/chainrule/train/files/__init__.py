@@ -10,10 +10,13 @@ from .text import read_json as read_json
 from .text import read_json_lines as read_json_lines
 from .text import to_json as to_json
 from .text import write_json as write_json
+from .writing import InputError as InputError
 from .writing import MissingFileError as MissingFileError
 from .writing import append_line as append_line
 from .writing import check_writable as check_writable
 from .writing import file_sha256 as file_sha256
+from .writing import names_in as names_in
+from .writing import remove_file as remove_file
 from .writing import sweep as sweep
 from .writing import write_bytes as write_bytes
 from .writing import write_parts as write_parts

@@ -15,12 +15,12 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from io import BufferedReader
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import ArgumentError, ChainruleError, FormatError, OutputError
 
@@ -28,12 +28,17 @@ if not hasattr(os, "statvfs"):  # Windows; elsewhere `import chainrule` is 5 ms 
     import shutil
 
 Path = str | os.PathLike[str]
+AnyOSError = TypeVar("AnyOSError", bound=OSError)
 
 FOREIGN_AGE_S = 24 * 3600.0
 """The age from which a temporary file of another machine counts as left behind."""
 
 
-class MissingFileError(ChainruleError, FileNotFoundError):
+class InputError(ChainruleError, OSError):
+    """A file or folder that can't be read."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
     """A file to be read that is not there."""
 
 
@@ -91,6 +96,10 @@ class Disk:
         """Makes a folder and those above it, where they are missing."""
         os.makedirs(path, exist_ok=True)
 
+    def new_folder(self, path: str) -> None:
+        """Makes a folder that must not be there yet."""
+        os.mkdir(path)
+
     def free_bytes(self, path: str) -> int:
         """How much can be written to the disk on which a folder lies."""
         if not hasattr(os, "statvfs"):
@@ -101,6 +110,10 @@ class Disk:
     def open(self, path: str) -> BufferedReader:
         """A file for reading."""
         return open(path, "rb")
+
+    def list_folder(self, path: str) -> list[str]:
+        """What a folder holds."""
+        return os.listdir(path)
 
 
 disk = Disk()
@@ -173,6 +186,16 @@ def _discard(temporary: str) -> None:
         disk.remove(temporary)
 
 
+def remove_file(path: Path) -> None:
+    """Takes a file away, if it is there."""
+    try:
+        disk.remove(os.fspath(path))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _output_error(path, error, None, "remove") from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Adds one line to a file, whole or not at all, and hands it to the operating system.
 
@@ -211,7 +234,7 @@ def _end_of_lines(handle: int) -> int:
     return end
 
 
-def _output_error(path: Path, error: OSError, need: int) -> OutputError:
+def _output_error(path: Path, error: OSError, need: int | None, verb: str = "write") -> OutputError:
     folder = os.path.dirname(os.path.realpath(os.fspath(path)))
     full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
     fix = None
@@ -220,13 +243,12 @@ def _output_error(path: Path, error: OSError, need: int) -> OutputError:
     elif full:
         fix = "make space, or choose a path on another disk"
     out = OutputError(
-        f"can't write {os.fspath(path)}: {error.strerror or error}",
-        expected=f"{need:,} bytes to be written",
+        f"can't {verb} {os.fspath(path)}: {error.strerror or error}",
+        expected=f"{need:,} bytes to be written" if need is not None else None,
         got=_free_text(folder),
         fix=fix or "choose a folder that you may write to",
     )
-    out.errno, out.strerror, out.filename = error.errno, error.strerror, os.fspath(path)
-    return out
+    return _filled(out, error, os.fspath(path))
 
 
 def _free_text(folder: str) -> str | None:
@@ -262,7 +284,7 @@ def check_writable(folder: Path, need_bytes: int = 0) -> None:
 def sweep(folder: Path) -> list[str]:
     """Removes the temporary files that stopped programs left in a folder; their names."""
     swept = []
-    for name in sorted(os.listdir(folder)):
+    for name in names_in(folder):
         path = os.path.join(os.path.realpath(os.fspath(folder)), name)
         found = _TEMPORARY.fullmatch(name)
         if found and path not in _active and _is_left_behind(path, found["host"], found["pid"]):
@@ -291,29 +313,54 @@ def _is_left_behind(path: str, host: str, pid: str) -> bool:
 # ---------------------------------------------------------------- reading
 
 
-def open_file(path: Path) -> BufferedReader:
-    """A file for reading; MissingFileError suggests the nearest name in the folder."""
+@contextmanager
+def open_file(path: Path) -> Iterator[BufferedReader]:
+    """A file for reading; MissingFileError suggests the nearest name in the folder.
+
+    Raises InputError where the disk fails, when the file is opened or while it is read.
+    """
     text = os.fspath(path)
     try:
-        return disk.open(text)
+        with disk.open(text) as file:
+            yield file
     except FileNotFoundError as error:
         folder, name = os.path.split(text)
-        near = get_close_matches(name, _names(folder or "."), 1)
-        missing = MissingFileError(
-            f"there is no file {text}",
-            fix=f"did you mean {os.path.join(folder, near[0])}?" if near else None,
-        )
-        missing.errno, missing.filename = errno.ENOENT, text
-        raise missing from error
+        near = get_close_matches(name, _neighbours(folder or "."), 1)
+        fix = f"did you mean {os.path.join(folder, near[0])}?" if near else None
+        raise _filled(MissingFileError(f"there is no file {text}", fix=fix), error, text) from error
     except IsADirectoryError:
         raise FormatError(f"{text} is a folder", expected="a file") from None
+    except OSError as error:
+        raise _input_error(text, error) from error
 
 
-def _names(folder: str) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """What a folder holds, sorted; nothing where there is no such folder."""
     try:
-        return os.listdir(folder)
-    except OSError:
+        return sorted(disk.list_folder(os.fspath(folder)))
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise _input_error(os.fspath(folder), error) from error
+
+
+def _neighbours(folder: str) -> list[str]:
+    try:
+        return names_in(folder)
+    except InputError:
+        return []
+
+
+def _input_error(path: str, error: OSError) -> InputError:
+    fix = "permission to read it" if isinstance(error, PermissionError) else "another copy of it"
+    out = InputError(f"can't read {path}: {error.strerror or error}", fix=fix)
+    return _filled(out, error, path)
+
+
+def _filled(out: AnyOSError, error: OSError, path: str) -> AnyOSError:
+    """An error of ours with what programs read from an OSError."""
+    out.errno, out.strerror, out.filename = error.errno, error.strerror, path
+    return out
 
 
 def file_sha256(path: Path) -> str:
