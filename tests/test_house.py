@@ -54,16 +54,9 @@ def test_there_is_something_to_hold():
     assert ROOT / "README.md" in TEXTS
 
 
-def is_a_list(path):
-    """Whether a file only grows with the number of small classes or methods that it lists."""
-    classes = [node for node in nodes_of(path) if isinstance(node, ast.ClassDef)]
-    return len(classes) > 20 or path.name == "methods.py"
-
-
 def test_files_are_short():
     long = {name_of(p): n for p in CODE if (n := text_of(p).count("\n")) > MAX_LINES}
-    lists = {name_of(p) for p in CODE if is_a_list(p)}
-    assert not {name: n for name, n in long.items() if name not in lists}
+    assert not long
 
 
 def test_lines_are_short():

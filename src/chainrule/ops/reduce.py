@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .arithmetic import mul
 from .broadcast import Axis, EmptyReductionError, Reduction, expand, spread, sum
 from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Spec, Value
-from .pointwise import cast, eq, exp, mul
+from .elementary import exp
+from .logic import eq
+from .pointwise import cast
 from .shape import flip, full, pad, reshape, slice_
 
 # typed Any: the stubs know no positional keepdims, which saves a keyword on a hot path

@@ -1,0 +1,171 @@
+"""Comparisons, logic, and the choice between two values: element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import DType
+from .core import NOTHING, Sample, Value, broadcast_shapes, is_number
+from .pointwise import Pointwise, fit
+from .shape import full
+
+
+class Comparison(Pointwise):
+    """y is bool and carries no gradient."""
+
+    boolean = True
+    differentiable = False
+    saves = NOTHING
+    warns = False
+
+
+class Eq(Comparison):
+    """y = (a = b);  no derivative."""
+
+    math = "{a} = {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.equal(a, b)
+
+
+class Ne(Comparison):
+    """y = (a != b);  no derivative."""
+
+    math = "{a} != {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.not_equal(a, b)
+
+
+class Lt(Comparison):
+    """y = (a < b);  no derivative."""
+
+    math = "{a} < {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.less(a, b)
+
+
+class Le(Comparison):
+    """y = (a <= b);  no derivative."""
+
+    math = "{a} <= {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.less_equal(a, b)
+
+
+class Gt(Comparison):
+    """y = (a > b);  no derivative."""
+
+    math = "{a} > {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.greater(a, b)
+
+
+class Ge(Comparison):
+    """y = (a >= b);  no derivative."""
+
+    math = "{a} >= {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.greater_equal(a, b)
+
+
+class LogicalAnd(Comparison):
+    """y = a and b, where any number but 0 counts as true;  no derivative."""
+
+    math = "{a} and {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.logical_and(a, b)
+
+
+class LogicalOr(Comparison):
+    """y = a or b, where any number but 0 counts as true;  no derivative."""
+
+    math = "{a} or {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.logical_or(a, b)
+
+
+class LogicalXor(Comparison):
+    """y = either a or b, not both;  no derivative."""
+
+    math = "{a} xor {b}"
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.logical_xor(a, b)
+
+
+class LogicalNot(Comparison):
+    """y = not x, where any number but 0 counts as true;  no derivative."""
+
+    math = "not {x}"
+
+    def forward(self, x: Any) -> Any:
+        return np.logical_not(x)
+
+
+class Where(Pointwise):
+    """y = a where c, else b;  dy/da = 1 where c, dy/db = 1 where not c.
+
+    A gradient that this op masks to 0 stays 0 further down, even where the derivative of the
+    branch that was not taken is infinite (PyTorch gives nan there).
+    """
+
+    math = "({a} if {c} else {b})"
+    saves = frozenset({"c"})
+    masks = True
+    warns = False
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        c, *rest = values
+        if is_number(c) or c.dtype.kind != "b" or not super().fits(rest):
+            return False
+        return all(is_number(v) or v.shape == c.shape for v in rest)
+
+    def align(self, inputs: Sequence[Value]) -> Sequence[Value]:
+        c, a, b = inputs
+        arrays = [x for x in inputs if not is_number(x)]
+        shape = broadcast_shapes(self.name, *(x.shape for x in arrays)) if arrays else ()
+        dtype = dtypes.result_type(a, b)
+        c = full(shape=shape, value=c, dtype=dtypes.bool_) if is_number(c) else fit(
+            c, shape, dtypes.bool_)  # fmt: skip
+        return [c, *(x if is_number(x) else fit(x, shape, dtype) for x in (a, b))]
+
+    def meeting_dtype(self, inputs: Sequence[Value]) -> DType:
+        return dtypes.result_type(*inputs[1:])
+
+    def forward(self, c: Any, a: Any, b: Any) -> Any:
+        if is_number(b) and not b and isinstance(a, np.ndarray) and a.shape == np.shape(c):
+            y = np.zeros(a.shape, a.dtype)  # three times as fast as np.where for small arrays
+            np.copyto(y, a, where=c)
+            return y
+        if is_number(a) and isinstance(b, np.ndarray) and b.shape == np.shape(c):
+            y = b.copy()
+            np.copyto(y, a, where=c)
+            return y
+        if is_number(a) and is_number(b):
+            return np.where(c, a, b).astype(dtypes.result_type(a, b))
+        return np.where(c, a, b)
+
+    def vjp(self, g: Value, y: Value, c: Value, a: Value, b: Value) -> tuple[Value, ...]:
+        return None, lambda: where(c, g, 0.0), lambda: where(c, 0.0, g)
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
+        for shape in ((), (3,), (2, 3)):
+            c = np.asarray(rng.random(shape) < 0.5)
+            yield Sample((c, self.draw(rng, shape), self.draw(rng, shape)), {})
+
+
+eq, ne, lt, le, gt, ge = Eq(), Ne(), Lt(), Le(), Gt(), Ge()
+logical_and, logical_or = LogicalAnd(), LogicalOr()
+logical_xor, logical_not = LogicalXor(), LogicalNot()
+where = Where()

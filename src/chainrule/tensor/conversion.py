@@ -1,0 +1,187 @@
+"""Tensors as numbers, arrays and text, in other types, and how large they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import dtypes, ops
+from .. import functional as F
+from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError
+from . import show
+
+if TYPE_CHECKING:
+    from .core import Tensor
+
+
+class AmbiguousTruth(ChainruleError, RuntimeError):
+    """The truth of a tensor that has several elements."""
+
+
+class Conversions:
+    """What a tensor can be turned into."""
+
+    _value: Any
+
+    # ------------------------------------------------------------ types and conversion
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """This tensor in another dtype; a device can be named if it is the CPU."""
+        dtype = kwargs.get("dtype")
+        for a in (*args, kwargs.get("device")):
+            if a is None or isinstance(a, bool):
+                continue
+            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda", "mps", "xpu"):
+                if a.split(":")[0] != "cpu":
+                    raise ArgumentError("to: this library computes on the CPU", got=a, fix="'cpu'")
+            else:
+                dtype = a.dtype if hasattr(a, "_value") else a
+        if dtype is None:
+            return self
+        wanted = dtypes.as_dtype(dtype)
+        return self if wanted == self._value.dtype else ops.cast(self, dtype=wanted)
+
+    type_as = to
+
+    def float(self) -> Any:
+        """In float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Any:
+        """In float64."""
+        return self.to(dtypes.float64)
+
+    def long(self) -> Any:
+        """In int64."""
+        return self.to(dtypes.int64)
+
+    def int(self) -> Any:
+        """In int32."""
+        return self.to(dtypes.int32)
+
+    def bool(self) -> Any:
+        """In bool: whether each element is not 0."""
+        return self.to(dtypes.bool_)
+
+    def cpu(self) -> Any:
+        """This tensor: everything is on the CPU."""
+        return self
+
+    def is_floating_point(self) -> Any:
+        """Whether the elements are float32 or float64."""
+        return self._value.dtype.kind == "f"
+
+    def numpy(self) -> Any:
+        """The array itself, without a copy; raises on tensors that require grad, as in PyTorch."""
+        if getattr(self, "requires_grad", False):
+            raise GradError(
+                "Can't call numpy() on Tensor that requires grad.",
+                fix="tensor.detach().numpy()",
+            )
+        return self._value
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        value = self.numpy()
+        if dtype is not None and value.dtype != dtype:
+            return value.astype(dtype)
+        return value.copy() if copy else value
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._value.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self._value.size != 1:
+            raise AmbiguousTruth(
+                "item: only a tensor with one element is a number",
+                expected="1 element",
+                got=f"shape {self._value.shape}",
+                fix=".tolist(), .sum() or an index",
+            )
+        return self._value.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists."""
+        return self._value.tolist()
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        if self._value.dtype.kind not in "iu":
+            raise ArgumentTypeError(
+                "index: only an integer tensor can be an index", got=self._value.dtype.name
+            )
+        return int(self.item())
+
+    def __bool__(self) -> Any:
+        if self._value.size != 1:
+            count = "more than one value" if self._value.size else "no values"
+            raise AmbiguousTruth(
+                f"Boolean value of Tensor with {count} is ambiguous",
+                got=f"shape {self._value.shape}",
+                fix=".any() or .all()",
+            )
+        return bool(self._value.item())
+
+    def __len__(self) -> Any:
+        if not self._value.shape:
+            raise ArgumentTypeError("len() of a 0-d tensor")
+        return self._value.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._value.shape:
+            raise ArgumentTypeError("iteration over a 0-d tensor")
+        return iter(F.unbind(self, 0))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self._value == getattr(value, "_value", value)).any())
+
+    def __repr__(self) -> str:
+        return show.tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # ------------------------------------------------------------ size
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or one of its sizes."""
+        return self._value.shape if dim is None else self._value.shape[dim]
+
+    def dim(self) -> Any:
+        """The number of dimensions."""
+        return self._value.ndim
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self._value.size
+
+    nelement = numel
+
+    def element_size(self) -> Any:
+        """Bytes an element takes."""
+        return self._value.itemsize
+
+    def stride(self) -> Any:
+        """How many elements apart neighbours lie, for every dimension."""
+        return tuple(s // self._value.itemsize for s in self._value.strides)
+
+    def data_ptr(self) -> Any:
+        """The address of the first element."""
+        return self._value.__array_interface__["data"][0]
+
+    @property
+    def device(self) -> str:
+        """'cpu', always."""
+        return "cpu"
+
+    def equal(self, other: Any) -> Any:
+        """Whether shape and all elements are equal."""
+        return bool(np.array_equal(self._value, other._value))
