@@ -20,7 +20,7 @@ from typing import Any
 
 from .errors import GradError, Site, describe_site, user_site
 from .graph.node import Node as GraphNode
-from .ops import eq, full, where
+from .ops import eq, full, ne, where
 from .ops.core import Op, Params, Value, is_number
 
 clock = itertools.count(1)
@@ -108,6 +108,13 @@ class Reader:
         """(y, inputs) as the rule wants them."""
         raise NotImplementedError
 
+    def without_nan(self, g: Value, r: Value) -> Value:
+        """r with 0 for nan where g is 0: what was masked to 0 stays 0, without 0 * inf = nan.
+
+        Elsewhere r is left alone, even where it is 0 too: its own derivative need not be.
+        """
+        return where(eq(g, 0) & ne(r, r), 0.0, r)
+
     def hook(self, function: Callable[[Any], Any], g: Value) -> Value:
         """What a user's hook makes of a gradient."""
         raise NotImplementedError
@@ -164,7 +171,7 @@ class Sweep:
                 if type(r) is FunctionType:
                     r = r()
                 if masked and op.singular:
-                    r = where(eq(g, 0), 0.0, r)  # what was masked to 0 stays 0: no 0 * inf = nan
+                    r = reader.without_nan(g, r)
                 if r is g:
                     shared.add(edge)
                 deliver(edge, r)

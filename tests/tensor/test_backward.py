@@ -13,6 +13,7 @@ import chainrule
 from chainrule import nn
 from chainrule.autograd import grad
 from chainrule.errors import GradError
+from chainrule.ops import REGISTRY
 
 f64 = chainrule.float64
 
@@ -375,6 +376,21 @@ def test_masked_gradients_are_safe(f):
         grad(chainrule.where(bad, 0.0, getattr(x, f)()).sum(), x, create_graph=True)[0].sum(), x
     )
     assert np.isfinite(second.numpy()).all()
+
+
+@pytest.mark.parametrize("op", [op for op in REGISTRY.values() if op.singular], ids=repr)
+def test_a_gradient_that_is_0_behind_a_mask_has_a_derivative(op):
+    """(f(x) - f(x0))^2 has the gradient 0 at x0 and the second derivative 2 f'(x0)^2 there."""
+    for sample in op.samples(np.random.default_rng(0)):
+        inputs = [leaf(*np.ravel(x)) for x in sample.inputs]
+        y = op(*inputs, **sample.params)
+        slopes = grad(y.sum(), inputs, retain_graph=True)
+        loss = chainrule.where(y > -1e9, (y - y.detach()) ** 2, 0.0).sum()
+        first = grad(loss, inputs, create_graph=True)
+        for g, x, slope in zip(first, inputs, slopes, strict=True):
+            assert not g.detach().numpy().any()
+            (second,) = grad(g.sum(), x, retain_graph=True)
+            assert np.allclose(second.numpy(), 2 * slope.numpy() ** 2, rtol=1e-9)
 
 
 # ---------------------------------------------------------------- threads
