@@ -106,8 +106,9 @@ class Reduction(Op):
 
 def spread(v: Value, shape: Shape, axis: Axis, keepdim: bool) -> Value:
     """A reduced value repeated over the dimensions that were reduced."""
-    kept = v if keepdim or not axis else reshape(v, shape=kept_shape(shape, axis))
-    return expand(kept, shape=shape)
+    if not keepdim and 0 < len(axis) < len(shape):  # a 0-d value fits everywhere as it is
+        v = reshape(v, shape=kept_shape(shape, axis))
+    return expand(v, shape=shape)
 
 
 class Sum(Reduction):
