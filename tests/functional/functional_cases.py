@@ -303,5 +303,17 @@ for diagonal in (-1, 0, 1):
     for name in ("tril", "triu"):
         call(name, (N(2, 3, 4),), diagonal)
 
+# ---------------------------------------------------------------- corners
+
+FAR = (np.array([5.0, -5.0, 1e20, 1e20, 1.0]), np.array([np.inf, np.inf, 3.0, -3.0, 0.1]))
+add("remainder: far", lambda lib, a, b: lib.remainder(a, b).detach(), *FAR)
+add("remainder: numbers", lambda lib, a: [a % 0.75, 7.5 % a.detach()], np.array([2.0, -0.4]))
+for name in ("huber_loss", "smooth_l1_loss"):
+    add(f"{name}: exact", nnf(name), np.array([1.0, 0.5, 3.0]), np.array([1.0, 0.0, 0.0]))
+add("norm: zeros", lambda lib, x: lib.norm(x, 0.5), np.array([3.0, -4.0, 0.0]), second=False)
+add("clamp: nan limits", lambda lib, x, a, b: lib.clamp(x, a, b).detach(),
+    np.array([1.0, 1.0, np.nan]), np.array([np.nan, 0.0, 0.0]),
+    np.array([2.0, np.nan, 2.0]))  # fmt: skip
+
 NAMES = [c.name for c in CASES]
 assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import ops
 from ..errors import ArgumentError
-from ..ops import add, div, floor, floor_div, mul, sub, where
+from ..ops import add, div, floor, mul, sub, where
+from ..ops import remainder as remainder
 from ..ops.core import Value, is_number
 from .shaping import broadcast_tensors, stack
 
@@ -77,15 +78,15 @@ def clamp(x: Value, min: Any = None, max: Any = None) -> Value:
         return where(ops.ne(x, x), x, max)
     y = x
     if min is not None:
-        y = where(ops.lt(y, min), min, y)
+        y = where(_beyond(ops.lt(y, min), min), min, y)
     if max is not None:
-        y = where(ops.gt(y, max), max, y)
+        y = where(_beyond(ops.gt(y, max), max), max, y)
     return y
 
 
-def remainder(a: Value, b: Value) -> Value:
-    """a - floor(a / b) b: the remainder with the sign of b."""
-    return sub(a, mul(floor_div(a, b), b))
+def _beyond(outside: Value, limit: Value) -> Value:
+    """Where a limit holds: outside it, and where the limit is nan, which no number hides."""
+    return outside if is_number(limit) else ops.logical_or(outside, isnan(limit))
 
 
 def rdiv(x: Value, other: Value) -> Value:

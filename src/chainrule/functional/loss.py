@@ -128,8 +128,9 @@ def huber_loss(input: Value, target: Value, reduction: str = "mean", delta: floa
     if not delta > 0:
         raise ArgumentError("huber_loss: delta must be > 0", got=str(delta))
     input, target = _pair("huber_loss", input, target)
-    size = ops.abs(input - target)
-    loss = ops.where(ops.lt(size, delta), ops.pow(size, 2) * 0.5, (size - 0.5 * delta) * delta)
+    d = input - target
+    size = ops.abs(d)  # not squared below: |d| has no second derivative at 0, d^2 has one
+    loss = ops.where(ops.lt(size, delta), ops.pow(d, 2) * 0.5, (size - 0.5 * delta) * delta)
     return reduce("huber_loss", loss, reduction)
 
 

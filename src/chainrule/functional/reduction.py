@@ -92,7 +92,13 @@ def norm(x: Value, p: float = 2, dim: Any = None, keepdim: bool = False) -> Valu
         return ops.max(ops.abs(x), axis=axis, keepdim=keepdim)
     if p == 2:
         return _root(ops.sum(ops.pow(x, 2), axis=axis, keepdim=keepdim))
-    return _root(ops.sum(ops.pow(ops.abs(x), p), axis=axis, keepdim=keepdim), p)
+    size = ops.abs(x)
+    if p < 1:  # the slope of |x|^p is infinite at 0: PyTorch takes it to be 0
+        zero = ops.eq(x, 0)
+        powers = ops.where(zero, 0.0, ops.pow(ops.where(zero, 1.0, size), p))
+    else:
+        powers = ops.pow(size, p)
+    return _root(ops.sum(powers, axis=axis, keepdim=keepdim), p)
 
 
 def amax(x: Value, dim: Any = None, keepdim: bool = False) -> Value:

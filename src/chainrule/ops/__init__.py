@@ -8,6 +8,7 @@ from .arithmetic import minimum as minimum
 from .arithmetic import mul as mul
 from .arithmetic import neg as neg
 from .arithmetic import pow as pow
+from .arithmetic import remainder as remainder
 from .arithmetic import sub as sub
 from .broadcast import expand as expand
 from .broadcast import sum as sum

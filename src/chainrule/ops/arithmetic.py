@@ -75,32 +75,56 @@ class WholeDivisionError(ChainruleError, RuntimeError, ZeroDivisionError):
     """Whole numbers divided by 0, which has no value to stand for it."""
 
 
-class FloorDiv(Pointwise):
-    """y = floor(a / b);  dy/da = dy/db = 0 (a step function)."""
+class Division(Pointwise):
+    """Base of the divisions with a whole quotient, which jump where it does."""
 
-    math = "floor({a} / {b})"
     bools = False
-    saves = NOTHING
-    shapes = frozenset({"a", "b"})
-    domain = (0.5, 3.0)
 
-    def forward(self, a: Any, b: Any) -> Any:
-        y = np.floor_divide(a, b)
+    def divided(self, y: Any, b: Any) -> Any:
+        """y, the result of a division by b; raises where that was of whole numbers by 0."""
         if y.dtype.kind != "f" and not np.all(b):
             raise WholeDivisionError(
-                "floor_div: whole numbers divided by 0",
+                f"{self.name}: whole numbers divided by 0",
                 expected="no 0 in the divisor",
                 got=f"{int(np.sum(np.equal(b, 0)))} zeros",
                 fix=".float() for infinities, or where(b == 0, 1, b)",
             )
         return y
 
-    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
-        return lambda: zero_gradient(g, a), lambda: zero_gradient(g, b)
-
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         whole = rng.integers(1, 5, shape)
         return np.asarray(whole + rng.uniform(0.05, 0.2, shape))  # no quotient near a whole number
+
+
+class FloorDiv(Division):
+    """y = floor(a / b);  dy/da = dy/db = 0 (a step function)."""
+
+    math = "floor({a} / {b})"
+    saves = NOTHING
+    shapes = frozenset({"a", "b"})
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return self.divided(np.floor_divide(a, b), b)
+
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
+        return lambda: zero_gradient(g, a), lambda: zero_gradient(g, b)
+
+
+class Remainder(Division):
+    """y = a - floor(a / b) b, rounded once: it has the sign of b;  dy/da = 1, dy/db = -floor(a/b).
+
+    A primitive because the difference loses every digit where a is much larger than b.
+    """
+
+    math = "({a} mod {b})"
+    singular = True
+    saves = MappingProxyType({"b": "a b"})
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return self.divided(np.remainder(a, b), b)
+
+    def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
+        return g, lambda: -g * floor_div(a, b)
 
 
 class Neg(Pointwise):
@@ -189,4 +213,5 @@ class Minimum(Pointwise):
 
 
 add, sub, mul, div, floor_div, neg = Add(), Sub(), Mul(), Div(), FloorDiv(), Neg()
+remainder = Remainder()
 pow, maximum, minimum = Pow(), Maximum(), Minimum()
