@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,6 +105,34 @@ def test_writing(data):
         source.grad.sum().item() == part.size)  # fmt: skip
 
 
+@settings(max_examples=100)
+@given(st.data())
+def test_numbers_pick_before_arrays(data):
+    """x[0, :, i] is x[0][:, i], as in PyTorch; NumPy would put the dimension of i in front."""
+    x = chainrule.arange(24.0).reshape(2, 3, 4)
+    parts = [data.draw(st.sampled_from([0, -1, slice(None), slice(1, None)])) for _ in range(2)]
+    place = data.draw(st.integers(0, 2))
+    parts.insert(place, [0, 1, 0])
+    wanted = x.numpy()
+    for axis in reversed(range(3)):
+        part = parts[axis]
+        wanted = wanted[(slice(None),) * axis + (part,)]
+    y = x[tuple(parts)]
+    np.testing.assert_array_equal(y.numpy(), wanted)
+    x[tuple(parts)] = -y
+    assert x[tuple(parts)].tolist() == (-y).tolist()
+
+
+def test_a_few_elements_of_a_large_tensor_take_little_memory():
+    x = chainrule.zeros(1000, 1000)
+    tracemalloc.start()
+    picked = x[[0, 1], [2, 3]]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert picked.shape == (2,)
+    assert most < 100_000
+
+
 def test_numbers_are_views_arrays_are_copies():
     x = chainrule.arange(6).reshape(2, 3)
     for key in (0, np.int64(0), chainrule.tensor(0), (0, 1), slice(1), ..., None, (slice(None), 1)):
@@ -156,3 +186,21 @@ def test_values_that_do_not_fit_change_nothing():
     with pytest.raises(ArgumentTypeError):
         x[0] = None
     assert x.tolist() == [[0] * 3] * 2
+
+
+@pytest.mark.parametrize("number", [3, 3.0, np.int64(3), np.float32(3), True])
+def test_numbers_of_every_kind_can_be_written(number):
+    x = chainrule.zeros(4)
+    x[0], x[[1, 2]] = number, number
+    x[x == 0] = number
+    assert x.tolist() == [float(number)] * 4
+
+
+def test_contiguous_lies_in_order_and_can_be_viewed():
+    x = chainrule.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x.T.contiguous()
+    assert y.is_contiguous()
+    assert y.stride() == (2, 1)
+    assert y.view(-1).tolist() == [0, 3, 1, 4, 2, 5]
+    (y * chainrule.arange(6.0).reshape(3, 2)).sum().backward()
+    assert x.grad.tolist() == [[0, 2, 4], [1, 3, 5]]

@@ -13,7 +13,6 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentTypeError, IndexRangeError
 from ..ops.core import Value
-from .shaping import size_of
 
 
 def basic(x: Value, key: Any) -> Value | None:
@@ -122,11 +121,32 @@ def places(x: Value, key: Any) -> Any:
                     got=str(p.shape),
                 )
         axis += _dims_of(p)
-    count = np.arange(size_of(x)).reshape(x.shape)
+    # As in PyTorch, and unlike NumPy, a number picks its slice before the arrays are looked at.
+    numbers = tuple(
+        p if isinstance(p, int) else slice(None)
+        for part in parts
+        if part is not None
+        for p in ([part] if not isinstance(part, np.ndarray) else [slice(None)] * _dims_of(part))
+    )
+    rest = tuple(p for p in parts if not isinstance(p, int))
     try:
-        return count[tuple(parts)]
+        return _places(tuple(x.shape), numbers, rest)
     except IndexError as error:
         raise IndexRangeError(f"index: {error}", got=f"a tensor of shape {x.shape}") from None
+
+
+def _places(shape: tuple[int, ...], numbers: tuple[Any, ...], rest: tuple[Any, ...]) -> Any:
+    """The places that an index lists, from the coordinate along each dimension.
+
+    The table of all coordinates takes no memory: it is repeated along the other dimensions.
+    """
+    total: Any = 0
+    stride = 1
+    for axis in reversed(range(len(shape))):
+        line = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        total = np.broadcast_to(line, shape)[numbers][rest] * stride + total
+        stride *= shape[axis]
+    return np.asarray(total)
 
 
 def row_index(x: Value, key: Any) -> Any:

@@ -125,7 +125,8 @@ class TensorMethods(Conversions):
     __rfloordiv__ = _reflected(ops.floor_div)
     __pow__ = pow = _op(ops.pow)
     __rpow__ = _reflected(ops.pow)
-    __mod__ = remainder = _function(F.remainder)
+    __mod__ = remainder = _op(ops.remainder)
+    __rmod__ = _reflected(ops.remainder)
     __matmul__ = matmul = _function(F.matmul)
     __neg__ = neg = negative = _op(ops.neg)
     __abs__ = abs = absolute = _op(ops.abs)
@@ -238,7 +239,9 @@ class TensorMethods(Conversions):
 
     def contiguous(self) -> Any:
         """This tensor if it lies in row-major order, else a copy that does."""
-        return self if self._value.flags.c_contiguous else self.clone()
+        if self._value.flags.c_contiguous:
+            return self
+        return F.reshape(F.reshape(self, -1), self._value.shape)
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order."""
@@ -267,7 +270,7 @@ class TensorMethods(Conversions):
             view.copy_(_without_leading_ones(value, view.ndim))
             return
         index = F.places(self, key)
-        if isinstance(value, (bool, int, float)):
+        if isinstance(value, (bool, int, float, np.generic)):
             value = core.wrap(np.full(index.shape, value, self._value.dtype))
         elif not hasattr(value, "_value"):
             raise ArgumentTypeError(
@@ -283,7 +286,7 @@ class TensorMethods(Conversions):
         """Writes the values of another tensor (broadcast and cast) into this one."""
         me: Any = self
         me._check_writable("copy_")
-        if isinstance(source, (bool, int, float)):
+        if isinstance(source, (bool, int, float, np.generic)):
             source = core.wrap(np.full((), source, self._value.dtype))
         if not hasattr(source, "_value"):
             raise ArgumentTypeError("copy_: needs a Tensor", got=type(source).__name__)
