@@ -128,6 +128,20 @@ def test_the_umask_is_honoured(tmp_path, mask):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~mask
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.write_text(path, "abc")
+        assert os.read(reader, 9) == b"abc"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path):
     with pytest.raises(OutputError, match="directory"):
         files.write_bytes(tmp_path, NEW)

@@ -53,6 +53,10 @@ class Disk:
             os.chmod(path, mode)
         return handle
 
+    def device(self, path: str) -> int:
+        """A device or a pipe for writing."""
+        return os.open(path, os.O_WRONLY)
+
     def append(self, path: str) -> int:
         """A file to which lines are added, made if it isn't there."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -141,7 +145,8 @@ def write_parts(path: Path, parts: Sequence[Any]) -> None:
     """`write_bytes` of parts that lie behind one another, without copying them together.
 
     Symbolic links are followed; a file that is replaced hands on its permissions, a new one has
-    what the umask allows.  Raises OutputError with the path, the bytes needed and the bytes free.
+    what the umask allows; a device or a pipe stays one and gets the bytes.
+    Raises OutputError with the path, the bytes needed and the bytes free.
     """
     target = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(target)
@@ -151,6 +156,9 @@ def write_parts(path: Path, parts: Sequence[Any]) -> None:
     try:
         if os.path.isdir(target):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+        if os.path.exists(path) and not os.path.isfile(path):
+            _write_parts_to(disk.device(os.fspath(path)), parts)
+            return
         _write_temporary(temporary, target, parts)
         disk.rename(temporary, target)
         disk.sync_folder(folder)
@@ -166,11 +174,15 @@ def write_parts(path: Path, parts: Sequence[Any]) -> None:
 
 def _write_temporary(temporary: str, target: str, parts: Iterable[Any]) -> None:
     mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else None
-    handle = disk.create(temporary, mode)
+    _write_parts_to(disk.create(temporary, mode), parts, sync=True)
+
+
+def _write_parts_to(handle: int, parts: Iterable[Any], *, sync: bool = False) -> None:
     try:
         for part in parts:
             _write_all(handle, part)
-        disk.sync(handle)
+        if sync:
+            disk.sync(handle)
     finally:
         disk.close(handle)
 
