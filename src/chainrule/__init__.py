@@ -24,6 +24,7 @@ from .dtypes import int32 as int32
 from .dtypes import int64 as int64
 from .dtypes import set_default_dtype as set_default_dtype
 from .dtypes import uint8 as uint8
+from .functional import add as add
 from .functional import addcdiv as addcdiv
 from .functional import addcmul as addcmul
 from .functional import addmm as addmm
@@ -42,6 +43,7 @@ from .functional import ceil as ceil
 from .functional import chunk as chunk
 from .functional import clamp as clamp
 from .functional import cumsum as cumsum
+from .functional import div as div
 from .functional import dot as dot
 from .functional import exp2 as exp2
 from .functional import flatten as flatten
@@ -78,6 +80,7 @@ from .functional import reciprocal as reciprocal
 from .functional import remainder as remainder
 from .functional import reshape as reshape
 from .functional import roll as roll
+from .functional import round as round
 from .functional import scatter_add as scatter_add
 from .functional import select as select
 from .functional import softmax as softmax
@@ -87,6 +90,7 @@ from .functional import square as square
 from .functional import squeeze as squeeze
 from .functional import stack as stack
 from .functional import std as std
+from .functional import sub as sub
 from .functional import sum as sum
 from .functional import tan as tan
 from .functional import topk as topk
@@ -99,9 +103,7 @@ from .functional import unflatten as unflatten
 from .functional import unsqueeze as unsqueeze
 from .functional import var as var
 from .ops import abs as abs
-from .ops import add as add
 from .ops import cos as cos
-from .ops import div as div
 from .ops import eq as eq
 from .ops import erf as erf
 from .ops import exp as exp
@@ -124,13 +126,11 @@ from .ops import ne as ne
 from .ops import neg as neg
 from .ops import pow as pow
 from .ops import relu as relu
-from .ops import round as round
 from .ops import rsqrt as rsqrt
 from .ops import sigmoid as sigmoid
 from .ops import sign as sign
 from .ops import sin as sin
 from .ops import sqrt as sqrt
-from .ops import sub as sub
 from .ops import tanh as tanh
 from .ops import where as where
 from .tensor.autograd import enable_grad as enable_grad

@@ -315,5 +315,22 @@ add("clamp: nan limits", lambda lib, x, a, b: lib.clamp(x, a, b).detach(),
     np.array([1.0, 1.0, np.nan]), np.array([np.nan, 0.0, 0.0]),
     np.array([2.0, np.nan, 2.0]))  # fmt: skip
 
+# ---------------------------------------------------------------- arguments of operators
+
+for name in ("add", "sub"):
+    add(name, lambda lib, a, b, n=name: getattr(lib, n)(a, b), N(2, 3), N(3))
+    add(f"{name}: alpha", lambda lib, a, b, n=name: getattr(lib, n)(a, b, alpha=-0.5), N(2), N(2))
+    add(f"{name}: method", lambda lib, a, b, n=name: getattr(a, n)(b, alpha=2), N(2), N(2))
+    add(f"{name}: in place", lambda lib, a, b, n=name: getattr(a * 1, n + "_")(b, alpha=2),
+        N(2), N(2))  # fmt: skip
+QUOTIENTS = (np.array([7.0, -7.0, 7.0, -7.0, 6.0]), np.array([2.0, 2.0, -2.0, -2.0, -3.0]))
+for mode in (None, "floor", "trunc"):
+    add(f"div: {mode}", lambda lib, a, b, m=mode: lib.div(a, b, rounding_mode=m), *QUOTIENTS)
+    add(f"div: method {mode}", lambda lib, a, m=mode: a.div(2, rounding_mode=m), QUOTIENTS[0])
+    add(f"div: whole {mode}", lambda lib, a, b, m=mode: a.div(b, rounding_mode=m),
+        *(q.astype(int) for q in QUOTIENTS))  # fmt: skip
+for decimals in (0, 1, -1):
+    add(f"round: {decimals}", lambda lib, x, d=decimals: lib.round(x * 10, decimals=d), HALVES)
+
 NAMES = [c.name for c in CASES]
 assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

@@ -357,6 +357,14 @@ def test_backward_of_several_tensors():
     assert x.grad.tolist() == [3, 5]
 
 
+def test_recording_is_set_by_a_flag():
+    for call in (lambda: chainrule.set_grad_enabled(False),
+                 lambda: chainrule.set_grad_enabled(mode=False)):  # fmt: skip
+        with call():
+            assert not chainrule.is_grad_enabled()
+        assert chainrule.is_grad_enabled()
+
+
 # ---------------------------------------------------------------- threads
 
 

@@ -87,3 +87,17 @@ def test_copies():
     for f in (copy.copy, copy.deepcopy):
         with pytest.raises(RuntimeError, match="only leaves"):
             f(w * 2)
+
+
+def test_to_takes_what_pytorch_takes_and_refuses_the_rest():
+    x = chainrule.ones(2)
+    assert x.to("cpu") is x
+    assert x.to(x) is x
+    assert x.to(chainrule.float32, non_blocking=True) is x
+    for copied in (x.to(copy=True), x.to("cpu", copy=True), x.to(chainrule.float32, False, True)):
+        assert not np.shares_memory(copied._value, x._value)
+    assert x.type_as(chainrule.ones(1).double()).dtype == chainrule.float64
+    with pytest.raises(TypeError, match="unknown argument 'dtipe'"):
+        x.to(dtipe=chainrule.float64)
+    with pytest.raises(TypeError, match="a condition and two values"):
+        chainrule.where(x > 0)

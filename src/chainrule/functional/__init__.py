@@ -18,10 +18,12 @@ from .activation import softsign as softsign
 from .activation import tanh as tanh
 from .class_loss import cross_entropy as cross_entropy
 from .class_loss import nll_loss as nll_loss
+from .elementwise import add as add
 from .elementwise import addcdiv as addcdiv
 from .elementwise import addcmul as addcmul
 from .elementwise import ceil as ceil
 from .elementwise import clamp as clamp
+from .elementwise import div as div
 from .elementwise import exp2 as exp2
 from .elementwise import fmax as fmax
 from .elementwise import fmin as fmin
@@ -36,7 +38,9 @@ from .elementwise import logaddexp as logaddexp
 from .elementwise import nan_to_num as nan_to_num
 from .elementwise import reciprocal as reciprocal
 from .elementwise import remainder as remainder
+from .elementwise import round as round
 from .elementwise import square as square
+from .elementwise import sub as sub
 from .elementwise import tan as tan
 from .elementwise import trunc as trunc
 from .indexing import basic as basic

@@ -9,10 +9,42 @@ import numpy as np
 
 from .. import ops
 from ..errors import ArgumentError
-from ..ops import add, div, floor, mul, sub, where
+from ..ops import floor, mul, where
 from ..ops import remainder as remainder
 from ..ops.core import Value, is_number
+from .arguments import choice
 from .shaping import broadcast_tensors, stack
+
+
+def add(x: Value, other: Value, *, alpha: float = 1) -> Value:
+    """x + alpha other."""
+    return ops.add(x, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(x: Value, other: Value, *, alpha: float = 1) -> Value:
+    """x - alpha other."""
+    return ops.sub(x, other if alpha == 1 else mul(other, alpha))
+
+
+def div(x: Value, other: Value, *, rounding_mode: str | None = None) -> Value:
+    """x / other; rounded down with rounding_mode "floor", towards 0 with "trunc"."""
+    if rounding_mode is None:
+        return ops.div(x, other)
+    choice("div", "rounding_mode", rounding_mode, ("floor", "trunc"))
+    y = ops.floor_div(x, other)
+    if rounding_mode == "floor":
+        return y
+    if y.dtype.kind == "f":
+        return trunc(ops.div(x, other))
+    return y + ops.cast(ops.lt(y, 0) & ops.ne(y * other, x), dtype=y.dtype)
+
+
+def round(x: Value, *, decimals: int = 0) -> Value:
+    """x rounded to so many digits after the point, halves to even; gradient 0."""
+    scale = 10.0 ** abs(decimals)
+    if not decimals:
+        return ops.round(x)
+    return ops.round(x * scale) / scale if decimals > 0 else ops.round(x / scale) * scale
 
 
 def square(x: Value) -> Value:
@@ -87,11 +119,6 @@ def clamp(x: Value, min: Any = None, max: Any = None) -> Value:
 def _beyond(outside: Value, limit: Value) -> Value:
     """Where a limit holds: outside it, and where the limit is nan, which no number hides."""
     return outside if is_number(limit) else ops.logical_or(outside, isnan(limit))
-
-
-def rdiv(x: Value, other: Value) -> Value:
-    """other / x."""
-    return div(other, x)
 
 
 def addcmul(x: Value, a: Value, b: Value, *, value: float = 1) -> Value:

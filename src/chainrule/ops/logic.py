@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
+from ..errors import ArgumentTypeError
 from .core import NOTHING, Sample, Value, broadcast_shapes, is_number
 from .pointwise import Pointwise, fit
 from .shape import full
@@ -126,6 +127,12 @@ class Where(Pointwise):
     warns = False
 
     def fits(self, values: Sequence[Any]) -> bool:
+        if len(values) != 3:
+            raise ArgumentTypeError(
+                "where: needs a condition and two values",
+                got=f"{len(values)} values",
+                fix="chainrule.nonzero(condition) for the places where it holds",
+            )
         c, *rest = values
         if is_number(c) or c.dtype.kind != "b" or not super().fits(rest):
             return False

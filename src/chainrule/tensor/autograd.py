@@ -69,6 +69,9 @@ class enable_grad(GradMode):
 class set_grad_enabled(GradMode):
     """Recording on or off by a flag; as a context manager or, like PyTorch's, at once."""
 
+    def __new__(cls, mode: bool) -> Any:
+        return super().__new__(cls)
+
     def __init__(self, mode: bool) -> None:
         self.enabled = mode
         self.before = current.grad_enabled

@@ -27,8 +27,20 @@ class Conversions:
 
     # ------------------------------------------------------------ types and conversion
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """This tensor in another dtype; a device can be named if it is the CPU."""
+        """This tensor in another dtype, or in that of another tensor.
+
+        A device can be named if it is the CPU.  copy: a copy even where the dtype is the same.
+        non_blocking is taken and changes nothing: there is one device.
+        """
+        unknown = set(kwargs) - {"device", "dtype", "non_blocking", "copy"}
+        if unknown:
+            raise ArgumentTypeError(
+                f"to: unknown argument {min(unknown)!r}",
+                expected="a dtype, a device, another tensor, copy=...",
+            )
         dtype = kwargs.get("dtype")
+        flags = [a for a in args if isinstance(a, bool)]  # non_blocking, copy
+        copy = kwargs.get("copy", flags[1] if len(flags) > 1 else False)
         for a in (*args, kwargs.get("device")):
             if a is None or isinstance(a, bool):
                 continue
@@ -37,12 +49,13 @@ class Conversions:
                     raise ArgumentError("to: this library computes on the CPU", got=a, fix="'cpu'")
             else:
                 dtype = a.dtype if hasattr(a, "_value") else a
-        if dtype is None:
-            return self
-        wanted = dtypes.as_dtype(dtype)
-        return self if wanted == self._value.dtype else ops.cast(self, dtype=wanted)
+        wanted = self._value.dtype if dtype is None else dtypes.as_dtype(dtype)
+        same = wanted == self._value.dtype and not copy
+        return self if same else ops.cast(self, dtype=wanted)
 
-    type_as = to
+    def type_as(self, other: Any) -> Any:
+        """This tensor in the dtype of another."""
+        return self.to(other.dtype)
 
     def float(self) -> Any:
         """In float32."""

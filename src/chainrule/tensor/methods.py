@@ -113,13 +113,15 @@ class TensorMethods(Conversions):
     _value: Any
 
     # ------------------------------------------------------------ arithmetic
-    __add__ = add = _op(ops.add)
+    __add__, add = _op(ops.add), _function(F.add)
     __radd__ = _reflected(ops.add)
-    __sub__ = sub = subtract = _op(ops.sub)
+    __sub__ = _op(ops.sub)
+    sub = subtract = _function(F.sub)
     __rsub__ = _reflected(ops.sub)
     __mul__ = mul = multiply = _op(ops.mul)
     __rmul__ = _reflected(ops.mul)
-    __truediv__ = div = divide = true_divide = _op(ops.div)
+    __truediv__ = true_divide = _op(ops.div)
+    div = divide = _function(F.div)
     __rtruediv__ = _reflected(ops.div)
     __floordiv__ = floor_divide = _op(ops.floor_div)
     __rfloordiv__ = _reflected(ops.floor_div)
@@ -159,7 +161,7 @@ class TensorMethods(Conversions):
     expm1, log1p = _op(ops.expm1), _op(ops.log1p)
     sin, cos, tanh, erf = _op(ops.sin), _op(ops.cos), _op(ops.tanh), _op(ops.erf)
     sigmoid, relu = _op(ops.sigmoid), _op(ops.relu)
-    sign, floor, round = _op(ops.sign), _op(ops.floor), _op(ops.round)
+    sign, floor, round = _op(ops.sign), _op(ops.floor), _function(F.round)
     maximum, minimum = _op(ops.maximum), _op(ops.minimum)
     square, reciprocal, ceil = _function(F.square), _function(F.reciprocal), _function(F.ceil)
     trunc, frac, tan, exp2 = _functions(F.trunc, F.frac, F.tan, F.exp2)
