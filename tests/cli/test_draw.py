@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainrule.cli.terminal import ASCII, UNICODE, Terminal, detect, text_of, words, wrap
@@ -109,6 +109,7 @@ def test_many_layers_show_the_worst():
     assert "more layers" in text
 
 
+@example([1.7e308, -1.7e308, 5e-324], 80)
 @given(
     st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=20),
     st.integers(20, 130),

@@ -18,8 +18,12 @@ def sparkline(values: Sequence[float], levels: str, size: int = WINDOW) -> str:
         return "?" * len(shown)
     low, high = min(finite), max(finite)
     top = len(levels) - 1
-    scale = top / (high - low) if high > low else 0.0
-    return "".join(levels[round((v - low) * scale)] if math.isfinite(v) else "?" for v in shown)
+    half = high / 2 - low / 2  # the difference itself may overflow
+
+    def level(v: float) -> int:
+        return round((v / 2 - low / 2) / half * top) if half else 0
+
+    return "".join(levels[level(v)] if math.isfinite(v) else "?" for v in shown)
 
 
 def slope(values: Sequence[float]) -> float | None:
