@@ -62,7 +62,7 @@ def test_a_run_is_found_by_path_name_and_newest(tmp_path):
     with pytest.raises(ArgumentError, match="no run 'x'"):
         open_run("x", tmp_path / "empty")
     for wrong in ("", "../x", "a/b", ".hidden"):
-        with pytest.raises(ArgumentError, match="a name consists"):
+        with pytest.raises(ArgumentError, match="a run's name consists"):
             Run.create(wrong, tmp_path)
 
 

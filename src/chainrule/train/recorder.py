@@ -34,7 +34,7 @@ class Recorder:
     def begin(self) -> None:
         """Before the first step."""
         trainer = self.trainer
-        self.run.begin(ROOM * size_bytes(trainer), describe(trainer), trainer.seed)
+        self.run.begin(room_bytes(trainer), describe(trainer), trainer.seed)
         self.run.rewrite_log(trainer.history.rows)
 
     def after_step(self) -> None:
@@ -92,6 +92,11 @@ class Recorder:
             name, mode = self.stopper.monitor, self.stopper.mode
         value = rows[-1].get(name)
         return None if value is None else float(value if mode == "max" else -value)
+
+
+def room_bytes(trainer: Trainer) -> int:
+    """What must be free on the disk before a fit begins."""
+    return ROOM * size_bytes(trainer)
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:

@@ -39,6 +39,8 @@ from .files import (
 )
 
 RUNS = "runs"
+CONFIG_BYTES = 65536
+"""More than the files take that a run holds besides its checkpoints, before the first epoch."""
 
 
 def _to_stderr(text: str) -> None:
@@ -75,21 +77,26 @@ class Run:
     @classmethod
     def create(
         cls, name: str, folder: str | Path = RUNS, config: Mapping[str, Any] | None = None,
-        **settings: Any,
+        need_bytes: int = 0, **settings: Any,
     ) -> Run:  # fmt: skip
         """A new folder with the next number; two processes never get the same one.
 
-        config: whatever describes the run, in terms of JSON.  settings: see Run.
+        config: whatever describes the run, in terms of JSON.  need_bytes: where there is less
+        room, OutputError and no folder.  settings: see Run.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise ArgumentError(
-                "Run: a name consists of letters, digits, '-', '_' and '.'",
+                "a run's name consists of letters, digits, '-', '_' and '.'",
                 got=repr(name),
             )
         folder = Path(folder)
         try:
             writing.disk.make_folder(str(folder))
+            if need_bytes:
+                check_writable(folder, need_bytes + CONFIG_BYTES)
             path = _next_folder(folder, name)
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"can't make a run folder in {folder}", got=error.strerror,
@@ -104,7 +111,8 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """What the run was made with."""
-        return dict(self._read("config.json").get("config", {}))
+        config = self._read("config.json").get("config", {})
+        return config if isinstance(config, dict) else {}
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -119,10 +127,20 @@ class Run:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The epochs logged so far; a last line that was cut is left out."""
+        path = self.path / "metrics.jsonl"
         try:
-            return read_json_lines(self.path / "metrics.jsonl")
+            rows = read_json_lines(path)
         except MissingFileError:
             return []
+        for i, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise FormatError(f"{path}:{i} is no epoch", got=repr(row)[:40], line="")
+        return rows
+
+    @property
+    def has_model(self) -> bool:
+        """Whether model.safetensors is there, whole or not."""
+        return (self.path / "model.safetensors").is_file()
 
     def load_model(self) -> dict[str, Tensor]:
         """The weights in model.safetensors, for `model.load_state_dict`."""
@@ -133,12 +151,20 @@ class Run:
                 f"{self.path}: the run has no model yet", expected="model.safetensors",
                 fix=f"chainrule train --resume {self.name}, to its first whole epoch", line="",
             ) from None  # fmt: skip
+        except FormatError as error:
+            error.fix = f"chainrule train --resume {self.name}: the last checkpoint gives it again"
+            raise
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            return dict(read_json(self.path / name))
+            held = read_json(self.path / name)
         except MissingFileError:
             return {}
+        if not isinstance(held, dict):
+            raise FormatError(
+                f"{self.path / name} is no file of a run", got=repr(held)[:40], line=""
+            )
+        return held
 
     # ------------------------------------------------------------ writing
 
