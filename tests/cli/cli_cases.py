@@ -2,3 +2,13 @@
 
 SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200")
 """A training that takes milliseconds."""
+
+
+def refused(result, code=2):
+    """The message of a refusal: on stderr, short, without a traceback."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 6
+    return result.stderr

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
-import math
 import os
 import re
-import stat
 
 import click
 import numpy as np
 import pytest
-from cli_cases import SMALL
+from cli_cases import SMALL, refused
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chainrule.cli import recipe as recipes
 from chainrule.cli.app import COMMANDS, FIRST_STEPS, app
 from chainrule.cli.recipe import Recipe, build
 from chainrule.cli.results import Outcome, results
-from chainrule.cli.terminal import ASCII, Terminal, text_of
+from chainrule.cli.terminal import ASCII, Terminal, as_typed, rows, text_of
+from chainrule.train.files import writing
 
 NUMERIC = {"lr": "nan inf -1 0 x", "batch-size": "0 -3 1.5 x", "epochs": "0 x", "steps": "0 x",
            "seed": "-1 1.5 x", "dropout": "1 -0.1 nan x", "label-smoothing": "1 -1",
@@ -27,16 +27,6 @@ NUMERIC = {"lr": "nan inf -1 0 x", "batch-size": "0 -3 1.5 x", "epochs": "0 x", 
            "val-fraction": "1 -1 nan", "layers": "0 a 3, -1 1e3",
            "clip-grad-norm": "0 -1"}  # fmt: skip
 NAMED = {"optimizer": "adamm", "activation": "rellu", "schedule": "cosin", "init": "kaimingg"}
-
-
-def refused(result, code=2):
-    """The message of a refusal: on stderr, short, without a traceback."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert "Traceback" not in result.stderr
-    assert len(result.stderr.splitlines()) <= 6
-    return result.stderr
 
 
 # ---------------------------------------------------------------- the front door
@@ -102,6 +92,9 @@ def test_a_wrong_name_is_answered_with_the_nearest(chainrule, option):
         (["train", "xor", "--no-early-stopping", "--patience", "3"], "it is off"),
         (["train", "xor", "--val-fraction", "0", "--patience", "3"], "leaves none"),
         (["train", "xor", "--name", "a/b"], "letters, digits"),
+        (["train", "xor", "--name", "a", "--no-save"], "--no-save makes none"),
+        (["train", "xor", "--val-fraction", "0.0001"], "no row to validate on"),
+        (["train", "xor", "--lr"], " train --help"),
         (["train", "--resume", "nothing"], "no run 'nothing'"),
         (["train", "xor", "--resume", "a", "--lr", "1"], "can't be changed"),
         (["predict"], "Missing argument"),
@@ -120,6 +113,35 @@ def test_a_traceback_only_on_request_before_or_after_the_command(chainrule, word
     result = chainrule(*words)
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
+
+
+@given(st.lists(st.text("ab-/.'", min_size=1, max_size=30), min_size=1), st.integers(20, 120))
+def test_an_error_fits_the_terminal_and_keeps_every_word(listed, width):
+    text = "error: " + " ".join(listed) + "\n  expected  " + " ".join(listed)
+    shown = rows(text, width)
+    assert shown.split() == text.split()
+    longest = max(map(len, listed))
+    assert all(len(x) <= max(width, 14 + longest) for x in shown.splitlines())
+
+
+def test_an_error_is_wrapped_but_not_what_is_to_be_copied(chainrule):
+    said = chainrule("train", "xor", "--momentum", "0.9", COLUMNS="40").stderr
+    assert max(map(len, said.splitlines())) <= 40
+    assert "\n            " in said, "a value goes on below its value"
+    typed = "  try       chainrule train --resume digits-0001 --runs-dir /a/b/c"
+    assert rows(typed, 40) == typed
+
+
+def test_commands_are_said_as_they_have_to_be_typed(monkeypatch):
+    text = "chainrule runs; chainrule train --help; chainrule is a name"
+    monkeypatch.setattr("sys.argv", [".venv/bin/chainrule", "runs"])
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/chainrule")
+    assert as_typed(text) == text
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    venv = ".venv/bin/chainrule"
+    assert as_typed(text) == f"{venv} runs; {venv} train --help; chainrule is a name"
+    monkeypatch.setattr("sys.argv", ["/x/chainrule/__main__.py"])
+    assert as_typed(text) == text
 
 
 # ---------------------------------------------------------------- training
@@ -252,150 +274,29 @@ def test_a_folder_that_is_a_file_is_3(chainrule, tmp_path):
     refused(chainrule("train", "xor", *SMALL), code=3)
 
 
-def test_resume_refuses_a_finished_run(chainrule, xor_run):
-    assert "finished" in refused(chainrule("train", "--resume", xor_run))
-
-
-# ---------------------------------------------------------------- predict
-
-
-def rows_of(text):
-    return list(csv.DictReader(text.splitlines()))
-
-
-def test_predict_the_held_out_rows(chainrule, xor_run):
-    result = chainrule("predict", xor_run)
-    rows = rows_of(result.stdout)
-    assert len(rows) == 400
-    for row in rows:
-        p = [float(row["p_0"]), float(row["p_1"])]
-        assert math.isclose(sum(p), 1, rel_tol=1e-5)
-        assert row["predicted"] == str(int(p[1] > p[0]))
-    right = sum(r["predicted"] == r["true"] for r in rows)
-    assert f"{right} right" in result.stderr
-    tested = json.loads(chainrule("runs", xor_run, "--json").stdout)["test_accuracy"]
-    assert tested == right / 400, "predict and train must agree"
-
-
-def test_predict_a_file_as_the_held_out_rows(chainrule, xor_run, tmp_path):
-    x = np.asarray(recipes.load("xor").test.tensors[0])
-    text = "\n".join(",".join(repr(float(v)) for v in row) for row in x)
-    (tmp_path / "x.csv").write_text("\ufeffleft,right\n" + text + "\n", encoding="utf-8")
-    one = rows_of(chainrule("predict", xor_run, "x.csv").stdout)
-    two = rows_of(chainrule("predict", xor_run).stdout)
-    assert [r["p_1"] for r in one] == [r["p_1"] for r in two]
-
-
-def test_predict_writes_whole_files(chainrule, xor_run, tmp_path):
-    out = tmp_path / "out.csv"
-    result = chainrule("predict", xor_run, "-o", "out.csv")
-    assert result.stdout == ""
-    assert out.read_text() == chainrule("predict", xor_run).stdout
-    assert not stat.S_IMODE(out.stat().st_mode) & stat.S_IXUSR
-
-
-def test_predict_into_a_folder_that_is_not_there_is_3(chainrule, xor_run):
-    refused(chainrule("predict", xor_run, "-o", "no/out.csv"), code=3)
-
-
-@pytest.mark.parametrize(
-    ("content", "parts"),
-    [
-        ("1,2,3\n", ["line 1", "3 columns", "takes 2"]),
-        ("1,2\n1\n", ["line 2", "1 columns", "takes 2"]),
-        ("1,2\n1,abc\n", ["line 2, column 2", "'abc'"]),
-        ("1,2\nnan,1\n", ["line 2, column 1", "'nan'"]),
-        ("1;2\n", ["commas between the numbers"]),
-        ("", ["no rows"]),
-        ("a,b\n", ["no rows"]),
-    ],
-    ids=repr,
-)
-def test_predict_refuses_files_that_do_not_fit(chainrule, xor_run, tmp_path, content, parts):
-    (tmp_path / "x.csv").write_text(content)
-    said = refused(chainrule("predict", xor_run, "x.csv"))
-    assert all(part in said for part in ["x.csv", *parts])
-
-
-def test_predict_refuses_what_is_no_file_and_no_text(chainrule, xor_run, tmp_path):
-    assert "no file" in refused(chainrule("predict", xor_run, "x.csv"))
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe1,2")
-    assert "not UTF-8" in refused(chainrule("predict", xor_run, "x.csv"))
-
-
-def test_predict_one_row(chainrule, xor_run):
-    said = chainrule("predict", xor_run, "--index", "0").stdout
-    assert re.search(r"predicted [01], true [01]: (right|wrong)", said)
-    assert "from 0 to 399" in refused(chainrule("predict", xor_run, "--index", "400"))
-    refused(chainrule("predict", xor_run, "--index", "0", "-o", "x.csv"))
-
-
-def test_predict_shows_a_digit_in_40_columns(chainrule):
-    run = chainrule("train", "digits", "--layers", "4", "--epochs", "1", "-q", COLUMNS="40")
-    assert max(map(len, run.stdout.splitlines())) <= 40
-    said = chainrule("predict", "digits", "--index", "0", COLUMNS="40").stdout.splitlines()
-    assert max(map(len, said)) <= 40
-    assert len([x for x in said if re.search("[░▒▓█]", x)]) == 8
-    plain = chainrule("predict", "digits", "--index", "0", "--plain").stdout
-    assert plain.isascii()
-
-
-def test_digits_take_ink_from_0_to_1(chainrule, tmp_path):
-    chainrule("train", "digits", "--layers", "4", "--epochs", "1", "-q")
-    (tmp_path / "x.csv").write_text(",".join(["16"] * 64) + "\n")
-    assert "divide by 16" in refused(chainrule("predict", "digits", "x.csv"))
-    (tmp_path / "x.csv").write_text(",".join(["0.5"] * 65) + "\n")
-    said = refused(chainrule("predict", "digits", "x.csv"))
-    assert "65 columns, but the model takes 64" in said
-    assert "leave out the column with the class" in said
-
-
-# ---------------------------------------------------------------- runs
-
-
-def test_runs(chainrule, xor_run):
-    table = chainrule("runs").stdout.splitlines()
-    assert len(table) == 2
-    assert table[1].startswith(xor_run)
-    (row,) = json.loads(chainrule("runs", "--json").stdout)
-    assert (row["name"], row["epochs"], row["state"]) == (xor_run, 3, "epochs")
-    one = chainrule("runs", "xor").stdout
-    assert f"name: {xor_run}" in one
-    assert "model: mlp 2-4-2 tanh" in one
-    for width in ("40", "60", "80", "120"):
-        assert max(map(len, chainrule("runs", COLUMNS=width).stdout.splitlines())) <= int(width)
-
-
-def test_no_runs_yet(chainrule):
-    assert "chainrule train digits" in chainrule("runs").stdout
-    assert json.loads(chainrule("runs", "--json").stdout) == []
-
-
-def test_a_damaged_run_does_not_hide_the_others(chainrule, xor_run, tmp_path):
-    chainrule("train", "xor", *SMALL)
-    (tmp_path / "runs" / xor_run / "config.json").write_text("{")
-    states = [r["state"] for r in json.loads(chainrule("runs", "--json").stdout)]
-    assert states[0].startswith("damaged")
-    assert states[1] == "epochs"
-    assert chainrule("predict", xor_run).exit_code == 1
+def test_no_room_is_found_before_anything_is_made(chainrule, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.disk, "free_bytes", lambda path: 100_000)
+    assert "100,000 bytes free" in refused(chainrule("train", "xor", *SMALL), code=3)
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 # ---------------------------------------------------------------- the result as text
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("width", [34, 40, 60, 80, 120])
 @pytest.mark.parametrize("plain", [False, True])
 def test_results_fit(width, plain):
     o = Outcome(
         Recipe("digits"), "digits-0001", "runs/digits-0001", 0.99, 0.1,
-        (np.eye(10, dtype=int) * 35 + 1).tolist(), tuple("0123456789"), (1.0, 13), 54, 1134,
+        (np.eye(10, dtype=int) * 35 + 1).tolist(), tuple("0123456789"), (1.0, 13), 34, 54, 1134,
         "early stopping", 3.6, 0.011,
     )  # fmt: skip
     t = Terminal(width=width, signs=ASCII, plain=plain)
     lines = [text_of(line) for line in results(o, t)]
-    commands = [x for x in lines if x.startswith(("next", "run "))]
+    commands = [x for x in lines if x.startswith(("next", "run ", "chainrule "))]
     assert max(len(x) for x in lines if x not in commands) <= max(width, 50 if plain else 0)
     assert len([x for x in lines if "taken for" in x]) == 5
     shown = "\n".join(lines)
     assert shown.count("36") >= 10
+    assert "weights of epoch 34" in " ".join(shown.split())
     assert shown.isascii()

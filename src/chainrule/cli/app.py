@@ -15,6 +15,7 @@ import click
 
 from ..errors import ChainruleError, OutputError, no_user_code
 from ..version import __version__
+from .terminal import as_typed, detect, rows
 from .threads import one_blas_thread
 
 COMMANDS = ("train", "predict", "runs")
@@ -61,6 +62,14 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params.append(TRACEBACK)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses; click forgets whose option it was that had no value."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; no frame up to here is a line of the user's."""
         no_user_code()
@@ -102,7 +111,8 @@ class App(click.Group):
         try:
             result = super().main(typed, prog_name or "chainrule", standalone_mode=False)
             code = result if isinstance(result, int) else OK
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by `>&-`
+                sys.stdout.flush()
         except BaseException as error:
             code = report(error, "--traceback" in typed)
         sys.exit(code)
@@ -125,7 +135,8 @@ def report(error: BaseException, with_traceback: bool) -> int:
     if with_traceback:
         traceback.print_exception(error, file=sys.stderr)
     code, text = _explain(error)
-    print(text, file=sys.stderr)
+    if sys.stderr is not None:
+        print(as_typed(rows(text, detect(sys.stderr).width)), file=sys.stderr)
     return code
 
 
@@ -140,7 +151,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, UsageProblem):
         return USAGE, f"error: {error}"
     if _unwritable(error):
-        return UNWRITABLE, f"error: {error}"
+        ours = isinstance(error, ChainruleError)
+        return UNWRITABLE, f"error: {error if ours else _writing(error)}"
     if isinstance(error, ChainruleError):
         return FAILED, f"error: {error}"
     return FAILED, (
@@ -148,6 +160,11 @@ def _explain(error: BaseException) -> tuple[int, str]:
         "  This is a mistake in Chainrule, not in what you typed.\n"
         "  try       the same command with --traceback, to see where"
     )
+
+
+def _writing(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return f"can't write{f' {name}' if name else ''}: {getattr(error, 'strerror', error)}"
 
 
 def _unwritable(error: BaseException) -> bool:
@@ -167,7 +184,7 @@ def _unwritable(error: BaseException) -> bool:
 def app(ctx: click.Context) -> None:
     """Trains neural networks by backpropagation, and shows how they learn."""
     if ctx.invoked_subcommand is None:
-        click.echo(FIRST_STEPS, nl=False)
+        click.echo(as_typed(FIRST_STEPS), nl=False)
 
 
 def main() -> NoReturn:

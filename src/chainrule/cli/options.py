@@ -75,7 +75,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
             and (number < self.high if self.open_high else number <= self.high)
         )
         if not inside:
-            kind = "a whole number" if self.whole else "a number"
+            kind = "a whole number" if self.whole else "a finite number"
             raise UsageProblem(
                 f"{_name_of(param)} must be {kind} {self.range}", got=repr(value), line=""
             )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -13,22 +11,23 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import NonFiniteError, OutputError
 from ..functional import softmax
 from ..nn import Module
 from ..tensor.core import wrap
-from ..train import Run
+from ..train import Run, list_runs
 from ..train.evaluation import predict as apply_model
 from ..train.files import write_text
 from .app import Command, UsageProblem
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config, load, model_of
+from .rows import Dialect, read_rows
 from .terminal import Line, Signs, Terminal, detect
 
 BATCH = 256
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Predicts rows with the model of RUN.")
 @run_argument()
 @click.argument("file", required=False, metavar="[FILE.csv]")
 @click.option("--index", type=Number(0, whole=True), help="One row, looked at closely.")
@@ -40,9 +39,10 @@ def command(
 ) -> None:
     """Predicts rows of FILE.csv, or the held-out rows, with the model of RUN.
 
-    FILE.csv has one row an example and as many numbers as the model has inputs (a first line of
-    names is skipped); the digits take 64 pixels with ink from 0 to 1.  The answer is CSV: the
-    class, and the probability of each.
+    FILE.csv (-: stdin) has one row an example and as many numbers as the model has inputs, by
+    place (a first line of names is skipped); the digits take 64 pixels with ink from 0 to 1.  RUN
+    is a name such as digits-0001, a path, or digits for the newest with a model.  The answer is
+    CSV: the class, and the probability of each.
 
     \b
     Examples:
@@ -52,15 +52,18 @@ def command(
     """
     if index is not None and output is not None:
         raise UsageProblem("--index shows one row on the terminal; -o writes all rows", line="")
-    found = find_run(run, runs_dir)
+    if file is not None and output is not None and _same(file, output):
+        raise UsageProblem("-o would write over the rows that are to be predicted", line="")
+    found = newest_with_model(run, runs_dir)
     r = from_config(found.config, str(found.path))
     sets = load(r.data)
     model, features = restored(found, r, len(sets.names))
     true: Any = None
+    dialect = None
     if file is None:
         x, true = (np.asarray(t) for t in sets.test.tensors)
     else:
-        x = read_rows(Path(file), features, r.data)
+        x, dialect = read_rows(file, features, r.data)
     if index is not None and index >= len(x):
         raise UsageProblem(
             f"--index must be from 0 to {len(x) - 1}: there are {len(x)} rows", got=str(index),
@@ -69,14 +72,40 @@ def command(
     rows = slice(None) if index is None else slice(index, index + 1)
     chosen = np.ascontiguousarray(x[rows])
     p = np.asarray(softmax(apply_model(model, (wrap(chosen),), BATCH), -1))
+    _check_finite(p, chosen)
     known = None if true is None else true[rows]
     if index is None:
         give(table_of(p, known, sets.names), output)
-        tell(p, known, output)
+        tell(p, known, output, found, dialect)
         return
     terminal = detect(sys.stdout, plain=plain)
     for line in closely(x[index], p[0], known, sets.names, terminal, r.data == "digits"):
         click.echo(terminal.paint(line), color=True)
+    click.echo(_by(found, dialect), err=True)
+
+
+def newest_with_model(name: str, folder: str) -> Run:
+    """The run that is meant; for a name without number the newest that can predict."""
+    found = find_run(name, folder)
+    if found.name == Path(name).name:
+        return found
+    form = re.compile(re.escape(name) + r"-\d{4,}")
+    able = [r for r in list_runs(folder) if form.fullmatch(r.name) and r.has_model]
+    return able[-1] if able else found
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.isfile(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def _check_finite(p: Any, x: Any) -> None:
+    bad = np.flatnonzero(~np.isfinite(p).all(1))
+    if bad.size:
+        raise NonFiniteError(
+            f"the model gives no finite number for {bad.size} of {len(p)} rows",
+            got=f"row {bad[0]}, with inputs up to {np.abs(x[bad[0]]).max():g}",
+            fix="inputs of the size that it was trained with", line="",
+        )  # fmt: skip
 
 
 def restored(run: Run, r: Recipe, classes: int) -> tuple[Module, int]:
@@ -86,63 +115,6 @@ def restored(run: Run, r: Recipe, classes: int) -> tuple[Module, int]:
     model = model_of(r, 1 if first is None else first.shape[1], classes)
     model.load_state_dict(weights)
     return model, 1 if first is None else first.shape[1]
-
-
-def read_rows(path: Path, features: int, data: str) -> Any:
-    """The numbers of a CSV file; raises with line and column where it does not fit."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageProblem(
-            f"no file {str(path)!r}", fix="the path of a CSV file", line=""
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UsageProblem(
-            f"{path}: not UTF-8 text (byte {error.start})", fix="save it as CSV, UTF-8", line=""
-        ) from None
-    rows: list[list[float]] = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text)), 1):
-        if not cells or (number == 1 and _are_names(cells)):
-            continue
-        rows.append(_numbers(path, number, cells, features))
-    if not rows:
-        raise UsageProblem(f"{path}: no rows", expected=f"{features} numbers a line", line="")
-    x = np.array(rows, np.float32)
-    if data == "digits" and not (x.min() >= 0 and x.max() <= 1):
-        raise UsageProblem(
-            f"{path}: ink must be from 0 to 1", got=f"values from {x.min():g} to {x.max():g}",
-            fix="divide by 16, if they go from 0 to 16" if x.max() > 1 else None, line="",
-        )  # fmt: skip
-    return x
-
-
-def _numbers(path: Path, number: int, cells: list[str], features: int) -> list[float]:
-    if len(cells) != features:
-        hint = "leave out the column with the class" if len(cells) == features + 1 else None
-        if len(cells) == 1 and ";" in cells[0]:
-            hint = "commas between the numbers, not ';'"
-        raise UsageProblem(
-            f"{path}, line {number}: {len(cells)} columns, but the model takes {features}",
-            expected=f"{features} numbers a line", got=f"{len(cells)} columns", fix=hint, line="",
-        )  # fmt: skip
-    for column, cell in enumerate(cells, 1):
-        if not _is_number(cell):
-            raise UsageProblem(
-                f"{path}, line {number}, column {column}: not a finite number", got=repr(cell),
-                line="",
-            )  # fmt: skip
-    return [float(c) for c in cells]
-
-
-def _are_names(cells: list[str]) -> bool:
-    return not any(_is_number(part) for cell in cells for part in re.split(r"[;\s]", cell))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
 
 
 def table_of(p: Any, true: Any, names: tuple[str, ...]) -> str:
@@ -170,13 +142,18 @@ def give(text: str, output: str | None) -> None:
     write_text(path, text)
 
 
-def tell(p: Any, true: Any, output: str | None) -> None:
-    """How many rows, on stderr: stdout holds nothing but the table."""
-    said = f"{len(p)} rows"
+def tell(p: Any, true: Any, output: str | None, run: Run, dialect: Dialect | None) -> None:
+    """How many rows, by which run, on stderr: stdout holds nothing but the table."""
+    said = f"{len(p)} row{'s' * (len(p) != 1)}"
     if true is not None:
         right = int((p.argmax(1) == true).sum())
         said += f" held out, {right} right ({100 * right / len(p):.2f} %)"
-    click.echo(said + (f", written to {output}" if output else ""), err=True)
+    said += f", written to {output}" if output else ""
+    click.echo(f"{said}, {_by(run, dialect)}", err=True)
+
+
+def _by(run: Run, dialect: Dialect | None) -> str:
+    return f"by {run.name}" + (f"; {dialect.said}" if dialect and dialect.said else "")
 
 
 def closely(

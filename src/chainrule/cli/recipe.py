@@ -15,7 +15,8 @@ import numpy as np
 
 from .. import data, nn, optim
 from ..data import TensorDataset, random_split
-from ..errors import FormatError
+from ..errors import ArgumentError, FormatError
+from ..ops.core import is_number
 from ..optim import Optimizer, lr_scheduler
 from ..tensor.core import Tensor, wrap
 from ..tensor.create import tensor
@@ -106,6 +107,13 @@ SCHEDULES: dict[str, Callable[[Optimizer, Recipe, int], Any]] = {
 BY_EPOCH = ("plateau",)
 
 
+KINDS: dict[str, Any] = {
+    "data": DATA, "activation": ACTIVATIONS, "init": INITS, "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}  # fmt: skip
+"""The choices that are names."""
+
+
 class Standardize(nn.Module):
     """y = (x - mean) / std, with numbers that belong to the model and are not learned."""
 
@@ -189,6 +197,12 @@ def build(r: Recipe) -> Parts:
     train: Any = sets.train
     validation: Any = None
     if r.val_fraction:
+        if int(len(sets.train) * r.val_fraction) < 1:
+            raise ArgumentError(
+                f"--val-fraction {r.val_fraction:g} leaves no row to validate on",
+                expected=f"at least one of {len(sets.train)} rows", fix="--val-fraction 0.1",
+                line="",
+            )  # fmt: skip
         shares = [1 - r.val_fraction, r.val_fraction]
         g = Generator().manual_seed(SPLIT_SEED)
         train, validation = random_split(sets.train, shares, generator=g)
@@ -227,7 +241,24 @@ def from_config(config: Any, where: str) -> Recipe:
             got=f"missing or unknown: {', '.join(map(str, odd))[:60]}",
             line="",
         )
+    default = Recipe(held["data"])
+    for name, value in held.items():
+        if not _fits(value, getattr(default, name), KINDS.get(name)):
+            raise FormatError(
+                f"{where}/config.json: {name} is not what a run is made with", got=repr(value)[:40],
+                line="",
+            )  # fmt: skip
     return Recipe(**{**held, "layers": tuple(held["layers"])})
+
+
+def _fits(value: Any, default: Any, names: Any) -> bool:
+    if names is not None:
+        return isinstance(value, str) and value in names
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(type(n) is int and n > 0 for n in value)
+    if default is None or value is None:  # a limit: none, or a number
+        return value is None or (is_number(value) and value > 0)
+    return is_number(value) and value >= 0 and (type(value) is int or type(default) is float)
 
 
 def describe(model: nn.Module, r: Recipe) -> str:

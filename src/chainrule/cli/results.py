@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..train import Run, Trainer
+from ..train import EarlyStopping, Run, Trainer
 from .recipe import Parts, Recipe, load
-from .terminal import Line, Terminal, words
+from .terminal import Line, Terminal, as_typed, text_of, words
 from .view.facts import Facts
 
 PAIRS = 5
@@ -29,6 +30,7 @@ class Outcome:
     matrix: list[list[int]]  # [true][predicted]
     names: tuple[str, ...]
     best_val: tuple[float, int] | None
+    kept_epoch: int | None
     epochs: int
     steps: int
     stopped: str
@@ -83,12 +85,19 @@ def outcome_of(
         matrix=matrix.tolist(),
         names=names,
         best_val=facts.val_acc.best(),
+        kept_epoch=kept_epoch(trainer),
         epochs=trainer.epoch,
         steps=trainer.step,
         stopped=str(trainer.history.stopped),
         seconds=seconds,
         overhead=facts.overhead,
     )
+
+
+def kept_epoch(trainer: Trainer) -> int | None:
+    """The epoch whose weights early stopping put back; None where the last are kept."""
+    stoppers = [c for c in trainer.callbacks if isinstance(c, EarlyStopping)]
+    return stoppers[0].best_epoch if stoppers and stoppers[0].weights is not None else None
 
 
 def results(o: Outcome, t: Terminal) -> list[Line]:
@@ -103,22 +112,34 @@ def results(o: Outcome, t: Terminal) -> list[Line]:
 def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
     why = "" if o.stopped in ("epochs", "steps") else f", ended by {o.stopped}"
-    ended = f"{o.epochs} epochs, {o.steps} steps in {o.seconds:.1f} s{why}."
+    ended = f"{count(o.epochs, 'epoch')}, {count(o.steps, 'step')} in {o.seconds:.1f} s{why}."
+    if o.kept_epoch is not None:
+        ended += f" Kept: the weights of epoch {o.kept_epoch}, with the lowest validation loss."
     if o.best_val is not None:
         ended += f" Best validation accuracy {o.best_val[0] * 100:.2f} % (epoch {o.best_val[1]})."
     said = f"held-out accuracy {o.accuracy * 100:.2f} % ({o.right} of {o.rows} right)"
     return [*words(said, t.width, "strong"), *words(ended, t.width)]
 
 
+def count(n: int, what: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def matrix_lines(o: Outcome, width: int) -> list[Line]:
-    """Counts, rows true and columns predicted, and the share of each row that is right."""
-    count = len(o.names)
+    """Counts, rows true and columns predicted, and the share of each row that is right.
+
+    In words where the terminal is too narrow for that.
+    """
+    size = len(o.names)
     cell = max(len(str(max(map(max, o.matrix)))), *map(len, o.names)) + 1
     first = max(4, *map(len, o.names))
-    if first + cell * count + 8 > width:
+    if first + cell * size + 8 > width:
         first = max(map(len, o.names))
     room = width - first - 8
-    cell = min(max(cell, room // count), cell + 2) if room >= cell * count else cell
+    if room < cell * size:
+        return [part for line in matrix_in_words(o) for part in words(text_of(line), width)]
+    cell = min(max(cell, room // size), cell + 2)
     title = "true  predicted" if first >= 4 else "predicted"
     lines: list[Line] = [[(title.rjust(first) if first < 4 else title, "faint")]]
     head = " " * first + "".join(name.rjust(cell) for name in o.names)
@@ -158,7 +179,7 @@ def confused(o: Outcome, t: Terminal) -> list[Line]:
     for n, i, j in worst:
         share = 100.0 * n / sum(o.matrix[i])
         text = f"  {o.names[i]} taken for {o.names[j]}: {n} of {sum(o.matrix[i])} ({share:.1f} %)"
-        lines.append([(text, "")])
+        lines += [[(text, "")]] if len(text) <= t.width else words(text, t.width, indent="  ")
     return lines
 
 
@@ -167,12 +188,12 @@ def next_steps(o: Outcome, t: Terminal) -> list[Line]:
     if o.run is None or o.path is None:
         return [[("nothing was written (--no-save)", "")]]
     folder = str(Path(o.path).parent)
-    more = "" if folder == "runs" else f" --runs-dir {folder}"
+    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
     commands = []
     for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
                  "chainrule runs"):  # fmt: skip
-        commands.append(text + more)
+        commands.append(as_typed(text + more))
     if max(map(len, commands)) + 6 <= t.width:
         return [*lines, *([(f"next  {text}", "")] for text in commands)]
     # a command that is to be copied stays whole

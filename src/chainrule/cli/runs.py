@@ -13,7 +13,7 @@ from ..train import list_runs
 from ..train.run import Run
 from .app import Command
 from .options import find_run, plain_option, run_argument, runs_dir
-from .terminal import Line, Terminal, detect
+from .terminal import Line, Terminal, as_typed, detect
 from .view.draw import Column, table
 
 
@@ -38,9 +38,12 @@ def summary(run: Run) -> dict[str, Any]:
             "test_accuracy": (result or {}).get("test_accuracy"),
             "seconds": sum(r.get("seconds", 0.0) for r in rows),
             "state": (result or {}).get("stopped") or "unfinished",
+            "recipe": recipe,
         }
     except ChainruleError as error:
         return row | {"state": f"damaged: {error.problem}"}
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # JSON, but not a run's
+        return row | {"state": f"damaged: {type(error).__name__}: {error}"}
 
 
 def _percent(value: Any) -> str:
@@ -72,11 +75,24 @@ def listing(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
 
 def sentences(row: dict[str, Any]) -> list[str]:
     """A run as one fact a line."""
-    return [
-        f"{key.replace('_', ' ')}: {_percent(v) if key.endswith('accuracy') else v}"
-        for key, v in row.items()
-        if v is not None
-    ]
+    return [f"{key.replace('_', ' ')}: {_said(key, v)}" for key, v in row.items() if v is not None]
+
+
+def _said(key: str, value: Any) -> str:
+    if key.endswith("accuracy"):
+        return _percent(value)
+    if key == "seconds":
+        return f"{value:.1f}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def everything(row: dict[str, Any]) -> list[str]:
+    """What is known of one run, and then the choices that it was made with."""
+    recipe = row.get("recipe") or {}
+    facts = {k: v for k, v in row.items() if k != "recipe"}
+    return [*sentences(facts), *sentences({k: v for k, v in recipe.items() if k not in facts})]
 
 
 @click.command(cls=Command)
@@ -99,11 +115,12 @@ def command(run: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
         return
     terminal = detect(sys.stdout, plain=plain)
     if not rows:
-        click.echo(f"No runs in {runs_dir} yet. Start one: chainrule train digits")
+        click.echo(as_typed(f"No runs in {runs_dir} yet. Start one: chainrule train digits"))
     elif run:
-        click.echo("\n".join(sentences(rows[0])))
+        click.echo("\n".join(everything(rows[0])))
     elif plain:
         for row in rows:
+            row.pop("recipe", None)
             click.echo(", ".join(sentences(row)))
     else:
         for line in listing(rows, terminal):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
@@ -108,6 +110,37 @@ def words(text: str, width: int, style: str = "", indent: str = "") -> list[Line
         else:
             lines.append((indent if lines else "") + word)
     return [crop([(line.replace(NO_BREAK, " "), style)], width) for line in lines]
+
+
+def rows(text: str, width: int) -> str:
+    """The lines of an error on as many as they need; what is to be copied stays on one.
+
+    A line with a label (`  expected  ...`) goes on below its value.
+    """
+    out: list[str] = []
+    for line in text.splitlines():
+        if len(line) <= width or COMMAND.search(line):
+            out.append(line)
+            continue
+        label = re.match(r" +\S+ {2,}", line)
+        indent = label.end() if label and label.end() * 3 <= width else 4
+        out += textwrap.wrap(
+            line, width, subsequent_indent=" " * indent, break_long_words=False,
+            break_on_hyphens=False, drop_whitespace=True, replace_whitespace=False,
+        )  # fmt: skip
+    return "\n".join(out)
+
+
+COMMAND = re.compile(r"\bchainrule (?=(?:train|predict|runs|--help)\b)")
+"""Where a text says what to type."""
+
+
+def as_typed(text: str) -> str:
+    """A text with commands as this user has to type them: by its path where it isn't on PATH."""
+    typed = sys.argv[0]
+    if os.path.basename(typed) != "chainrule" or shutil.which("chainrule"):
+        return text
+    return COMMAND.sub(lambda match: f"{typed} ", text)
 
 
 def detect(stream: IO[str], env: Mapping[str, str] = os.environ, plain: bool = False) -> Terminal:

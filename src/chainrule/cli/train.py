@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ..errors import ChainruleError
+from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..tensor.core import Tensor
 from ..train import EarlyStopping, History, Run, Trainer
+from ..train.recorder import room_bytes
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
 from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
@@ -93,24 +94,28 @@ def command(
       chainrule train --resume digits-0001
     """
     given = {key: value for key, value in chosen.items() if value is not None}
+    stream = sys.stderr if as_json else sys.stdout
+    screen = screen_for(detect(stream, plain=plain), stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
-        run: Run | None = _opened(resume, runs_dir)
-        assert run is not None
-        r = recipes.from_config(run.config, str(run.path))
-        parts = recipes.build(r)
+        run = _opened(resume, runs_dir)
+        job = _Job(recipes.from_config(run.config, str(run.path)), screen)
+        job.resume(run)
     else:
         if data is None:
             raise UsageProblem(
                 "train: which data?", expected=", ".join(recipes.DATA),
                 fix="chainrule train digits", line="",
             )  # fmt: skip
-        r = choose(data, given)
-        parts = recipes.build(r)
-        run = None if no_save else _created(name or data, runs_dir, r, parts)
-    stream = sys.stderr if as_json else sys.stdout
-    terminal = detect(stream, plain=plain)
-    outcome = _train(r, parts, run, screen_for(terminal, stream, quiet), resume is not None)
+        if no_save and name is not None:
+            raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
+        try:
+            job = _Job(choose(data, given), screen)
+        except ArgumentError as error:
+            raise as_usage(error) from None
+        if not no_save:
+            job.begin(name or data, runs_dir)
+    outcome = job.train()
     if as_json:
         click.echo(json.dumps(outcome.to_json(), indent=2))
         return
@@ -162,7 +167,9 @@ def _refuse_with_resume(
 def _opened(name: str, runs_dir: str) -> Run:
     run = find_run(name, runs_dir)
     result = run.result
-    if result is not None and result.get("stopped") not in ("interrupted", "failed"):
+    ended = result is not None and result.get("stopped") not in ("interrupted", "failed", None)
+    if ended and _has_model(run):
+        assert result is not None
         raise UsageProblem(
             f"{run.name} is finished ({result.get('stopped')}): there is nothing to go on with",
             fix=f"chainrule predict {run.name}, or a new run with more --epochs", line="",
@@ -170,53 +177,88 @@ def _opened(name: str, runs_dir: str) -> Run:
     return run
 
 
-def _created(name: str, runs_dir: str, r: Recipe, parts: Parts) -> Run:
-    config = {
-        "recipe": r.to_config(),
-        "model": recipes.describe(parts.model, r),
-        "parameters": recipes.parameter_count(parts.model),
-    }
+def _has_model(run: Run) -> bool:
     try:
-        return Run.create(name, runs_dir, config)
-    except ValueError as error:
-        raise as_usage(error) if isinstance(error, ChainruleError) else error from None
+        run.load_model()
+    except FormatError:  # gone or damaged: the last checkpoint gives it again
+        return False
+    return True
 
 
-def _train(r: Recipe, parts: Parts, run: Run | None, screen: Screen, resume: bool) -> Outcome:
-    facts = Facts(
-        data=r.data, model=recipes.describe(parts.model, r),
-        parameters=recipes.parameter_count(parts.model), optimizer=r.optimizer,
-        schedule=r.schedule, run="" if run is None else run.name, batch_size=r.batch_size,
-        epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
-    )  # fmt: skip
-    x, y = _probe_rows(parts)
-    watch = Watch(facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
-    stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
-    trainer = Trainer(
-        parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
-        schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
-        run=run, seed=r.seed, clip_grad_norm=r.clip_grad_norm,
-    )  # fmt: skip
-    if resume and run is not None:
-        trainer.resume(run)
-    began = time.perf_counter()
-    try:
-        history = trainer.fit(
-            parts.train, validation=parts.validation, epochs=r.epochs, steps=r.steps, tol=r.tol,
-            batch_size=r.batch_size,
+class _Job:
+    """A recipe with everything made from it, trained into a run or without one."""
+
+    def __init__(self, r: Recipe, screen: Screen) -> None:
+        self.recipe, self.screen = r, screen
+        self.parts = parts = recipes.build(r)
+        self.facts = Facts(
+            data=r.data, model=recipes.describe(parts.model, r),
+            parameters=recipes.parameter_count(parts.model), optimizer=r.optimizer,
+            schedule=r.schedule, batch_size=r.batch_size,
+            epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
         )  # fmt: skip
-    except ChainruleError as error:
+        x, y = _probe_rows(parts)
+        watch = Watch(self.facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
+        stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
+        self.trainer = Trainer(
+            parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
+            schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
+            seed=r.seed, clip_grad_norm=r.clip_grad_norm,
+        )  # fmt: skip
+
+    def begin(self, name: str, runs_dir: str) -> None:
+        """A new run folder, where there is room for what will be in it."""
+        config = {
+            "recipe": self.recipe.to_config(),
+            "model": self.facts.model,
+            "parameters": self.facts.parameters,
+        }
+        need = room_bytes(self.trainer)
+        try:
+            self._take(Run.create(name, runs_dir, config, need_bytes=need))
+        except ValueError as error:
+            raise as_usage(error) if isinstance(error, ChainruleError) else error from None
+
+    def resume(self, run: Run) -> None:
+        """Goes on at the run's last checkpoint; at the beginning where there is none yet."""
+        if run.checkpoints.manifests():
+            self.trainer.resume(run)
+        else:
+            click.echo(f"{run.name} holds no checkpoint yet: it begins anew", err=True)
+        self._take(run)
+
+    def _take(self, run: Run) -> None:
+        self.trainer.run, self.facts.run = run, run.name
+
+    def train(self) -> Outcome:
+        """Trains to the end; Interrupted after Ctrl-C."""
+        r, run, trainer = self.recipe, self.trainer.run, self.trainer
+        began = time.perf_counter()
+        try:
+            history = trainer.fit(
+                self.parts.train, validation=self.parts.validation, epochs=r.epochs, steps=r.steps,
+                tol=r.tol, batch_size=r.batch_size,
+            )  # fmt: skip
+        except ChainruleError as error:
+            self._note(error)
+            raise
+        finally:
+            self.screen.close()
+        if history.interrupted:
+            raise _interrupted(history, run, trainer)
+        return outcome_of(r, self.parts, run, trainer, time.perf_counter() - began, self.facts)
+
+    def _note(self, error: ChainruleError) -> None:
+        """Keeps in the run why it failed; a hint in terms of the command line."""
+        run = self.trainer.run
         if error.fix:  # it speaks of the Trainer's arguments
             error.fix = re.sub(r"\b(lr|clip_grad_norm)=", _as_option, error.fix)
-        if run is not None:
-            with suppress(OSError):
-                run.write_result(stopped="failed", error=error.problem)
-        raise
-    finally:
-        screen.close()
-    if history.interrupted:
-        raise _interrupted(history, run, trainer)
-    return outcome_of(r, parts, run, trainer, time.perf_counter() - began, watch.facts)
+        if run is None:
+            return
+        if isinstance(error, OutputError) and run.checkpoints.manifests():
+            error.fix = f"{error.fix}; then {_resume(run)}"
+        with suppress(OSError):
+            run.write_result(stopped="failed", error=error.problem)
 
 
 def _as_option(match: re.Match[str]) -> str:
@@ -235,8 +277,13 @@ def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interru
     where = f"stopped by {history.signal} after step {trainer.step}, epoch {trainer.epoch}"
     if run is None:
         return Interrupted(f"{where}; --no-save: nothing was kept", line="")
-    folder = "" if run.path.parent == Path("runs") else f" --runs-dir {run.path.parent}"
     return Interrupted(
         f"{where}; everything is saved in {run.path}",
-        fix=f"chainrule train --resume {run.name}{folder}   (goes on at the next step)", line="",
+        fix=f"{_resume(run)}   (goes on at the next step)", line="",
     )  # fmt: skip
+
+
+def _resume(run: Run) -> str:
+    folder = str(run.path.parent)
+    where = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    return f"chainrule train --resume {run.name}{where}"
