@@ -276,6 +276,13 @@ def test_early_stopping_gives_the_best_weights_back(ema):
     assert t.evaluate(held)["loss"] == pytest.approx(stopper.best, rel=1e-12)
 
 
+def test_early_stopping_without_validation_is_refused_before_the_first_step():
+    t = trainer(callbacks=[EarlyStopping("val_loss")])
+    with pytest.raises(ArgumentError, match="val_loss needs validation data"):
+        t.fit(data(), epochs=2)
+    assert t.step == 0
+
+
 def test_early_stopping_says_what_can_be_monitored():
     with pytest.raises(ArgumentError, match="val_loss") as caught:
         plain(callbacks=[EarlyStopping()]).fit(data(), epochs=1)

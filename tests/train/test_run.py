@@ -89,10 +89,25 @@ def test_what_a_run_holds(tmp_path):
         Run.create("r", tmp_path).load_model()
 
 
+def test_one_trainer_at_a_time(tmp_path):
+    run = Run.create("r", tmp_path)
+
+    def second(t):
+        with pytest.raises(OutputError, match="another program is training in"):
+            trainer(run=Run(run.path)).fit(data(), **FIT)
+
+    t = trainer(run=run)
+    show = LambdaCallback(on_epoch_start=second)
+    history = trainer(run=run, callbacks=[*t.callbacks, show]).fit(data(), **FIT)
+    assert run.rows == history.rows, "nothing was written by the second"
+    assert trainer(run=run).fit(data(), **FIT).stopped == "epochs", "free again"
+
+
 def test_the_command_is_repeatable_and_hides_secrets():
     words = ["/x/bin/chainrule", "train", "a b", "--token", "T", "--api-key=K", "--seed", "1"]
     assert command(words) == "chainrule train 'a b' --token '***' '--api-key=***' --seed 1"
     assert command(["/x/chainrule/__main__.py", "runs"]) == "python -m chainrule runs"
+    assert command(["jobs/fit.py", "-n", "3"]) == "python jobs/fit.py -n 3"
 
 
 def test_the_last_generations_and_the_best_are_kept(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, ArgumentTypeError
@@ -142,6 +142,17 @@ class EarlyStopping(Callback):
         """Goes on counting."""
         self.best, self.best_epoch = state["best"], state["best_epoch"]
         self.waited, self.weights = state["waited"], state["weights"]
+
+
+def check_monitors(callbacks: Sequence[Callback], validated: bool) -> None:
+    """Raises, before the first step, where a callback waits for what no validation will give."""
+    names = [c.monitor for c in callbacks if isinstance(c, EarlyStopping)]
+    missing = [name for name in names if name.startswith("val_") and not validated]
+    if missing:
+        raise ArgumentError(
+            f"EarlyStopping: {missing[0]} needs validation data",
+            fix="fit(..., validation=...), or EarlyStopping('loss')",
+        )
 
 
 def mode_of(monitor: str) -> str:

@@ -36,7 +36,11 @@ def environment(seed: int | None) -> dict[str, Any]:
 def command(arguments: list[str]) -> str:
     """The command line as one would type it; what follows a word such as --token is hidden."""
     program = Path(arguments[0])
-    head = ["python", "-m", "chainrule"] if program.name == "__main__.py" else [program.name]
+    head = [program.name]
+    if program.name == "__main__.py":
+        head = ["python", "-m", "chainrule"]
+    elif program.suffix == ".py":
+        head = ["python", arguments[0]]
     shown = []
     hide = False
     for word in arguments[1:]:

@@ -11,9 +11,11 @@ checkpoints/          generations of the whole state
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,11 @@ from .files import (
     write_text,
     writing,
 )
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 RUNS = "runs"
 CONFIG_BYTES = 65536
@@ -168,6 +175,24 @@ class Run:
 
     # ------------------------------------------------------------ writing
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other trainers and programs out while this one trains in the folder.
+
+        Raises OutputError where one is in it.  The lock ends with the program, however that ends;
+        where the system knows no such locks there is none.
+        """
+        handle = None
+        try:
+            with suppress(OSError):
+                handle = os.open(self.path, os.O_RDONLY)
+            if handle is not None and fcntl is not None:
+                _lock(handle, self.path)
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
     def begin(self, need_bytes: int, parts: Mapping[str, Any], seed: int | None) -> None:
         """Checks that there is room, sweeps, and notes what runs where.
 
@@ -201,6 +226,18 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(
+            f"another program is training in {path}", fix="wait until it ends, or a new run",
+            line="",
+        ) from None  # fmt: skip
+    except OSError:  # a network disk without locks
+        return
 
 
 def _next_folder(folder: Path, name: str) -> Path:

@@ -25,7 +25,7 @@ from ..ops.core import is_number
 from ..optim import Optimizer
 from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
-from .callbacks import EVENTS, Callback
+from .callbacks import EVENTS, Callback, check_monitors
 from .evaluation import evaluate, mode, predict
 from .fit import Fit
 from .guard import SAFE_NORM, SAFE_RATE, Guard, Kept, gradient_norm
@@ -142,9 +142,11 @@ class Trainer:
             if validation is not None:
                 held_out = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
                 check_finite(held_out.dataset, "the validation data", column_names(validation))
-            self._begin(loader)
-            with mode(self.model, True), Interrupts() as signals:
-                return Fit(self, loader, held_out, limits).run(signals)
+            check_monitors(self.callbacks, held_out is not None)
+            with self.run.alone() if self.run is not None else nullcontext():
+                self._begin(loader)
+                with mode(self.model, True), Interrupts() as signals:
+                    return Fit(self, loader, held_out, limits).run(signals)
 
     def train_step(self, group: Sequence[Batch]) -> None:
         """One update and everything that follows it: counters, sums, average, schedule."""
