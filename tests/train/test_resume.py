@@ -44,14 +44,16 @@ class Interrupt(Callback):
 
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
 def test_interrupted_at_any_step(tmp_path, undisturbed, at):
-    run = Run.create("r", tmp_path)
+    said = []
+    run = Run.create("r", tmp_path, say=said.append)
     first = trainer(run=run)
     first.callbacks.append(Interrupt(at))
     first = trainer(run=run, callbacks=first.callbacks)
     history = first.fit(data(), **FIT)
     assert history.interrupted
     assert history.signal == "SIGINT"
-    assert f"chainrule train --resume {run.name}" in history.message
+    assert f"trainer.resume({str(run.path)!r})" in history.message
+    assert said == [f"r-0001: stopped by SIGINT after step {at}; {history.message}"]
     again = trainer().resume(run)
     assert again.fit(data(), **FIT).stopped == "epochs"
     assert bits(again) == undisturbed

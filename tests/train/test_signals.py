@@ -65,7 +65,8 @@ def test_a_signal_ends_after_the_step_and_saves(tmp_path, undisturbed, number):
     assert said == "interrupted"
     assert len(steps) <= 1
     assert ended.startswith(f"interrupted {number.name} ")
-    assert "chainrule train --resume w-0001" in ended
+    assert "to go on: trainer.resume(" in ended
+    assert "w-0001: stopped by" in err
     assert finished(tmp_path) == undisturbed
 
 

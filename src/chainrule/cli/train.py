@@ -233,6 +233,8 @@ class _Job:
     def train(self) -> Outcome:
         """Trains to the end; Interrupted after Ctrl-C."""
         r, run, trainer = self.recipe, self.trainer.run, self.trainer
+        if run is not None:
+            run.say = _nothing  # of an interruption `_interrupted` tells
         began = time.perf_counter()
         try:
             history = trainer.fit(
@@ -259,6 +261,10 @@ class _Job:
             error.fix = f"{error.fix}; then {_resume(run)}"
         with suppress(OSError):
             run.write_result(stopped="failed", error=error.problem)
+
+
+def _nothing(text: str) -> None:
+    """Says nothing."""
 
 
 def _as_option(match: re.Match[str]) -> str:

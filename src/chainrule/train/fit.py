@@ -134,10 +134,15 @@ class Fit:
             history.interrupted, history.signal = True, signals.asked
             history.message = "stopped; without a run, nothing was saved"
             if trainer.run is not None:
-                name = trainer.run.name
-                history.message = f"saved; to go on: chainrule train --resume {name}"
+                path = str(trainer.run.path)
+                history.message = f"saved; to go on: trainer.resume({path!r}), then fit as before"
             trainer.emit("on_interrupt")
         trainer.emit("on_fit_end")
         if self.recorder is not None:
             self.recorder.end()
+        if history.interrupted and trainer.run is not None:
+            trainer.run.say(
+                f"{trainer.run.name}: stopped by {history.signal} after step {trainer.step}; "
+                f"{history.message}"
+            )
         trainer.resumed = False
