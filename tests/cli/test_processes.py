@@ -116,6 +116,14 @@ def test_a_terminal_without_utf_8_gets_ascii(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full"])
+def test_closed_and_full_streams(tmp_path, closed):
+    line = f"{sys.executable} -m chainrule train xor --epochs 1 -q --layers 4 --no-save {closed}"
+    p = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert p.returncode == (3 if "full" in closed else 0)
+    assert p.stderr == ("error: can't write: No space left on device\n" if p.returncode else "")
+
+
 def test_nobody_reads_any_more(tmp_path):
     with start("train", "xor", *LONG) as p:
         assert p.stdout is not None

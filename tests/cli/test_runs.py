@@ -8,6 +8,8 @@ import re
 import pytest
 from cli_cases import SMALL, refused
 
+from chainrule.train import Run
+
 
 def test_runs(chainrule, xor_run):
     table = chainrule("runs").stdout.splitlines()
@@ -94,3 +96,14 @@ def test_a_finished_run_gives_its_model_again(chainrule, tmp_path, more):
 
 def test_resume_refuses_a_finished_run(chainrule, xor_run):
     assert "finished" in refused(chainrule("train", "--resume", xor_run))
+
+
+def test_a_run_in_use_is_left_alone(chainrule, xor_run, tmp_path):
+    run = Run(tmp_path / "runs" / xor_run)
+    (run.path / "result.json").unlink()
+    with run.alone():
+        said = refused(chainrule("train", "--resume", xor_run), code=3)
+    assert "another program is training" in said
+    assert "--resume" not in said
+    assert run.result is None
+    assert chainrule("train", "--resume", xor_run).exit_code == 0

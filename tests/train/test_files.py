@@ -218,6 +218,13 @@ def test_check_writable_sweeps(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_writable_tells_what_is_free_in_that_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(writing.disk, "free_bytes", {str(tmp_path / "small"): 12345}.__getitem__)
+    with pytest.raises(OutputError) as caught:
+        files.check_writable(tmp_path / "small", 10**6)
+    assert caught.value.got == "12,345 bytes free"
+
+
 def test_check_writable_asks_for_space(monkeypatch, tmp_path):
     monkeypatch.setattr(writing, "disk", FailingDisk())
     files.check_writable(tmp_path, 12345)

@@ -108,11 +108,13 @@ class App(click.Group):
         """Runs the command line and leaves with its exit code."""
         typed = sys.argv[1:] if args is None else list(args)
         one_blas_thread()
+        for name in ("stdout", "stderr"):  # closed by `>&-`
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         try:
             result = super().main(typed, prog_name or "chainrule", standalone_mode=False)
             code = result if isinstance(result, int) else OK
-            if sys.stdout is not None:  # closed by `>&-`
-                sys.stdout.flush()
+            sys.stdout.flush()
         except BaseException as error:
             code = report(error, "--traceback" in typed)
         sys.exit(code)
@@ -135,8 +137,7 @@ def report(error: BaseException, with_traceback: bool) -> int:
     if with_traceback:
         traceback.print_exception(error, file=sys.stderr)
     code, text = _explain(error)
-    if sys.stderr is not None:
-        print(as_typed(rows(text, detect(sys.stderr).width)), file=sys.stderr)
+    print(as_typed(rows(text, detect(sys.stderr).width)), file=sys.stderr)
     return code
 
 

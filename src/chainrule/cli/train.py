@@ -17,6 +17,7 @@ from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..tensor.core import Tensor
 from ..train import EarlyStopping, History, Run, Trainer
 from ..train.recorder import room_bytes
+from ..train.run import InUseError
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
 from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
@@ -255,7 +256,7 @@ class _Job:
         run = self.trainer.run
         if error.fix:  # it speaks of the Trainer's arguments
             error.fix = re.sub(r"\b(lr|clip_grad_norm)=", _as_option, error.fix)
-        if run is None:
+        if run is None or isinstance(error, InUseError):
             return
         if isinstance(error, OutputError) and run.checkpoints.manifests():
             error.fix = f"{error.fix}; then {_resume(run)}"

@@ -50,6 +50,10 @@ CONFIG_BYTES = 65536
 """More than the files take that a run holds besides its checkpoints, before the first epoch."""
 
 
+class InUseError(OutputError):
+    """A run folder in which another program is training."""
+
+
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -179,7 +183,7 @@ class Run:
     def alone(self) -> Iterator[None]:
         """Keeps other trainers and programs out while this one trains in the folder.
 
-        Raises OutputError where one is in it.  The lock ends with the program, however that ends;
+        Raises InUseError where one is in it.  The lock ends with the program, however that ends;
         where the system knows no such locks there is none.
         """
         handle = None
@@ -232,7 +236,7 @@ def _lock(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise OutputError(
+        raise InUseError(
             f"another program is training in {path}", fix="wait until it ends, or a new run",
             line="",
         ) from None  # fmt: skip

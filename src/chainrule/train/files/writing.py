@@ -247,7 +247,8 @@ def _end_of_lines(handle: int) -> int:
 
 
 def _output_error(path: Path, error: OSError, need: int | None, verb: str = "write") -> OutputError:
-    folder = os.path.dirname(os.path.realpath(os.fspath(path)))
+    folder = os.path.realpath(os.fspath(path))
+    folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
     full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
     fix = None
     if not os.path.isdir(folder):
