@@ -7,14 +7,17 @@ that an `except` clause written for PyTorch still catches.
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
-from contextlib import contextmanager
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
 PACKAGE_DIR = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_INTERNAL_FILES = {contextmanager.__code__.co_filename}  # it stands between ours and the user's
+LIBRARY_DIR = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+LONGEST_SOURCE = 60
+_INTERNAL_FILES: set[str] = set()
 _USER_FILES: set[str] = set()
 
 Site = tuple[CodeType, int]
@@ -22,9 +25,14 @@ Site = tuple[CodeType, int]
 
 
 def _is_internal(filename: str) -> bool:
-    internal = filename.startswith(PACKAGE_DIR)
+    internal = filename.startswith(PACKAGE_DIR) or _is_of_python(filename)
     (_INTERNAL_FILES if internal else _USER_FILES).add(filename)
     return internal
+
+
+def _is_of_python(filename: str) -> bool:
+    """Whether a file is of Python's own library, which can stand between ours and the user's."""
+    return filename.startswith(LIBRARY_DIR) and "-packages" + os.sep not in filename
 
 
 def user_site(depth: int = 1) -> Site | None:
@@ -62,6 +70,19 @@ def describe_site(site: Site | None) -> str | None:
     return f"{os.path.basename(code.co_filename)}:{line}"
 
 
+def source_of(site: Site | None) -> str:
+    """The expression that runs at a site, with the user's own names: `hidden + bias`."""
+    if site is None:
+        return ""
+    code, offset = site
+    place = next(islice(code.co_positions(), offset // 2, None), (None,) * 4)
+    line, last, start, end = place
+    if line is None or line != last or start is None or end is None:
+        return ""
+    text = linecache.getline(code.co_filename, line).encode()[start:end].decode(errors="replace")
+    return text if len(text) <= LONGEST_SOURCE else text[: LONGEST_SOURCE - 3] + "..."
+
+
 class ChainruleError(Exception):
     """Base of every error that Chainrule raises on purpose.
 
@@ -83,16 +104,18 @@ class ChainruleError(Exception):
         self.expected = expected
         self.got = got
         self.fix = fix
-        self.line = line if line is not None else describe_site(user_site(2))
+        self.site = user_site(2) if line is None else None
+        self.line = describe_site(self.site) if line is None else line
         self.layer: str | None = None
         self.module: Any = None
 
     def __str__(self) -> str:
+        source = source_of(self.site)
         rows = [
             ("expected", self.expected),
             ("got", self.got),
             ("layer", self.layer),
-            ("line", self.line),
+            ("line", f"{self.line}  {source}" if source else self.line),
             ("try", self.fix),
         ]
         text = [f"  {label:<9} {value}" for label, value in rows if value]

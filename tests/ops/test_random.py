@@ -132,3 +132,11 @@ def test_two_threads_never_get_the_same_draw():
     finally:
         sys.setswitchinterval(before)
     assert len(set(drawn)) == len(drawn) == 2000
+
+
+def test_what_is_refused_draws_nothing():
+    chainrule.manual_seed(3)
+    before = chainrule.get_rng_state().tolist()
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        chainrule.rand(2, -1)
+    assert chainrule.get_rng_state().tolist() == before

@@ -97,6 +97,10 @@ def test_to_takes_what_pytorch_takes_and_refuses_the_rest():
     for copied in (x.to(copy=True), x.to("cpu", copy=True), x.to(chainrule.float32, False, True)):
         assert not np.shares_memory(copied._value, x._value)
     assert x.type_as(chainrule.ones(1).double()).dtype == chainrule.float64
+    for make in (chainrule.rand, chainrule.ones, chainrule.arange, chainrule.tensor, x.to):
+        make(2 if make != x.to else x, **({} if make == x.to else {"device": "cpu"}))
+        with pytest.raises(ValueError, match="computes on the CPU"):
+            make(*(() if make == x.to else (2,)), device="cuda:0")
     with pytest.raises(TypeError, match="unknown argument 'dtipe'"):
         x.to(dtipe=chainrule.float64)
     with pytest.raises(TypeError, match="a condition and two values"):

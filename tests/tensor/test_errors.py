@@ -3,13 +3,19 @@ names, the line, what would mend it; in six lines at most, and nothing has chang
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import chainrule
 from chainrule import nn
 from chainrule.errors import ChainruleError
+from chainrule.ops import Spec
+from chainrule.tensor import memory
 
+HERE = Path(__file__).name
 w = chainrule.tensor([1.0, 2.0, 3.0], requires_grad=True)
 model = nn.Sequential()
 model.fc1 = nn.Linear(4, 2)
@@ -22,6 +28,25 @@ def inside_no_grad():
     y.backward()
 
 
+def after_detach():
+    y = (w * 2).detach() + 1
+    y.sum().backward()
+
+
+def after_data():
+    (w.data * 2).sum().backward()
+
+
+def of_an_accuracy():
+    hits = (w > 1.5).float()
+    hits.mean().backward()
+
+
+def two_named_tensors():
+    hidden, bias = chainrule.ones(3, 4), chainrule.ones(3, 5)
+    return hidden + bias
+
+
 def fed_with_numpy():
     model(chainrule.from_numpy(np.ones((2, 4))))
 
@@ -32,8 +57,10 @@ def fed_with_integers():
 
 ROWS = {
     "shapes that do not broadcast": (
-        lambda: chainrule.ones(3, 4) + chainrule.ones(3, 5), RuntimeError,
-        ["add", "(3, 4)", "(3, 5)", "4 against 5", "dimension -1"]),
+        two_named_tensors, RuntimeError,
+        ["add", "(3, 4)", "(3, 5)", "4 against 5", "dimension -1", "hidden + bias"]),
+    "a copy of a result": (
+        lambda: copy.deepcopy(w * 2), RuntimeError, ["only leaves", "copy.deepcopy(w * 2)"]),
     "float64 NumPy into a float32 model": (
         fed_with_numpy, RuntimeError, ["float64", "float32", "fc1 (Linear)", "x.float()"]),
     "integers into Linear": (
@@ -51,7 +78,13 @@ ROWS = {
         lambda: chainrule.ones(3).sum().backward(), RuntimeError,
         ["does not require grad and does not have a grad_fn", "requires_grad=True"]),
     "backward of what no_grad made": (
-        inside_no_grad, RuntimeError, ["does not require grad", "no_grad()", "detach()"]),
+        inside_no_grad, RuntimeError,
+        ["does not require grad", f"inside no_grad() at {HERE}:"]),
+    "backward behind detach": (
+        after_detach, RuntimeError, [f"cut off by .detach() at {HERE}:", "(w * 2).detach()"]),
+    "backward behind data": (after_data, RuntimeError, [f"taken from .data at {HERE}:", "w.data"]),
+    "backward of an accuracy": (
+        of_an_accuracy, RuntimeError, [f"gt has no derivative at {HERE}:", "w > 1.5"]),
     "backward with a gradient that does not fit": (
         lambda: (w * 2).backward(chainrule.ones(2)), RuntimeError, ["(3,)", "(2,)"]),
     "backward with a gradient of another type": (
@@ -108,7 +141,19 @@ ROWS = {
         lambda: chainrule.zeros(0).max(), RuntimeError, ["max", "(0,)"]),
     "more memory than there is": (
         lambda: row[:, :1].expand(10**8, 1) + row[:, :1].expand(1, 10**8), MemoryError,
-        ["add", "GiB", "(100000000, 100000000)"]),
+        ["add", "GiB", "(100000000, 100000000)", "a smaller batch"]),
+    "a new tensor that does not fit": (
+        lambda: chainrule.zeros(10**8, 10**8), MemoryError, ["GiB", "(100000000, 100000000)"]),
+    "a layer that does not fit": (
+        lambda: nn.Linear(10**8, 10**8), MemoryError, ["GiB", "(100000000, 100000000)"]),
+    "a batch that does not fit": (
+        lambda: model(chainrule.ones(1, 1).expand(10**14, 4)), MemoryError,
+        ["matmul", "(100000000000000, 2)", "fc1 (Linear)", "a smaller batch"]),
+    "a gradient that does not fit": (
+        lambda: (row[0, :1] * w[:1]).expand(10**16)[:1].sum().backward(), MemoryError,
+        ["backward", "smaller batch"]),
+    "a device that is not there": (
+        lambda: chainrule.zeros(2, device="cuda"), ValueError, ["CPU", "cuda"]),
 }  # fmt: skip
 
 
@@ -138,3 +183,20 @@ def test_the_message_points_at_the_users_line():
         chainrule.ones(2) + chainrule.ones(3)
     line = caught.traceback[0].lineno + 1
     assert f"test_errors.py:{line}" in str(caught.value)
+
+
+def test_a_batch_that_would_fit_is_named(tmp_path, monkeypatch):
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal: 9999999 kB\nMemAvailable: 2097152 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", told)
+    error = memory.does_not_fit(
+        "matmul", Spec((10**6, 4096), chainrule.float32), [Spec((10**6, 8), None)]
+    )
+    assert "unable to allocate 15.26 GiB" in str(error)
+    assert "at most 131072 rows of this one result fit into the 2.00 GiB free" in str(error)
+    told.unlink()
+    assert "a smaller batch: memory grows with its size" in str(
+        memory.does_not_fit(
+            "matmul", Spec((10**6, 4096), chainrule.float32), [Spec((10**6, 8), None)]
+        )
+    )

@@ -191,6 +191,7 @@ class State(threading.local):
 
     interpreter: Interpreter = staticmethod(arrays)
     grad_enabled: bool = True
+    switched_off: Any = None  # where recording was last switched off
     quiet: bool = False  # NumPy's floating-point warnings are already silenced further out
     module: Any = None  # the nn.Module whose forward is running
 

@@ -9,11 +9,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GradError, ShapeError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DTypeError,
+    GradError,
+    ShapeError,
+    describe_site,
+    source_of,
+    user_site,
+)
 from ..grad import Handle, Leaf, Reader, Route, check_saved, sweep
 from ..ops import where
 from ..ops.core import arrays, current, interpret, quietly
 from .core import Tensor, apply, wrap
+from .memory import in_words_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,7 +42,12 @@ class GradMode:
 
     def __enter__(self) -> None:
         self.outer.append(current.grad_enabled)
+        self._switch()
+
+    def _switch(self) -> None:
         current.grad_enabled = self.enabled
+        if not self.enabled:
+            current.switched_off = "computed inside no_grad()", user_site(3)
 
     def __exit__(self, *exc: object) -> None:
         current.grad_enabled = self.outer.pop()
@@ -75,11 +90,11 @@ class set_grad_enabled(GradMode):
     def __init__(self, mode: bool) -> None:
         self.enabled = mode
         self.before = current.grad_enabled
-        current.grad_enabled = mode
+        self._switch()
 
     def __enter__(self) -> None:
         self.outer.append(self.before)
-        current.grad_enabled = self.enabled
+        self._switch()
 
     def __call__(self, function: F) -> F:
         current.grad_enabled = self.before
@@ -193,11 +208,15 @@ def _require_history(output: Any, name: str) -> None:
     if not isinstance(output, Tensor):
         raise ArgumentTypeError(f"{name}: needs a Tensor", got=type(output).__name__)
     if output._node_now() is None:
-        why = "it was not computed from a tensor with requires_grad=True, or inside no_grad(), "
+        why, fix = "no tensor it was computed from requires grad", "requires_grad=True there"
+        if output._lost is not None:
+            how, site = output._lost
+            why = f"{how} at {describe_site(site)}  {source_of(site)}".rstrip()
+            fix = "leave that out between the parameters and the loss"
         raise GradError(
             f"{name}: element 0 of tensors does not require grad and does not have a grad_fn",
-            got=why + "or after .detach()",
-            fix="requires_grad=True on what is learned, and the loss outside no_grad()",
+            got=why,
+            fix=fix,
         )
 
 
@@ -220,6 +239,8 @@ def _run(
     try:
         with quietly():
             return sweep(seeds, reader, route=route, retain_graph=retain_graph)
+    except MemoryError as error:
+        raise in_words_of(name, error) from None
     finally:
         state.interpreter, state.grad_enabled = outer
 

@@ -20,6 +20,16 @@ class AmbiguousTruth(ChainruleError, RuntimeError):
     """The truth of a tensor that has several elements."""
 
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+def check_device(name: str, device: Any) -> None:
+    """Raises unless a device is the CPU, or None."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise ArgumentError(f"{name}: this library computes on the CPU", got=str(device),
+                            fix="'cpu'")  # fmt: skip
+
+
 class Conversions:
     """What a tensor can be turned into."""
 
@@ -41,13 +51,11 @@ class Conversions:
         dtype = kwargs.get("dtype")
         flags = [a for a in args if isinstance(a, bool)]  # non_blocking, copy
         copy = kwargs.get("copy", flags[1] if len(flags) > 1 else False)
-        for a in (*args, kwargs.get("device")):
-            if a is None or isinstance(a, bool):
-                continue
-            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda", "mps", "xpu"):
-                if a.split(":")[0] != "cpu":
-                    raise ArgumentError("to: this library computes on the CPU", got=a, fix="'cpu'")
-            else:
+        check_device("to", kwargs.get("device"))
+        for a in args:
+            if isinstance(a, str) and a.split(":")[0] in DEVICES:
+                check_device("to", a)
+            elif a is not None and not isinstance(a, bool):
                 dtype = a.dtype if hasattr(a, "_value") else a
         wanted = self._value.dtype if dtype is None else dtypes.as_dtype(dtype)
         same = wanted == self._value.dtype and not copy

@@ -28,6 +28,7 @@ from ..errors import (
 from ..grad import Cell, Leaf, Node, clock
 from ..ops import REGISTRY
 from ..ops.core import NOTHING, NUMBERS, Op, Params, Spec, State, current, interpret, quietly
+from .memory import does_not_fit
 from .methods import TensorMethods
 
 _RESHAPE = REGISTRY["reshape"]
@@ -53,6 +54,7 @@ class Tensor(TensorMethods):
     _base: Tensor | None = None
     _chain: tuple[tuple[Op, Params], ...] = ()
     _seen: int = 0
+    _lost: tuple[str, Site | None] | None = None  # what cut the way to a tracked tensor, and where
 
     def __init__(self, *data: Any) -> None:
         raise ArgumentTypeError(
@@ -155,7 +157,9 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without history; writes through it are not noticed by backward()."""
-        return wrap(self._value)
+        out = wrap(self._value)
+        self._note_loss(out, "taken from .data")
+        return out
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -169,7 +173,12 @@ class Tensor(TensorMethods):
         """The same memory as a constant: no gradient flows through the result."""
         out = wrap(self._value)
         out._cell = self._shared_cell()
+        self._note_loss(out, "cut off by .detach()")
         return out
+
+    def _note_loss(self, out: Tensor, how: str) -> None:
+        if self._node is not None:
+            out._lost = how, user_site(3)
 
     def detach_(self) -> Tensor:
         """Forgets how this tensor was made, in place."""
@@ -314,30 +323,19 @@ def wrap(value: Any, node: Any = None) -> Tensor:
 # ---------------------------------------------------------------- the interpreter of op calls
 
 
-class OutOfMemory(ChainruleError, MemoryError):
-    """A result that does not fit into memory."""
-
-
-def _out_of_memory(op: Op, values: list[Any], params: Params) -> OutOfMemory:
-    spec: Spec = op.spec(*values, **params)
-    size = spec.size * spec.dtype.itemsize
-    return OutOfMemory(
-        f"{op.name}: unable to allocate {size / 2**30:.2f} GiB for a result of shape {spec.shape}",
-        got=", ".join(str(v.shape) for v in values if hasattr(v, "shape")),
-        fix="a smaller batch: memory grows with its size",
-    )
-
-
 def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     """What an op call means for Tensors: compute, and record if a gradient will be wanted."""
     state: State = current
     values = []
     tracked = False
+    lost = None
     for x in inputs:
         if isinstance(x, Tensor):
             values.append(x._value)
             if (x._node if x._base is None else x._node_now()) is not None:
                 tracked = True
+            elif x._lost is not None:
+                lost = x._lost
         elif type(x) in NUMBERS:
             values.append(x)
         else:
@@ -369,7 +367,16 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
         out._node = Node(
             op, saved, params, edges, state.module, keeps.values, y if keeps.y else None, cell
         )
+    elif tracked or lost is not None:
+        if lost is None:
+            lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
+        out._lost = lost
     return out
+
+
+def _loss(op: Op) -> str:
+    """Why the result of an op on tracked tensors is not tracked, although ops are recorded."""
+    return "cast to whole numbers" if op.differentiable else f"{op.name} has no derivative"
 
 
 def _history(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
@@ -398,7 +405,7 @@ def _explained(error: Exception, op: Op, values: list[Any], params: Params) -> E
     if isinstance(error, ChainruleError):
         return error
     if isinstance(error, MemoryError):
-        return _out_of_memory(op, values, params)
+        return does_not_fit(op.name, op.spec(*values, **params), values)
     try:
         op.spec(*values, **params)
     except ChainruleError as explained:

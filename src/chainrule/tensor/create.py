@@ -9,7 +9,10 @@ import numpy as np
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..functional.arguments import shape_of
+from ..ops.core import Shape, Spec
+from .conversion import check_device
 from .core import Tensor, wrap
+from .memory import does_not_fit
 
 
 def _dtype_of(data: Any, dtype: Any) -> dtypes.DType | None:
@@ -29,6 +32,7 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]])
     """
+    check_device("tensor", device)
     value = _as_array(data)
     wanted = _dtype_of(data, dtype)
     if wanted is None:
@@ -73,6 +77,7 @@ def _plain(data: Any) -> Any:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Like `tensor`, without a copy where that is possible."""
+    check_device("as_tensor", device)
     if isinstance(data, Tensor):
         return data.to(dtype) if dtype is not None else data
     if isinstance(data, np.ndarray) and data.dtype.isnative:
@@ -108,29 +113,40 @@ def full(
     device: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of one number."""
+    check_device("full", device)
     if dtype is None:
         dtype = dtypes.result_type(fill_value)
-    return _make(np.full(shape_of((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
+    return _make(_full(shape_of((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
 
 
-def _filled(value: float, size: tuple[Any, ...], dtype: Any, requires_grad: bool) -> Tensor:
+def _filled(
+    value: float, size: tuple[Any, ...], dtype: Any, requires_grad: bool, device: Any
+) -> Tensor:
+    check_device("new tensor", device)
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return _make(np.full(shape_of(size), value, dtype), requires_grad)
+    return _make(_full(shape_of(size), value, dtype), requires_grad)
+
+
+def _full(shape: Shape, value: Any, dtype: dtypes.DType) -> Any:
+    try:
+        return np.full(shape, value, dtype)
+    except MemoryError:
+        raise does_not_fit("new tensor", Spec(shape, dtype)) from None
 
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of zeros."""
-    return _filled(0, size, dtype, requires_grad)
+    return _filled(0, size, dtype, requires_grad, device)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor of ones."""
-    return _filled(1, size, dtype, requires_grad)
+    return _filled(1, size, dtype, requires_grad, device)
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A tensor to be filled; it holds zeros, so that nothing depends on what memory held before."""
-    return _filled(0, size, dtype, requires_grad)
+    return _filled(0, size, dtype, requires_grad, device)
 
 
 def full_like(
@@ -164,6 +180,7 @@ def arange(
     device: Any = None,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... below end; int64 for whole numbers."""
+    check_device("arange", device)
     if end is None:
         start, end = 0, start
     if step == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import dtypes, ops
 from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import shape_of
+from .conversion import check_device
 from .core import Tensor, wrap
 
 _one_at_a_time = threading.Lock()  # two threads must never get the same draw
@@ -26,6 +27,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = None) -> None:
+        check_device("Generator", device)
         self.state = wrap(np.zeros(2, np.uint64))
         self.manual_seed(int.from_bytes(os.urandom(7), "little"))
 
@@ -118,8 +120,9 @@ def set_rng_state(state: Any) -> None:
 
 def _draw(op: ops.Op, size: tuple[Any, ...], dtype: Any, generator: Generator | None) -> Tensor:
     wanted = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+    shape = shape_of(size)  # first: what is refused draws nothing
     state = (generator or generator_in_use()).next()
-    return op(state, shape=shape_of(size), dtype=wanted)
+    return op(state, shape=shape, dtype=wanted)
 
 
 def rand(
@@ -127,6 +130,7 @@ def rand(
     device: Any = None,
 ) -> Tensor:  # fmt: skip
     """Uniform numbers in [0, 1)."""
+    check_device("rand", device)
     out = _draw(ops.uniform, size, dtype, generator)
     return out.requires_grad_() if requires_grad else out
 
@@ -136,6 +140,7 @@ def randn(
     device: Any = None,
 ) -> Tensor:  # fmt: skip
     """Normal numbers with mean 0 and variance 1."""
+    check_device("randn", device)
     out = _draw(ops.normal, size, dtype, generator)
     return out.requires_grad_() if requires_grad else out
 
