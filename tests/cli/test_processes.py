@@ -14,6 +14,7 @@ import time
 import pytest
 
 pty = pytest.importorskip("pty")
+pytestmark = pytest.mark.slow  # each starts a Python of its own
 
 COMMAND = [sys.executable, "-m", "chainrule"]
 LONG = ("--layers", "8", "--epochs", "90", "--no-early-stopping", "--dropout", "0.3")
@@ -53,7 +54,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert row["epochs"] >= 3
 
 
-@pytest.mark.slow
 def test_resumed_ends_with_the_same_bits(tmp_path):
     code, err = interrupted_after(20, "train", "xor", *LONG, "--name", "cut")
     assert code == 130, err
@@ -115,7 +115,6 @@ def test_a_terminal_without_utf_8_gets_ascii(tmp_path):
     assert said.stdout.isascii()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full"])
 def test_closed_and_full_streams(tmp_path, closed):
     line = f"{sys.executable} -m chainrule train xor --epochs 1 -q --layers 4 --no-save {closed}"
@@ -153,7 +152,6 @@ def test_start_up_loads_neither_the_compiler_nor_rich(args, tmp_path):
     assert not loaded & {"llvmlite", "rich", "jinja2", "torch", "sklearn", "pandas"}
 
 
-@pytest.mark.slow
 def test_the_main_job(tmp_path):
     began = time.perf_counter()
     result = run("train", "digits", "--json")

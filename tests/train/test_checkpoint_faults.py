@@ -15,6 +15,7 @@ from chainrule.train import Run, open_run
 from chainrule.train.checkpoint import Checkpoints
 from chainrule.train.files import InputError, file_sha256, load_tensors, writing
 
+pytestmark = pytest.mark.slow  # a save for every operation of a save
 PARTS = ("weight", "moment", "rng")
 
 
@@ -154,7 +155,6 @@ def saved(monkeypatch):
     return steps
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_full_at_any_operation_of_a_training(tmp_path, saved):
     run = Run.create("r", tmp_path, checkpoint_seconds=0)
     count = operations(Full(), lambda: fit(run))

@@ -131,6 +131,7 @@ def test_every_flipped_bit_of_the_header_is_noticed(tmp_path, memory):
             chainrule.load("x")
 
 
+@pytest.mark.slow
 def test_4096_flipped_bits_are_noticed_and_named(tmp_path, memory):
     tensors = {"a": np.arange(300.0), "b": np.ones((20, 30), np.float32)}
     good = packed(tmp_path, tensors)
