@@ -173,6 +173,11 @@ def test_what_can_not_be_checked_is_said():
         gradcheck(lambda x: x.detach() * 2, x)
     with pytest.raises(NonFiniteError, match="nan"):
         gradcheck(lambda x: (x - 100).log(), x)
+    for wrong in ({"eps": 0.0}, {"eps": -1e-6}, {"atol": -1.0}, {"rtol": float("nan")}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(wrong))} must be"):
+            gradcheck(lambda x: x * x, x, **wrong)
+    with pytest.raises(ArgumentTypeError, match="must return a Tensor"):
+        gradcheck(lambda x: None, x)
     count = iter(range(100))
     with pytest.raises(GradcheckError, match="different values for the same inputs"):
         gradcheck(lambda x: x * float(next(count)), x)

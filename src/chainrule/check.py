@@ -200,6 +200,11 @@ class Problem:
         """The float outputs of one call, from the same random state as every other call."""
         self.frozen.restore()
         y = self.f()
+        if not isinstance(y, (Tensor, tuple, list)):
+            raise ArgumentTypeError(
+                f"{self.name}: the function must return a Tensor or several",
+                got=type(y).__name__,
+            )
         listed = [y] if isinstance(y, Tensor) else list(y)
         return [t for t in listed if isinstance(t, Tensor) and t.dtype.kind == "f"]
 
@@ -288,6 +293,10 @@ class Measure:
     """Slopes of a problem along directions, at its point."""
 
     def __init__(self, problem: Problem, asked: Sequence[float | None]) -> None:
+        for what, value in zip(Tolerance._fields, asked, strict=True):
+            if value is not None and not (0 <= value < np.inf and (value or what != "eps")):
+                low = "> 0" if what == "eps" else ">= 0"
+                raise ArgumentError(f"{problem.name}: {what} must be {low}", got=repr(value))
         self.problem = problem
         self.asked = asked
         self.analytic = problem.gradients()

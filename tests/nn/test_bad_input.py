@@ -103,6 +103,28 @@ ROWS = [
         ("int64", "MSELoss", "input.float()")),
     Row("an array", lambda m: m(np.zeros((2, 784), np.float32)), TypeError,
         ("ndarray", LINEAR, "chainrule.tensor(x)")),
+    Row("a float64 array", lambda m: m(np.zeros((2, 784))), TypeError,
+        ("linear", "ndarray", "chainrule.tensor(input)", LINEAR)),
+    Row("a list for a layer", lambda m: m([1.0, 2.0]), TypeError, ("linear", "list", LINEAR)),
+    Row("an array as target", lambda m: MSE(zeros(2), np.zeros(2)), TypeError,
+        ("mse_loss", "target", "ndarray", "chainrule.tensor(target)")),
+    Row("a list of weights", lambda m: nn.functional.cross_entropy(
+        zeros(1, 3), longs(0), weight=[1, 2, 3]), TypeError, ("weight", "list")),
+    Row("float64 weights", lambda m: nn.functional.cross_entropy(
+        zeros(1, 3), longs(0), weight=zeros(3).double()), RuntimeError,
+        ("float64", "float32", "weight.to(chainrule.float32)")),
+    Row("weights of 0", lambda m: nn.functional.cross_entropy(
+        zeros(1, 3), longs(0), weight=zeros(3)), RuntimeError,
+        ("no elements", "weights", "(1, 3)")),
+    Row("ignored probabilities", lambda m: nn.CrossEntropyLoss(ignore_index=1)(
+        zeros(2, 3), zeros(2, 3)), RuntimeError, ("ignore_index=1", "float32 (2, 3)")),
+    Row("windows without a step", lambda m: ops.windows(
+        zeros(2, 3), grid=ops.Grid((2,), (0,), (0,), (1,))), ValueError,
+        ("stride", ">= 1", "(0,)")),
+    Row("a range the wrong way", lambda m: nn.init.uniform_(zeros(3), 2.0, 1.0), RuntimeError,
+        ("uniform_", "a=2.0, b=1.0")),
+    Row("a negative deviation", lambda m: nn.init.normal_(zeros(3), 0.0, -1.0), RuntimeError,
+        ("normal_", "-1.0")),
     Row("a list", lambda m: CE(zeros(1, 3), [0]), TypeError,
         ("target", "list", "CrossEntropyLoss", "chainrule.tensor(target)")),
     # 26: a state of another model

@@ -32,6 +32,7 @@ def test_a_norm_that_is_not_finite_raises_and_changes_nothing(bad):
     with pytest.raises(RuntimeError, match="not finite") as info:
         clip_grad_norm_(ps, 1.0)
     assert len(str(info.value).splitlines()) <= 6
+    assert "gradient 1 of shape (2,): 1 of 2 are nan or infinite" in str(info.value)
     np.testing.assert_array_equal(ps[0].grad.numpy(), [1.0, 2.0])
     np.testing.assert_array_equal(ps[1].grad.numpy(), [3.0, bad])
     total = clip_grad_norm_(ps, 1.0, error_if_nonfinite=False)
@@ -53,6 +54,22 @@ def test_the_norm_after_clipping_is_at_most_the_limit(scale, max_norm, norm_type
     factor = min(1.0, max_norm / (total + 1e-6))
     for p, g in zip(ps, before, strict=True):
         np.testing.assert_allclose(p.grad.numpy(), g * factor, rtol=1e-12)
+
+
+def test_an_infinity_is_limited_and_a_nan_refused():
+    ps = [parameter([5.0, 2.0]), parameter([np.inf, -1.0])]
+    clip_grad_value_(ps, 3.0)
+    assert [p.grad.tolist() for p in ps] == [[3, 2], [3, -1]]
+    ps = [parameter([5.0, 2.0]), parameter([np.nan, -1.0])]
+    with pytest.raises(RuntimeError, match=r"gradient 1 of shape .* 1 of 2 are nan"):
+        clip_grad_value_(ps, 3.0)
+    assert ps[0].grad.tolist() == [5, 2]
+
+
+@pytest.mark.parametrize("what", [nn.Linear(1, 1), 3, ["weight"]])
+def test_what_is_no_parameter_is_refused(what):
+    with pytest.raises(TypeError, match="clip: "):
+        clip_grad_norm_(what, 1.0)
 
 
 def test_one_tensor_or_a_generator_or_nothing():

@@ -195,6 +195,16 @@ def test_a_state_that_is_none():
     assert snapshot(opt) == before
 
 
+def test_a_rate_that_a_schedule_took_below_0_is_loaded_again():
+    opt = stepped(weights((1,), (2,)))
+    opt.param_groups[0]["lr"] = -0.01
+    opt.step()
+    other = stepped(weights((1,), (2,)))
+    other.load_state_dict(opt.state_dict())
+    assert other.param_groups[0]["lr"] == -0.01
+    other.step()
+
+
 def test_a_parameter_that_changed_its_shape():
     (w,) = weights((2,))
     opt = stepped([w])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ops import reshape
 from ..ops.core import Shape, Value, normalize_axes, normalize_axis
@@ -61,3 +63,14 @@ def choice(name: str, argument: str, value: Any, allowed: tuple[str, ...]) -> No
             expected=", ".join(repr(a) for a in allowed),
             fix=f"did you mean {near[0]!r}?" if near else None,
         )
+
+
+def need_values(name: str, **given: Value) -> None:
+    """Raises for lists, numbers and arrays where Tensors are needed."""
+    for what, value in given.items():
+        if not hasattr(value, "dtype") or isinstance(value, (np.ndarray, np.generic)):
+            raise ArgumentTypeError(
+                f"{name}: the {what} must be a Tensor",
+                got=type(value).__name__,
+                fix=f"chainrule.tensor({what})",
+            )

@@ -7,9 +7,9 @@ from typing import Any
 from .. import ops
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..ops.core import Value
-from .arguments import choice
+from .arguments import choice, need_values
 from .linear_algebra import product
-from .loss import REDUCTIONS, empty_mean, need_values, reduce
+from .loss import REDUCTIONS, empty_mean, reduce
 from .shaping import unsqueeze
 
 
@@ -52,6 +52,12 @@ def cross_entropy(
     axis = 1 if len(input.shape) > 1 else 0
     log_p = ops.log_softmax(input, axis=axis)
     if target.shape == input.shape and target.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise DTypeError(
+                f"{name}: ignore_index is for class numbers, not for probabilities",
+                got=f"ignore_index={ignore_index}, target {target.dtype.name} {target.shape}",
+                fix="probabilities of 0 for what is not to count",
+            )
         return _soft_cross_entropy(name, log_p, target, weight, reduction, label_smoothing, axis)
     return _class_loss(name, input, log_p, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -86,6 +92,14 @@ def _soft_cross_entropy(
 
 def _along_classes(name: str, weight: Value, x: Value, axis: int) -> Value:
     classes = x.shape[axis]
+    need_values(name, weight=weight)
+    if weight.dtype != x.dtype:
+        raise DTypeError(
+            f"{name}: the weights have another dtype than the input",
+            expected=x.dtype.name,
+            got=weight.dtype.name,
+            fix=f"weight.to(chainrule.{x.dtype.name})",
+        )
     if weight.shape != (classes,):
         raise ShapeError(
             f"{name}: needs one weight a class", expected=f"({classes},)", got=str(weight.shape)
@@ -130,6 +144,8 @@ def _class_loss(
     if reduction == "mean" and scale is not None:
         scale = ops.cast(scale, dtype=loss.dtype)
         total = ops.sum(scale, axis=everything, keepdim=False)
+        if getattr(total, "_value", 1) == 0:
+            raise empty_mean(name, x.shape, "the weights of all targets are 0")
         return ops.sum(loss, axis=everything, keepdim=False) / total
     return reduce(name, loss, reduction)
 

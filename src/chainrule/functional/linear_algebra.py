@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import ops
 from ..errors import DTypeError, ShapeError
 from ..ops.core import Value, broadcast_shapes
+from .arguments import need_values
 from .shaping import size_of
 
 
@@ -117,10 +118,15 @@ def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
 
     Raises where x's last size is not W's, or the dtypes differ.  As in PyTorch.
     """
-    shape, wshape = input.shape, weight.shape
+    try:
+        shape, wshape = input.shape, weight.shape
+    except AttributeError:
+        need_values("linear", input=input, weight=weight)
+        raise
     if len(wshape) != 2 or not shape or shape[-1] != wshape[1]:
         raise _inner_sizes(shape, wshape)
     if input.dtype is not weight.dtype:
+        need_values("linear", input=input, weight=weight)
         raise _dtypes_differ(input, weight)
     if len(shape) == 2:
         y = ops.matmul(input, weight, tb=True)

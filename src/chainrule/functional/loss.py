@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from .. import ops
-from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ops.core import Value
-from .arguments import choice
+from .arguments import choice, need_values
 from .linear_algebra import product
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -69,17 +69,6 @@ def _broadcast_or_none(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...
         return ops.core.broadcast_shapes("loss", a, b)
     except ShapeError:
         return None
-
-
-def need_values(name: str, **given: Value) -> None:
-    """Raises for lists and numbers where values with a shape are needed."""
-    for what, value in given.items():
-        if not hasattr(value, "dtype"):
-            raise ArgumentTypeError(
-                f"{name}: the {what} must be a Tensor",
-                got=type(value).__name__,
-                fix=f"chainrule.tensor({what})",
-            )
 
 
 def _pair(name: str, x: Value, target: Value) -> tuple[Value, Value]:

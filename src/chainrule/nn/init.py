@@ -19,6 +19,10 @@ NONLINEARITIES = (
 )  # fmt: skip
 
 
+class RangeError(ArgumentError, RuntimeError):
+    """The bounds of a distribution the wrong way round."""
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which a layer must scale for its activation to keep the variance.
 
@@ -56,6 +60,8 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Uniform in [a, b)."""
+    if not a <= b:
+        raise RangeError("uniform_: needs a <= b", got=f"a={a}, b={b}")
     return _fill(tensor, rand(tensor.shape, dtype=tensor.dtype, generator=generator) * (b - a) + a)
 
 
@@ -63,6 +69,8 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normal with this mean and standard deviation."""
+    if not std >= 0:
+        raise RangeError("normal_: std must be >= 0", got=str(std))
     return _fill(tensor, randn(tensor.shape, dtype=tensor.dtype, generator=generator) * std + mean)
 
 

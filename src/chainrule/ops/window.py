@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value
 
 
@@ -22,6 +22,15 @@ class Grid(NamedTuple):
     stride: Shape
     padding: Shape
     dilation: Shape
+
+    def check(self, name: str) -> None:
+        """Raises unless all sizes and steps are at least 1, and the padding at least 0."""
+        least = (1, 1, 0, 1)
+        for what, sizes, low in zip(self._fields, self, least, strict=True):
+            if any(n < low for n in sizes):
+                raise ArgumentError(
+                    f"{name}: {what} must be >= {low} in every dimension", got=str(sizes)
+                )
 
     def counts(self, sizes: Shape) -> Shape:
         """How many windows fit along each dimension."""
@@ -46,6 +55,7 @@ class Windows(Op):
     shapes = VALUE_X
 
     def spec(self, x: Any, *, grid: Grid) -> Spec:
+        grid.check(self.name)
         n = len(grid.kernel)
         counts = grid.counts(x.shape[-n:]) if x.ndim >= n else (0,)
         if any(c < 1 for c in counts):

@@ -299,7 +299,9 @@ class Optimizer:
                 got=brief_list(sorted(new)),
                 fix=f"the state of an optimizer of the kind {type(self).__name__}",
             )
-        self.check({**mine, **_plain(new)})
+        lr = new["lr"]  # a schedule may have taken it below 0, as PyTorch's can
+        usable = abs(lr) if isinstance(lr, (int, float, np.number)) else lr
+        self.check({**mine, **_plain(new), "lr": usable})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
         out = type(self).__new__(type(self))

@@ -10,14 +10,30 @@ import numpy as np
 
 from ... import functional as F
 from ... import ops
-from ...errors import ArgumentError, NonFiniteError, ShapeError
+from ...errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError
 from ...tensor.autograd import no_grad
 from ...tensor.core import Tensor, wrap
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    if not isinstance(parameters, (Tensor, Iterable)):
+        raise ArgumentTypeError(
+            "clip: needs parameters", got=type(parameters).__name__, fix="model.parameters()"
+        )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for p in listed:
+        if not isinstance(p, Tensor):
+            raise ArgumentTypeError("clip: a parameter must be a Tensor", got=type(p).__name__)
     return [p._grad for p in listed if p._grad is not None]
+
+
+def _where_not_finite(grads: list[Tensor]) -> str:
+    """The first gradient that holds a nan or an infinity, and how many."""
+    for i, g in enumerate(grads):
+        bad = int((~np.isfinite(g._value)).sum())
+        if bad:
+            return f"gradient {i} of shape {g.shape}: {bad} of {g.numel()} are nan or infinite"
+    return "finite gradients whose norm overflows"
 
 
 def get_total_norm(
@@ -34,9 +50,9 @@ def get_total_norm(
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise NonFiniteError(
             "the total norm of the gradients is not finite, so they can't be clipped",
-            got=str(total.item()),
-            fix="look for the first nan (chainrule.autograd), a smaller lr, or "
-            "error_if_nonfinite=False",
+            expected="finite gradients",
+            got=f"norm {total.item()}; {_where_not_finite(listed)}",
+            fix="a smaller lr, data without nan, or error_if_nonfinite=False",
         )
     return total
 
@@ -73,11 +89,23 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limits every element of every gradient to [-clip_value, clip_value], in place."""
+    """Limits every element of every gradient to [-clip_value, clip_value], in place.
+
+    Differs from PyTorch: a nan, which has no limit, raises before anything is changed.
+    """
     if not clip_value >= 0:
         raise ArgumentError("clip_grad_value_: clip_value must be >= 0", got=str(clip_value))
+    grads = _gradients(parameters)
+    for i, g in enumerate(grads):
+        if missing := int(np.isnan(g._value).sum()):
+            raise NonFiniteError(
+                "clip_grad_value_: a gradient holds nan, which can't be limited",
+                expected="numbers or infinities",
+                got=f"gradient {i} of shape {g.shape}: {missing} of {g.numel()} are nan",
+                fix="a smaller lr, or data without nan",
+            )
     with no_grad():
-        for g in _gradients(parameters):
+        for g in grads:
             g.clamp_(-clip_value, clip_value)
 
 
