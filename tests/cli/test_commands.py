@@ -172,6 +172,13 @@ def test_json_is_all_there_is_on_stdout(chainrule):
     assert result.stderr.startswith("epoch=1 ")
 
 
+def test_what_it_was_ended_by(chainrule):
+    ended = chainrule("train", "xor", *SMALL, "-q", "--tol", "9", "--epochs", "9").stdout
+    assert "ended by convergence." in ended
+    one = chainrule("train", "xor", *SMALL, "-q", "--steps", "1", "--val-fraction", "0").stdout
+    assert "1 epoch, 1 step in" in one
+
+
 def test_quiet_says_only_the_result(chainrule):
     result = chainrule("train", "xor", *SMALL, "--quiet")
     assert "epoch=" not in result.output

@@ -110,6 +110,7 @@ def test_many_layers_show_the_worst():
 
 
 @example([1.7e308, -1.7e308, 5e-324], 80)
+@example([1e-298, 1e11], 80)
 @given(
     st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=20),
     st.integers(20, 130),

@@ -18,6 +18,10 @@ PAIRS = 5
 """How many pairs of classes that are taken for each other are listed."""
 
 
+ENDS = {"converged": "convergence"}
+"""How it is said what a fit was stopped by, where the word itself does not do."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What there is to say after a training."""
@@ -111,7 +115,7 @@ def results(o: Outcome, t: Terminal) -> list[Line]:
 
 def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
-    why = "" if o.stopped in ("epochs", "steps") else f", ended by {o.stopped}"
+    why = "" if o.stopped in ("epochs", "steps") else f", ended by {ENDS.get(o.stopped, o.stopped)}"
     ended = f"{count(o.epochs, 'epoch')}, {count(o.steps, 'step')} in {o.seconds:.1f} s{why}."
     if o.kept_epoch is not None:
         ended += f" Kept: the weights of epoch {o.kept_epoch}, with the lowest validation loss."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 WINDOW = 10
 FLAT = 0.005  # a change of less than half a per cent an epoch
+STEEPEST = 100.0  # of a logarithm: beyond, its exponential may overflow
 BAND = 0.02  # within 2 per cent of now: not moved since
 
 
@@ -35,7 +36,7 @@ def slope(values: Sequence[float]) -> float | None:
     logs = [math.log(v) for v in shown]
     centre, mean = (n - 1) / 2, sum(logs) / n
     rise = sum((i - centre) * (v - mean) for i, v in enumerate(logs))
-    return math.expm1(rise / sum((i - centre) ** 2 for i in range(n)))
+    return math.expm1(min(rise / sum((i - centre) ** 2 for i in range(n)), STEEPEST))
 
 
 def flat_since(values: Sequence[float], first_epoch: int = 1) -> int:
@@ -56,4 +57,6 @@ def in_words(values: Sequence[float], first_epoch: int = 1) -> str:
         return ""
     if abs(rate) < FLAT:
         return f"flat since {flat_since(values, first_epoch)}"
+    if rate > 10:
+        return "rising > 1000 %/epoch"
     return f"{'falling' if rate < 0 else 'rising'} {abs(rate) * 100:.1f} %/epoch"
