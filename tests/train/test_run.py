@@ -103,6 +103,12 @@ def test_one_trainer_at_a_time(tmp_path):
     assert trainer(run=run).fit(data(), **FIT).stopped == "epochs", "free again"
 
 
+def test_resuming_before_anything_was_saved_says_what_to_do(tmp_path):
+    with pytest.raises(FormatError, match="the folder holds none") as caught:
+        trainer().resume(Run.create("r", tmp_path))
+    assert "without resume" in caught.value.fix
+
+
 def test_the_command_is_repeatable_and_hides_secrets():
     words = ["/x/bin/chainrule", "train", "a b", "--token", "T", "--api-key=K", "--seed", "1"]
     assert command(words) == "chainrule train 'a b' --token '***' '--api-key=***' --seed 1"

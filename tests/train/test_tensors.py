@@ -338,6 +338,7 @@ UNSAVED = {
     "a module": (lambda p: chainrule.save(chainrule.nn.Linear(1, 1), p), "state_dict()"),
     "swapped": (lambda p: chainrule.save({"w": np.ones(1)}, {"w": 1}), "path"),
     "nested": (lambda p: chainrule.save({"state": {"w": np.ones(1)}}, p), "checkpoint"),
+    "a PyTorch habit": (lambda p: chainrule.save({"model": {"w": np.ones(1)}}, p), "one save for"),
     "a number": (lambda p: chainrule.save({"lr": 0.1}, p), "'lr' is not a tensor"),
     "objects": (lambda p: chainrule.save({"w": np.array([None])}, p), "object"),
     "name of a path": (lambda p: chainrule.save({"../w": np.ones(1)}, p), "not a name"),

@@ -126,6 +126,7 @@ class Checkpoints:
         raise FormatError(
             f"{self.folder}: no checkpoint that can be loaded",
             got="; ".join(f"{p.name}: {why}" for p, why in skipped) or "the folder holds none",
+            fix=None if skipped else "the same without resume: nothing was saved yet",
             line="",
         )
 

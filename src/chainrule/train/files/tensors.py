@@ -110,6 +110,9 @@ def save_tensors(
     write_parts(path, [blank.replace(_ZEROS, _sha256(blank).encode(), 1), data[size:]])
 
 
+WHOLE = "one save for a model's state_dict(); a Trainer's checkpoint for optimizers and the rest"
+
+
 def _array(name: Any, value: Any) -> Any:
     if not isinstance(name, str) or name == "__metadata__" or _is_unsafe(name):
         raise ArgumentError("save: not a name for a tensor", got=repr(name))
@@ -119,7 +122,7 @@ def _array(name: Any, value: Any) -> Any:
             f"save: {name!r} is not a tensor",
             expected="tensors by name, as model.state_dict() gives them",
             got=f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip(),
-            fix="a Trainer's checkpoint for the state of optimizers" if name == "state" else None,
+            fix=WHOLE if isinstance(value, dict) else None,
         )
     array = np.asarray(value)
     return np.ascontiguousarray(array, dtypes.as_dtype(array.dtype)).reshape(array.shape)
