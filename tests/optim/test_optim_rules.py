@@ -344,6 +344,33 @@ def test_state_of_a_parameter_can_be_read_and_written(shapes):
     assert bits([params[0]]) == bits([before])
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("shapes", [[(2,)], [(2,), (3,)], [(70, 70)]])
+def test_an_entry_of_the_state_may_be_exchanged(kind, shapes):
+    """What stands in state[p] counts, as in PyTorch: the same bits as from a state loaded so."""
+    settings = {"momentum": 0.9} if kind == "SGD" else {}
+    steps = []
+    for way in ("exchange", "load"):
+        params = tensors(shapes)
+        opt = make(kind, params, **settings)
+        for p in params:
+            p.grad = chainrule.ones_like(p)
+        opt.step()
+        entries = {n: v * 0.5 for n, v in opt.state[params[0]].items() if n != "step"}
+        if "step" in opt.state[params[0]]:
+            entries["step"] = 7
+        if way == "exchange":
+            opt.state[params[0]].update(entries)
+        else:
+            saved = opt.state_dict()
+            saved["state"][0].update(entries)
+            opt.load_state_dict(saved)
+        opt.step()
+        assert opt.state[params[0]].get("step", 8) == 8
+        steps.append(bits(params))
+    assert steps[0] == steps[1]
+
+
 def test_a_group_added_on_the_way():
     p, q = tensors([(3,), (2,)])
     opt = chainrule.optim.Adam([p], lr=0.1)

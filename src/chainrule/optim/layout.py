@@ -69,6 +69,9 @@ class Layout:
         for p in self.waiting:
             if p._grad is not None:
                 return False
+        for batch in self.batches:
+            if not batch.is_current():
+                return False
         return self.slots == optimizer.slots_of(group)
 
     def step(self, optimizer: Optimizer, group: Group) -> None:
@@ -123,6 +126,7 @@ class Batch:
         self.count = int(self.states[0].get("step", 0))
         self.single = len(params) == 1
         self.values: State = {}
+        self.shown: list[tuple[State, str, Tensor]] = []
         self.blocks: list[Any] = [...]
         if self.single:
             value = params[0]._value
@@ -160,7 +164,19 @@ class Batch:
             parts = self._cut(whole)
             self.values[slot] = whole
         for s, part in zip(self.states, parts, strict=True):
-            s[slot] = wrap(part)
+            s[slot] = shown = wrap(part)
+            self.shown.append((s, slot, shown))
+
+    def is_current(self) -> bool:
+        """Whether the state is still what this batch put there: no entry was exchanged."""
+        for s, slot, shown in self.shown:
+            if s.get(slot) is not shown:
+                return False
+        if self.counts:
+            for s in self.states:
+                if s.get("step") != self.count:
+                    return False
+        return True
 
     def step(self, optimizer: Optimizer, group: Group, now: int, site: Site | None) -> None:
         """The rule on the whole batch; parameters are written in place."""
