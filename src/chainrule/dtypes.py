@@ -60,11 +60,6 @@ def as_dtype(dtype: Any) -> DType:
         ) from None
 
 
-def is_float(dtype: DType) -> bool:
-    """Whether gradients can flow through values of this type."""
-    return dtype.kind == "f"
-
-
 def can_store(dtype: DType, target: DType) -> bool:
     """Whether an in-place operation may put values of `dtype` into a tensor of `target`."""
     return _CATEGORY[dtype.kind] <= _CATEGORY[target.kind]

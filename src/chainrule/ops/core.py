@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
 from ..dtypes import DType
 from ..errors import IndexRangeError, ShapeError
 
@@ -286,12 +285,6 @@ def normalize_axes(op_name: str, axes: Any, ndim: int) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ShapeError(f"{op_name}: a dimension is listed twice", got=str(listed))
     return tuple(found)
-
-
-def float_dtype(*inputs: Any) -> DType:
-    """The float type in which inputs meet: integers and bools become the default float type."""
-    dtype = dtypes.result_type(*inputs)
-    return dtype if dtype.kind == "f" else dtypes.get_default_dtype()
 
 
 VALUE_X = frozenset({"x"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from ..errors import (
 from ..grad import Handle, Leaf, Reader, Route, check_saved, sweep
 from ..ops import where
 from ..ops.core import arrays, current, interpret, quietly
-from .core import Tensor, apply, wrap
+from . import core
 from .memory import in_words_of
+
+if TYPE_CHECKING:
+    from .core import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,7 +118,7 @@ class _Plain(Reader):
             check_saved(node)
         values = []
         for x in saved:
-            if isinstance(x, Tensor):
+            if isinstance(x, core.Tensor):
                 cell = x._cell
                 if cell is not None and cell.changed > node.seq:
                     check_saved(node)
@@ -132,14 +135,14 @@ class _Plain(Reader):
         return where(missing & np.equal(g, 0), 0.0, r) if missing.any() else r
 
     def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
-        with interpret(apply):
-            replaced = function(wrap(g))
+        with interpret(core.apply):
+            replaced = function(core.wrap(g))
         return g if replaced is None else _hooked(replaced, g)._value
 
     def retain(self, node: Any, g: Any) -> None:
         holder = node.retained()
         if holder is not None:
-            _accumulate(holder, wrap(np.array(g)))
+            _accumulate(holder, core.wrap(np.array(g)))
 
 
 class _Recording(Reader):
@@ -148,10 +151,10 @@ class _Recording(Reader):
     def arguments(self, node: Any) -> tuple[Any, list[Any]]:
         check_saved(node)
         inputs = [
-            x if not isinstance(x, Tensor) or x._node is edge else wrap(x._value, edge)
+            x if not isinstance(x, core.Tensor) or x._node is edge else core.wrap(x._value, edge)
             for x, edge in zip(node.inputs, node.edges, strict=True)
         ]
-        y = None if node.y is None else wrap(node.y, node)
+        y = None if node.y is None else core.wrap(node.y, node)
         return y, inputs
 
     def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
@@ -165,7 +168,7 @@ class _Recording(Reader):
 
 
 def _hooked(replaced: Any, g: Any) -> Tensor:
-    if not isinstance(replaced, Tensor) or replaced.shape != np.shape(g):
+    if not isinstance(replaced, core.Tensor) or replaced.shape != np.shape(g):
         raise ArgumentTypeError(
             "hook: must return None or a gradient of the same shape",
             expected=f"None or a Tensor of {np.shape(g)}",
@@ -186,8 +189,8 @@ def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
                 got=f"{name} on shape {output.shape}",
                 fix=".mean() or .sum() first, or gradient=chainrule.ones_like(y)",
             )
-        return wrap(np.ones(output._value.shape, output._value.dtype))
-    if not isinstance(gradient, Tensor):
+        return core.wrap(np.ones(output._value.shape, output._value.dtype))
+    if not isinstance(gradient, core.Tensor):
         raise ArgumentTypeError(f"{name}: gradient must be a Tensor", got=type(gradient).__name__)
     if gradient.shape != output.shape:
         raise ShapeError(
@@ -205,7 +208,7 @@ def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
 
 
 def _require_history(output: Any, name: str) -> None:
-    if not isinstance(output, Tensor):
+    if not isinstance(output, core.Tensor):
         raise ArgumentTypeError(f"{name}: needs a Tensor", got=type(output).__name__)
     if output._node_now() is None:
         why, fix = "no tensor it was computed from requires grad", "requires_grad=True there"
@@ -235,7 +238,7 @@ def _run(
     reader = _RECORDING if create_graph else _PLAIN
     state = current
     outer = state.interpreter, state.grad_enabled
-    state.interpreter, state.grad_enabled = (apply if create_graph else arrays), create_graph
+    state.interpreter, state.grad_enabled = (core.apply if create_graph else arrays), create_graph
     try:
         with quietly():
             return sweep(seeds, reader, route=route, retain_graph=retain_graph)
@@ -269,15 +272,15 @@ def backward(
     `grad_tensors` is needed for outputs with more than one element.  The values that the graph
     saved are freed, unless `retain_graph`; `create_graph` records the backward pass itself.
     """
-    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    single = grad_tensors is None or isinstance(grad_tensors, Tensor)
+    outputs = [tensors] if isinstance(tensors, core.Tensor) else list(tensors)
+    single = grad_tensors is None or isinstance(grad_tensors, core.Tensor)
     gradients: list[Any] = [grad_tensors] * len(outputs) if single else list(grad_tensors)  # type: ignore[arg-type]
     for output in outputs:
         _require_history(output, "backward")
     keep = create_graph if retain_graph is None else retain_graph
     route = None
     if inputs is not None:
-        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted = [inputs] if isinstance(inputs, core.Tensor) else list(inputs)
         if not wanted:
             raise ArgumentError(
                 "backward: inputs is an empty list", fix="inputs=None for all leaves"
@@ -299,14 +302,14 @@ def backward(
 
 def _own(g: Any, shared: bool) -> Tensor:
     """The gradient as a Tensor that nobody else writes to."""
-    if isinstance(g, Tensor):
+    if isinstance(g, core.Tensor):
         if not shared and g._base is None:
             return g
         with enable_grad():
             return g.clone()
     if type(g) is not np.ndarray:
-        return wrap(np.array(g))
-    return wrap(g.copy() if shared or g.base is not None else g)
+        return core.wrap(np.array(g))
+    return core.wrap(g.copy() if shared or g.base is not None else g)
 
 
 def grad(
@@ -329,14 +332,14 @@ def grad(
     >>> chainrule.autograd.grad(dy, x)
     (tensor(18.),)
     """
-    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    single = grad_outputs is None or isinstance(grad_outputs, Tensor)
+    outs = [outputs] if isinstance(outputs, core.Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, core.Tensor) else list(inputs)
+    single = grad_outputs is None or isinstance(grad_outputs, core.Tensor)
     gradients: list[Any] = [grad_outputs] * len(outs) if single else list(grad_outputs)  # type: ignore[arg-type]
     for t in outs:
         _require_history(t, "grad")
     for i, x in enumerate(ins):
-        if not isinstance(x, Tensor) or x._node_now() is None:
+        if not isinstance(x, core.Tensor) or x._node_now() is None:
             raise GradError(
                 f"grad: input {i} does not require grad", fix="requires_grad=True when it is made"
             )
@@ -351,7 +354,7 @@ def _result(i: int, x: Tensor, done: Any, unused: bool | None, zeros: bool) -> T
     if node in done.ends:
         return _own(done.ends[node], True)
     if zeros:
-        return wrap(np.zeros(x.shape, x.dtype))
+        return core.wrap(np.zeros(x.shape, x.dtype))
     if not unused:
         raise GradError(
             f"One of the differentiated Tensors (index {i}) appears to not have been used in the "

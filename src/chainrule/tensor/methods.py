@@ -7,23 +7,16 @@ it where the old one stood; see `Tensor._write` for what that means for the hist
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from .. import ops
-from ..errors import (
-    ArgumentTypeError,
-    DTypeError,
-    ShapeError,
-)
+from ..errors import ArgumentTypeError, DTypeError, ShapeError
 from ..ops.core import Op
-from . import core
+from . import autograd, core
 from .conversion import Conversions
-
-if TYPE_CHECKING:
-    pass
 
 
 def _op(op: Op) -> Callable[..., Any]:
@@ -334,21 +327,15 @@ class TensorMethods(Conversions):
         inputs: Any = None,
     ) -> None:
         """Adds dL/dx to x.grad for every leaf x that this tensor L was computed from."""
-        from .autograd import backward
-
         me: Any = self
-        backward(me, gradient, retain_graph, create_graph, inputs)
+        autograd.backward(me, gradient, retain_graph, create_graph, inputs)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Any:
         """Calls `hook(gradient)` in backward(); what it returns replaces the gradient."""
-        from .autograd import register_hook
-
         me: Any = self
-        return register_hook(me, hook)
+        return autograd.register_hook(me, hook)
 
     def retain_grad(self) -> None:
         """Keeps this tensor's gradient in `.grad` although it is not a leaf."""
-        from .autograd import retain_grad
-
         me: Any = self
-        retain_grad(me)
+        autograd.retain_grad(me)
