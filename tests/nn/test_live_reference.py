@@ -25,11 +25,17 @@ reductions = st.sampled_from(["mean", "sum", "none"])
 
 
 def same(run, inputs, second=True, dtypes=("float64", "float32")):
-    """Values and gradients of both libraries, on the same inputs."""
+    """Values and gradients of both libraries, on the same inputs.
+
+    Second derivatives in float32 are held to PyTorch's float64 ones: differences of large terms,
+    they keep no more digits there than here.
+    """
     case = Case("drawn", run, inputs, second)
+    exact = evaluate(torch, case, inputs, "float64")
     for dtype in dtypes:
-        compare(case, evaluate(chainrule, case, inputs, dtype),
-                evaluate(torch, case, inputs, dtype), dtype)  # fmt: skip
+        wanted = exact if dtype == "float64" else evaluate(torch, case, inputs, dtype)
+        wanted |= {key: value for key, value in exact.items() if key[0] == "h"}
+        compare(case, evaluate(chainrule, case, inputs, dtype), wanted, dtype)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
