@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..ops.core import Value
 from .arguments import choice, need_values
-from .linear_algebra import product
 from .loss import REDUCTIONS, empty_mean, reduce
 from .shaping import unsqueeze
 
@@ -83,7 +83,7 @@ def _soft_cross_entropy(
         terms = terms * _along_classes(name, weight, log_p, axis)
     loss = -ops.sum(terms, axis=(axis,), keepdim=False)
     if reduction == "mean":  # PyTorch divides by the number of examples, weights or not
-        count = product(loss.shape)
+        count = math.prod(loss.shape)
         if not count:
             raise empty_mean(name, log_p.shape)
         return ops.sum(loss, axis=tuple(range(len(loss.shape))), keepdim=False) / count
@@ -126,7 +126,7 @@ def _class_loss(
     picked = ops.gather(log_p, unsqueeze(safe, axis), axis=axis)
     if reduction == "mean" and weight is None and not smoothing and not ignoring:
         everything = tuple(range(len(picked.shape)))  # the usual case, in two ops
-        return ops.sum(picked, axis=everything, keepdim=False) / -product(target.shape)
+        return ops.sum(picked, axis=everything, keepdim=False) / -math.prod(target.shape)
     loss = -ops.reshape(picked, shape=target.shape)
     scale = None
     if weight is not None:
@@ -152,7 +152,7 @@ def _class_loss(
 
 def _check_counted(name: str, x: Value, target: Value, ignore_index: int, ignoring: bool) -> None:
     """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
-    if not product(target.shape):
+    if not math.prod(target.shape):
         raise empty_mean(name, x.shape)
     values = getattr(target, "_value", None)
     if ignoring and values is not None and bool((values == ignore_index).all()):

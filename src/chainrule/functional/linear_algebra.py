@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from .. import ops
 from ..errors import DTypeError, ShapeError
 from ..ops.core import Value, broadcast_shapes
 from .arguments import need_values
-from .shaping import size_of
 
 
 def matmul(a: Value, b: Value) -> Value:
@@ -47,23 +48,13 @@ def matmul(a: Value, b: Value) -> Value:
 
 def _batched(a: Value, b: Value) -> Value:
     if len(b.shape) == 2 and len(a.shape) > 2:  # one matrix for all: fold the batch into the rows
-        rows = ops.reshape(a, shape=(size_of(a) // max(a.shape[-1], 1), a.shape[-1]))
-        if a.shape[-1] == 0:
-            rows = ops.reshape(a, shape=(product(a.shape[:-1]), 0))
+        rows = ops.reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1]))
         return ops.reshape(ops.matmul(rows, b), shape=(*a.shape[:-1], b.shape[-1]))
     batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
     wide_a, wide_b = (*batch, *a.shape[-2:]), (*batch, *b.shape[-2:])
     a = a if a.shape == wide_a else ops.expand(a, shape=wide_a)
     b = b if b.shape == wide_b else ops.expand(b, shape=wide_b)
     return ops.matmul(a, b)
-
-
-def product(sizes: tuple[int, ...]) -> int:
-    """The number of elements of a shape."""
-    result = 1
-    for n in sizes:
-        result *= n
-    return result
 
 
 def mm(a: Value, b: Value) -> Value:
@@ -131,7 +122,7 @@ def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
     if len(shape) == 2:
         y = ops.matmul(input, weight, tb=True)
     else:
-        rows = product(shape[:-1])
+        rows = math.prod(shape[:-1])
         flat = ops.matmul(ops.reshape(input, shape=(rows, shape[-1])), weight, tb=True)
         y = ops.reshape(flat, shape=(*shape[:-1], wshape[0]))
     if bias is None:
@@ -146,9 +137,9 @@ def _inner_sizes(shape: tuple[int, ...], wshape: tuple[int, ...]) -> ShapeError:
         return ShapeError("linear: the weight is no matrix", expected="(out, in)", got=f"{wshape}")
     n_in = wshape[1]
     fix = f"Linear({shape[-1] if shape else 1}, {wshape[0]})"
-    if len(shape) > 2 and product(shape[1:]) == n_in:
+    if len(shape) > 2 and math.prod(shape[1:]) == n_in:
         fix = "x.flatten(1): the other dimensions hold the features"
-    elif len(shape) > 1 and product(shape) == n_in:
+    elif len(shape) > 1 and math.prod(shape) == n_in:
         fix = f"x.reshape(1, {n_in}): one example is a batch of one"
     elif len(shape) == 2 and shape[0] == n_in:
         fix = "x.T: the input lies transposed"

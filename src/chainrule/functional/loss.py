@@ -12,7 +12,6 @@ from .. import ops
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ops.core import Value
 from .arguments import choice, need_values
-from .linear_algebra import product
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -25,7 +24,7 @@ def reduce(name: str, loss: Value, reduction: str) -> Value:
     axis = tuple(range(len(loss.shape)))
     if reduction == "sum":
         return ops.sum(loss, axis=axis, keepdim=False)
-    count = product(loss.shape)
+    count = math.prod(loss.shape)
     if not count:
         raise empty_mean(name, loss.shape)
     return ops.sum(loss, axis=axis, keepdim=False) / count
@@ -53,7 +52,7 @@ def match_target(name: str, x: Value, target: Value, what: str = "target") -> Va
         fix = f"{what}.unsqueeze(-1), or input.squeeze(-1)"
     elif len(target.shape) == len(x.shape) + 1 and target.shape[-1] == 1:
         fix = f"{what}.squeeze(-1), or input.unsqueeze(-1)"
-    elif product(x.shape) == product(target.shape):
+    elif math.prod(x.shape) == math.prod(target.shape):
         fix = f"{what}.reshape(input.shape), if the order of the elements is the same"
     raise ShapeError(
         f"{name}: input and {what} have different shapes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from .. import dtypes, ops
@@ -41,9 +42,7 @@ def mean(x: Value, dim: Any = None, keepdim: bool = False, *, dtype: Any = None)
 
 
 def _count(x: Value, axis: tuple[int, ...]) -> int:
-    count = 1
-    for a in axis:
-        count *= x.shape[a]
+    count = math.prod([x.shape[a] for a in axis])
     # 0 elements give 0 / 0 = nan, as in PyTorch
     return count if count else float("nan")  # type: ignore[return-value]
 
@@ -154,19 +153,12 @@ def argmin(x: Value, dim: int | None = None, keepdim: bool = False) -> Value:
 
 def _arg(name: str, choose: Any, x: Value, dim: int | None, keepdim: bool) -> Value:
     if dim is None:
-        flat = ops.reshape(x, shape=(_size(x),))
+        flat = ops.reshape(x, shape=(math.prod(x.shape),))
         index = choose(flat, axis=0)
         return ops.reshape(index, shape=(1,) * len(x.shape)) if keepdim else index
     axis = axis_of(name, x, dim)
     index = choose(at_least_1d(x), axis=axis)
     return unsqueeze(index, axis) if keepdim and x.shape else index
-
-
-def _size(x: Value) -> int:
-    size = 1
-    for n in x.shape:
-        size *= n
-    return size
 
 
 def prod(x: Value, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Value:
@@ -238,8 +230,8 @@ def median(x: Value, dim: int | None = None, keepdim: bool = False) -> Any:
         last, middle = _part(order, axis, n - 1), _part(order, axis, (n - 1) // 2)
         index = ops.where(ops.ne(*[ops.gather(row, last, axis=axis)] * 2), last, middle)
         return _chosen(x, row, index, axis, keepdim)
-    flat = ops.reshape(x, shape=(_size(x),))
-    n = _size(x)
+    flat = ops.reshape(x, shape=(math.prod(x.shape),))
+    n = math.prod(x.shape)
     values, _ = ops.take_sorted(flat, 0, False)
     middle, last = _part(values, 0, (n - 1) // 2), _part(values, 0, n - 1)
     if x.dtype.kind != "f":

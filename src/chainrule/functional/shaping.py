@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,14 +23,6 @@ def _cut_axis(name: str, x: Value, dim: int) -> int:
     return axis_of(name, x, dim)
 
 
-def size_of(x: Value) -> int:
-    """The number of elements."""
-    size = 1
-    for n in x.shape:
-        size *= n
-    return size
-
-
 def reshape(x: Value, *shape: Any) -> Value:
     """x under another shape; one size may be -1 and is worked out."""
     sizes = list(sizes_of(shape))
@@ -37,7 +30,7 @@ def reshape(x: Value, *shape: Any) -> Value:
         known = 1
         for n in sizes:
             known *= n if n != -1 else 1
-        total = size_of(x)
+        total = math.prod(x.shape)
         if sizes.count(-1) > 1 or known == 0 or total % known:
             raise ShapeError(
                 f"reshape: {x.shape} does not fit into {tuple(sizes)}",
