@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from chainrule import graph as G
+from chainrule.dtypes import float64
 from chainrule.grad import gradients
+from chainrule.graph import Graph, Node, run, verify
 from chainrule.graph.verify import GraphError
 from chainrule.ops import REGISTRY, Spec, mul, sum
 from chainrule.tensor import wrap
@@ -85,3 +87,20 @@ def test_the_verifier_finds_what_is_broken():
     good.nodes[0].spec = Spec((3,), np.dtype(np.float64))
     with pytest.raises(GraphError, match="makes float64"):
         G.verify(good)
+
+
+def test_an_update_is_written_after_everything_was_read():
+    a, b = (Node(None, (), {}, Spec((2,), float64), name) for name in "ab")
+    graph = Graph((a, b), (), (a,), ((a, b), (b, a)))  # the two change places
+    verify(graph)
+    assert str(graph).splitlines()[-3:] == ["  a <- b", "  b <- a", "  return a"]
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    (before,) = run(graph, x, y)
+    assert (before.tolist(), x.tolist(), y.tolist()) == ([1.0, 2.0], [3.0, 4.0], [1.0, 2.0])
+
+
+def test_the_verifier_finds_updates_that_are_none():
+    a, b = (Node(None, (), {}, Spec((n,), float64), "x") for n in (2, 3))
+    for updates in (((a, a), (a, a)), ((a, b),), ((Node(None, (), {}, a.spec, "c"), a),)):
+        with pytest.raises(GraphError):
+            verify(Graph((a, b), (), (), updates))

@@ -1,12 +1,14 @@
 """The recorded program: what was computed, in order, without the values.
 
-    graph  := header line+ result
+    graph  := header line+ update* result
     header := "graph(" (name ":" type)* ")"
     line   := "%" number ":" type "=" op "(" operand* setting* ")"
+    update := name "<-" "%" number
     operand:= "%" number | name | a Python number
     type   := dtype "[" size* "]"
 
-Every line reads only inputs and lines above it, so the text can be run from top to bottom.
+Every line reads only inputs and lines above it, so the text can be run from top to bottom.  An
+update writes a value into the memory of an input, after everything was computed.
 """
 
 from __future__ import annotations
@@ -81,14 +83,16 @@ def type_text(spec: Any) -> str:
 
 
 class Graph:
-    """Inputs, the nodes in the order in which they were recorded, and outputs."""
+    """Inputs, the nodes in the order in which they were recorded, updates of inputs, outputs."""
 
     def __init__(
-        self, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Any]
-    ) -> None:
+        self, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Any],
+        updates: Sequence[tuple[Node, Any]] = (),
+    ) -> None:  # fmt: skip
         self.inputs = tuple(inputs)
         self.nodes = tuple(nodes)
         self.outputs = tuple(outputs)
+        self.updates = tuple(updates)
 
     def __str__(self) -> str:
         names: dict[int, str] = {id(n): n.name for n in self.inputs}
@@ -101,6 +105,7 @@ class Graph:
             settings = [f"{k}={_setting(v)}" for k, v in node.params.items()]
             call = f"{node.op.name}({', '.join([*operands, *settings])})"
             lines.append(f"  %{i}: {type_text(node)} = {call}")
+        lines += [f"  {x.name} <- {names.get(id(v), repr(v))}" for x, v in self.updates]
         results = ", ".join(names.get(id(x), repr(x)) for x in self.outputs)
         return "\n".join([*lines, f"  return {results}"])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, ArgumentTypeError, user_site
 from ..ops.core import Op, Params, Spec, Value, interpret, is_number, quietly
 from .node import Graph, Node
@@ -49,7 +51,10 @@ def trace(f: Callable[..., Any], *specs: Any, names: Sequence[str] | None = None
 
 
 def run(graph: Graph, *arrays: Any) -> tuple[Any, ...]:
-    """The outputs of a program on arrays: each line in turn, by the op's NumPy forward."""
+    """The outputs of a program on arrays: each line in turn, by the op's NumPy forward.
+
+    Updates are written into the arrays of their inputs.
+    """
     if len(arrays) != len(graph.inputs):
         raise ArgumentError(
             "run: needs one array an input",
@@ -62,4 +67,8 @@ def run(graph: Graph, *arrays: Any) -> tuple[Any, ...]:
             assert node.op is not None
             operands = [values.get(id(x), x) for x in node.inputs]
             values[id(node)] = node.op.forward(*operands, **node.params)
-    return tuple(values.get(id(x), x) for x in graph.outputs)
+    results = tuple(np.array(values.get(id(x), x)) for x in graph.outputs)
+    written = [(values[id(x)], np.array(values.get(id(v), v))) for x, v in graph.updates]
+    for array, new in written:  # only now: a view computed above may still show the old memory
+        array[...] = new
+    return results

@@ -30,6 +30,12 @@ def verify(graph: Graph) -> None:
                 f"line {i}: {node.op.name} makes {type_text(spec)}, not {type_text(node)}"
             )
         known.add(node)
-    for x in graph.outputs:
+    written = [x for x, _ in graph.updates]
+    if len(set(written)) != len(written) or not set(written) <= set(graph.inputs):
+        raise GraphError("updates must write different inputs")
+    for x, v in graph.updates:
+        if not is_number(v) and (v.shape, v.dtype) != (x.shape, x.dtype):
+            raise GraphError(f"{x!r} can't hold {v!r}")
+    for x in (*graph.outputs, *(v for _, v in graph.updates)):
         if isinstance(x, Node) and x not in known:
             raise GraphError(f"the output {x!r} is not computed")
