@@ -23,6 +23,9 @@ class Add(Pointwise):
     def forward(self, a: Any, b: Any) -> Any:
         return a + b
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.add(a, b)
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return g, g
 
@@ -37,6 +40,9 @@ class Sub(Pointwise):
     def forward(self, a: Any, b: Any) -> Any:
         return a - b
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.sub(a, b)
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return g, lambda: -g
 
@@ -50,6 +56,9 @@ class Mul(Pointwise):
 
     def forward(self, a: Any, b: Any) -> Any:
         return a * b
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.mul(a, b)
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: g * b, lambda: g * a
@@ -66,6 +75,9 @@ class Div(Pointwise):
 
     def forward(self, a: Any, b: Any) -> Any:
         return a / b
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.div(a, b)
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: g / b, lambda: -g * (a / b) / b
@@ -106,6 +118,9 @@ class FloorDiv(Division):
     def forward(self, a: Any, b: Any) -> Any:
         return self.divided(np.floor_divide(a, b), b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.floor_div(a, b)
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: zero_gradient(g, a), lambda: zero_gradient(g, b)
 
@@ -123,6 +138,9 @@ class Remainder(Division):
     def forward(self, a: Any, b: Any) -> Any:
         return self.divided(np.remainder(a, b), b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.remainder(a, b)
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return g, lambda: -g * floor_div(a, b)
 
@@ -137,6 +155,9 @@ class Neg(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return -x
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.neg(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (-g,)
@@ -161,6 +182,9 @@ class Pow(Pointwise):
                 got=f"an exponent of {np.min(b)}",
                 fix="x.float() ** b",
             ) from None
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.pow(a, b)
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return lambda: self._base(g, a, b), lambda: self._exponent(g, a, b)
@@ -189,6 +213,9 @@ class Maximum(Pointwise):
     def forward(self, a: Any, b: Any) -> Any:
         return np.maximum(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.maximum(a, b)
+
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return (
             lambda: where(lt(a, b), 0.0, where(eq(a, b), g / 2, g)),
@@ -204,6 +231,9 @@ class Minimum(Pointwise):
 
     def forward(self, a: Any, b: Any) -> Any:
         return np.minimum(a, b)
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.minimum(a, b)
 
     def vjp(self, g: Value, y: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return (

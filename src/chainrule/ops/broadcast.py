@@ -29,6 +29,7 @@ class Expand(Op):
 
     math = "{x}"
     saves = NOTHING
+    moves = True
     warns = False
     shapes = VALUE_X
     view = True
@@ -57,6 +58,10 @@ class Expand(Op):
             return np.broadcast_to(x, shape)
         return x.reshape(shape)  # nothing is repeated: an ordinary view
 
+    def element(self, make: Any, i: Any, x: Any, *, shape: Shape) -> Any:
+        own = i[len(shape) - len(x.shape) :]
+        return x(tuple(j * 0 if n == 1 else j for j, n in zip(own, x.shape, strict=True)))
+
     def vjp(self, g: Value, y: Value, x: Value, *, shape: Shape) -> tuple[Value, ...]:
         lead = len(shape) - len(x.shape)
         grown = (i for i, n in enumerate(x.shape) if n == 1 and shape[lead + i] != 1)
@@ -83,6 +88,7 @@ class Reduction(Op):
     """y over the dimensions `axis` (sorted, counted from the front), kept as 1 or dropped."""
 
     nonempty: ClassVar[bool] = False
+    combines = True
 
     def spec(self, x: Any, *, axis: Axis, keepdim: bool) -> Spec:
         if self.nonempty and any(x.shape[a] == 0 for a in axis):
@@ -97,6 +103,23 @@ class Reduction(Op):
 
     def result_dtype(self, dtype: Any) -> Any:
         return dtype
+
+    def element(self, make: Any, i: Any, x: Any, *, axis: Axis, keepdim: bool) -> Any:
+        left = iter(i)
+        kept = [next(left) if keepdim or d not in axis else None for d in range(len(x.shape))]
+
+        def inner(k: Any) -> Any:
+            own = iter(k)
+            return self.combine(
+                make, x(tuple(next(own) if d in axis else j for d, j in enumerate(kept)))
+            )[1]
+
+        kind = self.combine(make, make.const(0, x.dtype))[0]
+        return make.reduce(kind, [x.shape[d] for d in axis], inner)
+
+    def combine(self, make: Any, x: Any) -> tuple[str, Any]:
+        """How elements are combined in compiled code, and what is made of each before."""
+        raise NotImplementedError(f"{self.name} has no combine: add it in {type(self).__module__}")
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         for shape, axis in (((3,), (0,)), ((2, 3), (1,)), ((2, 3, 4), (0, 2)), ((2, 3), (0, 1))):
@@ -124,6 +147,9 @@ class Sum(Reduction):
     def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
         dtype = None if x.dtype.kind == "f" else np.int64
         return _add_reduce(x, axis, dtype, None, keepdim)
+
+    def combine(self, make: Any, x: Any) -> Any:
+        return "sum", make.cast(x, self.result_dtype(x.dtype))
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
         return (spread(g, x.shape, axis, keepdim),)

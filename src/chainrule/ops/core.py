@@ -51,6 +51,20 @@ class Sample(NamedTuple):
     params: Params
 
 
+class Scatter(NamedTuple):
+    """y[i] = start(i) everywhere; then, over `axes` in order, y[place] = value, or += where `adds`.
+
+    `axes` are loop variables of the builder, `place` and `value` what it made of them; `start`
+    takes indices, or is None where every place is written.
+    """
+
+    axes: tuple[Any, ...]
+    place: tuple[Any, ...]
+    value: Any
+    adds: bool = False
+    start: Callable[..., Any] | None = None
+
+
 class Op:
     """A primitive operation with one output.
 
@@ -60,6 +74,8 @@ class Op:
     view     the result shares memory with the first input (see `put`).
     singular the derivative can be infinite or nan where the incoming gradient is a masked 0.
     masks    the rule sets part of a gradient to 0 on purpose (see `grad.sweep`).
+    moves    the result holds elements of the input as they are: in compiled code an index map.
+    combines an element of the result combines many of the inputs.
     warns    NumPy may warn of overflow or of an invalid value while it runs.
     """
 
@@ -71,6 +87,8 @@ class Op:
     view: ClassVar[bool] = False
     singular: ClassVar[bool] = False
     masks: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
+    combines: ClassVar[bool] = False
     warns: ClassVar[bool] = True
     differentiable: ClassVar[bool] = True
 
@@ -83,6 +101,8 @@ class Op:
         REGISTRY[self.name] = self
         self.input_names = _input_names(self)
         self.variadic = "*" in self.input_names
+        self.spelled = type(self).spell is not Op.spell
+        self.scatters = type(self).scatter is not Op.scatter
         if self.variadic:  # as many inputs as come: one answer for all of them, zip cuts the rest
             keeps = _keeps(self, 1)
             self.keeps: tuple[Keeps, ...] = (keeps._replace(inputs=keeps.inputs * 10_000),)
@@ -122,6 +142,25 @@ class Op:
         arguments that is called only when that gradient is wanted.
         """
         raise NotImplementedError(f"{self.name} has no vjp: add it in {type(self).__module__}")
+
+    def spell(self, *inputs: Value, **params: Any) -> Value:
+        """The same value in other ops, where compiled code is to use those; else None."""
+        return None
+
+    def element(self, make: Any, i: Any, *inputs: Any, **params: Any) -> Any:
+        """One element of the result as a scalar expression, for the compiler.
+
+        `i` holds an index for every dimension, `inputs` are functions that give the element at
+        such indices (with .shape and .dtype), and `make` builds expressions: see
+        `compiler.loops.expr`.
+        """
+        raise NotImplementedError(
+            f"{self.name} has no element or scatter: add one in {type(self).__module__}"
+        )
+
+    def scatter(self, make: Any, y: Any, *inputs: Any, **params: Any) -> Scatter | None:
+        """For ops that write where their inputs say: how `y` is filled, place by place."""
+        return None
 
     def put(self, x: Value, v: Value, **params: Any) -> Value:
         """For views: x with the part that this op shows replaced by v, written in ops."""

@@ -23,6 +23,9 @@ class Exp(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.exp(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.exp(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * y,)
 
@@ -37,6 +40,9 @@ class Expm1(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return np.expm1(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.expm1(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * (y + 1),)
@@ -54,6 +60,9 @@ class Log1p(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.log1p(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.log1p(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g / (x + 1),)
 
@@ -69,6 +78,9 @@ class Log(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return np.log(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.log(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g / x,)
@@ -86,6 +98,9 @@ class Sqrt(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.sqrt(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.sqrt(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g / (y * 2),)
 
@@ -102,6 +117,9 @@ class Rsqrt(Pointwise):
     def forward(self, x: Any) -> Any:
         return 1 / np.sqrt(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.rsqrt(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * (y * y * y * -0.5),)
 
@@ -116,6 +134,9 @@ class Sin(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return np.sin(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.sin(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * cos(x),)
@@ -132,6 +153,9 @@ class Cos(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.cos(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.cos(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (-g * sin(x),)
 
@@ -146,6 +170,9 @@ class Tanh(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return np.tanh(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.tanh(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * (1 - y * y),)
@@ -166,6 +193,9 @@ class Sigmoid(Pointwise):
         y = 1 / (1 + z)
         return np.where(x >= 0, y, z * y)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.sigmoid(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * (y * (1 - y)),)
 
@@ -181,6 +211,9 @@ class Softplus(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.softplus(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * sigmoid(x),)
 
@@ -195,6 +228,9 @@ class Erf(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return special.erf(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.erf(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * (exp(-x * x) * 1.1283791670955126),)
@@ -212,6 +248,9 @@ class Relu(Pointwise):
     def forward(self, x: Any) -> Any:
         return np.maximum(x, 0)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.relu(x)
+
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (where(le(y, 0), 0.0, g),)
 
@@ -227,6 +266,9 @@ class Abs(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return np.abs(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.abs(x)
 
     def vjp(self, g: Value, y: Value, x: Value) -> tuple[Value, ...]:
         return (g * sign(x),)
@@ -253,6 +295,9 @@ class Sign(Step):
     def forward(self, x: Any) -> Any:
         return np.sign(x)
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.sign(x)
+
 
 class Floor(Step):
     """y = the greatest whole number <= x;  dy/dx = 0."""
@@ -263,6 +308,9 @@ class Floor(Step):
     def forward(self, x: Any) -> Any:
         return np.floor(x) if np.asarray(x).dtype.kind == "f" else +x
 
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.floor(x)
+
 
 class Round(Step):
     """y = the nearest whole number, halves to even as in PyTorch;  dy/dx = 0."""
@@ -272,6 +320,9 @@ class Round(Step):
 
     def forward(self, x: Any) -> Any:
         return np.rint(x) if np.asarray(x).dtype.kind == "f" else +x
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.round(x)
 
 
 exp, log, expm1, log1p, sqrt = Exp(), Log(), Expm1(), Log1p(), Sqrt()

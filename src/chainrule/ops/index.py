@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType
 from ..errors import DTypeError, IndexRangeError, ShapeError
-from .core import NOTHING, Op, Sample, Spec, Value
+from .core import NOTHING, Op, Sample, Scatter, Shape, Spec, Value
 from .shape import full
 
 INDEX = frozenset({"index"})
@@ -45,6 +45,7 @@ class IndexSelect(Op):
 
     math = "{x}[{index}]"
     saves = INDEX
+    moves = True
     warns = False
     shapes = AND_X
 
@@ -55,6 +56,11 @@ class IndexSelect(Op):
     def forward(self, x: Any, index: Any, *, axis: int) -> Any:
         _check_index(self.name, index, x.shape[axis])
         return np.take(x, index, axis)
+
+    def element(self, make: Any, i: Any, x: Any, index: Any, *, axis: int) -> Any:
+        end = axis + len(index.shape)
+        row = make.read(index(i[axis:end]), x.shape[axis])
+        return x((*i[:axis], row, *i[end:]))
 
     def vjp(self, g: Value, y: Value, x: Value, index: Value, *, axis: int) -> tuple[Value, ...]:
         return lambda: index_add(g, index, axis=axis, size=x.shape[axis]), None
@@ -84,6 +90,13 @@ class IndexAdd(Op):
         np.add.at(y, (*[slice(None)] * axis, index), v)
         return y
 
+    def scatter(self, make: Any, y: Any, v: Any, index: Any, *, axis: int, size: int) -> Scatter:
+        axes = tuple(make.axis("i", n) for n in v.shape)
+        i = tuple(make.along(a) for a in axes)
+        end = axis + len(index.shape)
+        row = make.read(index(i[axis:end]), size)
+        return Scatter(axes, (*i[:axis], row, *i[end:]), v(i), True, make.zero(y.dtype))
+
     def vjp(self, g: Value, y: Value, v: Value, index: Value, **params: Any) -> tuple[Value, ...]:
         return lambda: index_select(g, index, axis=params["axis"]), None
 
@@ -97,6 +110,7 @@ class Gather(Op):
 
     math = "{x}[{index}]"
     saves = INDEX
+    moves = True
     warns = False
     shapes = AND_X
 
@@ -116,6 +130,9 @@ class Gather(Op):
     def forward(self, x: Any, index: Any, *, axis: int) -> Any:
         self.spec(x, index, axis=axis)
         return x[_along(index, axis)]
+
+    def element(self, make: Any, i: Any, x: Any, index: Any, *, axis: int) -> Any:
+        return x((*i[:axis], make.read(index(i), x.shape[axis]), *i[axis + 1 :]))
 
     def vjp(self, g: Value, y: Value, x: Value, index: Value, *, axis: int) -> tuple[Value, ...]:
         return lambda: scatter_add(g, index, axis=axis, shape=x.shape), None
@@ -144,12 +161,34 @@ class ScatterAdd(Op):
             np.add.at(y, _along(index, axis), v)
         return y
 
+    def scatter(
+        self, make: Any, y: Any, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]
+    ) -> Scatter | None:
+        if index.shape[axis] == 1 and _same_but(index.shape, shape, axis):
+            return None  # at most one element meets each place: `element` can ask for it
+        axes = tuple(make.axis("i", n) for n in index.shape)
+        i = tuple(make.along(a) for a in axes)
+        row = make.read(index(i), shape[axis])
+        return Scatter(axes, (*i[:axis], row, *i[axis + 1 :]), v(i), True, make.zero(y.dtype))
+
+    def element(
+        self, make: Any, i: Any, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]
+    ) -> Any:
+        own = (*i[:axis], i[axis] * 0, *i[axis + 1 :])
+        hit = make.eq(make.cast(index(own), dtypes.int64), make.whole(i[axis]))
+        return make.select(hit, v(own), make.const(0, v.dtype))
+
     def vjp(self, g: Value, y: Value, v: Value, index: Value, **params: Any) -> tuple[Value, ...]:
         return lambda: gather(g, index, axis=params["axis"]), None
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         index = np.array([[0, 1], [3, 3], [2, 0]])
         yield Sample((rng.normal(size=(3, 2)), index), {"axis": 1, "shape": (3, 4)})
+
+
+def _same_but(a: Shape, b: Shape, axis: int) -> bool:
+    """Whether two shapes differ along one dimension at most."""
+    return a[:axis] == b[:axis] and a[axis + 1 :] == b[axis + 1 :]
 
 
 def _along(index: Any, axis: int) -> tuple[Any, ...]:
@@ -184,6 +223,11 @@ class IndexPut(Op):
         y[index] = v
         return y
 
+    def scatter(self, make: Any, y: Any, x: Any, v: Any, index: Any) -> Scatter:
+        axes = tuple(make.axis("i", n) for n in v.shape)
+        i = tuple(make.along(a) for a in axes)
+        return Scatter(axes, (make.read(index(i), x.shape[0]),), v(i), False, x)
+
     def vjp(self, g: Value, y: Value, x: Value, v: Value, index: Value) -> tuple[Value, ...]:
         return (
             lambda: index_put(g, full(shape=v.shape, value=0.0, dtype=g.dtype), index),
@@ -213,6 +257,28 @@ class Argsort(Op):
         back = np.argsort(np.flip(x, axis), axis, kind="stable")
         return np.flip(x.shape[axis] - 1 - back, axis).copy()
 
+    def scatter(self, make: Any, y: Any, x: Any, *, axis: int, descending: bool) -> Scatter:
+        """Each element goes to its rank: the number of those that come before it."""
+        axes = tuple(make.axis("i", n) for n in x.shape)
+        i = tuple(make.along(a) for a in axes)
+        mine = x(i)
+
+        def comes_before(k: Any) -> Any:
+            other = x((*i[:axis], *k, *i[axis + 1 :]))
+            small, large = (mine, other) if descending else (other, mine)
+            less = make.lt(small, large)
+            same = make.eq(small, large)
+            if x.dtype.kind == "f":  # nan counts as the greatest
+                is_nan = make.ne(large, large)
+                less = make.either(less, make.both(is_nan, make.eq(small, small)))
+                same = make.either(same, make.both(is_nan, make.ne(small, small)))
+            earlier = make.lt(make.whole(k[0]), make.whole(i[axis]))
+            return make.cast(make.either(less, make.both(same, earlier)), dtypes.int64)
+
+        rank = make.reduce("sum", [x.shape[axis]], comes_before)
+        place = make.read(rank, x.shape[axis])
+        return Scatter(axes, (*i[:axis], place, *i[axis + 1 :]), make.whole(i[axis]))
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(5,)),), {"axis": 0, "descending": False})
         yield Sample((rng.integers(0, 3, (2, 6)),), {"axis": 1, "descending": True})
@@ -233,6 +299,10 @@ class OneHot(Op):
     def forward(self, index: Any, *, classes: int, dtype: DType) -> Any:
         _check_index(self.name, index, classes)
         return (index[..., None] == np.arange(classes)).astype(dtype)
+
+    def element(self, make: Any, i: Any, index: Any, *, classes: int, dtype: DType) -> Any:
+        hit = make.eq(make.cast(index(i[:-1]), dtypes.int64), make.whole(i[-1]))
+        return make.select(hit, make.const(1, dtype), make.const(0, dtype))
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((np.array([[0, 2], [1, 1]]),), {"classes": 3, "dtype": dtypes.float64})

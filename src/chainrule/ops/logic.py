@@ -32,6 +32,9 @@ class Eq(Comparison):
     def forward(self, a: Any, b: Any) -> Any:
         return np.equal(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.eq(a, b)
+
 
 class Ne(Comparison):
     """y = (a != b);  no derivative."""
@@ -40,6 +43,9 @@ class Ne(Comparison):
 
     def forward(self, a: Any, b: Any) -> Any:
         return np.not_equal(a, b)
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.ne(a, b)
 
 
 class Lt(Comparison):
@@ -50,6 +56,9 @@ class Lt(Comparison):
     def forward(self, a: Any, b: Any) -> Any:
         return np.less(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.lt(a, b)
+
 
 class Le(Comparison):
     """y = (a <= b);  no derivative."""
@@ -58,6 +67,9 @@ class Le(Comparison):
 
     def forward(self, a: Any, b: Any) -> Any:
         return np.less_equal(a, b)
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.le(a, b)
 
 
 class Gt(Comparison):
@@ -68,6 +80,9 @@ class Gt(Comparison):
     def forward(self, a: Any, b: Any) -> Any:
         return np.greater(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.gt(a, b)
+
 
 class Ge(Comparison):
     """y = (a >= b);  no derivative."""
@@ -76,6 +91,9 @@ class Ge(Comparison):
 
     def forward(self, a: Any, b: Any) -> Any:
         return np.greater_equal(a, b)
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.ge(a, b)
 
 
 class LogicalAnd(Comparison):
@@ -86,6 +104,9 @@ class LogicalAnd(Comparison):
     def forward(self, a: Any, b: Any) -> Any:
         return np.logical_and(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.both(make.truth(a), make.truth(b))
+
 
 class LogicalOr(Comparison):
     """y = a or b, where any number but 0 counts as true;  no derivative."""
@@ -94,6 +115,9 @@ class LogicalOr(Comparison):
 
     def forward(self, a: Any, b: Any) -> Any:
         return np.logical_or(a, b)
+
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.either(make.truth(a), make.truth(b))
 
 
 class LogicalXor(Comparison):
@@ -104,6 +128,9 @@ class LogicalXor(Comparison):
     def forward(self, a: Any, b: Any) -> Any:
         return np.logical_xor(a, b)
 
+    def lower(self, make: Any, a: Any, b: Any) -> Any:
+        return make.ne(make.truth(a), make.truth(b))
+
 
 class LogicalNot(Comparison):
     """y = not x, where any number but 0 counts as true;  no derivative."""
@@ -112,6 +139,9 @@ class LogicalNot(Comparison):
 
     def forward(self, x: Any) -> Any:
         return np.logical_not(x)
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return make.negated(make.truth(x))
 
 
 class Where(Pointwise):
@@ -162,6 +192,9 @@ class Where(Pointwise):
         if is_number(a) and is_number(b):
             return np.where(c, a, b).astype(dtypes.result_type(a, b))
         return np.where(c, a, b)
+
+    def lower(self, make: Any, c: Any, a: Any, b: Any) -> Any:
+        return make.select(c, a, b)
 
     def vjp(self, g: Value, y: Value, c: Value, a: Value, b: Value) -> tuple[Value, ...]:
         return None, lambda: where(c, g, 0.0), lambda: where(c, 0.0, g)

@@ -20,6 +20,7 @@ class Matmul(Op):
 
     math = "{a} @ {b}"
     saves = OTHER
+    combines = True
 
     def spec(self, a: Any, b: Any, *, ta: bool = False, tb: bool = False) -> Spec:
         if a.dtype != b.dtype:
@@ -46,6 +47,18 @@ class Matmul(Op):
             return (a.T if ta else a).dot(b.T if tb else b)  # a third of the overhead of a @ b
         return np.matmul(a.swapaxes(-1, -2) if ta else a, b.swapaxes(-1, -2) if tb else b)
 
+    def element(
+        self, make: Any, i: Any, a: Any, b: Any, *, ta: bool = False, tb: bool = False
+    ) -> Any:
+        *batch, m, n = i
+
+        def product(k: Any) -> Any:
+            (j,) = k
+            left, right = ((j, m) if ta else (m, j)), ((n, j) if tb else (j, n))
+            return make.mul(a((*batch, *left)), b((*batch, *right)))
+
+        return make.reduce("dot", [_sizes(a, ta)[1]], product)
+
     def vjp(
         self, g: Value, y: Value, a: Value, b: Value, *, ta: bool = False, tb: bool = False
     ) -> tuple[Value, ...]:
@@ -65,8 +78,8 @@ class Matmul(Op):
 
 
 def _sizes(x: Any, transposed: bool) -> tuple[int, int]:
-    if x.ndim < 2:
-        return (0, x.shape[0]) if x.ndim else (0, 0)
+    if len(x.shape) < 2:
+        return (0, x.shape[0]) if x.shape else (0, 0)
     rows, columns = x.shape[-2:]
     return (columns, rows) if transposed else (rows, columns)
 

@@ -81,6 +81,13 @@ class Pointwise(Op):
         shape = broadcast_shapes(self.name, *(x.shape for x in arrays)) if arrays else ()
         return Spec(shape, dtypes.bool_ if self.boolean else self.meeting_dtype(inputs))
 
+    def element(self, make: Any, i: Any, *inputs: Any, **params: Any) -> Any:
+        return self.lower(make, *(x(i) for x in inputs), **params)
+
+    def lower(self, make: Any, *inputs: Any, **params: Any) -> Any:
+        """The result as a scalar expression of the inputs, for the compiler."""
+        raise NotImplementedError(f"{self.name} has no lower: add it in {type(self).__module__}")
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         arity = len(self.input_names)
         for shape in ((), (3,), (2, 3), (2, 1, 4)):
@@ -127,6 +134,9 @@ class Cast(Pointwise):
     def vjp(self, g: Value, y: Value, x: Value, *, dtype: DType) -> tuple[Value, ...]:
         return (g if g.dtype == x.dtype else cast(g, dtype=x.dtype),)
 
+    def lower(self, make: Any, x: Any, *, dtype: DType) -> Any:
+        return make.cast(x, dtype)
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(2, 3)),), {"dtype": dtypes.float64})
 
@@ -141,6 +151,9 @@ class Detach(Pointwise):
 
     def forward(self, x: Any) -> Any:
         return x.copy()  # what shares memory must be a view, or writes would go unnoticed
+
+    def lower(self, make: Any, x: Any) -> Any:
+        return x
 
 
 cast, detach = Cast(), Detach()

@@ -14,8 +14,9 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
-from .core import NOTHING, Op, Sample, Shape, Spec
-from .special import normal_quantile
+from .core import NOTHING, Op, Sample, Shape, Spec, Value
+from .index import argsort
+from .special import normal_quantile, normal_quantile_of
 
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -43,6 +44,30 @@ def philox(seed: int, draw: int, index: Any) -> Any:
     return np.stack([even[0], odd[0], even[1], odd[1]], axis=1)
 
 
+def _philox_of(make: Any, seed: Any, draw: Any, block: Any) -> list[Any]:
+    """`philox` for one block as four expressions."""
+
+    def number(n: int) -> Any:
+        return make.const(n, dtypes.uint64)
+
+    def low(x: Any) -> Any:
+        return make.bitand(x, number(0xFFFFFFFF))
+
+    index = make.whole(block, dtypes.uint64)
+    even = [low(index), low(draw)]
+    odd = [make.shr(index, 32), make.shr(draw, 32)]
+    key = [low(seed), make.shr(seed, 32)]
+    for _ in range(10):
+        products = [make.mul(x, number(int(m[0]))) for x, m in zip(even, _MULTIPLIERS, strict=True)]
+        even = [
+            make.xor(make.xor(make.shr(p, 32), o), k)
+            for p, o, k in zip(reversed(products), odd, key, strict=True)
+        ]
+        odd = [low(p) for p in reversed(products)]
+        key = [low(make.add(k, number(w))) for k, w in zip(key, _WEYL, strict=True)]
+    return [even[0], odd[0], even[1], odd[1]]
+
+
 def random_words(state: Any, count: int) -> Any:
     """`count` words of 32 random bits, as uint64, for the state (seed, draws before)."""
     seed, draw = (int(s) for s in state)
@@ -66,6 +91,25 @@ class Random(Op):
     warns = False
     differentiable = False
 
+    def word(self, make: Any, state: Any, place: Any) -> Any:
+        """The random word at a place of the draw, as an expression; see `random_words`."""
+        blocks = _philox_of(make, state((make.index(0),)), state((make.index(1),)), place // 4)
+        lane = make.whole(place % 4)
+        word = blocks[3]
+        for n in (2, 1, 0):
+            word = make.select(make.eq(lane, make.const(n, dtypes.int64)), blocks[n], word)
+        return word
+
+    def unit(self, make: Any, state: Any, place: Any, bits: int) -> Any:
+        """The float64 number at a place, as an expression; see `unit_interval`."""
+        if bits <= 32:
+            whole = make.shr(self.word(make, state, place), 32 - bits)
+        else:
+            high = make.shl(make.shr(self.word(make, state, place * 2), 0), 21)
+            whole = make.xor(high, make.shr(self.word(make, state, place * 2 + 1), 11))
+        scale = make.const(2.0**-bits, dtypes.float64)
+        return make.mul(make.cast(make.cast(whole, dtypes.int64), dtypes.float64), scale)
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         for dtype in (dtypes.float32, dtypes.float64):
             state = np.array([int(rng.integers(1 << 60)), 3], np.uint64)
@@ -85,6 +129,10 @@ class Uniform(Random):
         count = int(np.prod(shape, dtype=np.int64))
         return unit_interval(state, count, bits).astype(dtype).reshape(shape)
 
+    def element(self, make: Any, i: Any, state: Any, *, shape: Shape, dtype: DType) -> Any:
+        bits = 24 if dtype == dtypes.float32 else 53
+        return make.cast(self.unit(make, state, make.flatten(i, shape), bits), dtype)
+
 
 class Normal(Random):
     """y normal with mean 0 and variance 1, by the inverse of its distribution;  no derivative."""
@@ -100,6 +148,13 @@ class Normal(Random):
         middle = unit_interval(state, count, bits) + 2.0 ** -(bits + 1)  # never 0 or 1
         return normal_quantile(np.minimum(middle, 1 - 2.0**-53)).astype(dtype).reshape(shape)
 
+    def element(self, make: Any, i: Any, state: Any, *, shape: Shape, dtype: DType) -> Any:
+        bits = 32 if dtype == dtypes.float32 else 53
+        unit = self.unit(make, state, make.flatten(i, shape), bits)
+        middle = make.add(unit, make.like(2.0 ** -(bits + 1), unit))
+        middle = make.minimum(middle, make.like(1 - 2.0**-53, unit))
+        return make.cast(normal_quantile_of(make, middle), dtype)
+
 
 class Permutation(Random):
     """y = 0 .. n-1 in random order, that which sorts n random 53-bit numbers;  no derivative."""
@@ -111,6 +166,9 @@ class Permutation(Random):
 
     def forward(self, state: Any, *, n: int) -> Any:
         return np.argsort(unit_interval(state, n, 53), kind="stable")
+
+    def spell(self, state: Value, *, n: int) -> Value:
+        return argsort(uniform(state, shape=(n,), dtype=dtypes.float64), axis=0, descending=False)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((np.array([7, 0], np.uint64),), {"n": 10})

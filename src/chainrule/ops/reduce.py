@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from .. import dtypes
 from .arithmetic import mul
 from .broadcast import Axis, EmptyReductionError, Reduction, expand, spread, sum
-from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Spec, Value
-from .elementary import exp
-from .logic import eq
+from .core import NOTHING, VALUE_X, VALUE_Y, Op, Sample, Scatter, Spec, Value
+from .elementary import abs, exp, log
+from .logic import eq, lt, ne, where
 from .pointwise import cast
-from .shape import flip, full, pad, reshape, slice_
+from .shape import flip, full, iota, pad, reshape, slice_
 
 # typed Any: the stubs know no positional keepdims, which saves a keyword on a hot path
 _add_reduce: Any = np.add.reduce
@@ -43,6 +44,9 @@ class Max(Extremum):
     def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
         return _maximum_reduce(x, axis, None, None, keepdim)
 
+    def combine(self, make: Any, x: Any) -> tuple[str, Any]:
+        return "max", x
+
 
 class Min(Extremum):
     """y = the smallest x;  dy/dx = 1/n at each of n equal smallest ones (as torch.amin), else 0."""
@@ -51,6 +55,9 @@ class Min(Extremum):
 
     def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
         return _minimum_reduce(x, axis, None, None, keepdim)
+
+    def combine(self, make: Any, x: Any) -> tuple[str, Any]:
+        return "min", x
 
 
 class Prod(Reduction):
@@ -65,6 +72,9 @@ class Prod(Reduction):
     def forward(self, x: Any, *, axis: Axis, keepdim: bool) -> Any:
         dtype = None if x.dtype.kind == "f" else np.int64
         return _multiply_reduce(x, axis, dtype, None, keepdim)
+
+    def combine(self, make: Any, x: Any) -> tuple[str, Any]:
+        return "prod", make.cast(x, self.result_dtype(x.dtype))
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
         others = _product_of_others(x, axis) if axis else 1.0
@@ -116,6 +126,15 @@ class Logsumexp(Reduction):
         return total if keepdim else total.reshape(
             tuple(n for i, n in enumerate(x.shape) if i not in axis))  # fmt: skip
 
+    def spell(self, x: Value, *, axis: Axis, keepdim: bool) -> Value:
+        if not math.prod(x.shape):
+            return log(sum(exp(x), axis=axis, keepdim=keepdim))
+        top = max(x, axis=axis, keepdim=True)
+        top = where(lt(abs(top), float("inf")), top, 0.0)
+        total = log(sum(exp(x - expand(top, shape=x.shape)), axis=axis, keepdim=True)) + top
+        kept = tuple(n for i, n in enumerate(x.shape) if i not in axis)
+        return total if keepdim else reshape(total, shape=kept)
+
     def vjp(self, g: Value, y: Value, x: Value, *, axis: Axis, keepdim: bool) -> tuple[Value, ...]:
         weights = exp(x - spread(y, x.shape, axis, keepdim))
         return (spread(g, x.shape, axis, keepdim) * weights,)
@@ -136,6 +155,12 @@ class Softmax(Op):
         e = np.exp(x - _maximum_reduce(x, axis, None, None, True))
         e /= _add_reduce(e, axis, None, None, True)
         return e
+
+    def spell(self, x: Value, *, axis: int) -> Value:
+        if not math.prod(x.shape):
+            return x
+        e = exp(x - expand(max(x, axis=(axis,), keepdim=True), shape=x.shape))
+        return e / expand(sum(e, axis=(axis,), keepdim=True), shape=x.shape)
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
         dot = sum(g * y, axis=(axis,), keepdim=True)
@@ -159,6 +184,12 @@ class LogSoftmax(Softmax):
         z -= np.log(_add_reduce(np.exp(z), axis, None, None, True))
         return z
 
+    def spell(self, x: Value, *, axis: int) -> Value:
+        if not math.prod(x.shape):
+            return x
+        z = x - expand(max(x, axis=(axis,), keepdim=True), shape=x.shape)
+        return z - expand(log(sum(exp(z), axis=(axis,), keepdim=True)), shape=x.shape)
+
     def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
         total = sum(g, axis=(axis,), keepdim=True)
         return (g - exp(y) * expand(total, shape=y.shape),)
@@ -175,6 +206,15 @@ class Cumsum(Op):
 
     def forward(self, x: Any, *, axis: int) -> Any:
         return np.add.accumulate(x, axis, None if x.dtype.kind == "f" else np.int64)
+
+    def scatter(self, make: Any, y: Any, x: Any, *, axis: int) -> Scatter:
+        axes = [make.axis("i", n) for n in x.shape]
+        i = tuple(make.along(a) for a in axes)
+        before = (*i[:axis], i[axis] - 1, *i[axis + 1 :])
+        with make.within(before[axis], 0, x.shape[axis]) as inside:
+            left = make.select(inside, y(before), make.const(0, y.dtype))
+        order = (*axes[:axis], *axes[axis + 1 :], axes[axis])
+        return Scatter(order, i, make.add(left, make.cast(x(i), y.dtype)))
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
         return (flip(cumsum(flip(g, axis=(axis,)), axis=axis), axis=(axis,)),)
@@ -204,6 +244,15 @@ class ArgExtremum(Op):
         yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": 1})
 
 
+def _first_place(x: Value, found: Value, axis: int) -> Value:
+    """The first index along a dimension where x is `found`, or nan where that is nan."""
+    n = x.shape[axis]
+    places = reshape(iota(size=n, dtype=dtypes.int64),
+                     shape=tuple(n if i == axis else 1 for i in range(len(x.shape))))  # fmt: skip
+    hit = eq(x, expand(found, shape=x.shape)) | ne(x, x)
+    return min(where(hit, expand(places, shape=x.shape), n), axis=(axis,), keepdim=False)
+
+
 class Argmax(ArgExtremum):
     """y = the index of the greatest x, the first among ties;  no derivative."""
 
@@ -211,6 +260,9 @@ class Argmax(ArgExtremum):
 
     def forward(self, x: Any, *, axis: int) -> Any:
         return np.argmax(x, axis)
+
+    def spell(self, x: Value, *, axis: int) -> Value:
+        return _first_place(x, max(x, axis=(axis,), keepdim=True), axis)
 
 
 class Argmin(ArgExtremum):
@@ -220,6 +272,9 @@ class Argmin(ArgExtremum):
 
     def forward(self, x: Any, *, axis: int) -> Any:
         return np.argmin(x, axis)
+
+    def spell(self, x: Value, *, axis: int) -> Value:
+        return _first_place(x, min(x, axis=(axis,), keepdim=True), axis)
 
 
 max, min, prod = Max(), Min(), Prod()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..dtypes import DType
 from ..errors import ShapeError
 from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value
@@ -20,6 +22,7 @@ class Full(Op):
 
     math = "{value}"
     saves = NOTHING
+    moves = True
     warns = False
     differentiable = False
 
@@ -28,6 +31,9 @@ class Full(Op):
 
     def forward(self, *, shape: Shape, value: float, dtype: DType) -> Any:
         return np.full(shape, value, dtype)
+
+    def element(self, make: Any, i: Any, *, shape: Shape, value: float, dtype: DType) -> Any:
+        return make.const(value, dtype)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((), {"shape": (2, 3), "value": 1.5, "dtype": np.dtype(np.float64)})
@@ -38,6 +44,7 @@ class Iota(Op):
 
     math = "0..{size}"
     saves = NOTHING
+    moves = True
     warns = False
     differentiable = False
 
@@ -46,6 +53,9 @@ class Iota(Op):
 
     def forward(self, *, size: int, dtype: DType) -> Any:
         return np.arange(size, dtype=dtype)
+
+    def element(self, make: Any, i: Any, *, size: int, dtype: DType) -> Any:
+        return make.whole(i[0], dtype)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((), {"size": 5, "dtype": np.dtype(np.int64)})
@@ -56,6 +66,7 @@ class Reshape(Op):
 
     math = "{x}"
     saves = NOTHING
+    moves = True
     warns = False
     shapes = VALUE_X
     view = True
@@ -71,6 +82,9 @@ class Reshape(Op):
 
     def forward(self, x: Any, *, shape: Shape) -> Any:
         return x.reshape(shape)
+
+    def element(self, make: Any, i: Any, x: Any, *, shape: Shape) -> Any:
+        return x(make.unflatten(make.flatten(i, shape), x.shape))
 
     def vjp(self, g: Value, y: Value, x: Value, *, shape: Shape) -> tuple[Value, ...]:
         return (reshape(g, shape=x.shape),)
@@ -88,6 +102,7 @@ class Permute(Op):
 
     math = "transpose({x})"
     saves = NOTHING
+    moves = True
     warns = False
     view = True
 
@@ -102,6 +117,9 @@ class Permute(Op):
 
     def forward(self, x: Any, *, axes: tuple[int, ...]) -> Any:
         return x.transpose(axes)
+
+    def element(self, make: Any, i: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        return x(tuple(i[a] for a in _inverse(axes)))
 
     def vjp(self, g: Value, y: Value, x: Value, *, axes: tuple[int, ...]) -> tuple[Value, ...]:
         return (permute(g, axes=_inverse(axes)),)
@@ -126,6 +144,7 @@ class Slice(Op):
 
     math = "{x}[{ranges}]"
     saves = NOTHING
+    moves = True
     warns = False
     shapes = VALUE_X
     view = True
@@ -135,6 +154,9 @@ class Slice(Op):
 
     def forward(self, x: Any, *, ranges: Ranges) -> Any:
         return x[tuple(slice_of(r) for r in ranges)]
+
+    def element(self, make: Any, i: Any, x: Any, *, ranges: Ranges) -> Any:
+        return x(tuple(j * step + start for j, (start, _, step) in zip(i, ranges, strict=True)))
 
     def vjp(self, g: Value, y: Value, x: Value, *, ranges: Ranges) -> tuple[Value, ...]:
         return (put_slice(full(shape=x.shape, value=0.0, dtype=g.dtype), g, ranges=ranges),)
@@ -176,6 +198,26 @@ class PutSlice(Op):
         y[tuple(slice_of(r) for r in ranges)] = v
         return y
 
+    def element(self, make: Any, i: Any, x: Any, v: Any, *, ranges: Ranges) -> Any:
+        own: list[Any] = []
+        inside = make.const(True, dtypes.bool_)
+        with ExitStack() as guards:
+            for j, r, n in zip(i, ranges, x.shape, strict=True):
+                start, _, step = r
+                count = len(range(*r))
+                if r == (0, n, 1):
+                    own.append(j)
+                    continue
+                place = (j - start) // step
+                here = guards.enter_context(make.within(place, 0, count))
+                inside = make.both(inside, here)
+                if step != 1:
+                    on_it = make.eq(make.whole((j - start) % step), make.const(0, dtypes.int64))
+                    inside = make.both(inside, on_it)
+                own.append(place)
+            part = v(tuple(own))
+        return make.select(inside, part, x(i))
+
     def vjp(self, g: Value, y: Value, x: Value, v: Value, *, ranges: Ranges) -> tuple[Value, ...]:
         return (
             lambda: put_slice(g, full(shape=v.shape, value=0.0, dtype=g.dtype), ranges=ranges),
@@ -207,6 +249,11 @@ class Pad(Op):
 
     def forward(self, x: Any, *, widths: tuple[tuple[int, int], ...], value: float) -> Any:
         return np.pad(x, widths, constant_values=value)
+
+    def element(self, make: Any, i: Any, x: Any, *, widths: Any, value: float) -> Any:
+        own = tuple(j - before for j, (before, _) in zip(i, widths, strict=True))
+        with make.within_all(own, x.shape) as inside:
+            return make.select(inside, x(own), make.const(value, x.dtype))
 
     def vjp(self, g: Value, y: Value, x: Value, **params: Any) -> tuple[Value, ...]:
         pairs = zip(x.shape, params["widths"], strict=True)
@@ -240,6 +287,22 @@ class Concat(Op):
     def forward(self, *xs: Any, axis: int) -> Any:
         return np.concatenate(xs, axis)
 
+    def element(self, make: Any, i: Any, *xs: Any, axis: int) -> Any:
+        y, start = None, 0
+        for x in xs:
+            place = i[axis] - start
+            start += x.shape[axis]
+            if not x.shape[axis]:
+                continue
+            with make.within(place, 0, x.shape[axis]):
+                part = x((*i[:axis], place, *i[axis + 1 :]))
+            if y is None:
+                y = part
+            else:
+                behind = make.ge(make.whole(place), make.const(0, dtypes.int64))
+                y = make.select(behind, part, y)
+        return make.const(0, xs[0].dtype) if y is None else y
+
     def vjp(self, g: Value, y: Value, *xs: Value, axis: int) -> tuple[Value, ...]:
         def part(ranges: Ranges) -> Any:
             return lambda: slice_(g, ranges=ranges)
@@ -263,6 +326,7 @@ class Flip(Op):
 
     math = "flip({x})"
     saves = NOTHING
+    moves = True
     warns = False
 
     def spec(self, x: Any, *, axis: tuple[int, ...]) -> Spec:
@@ -270,6 +334,10 @@ class Flip(Op):
 
     def forward(self, x: Any, *, axis: tuple[int, ...]) -> Any:
         return np.flip(x, axis).copy()
+
+    def element(self, make: Any, i: Any, x: Any, *, axis: tuple[int, ...]) -> Any:
+        return x(tuple(j * -1 + (n - 1) if d in axis else j
+                       for d, (j, n) in enumerate(zip(i, x.shape, strict=True))))  # fmt: skip
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: tuple[int, ...]) -> tuple[Value, ...]:
         return (flip(g, axis=axis),)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
+
 # Chebyshev fits in 50 digits, as mpmath.chebyfit gives them (highest power first):
 # erf(x) / x in u = x^2 on [0, 1.25^2], 13 terms, worst error 3.4e-17.
 _ERF_CORE = (
@@ -93,6 +95,42 @@ def normal_quantile(u: Any) -> Any:
         tail <= 5, _ratio(_SHOULDER, tail - 1.6), _ratio(_TAIL, np.maximum(tail, 5) - 5)
     )
     return np.where(np.abs(q) <= 0.425, centre, np.copysign(outer, q))
+
+
+def normal_quantile_of(make: Any, u: Any) -> Any:
+    """`normal_quantile` as an expression, operation by operation: the same bits."""
+
+    def number(value: float) -> Any:
+        return make.const(value, dtypes.float64)
+
+    def polynomial(coefficients: Sequence[float], x: Any) -> Any:
+        y = number(coefficients[0])
+        for c in coefficients[1:]:
+            y = make.add(make.mul(y, x), number(c))
+        return y
+
+    def ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], r: Any) -> Any:
+        above, below = polynomials
+        return make.div(polynomial(above, r), polynomial(below, r))
+
+    def exact_log_of(x: Any) -> Any:
+        mantissa, exponent = make.frexp(x)
+        low = make.lt(mantissa, number(0.7071067811865476))
+        mantissa = make.select(low, make.mul(mantissa, number(2.0)), mantissa)
+        s = make.div(make.sub(mantissa, number(1.0)), make.add(mantissa, number(1.0)))
+        series = polynomial([1 / (2 * k + 1) for k in range(11, -1, -1)], make.mul(s, s))
+        powers = make.sub(exponent, make.cast(low, dtypes.float64))
+        doubled = make.mul(make.mul(number(2.0), s), series)
+        return make.add(doubled, make.mul(powers, number(_LN2)))
+
+    q = make.sub(u, number(0.5))
+    centre = make.mul(q, ratio(_CENTRE, make.sub(number(0.180625), make.mul(q, q))))
+    tail = make.sqrt(make.neg(exact_log_of(make.minimum(u, make.sub(number(1.0), u)))))
+    near = ratio(_SHOULDER, make.sub(tail, number(1.6)))
+    far = ratio(_TAIL, make.sub(make.maximum(tail, number(5.0)), number(5.0)))
+    outer = make.select(make.le(tail, number(5.0)), near, far)
+    outer = make.select(make.lt(q, number(0.0)), make.neg(outer), outer)
+    return make.select(make.le(make.abs(q), number(0.425)), centre, outer)
 
 
 def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], r: Any) -> Any:

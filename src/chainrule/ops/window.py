@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import dtypes
 from ..errors import ArgumentError, ShapeError
 from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value
 
@@ -77,6 +78,18 @@ class Windows(Op):
         view = np.lib.stride_tricks.as_strided(x, shape, (*outer, *steps, *taps), writeable=False)
         return view.copy()  # windows overlap: a view would let a write through one change others
 
+    def element(self, make: Any, i: Any, x: Any, *, grid: Grid) -> Any:
+        n = len(grid.kernel)
+        lead = i[: len(i) - 2 * n]
+        own = tuple(
+            o * s + k * d - p
+            for o, k, s, d, p in zip(
+                i[-2 * n : -n], i[-n:], grid.stride, grid.dilation, grid.padding, strict=True
+            )
+        )
+        with make.within_all(own, x.shape[-n:]) as inside:
+            return make.select(inside, x((*lead, *own)), make.const(0, x.dtype))
+
     def vjp(self, g: Value, y: Value, x: Value, *, grid: Grid) -> tuple[Value, ...]:
         return (fold(g, grid=grid, sizes=x.shape[-len(grid.kernel) :]),)
 
@@ -90,6 +103,7 @@ class Fold(Op):
 
     math = "fold({x})"
     saves = NOTHING
+    combines = True
 
     def spec(self, x: Any, *, grid: Grid, sizes: Shape) -> Spec:
         return Spec((*x.shape[: x.ndim - 2 * len(sizes)], *sizes), x.dtype)
@@ -107,6 +121,28 @@ class Fold(Op):
         inside = tuple(slice(p, p + m) for m, p in zip(sizes, grid.padding, strict=True))
         kept: Any = (..., *inside)
         return np.ascontiguousarray(y[kept])
+
+    def element(self, make: Any, i: Any, x: Any, *, grid: Grid, sizes: Shape) -> Any:
+        n = len(sizes)
+        counts = grid.counts(sizes)
+        lead = i[: len(i) - n]
+
+        def contribution(taps: Any) -> Any:
+            """What the window that has this tap here adds, if there is one."""
+            own, on_it = [], make.const(True, dtypes.bool_)
+            for j, k, s, d, p in zip(
+                i[len(i) - n :], taps, grid.stride, grid.dilation, grid.padding, strict=True
+            ):
+                shifted = j + p - k * d
+                own.append(shifted // s)
+                if s != 1:
+                    rest = make.whole(shifted % s)
+                    on_it = make.both(on_it, make.eq(rest, make.const(0, dtypes.int64)))
+            with make.within_all(own, counts) as inside:
+                here = make.both(inside, on_it)
+                return make.select(here, x((*lead, *own, *taps)), make.const(0, x.dtype))
+
+        return make.reduce("sum", grid.kernel, contribution)
 
     def vjp(self, g: Value, y: Value, x: Value, *, grid: Grid, sizes: Shape) -> tuple[Value, ...]:
         return (windows(g, grid=grid),)

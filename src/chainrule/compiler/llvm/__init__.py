@@ -1,0 +1,1 @@
+"""From loop programs to machine code: the only folder that knows LLVM."""

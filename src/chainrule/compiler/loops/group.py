@@ -1,0 +1,258 @@
+"""Which lines of a graph are computed together, and which values are kept in memory.
+
+A line that combines many elements, or that many others read, is a *root*: its value is worth
+keeping.  All other lines are computed again where they are read.  Roots of one shape that read one
+another place by place form a *group*, which becomes one nest of loops: the matrix product, its bias
+and activation; an optimizer's slots and its parameter.
+
+Before: %0 = matmul(x, w)   %1 = add(%0, b)   %2 = relu(%1)
+After:  group [64, 32]: %2 (with %1 and %0 inside)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from ...graph import Graph, Node
+from .expr import COSTS
+
+CHEAP = 6
+"""Up to this cost a value that several lines read is computed by each rather than kept."""
+DEAR = 40
+"""From this cost on even one number is computed once and kept."""
+
+
+class Group:
+    """Roots of one shape, in order: one nest of loops."""
+
+    def __init__(self, place: int, root: Node) -> None:
+        self.place = place
+        self.domain = domain_of(root)
+        self.roots: list[Node] = []
+        self.reads: set[Any] = set()
+        self.closed = root.op is not None and scatters(root)
+        self.has_dot = False
+
+    def add(self, root: Node, reads: set[Any]) -> None:
+        """Takes a root in."""
+        self.roots.append(root)
+        self.reads |= reads
+        self.has_dot = self.has_dot or is_dot(root)
+
+
+def domain_of(node: Node) -> tuple[int, ...]:
+    """The shape without dimensions of size 1."""
+    return tuple([n for n in node.shape if n != 1])
+
+
+def is_dot(node: Node) -> bool:
+    """Whether a line is a matrix product."""
+    return node.op is not None and node.op.name == "matmul"
+
+
+def scatters(node: Node) -> bool:
+    """Whether a line writes where its inputs say."""
+    assert node.op is not None
+    if not node.op.scatters:
+        return False
+    if node.op.name != "scatter_add":
+        return True
+    index, axis, shape = node.inputs[1], node.params["axis"], node.params["shape"]
+    rest = index.shape[:axis] + index.shape[axis + 1 :]
+    return not (index.shape[axis] == 1 and rest == shape[:axis] + shape[axis + 1 :])
+
+
+class Grouping:
+    """Roots and groups of a graph.
+
+    stored: the roots whose value is kept, as ids.  groups: in the order in which they run.
+    of: the group of each root.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.readers: dict[int, list[Node]] = defaultdict(list)
+        for node in graph.nodes:
+            for x in node.inputs:
+                if isinstance(x, Node):
+                    self.readers[id(x)].append(node)
+        self.targets: dict[int, list[Node]] = defaultdict(list)
+        for x, v in graph.updates:
+            if isinstance(v, Node):
+                self.targets[id(v)].append(x)
+        results = (*graph.outputs, *(v for _, v in graph.updates))
+        self.results = {id(x) for x in results if isinstance(x, Node) and x.op is not None}
+        self.cost: dict[int, int] = {}
+        self.roots = self.find_roots()
+        self.needs = {id(r): self.needs_of(r) for r in self.roots}
+        self.groups: list[Group] = []
+        self.of: dict[int, Group] = {}
+        self.form()
+        self.stored = {id(r) for r in self.roots if self.is_stored(r)}
+
+    # ------------------------------------------------------------ roots
+
+    def find_roots(self) -> list[Node]:
+        """Lines whose value may be kept, in order."""
+        roots = []
+        for node in self.graph.nodes:
+            assert node.op is not None
+            cost = 0 if node.op.moves else COSTS.get(node.op.name, 1)
+            if node.op.name in ("uniform", "normal"):
+                cost = 200
+            for x in node.inputs:
+                if isinstance(x, Node):
+                    cost += self.cost.get(id(x), 0)
+            root = id(node) in self.results or node.op.combines or scatters(node)
+            if not root and not node.op.moves and cost > 0:
+                root = self.is_worth_keeping(node, cost)
+            if root:
+                roots.append(node)
+                cost = 0
+            self.cost[id(node)] = cost
+        return roots
+
+    def is_worth_keeping(self, node: Node, cost: int) -> bool:
+        """Whether an elementwise line is read so often that it is computed once."""
+        readers, repeated, dots = self.reached(node)
+        if dots:
+            return True
+        if cost <= CHEAP:
+            return False
+        if not node.shape:
+            return cost >= DEAR and len(readers) > 1
+        return repeated or len(readers) > 1
+
+    def reached(self, node: Node) -> tuple[set[int], bool, bool]:
+        """(lines that read this one, also through moves; whether some read a place several times;
+        whether a matrix product does)."""
+        found: set[int] = set()
+        repeated = dots = False
+        stack = [node]
+        while stack:
+            for reader in self.readers[id(stack.pop())]:
+                op = reader.op
+                assert op is not None
+                if op.moves:
+                    stack.append(reader)
+                    wider = reader.spec.size > node.spec.size
+                    repeated = repeated or (wider and op.name == "expand") or op.name in (
+                        "index_select", "gather")  # fmt: skip
+                else:
+                    found.add(id(reader))
+                    dots = dots or op.name == "matmul"
+                    repeated = repeated or op.name == "windows"
+        return found, repeated, dots
+
+    def needs_of(self, root: Node) -> dict[int, tuple[Node, bool]]:
+        """The roots and inputs that a root reads; True where it does so place by place only."""
+        found: dict[int, tuple[Node, bool]] = {}
+        kept = {id(r) for r in self.roots}
+        assert root.op is not None
+        aligned = not (root.op.combines or scatters(root) or root.op.moves)
+        stack = [(x, aligned or _keeps_places(root)) for x in root.inputs if isinstance(x, Node)]
+        domain = domain_of(root)
+        seen: set[tuple[int, bool]] = set()
+        while stack:
+            node, straight = stack.pop()
+            straight = straight and domain_of(node) == domain
+            if (id(node), straight) in seen:
+                continue
+            seen.add((id(node), straight))
+            if id(node) in kept or node.op is None:
+                before = found.get(id(node), (node, True))[1]
+                found[id(node)] = node, before and straight
+                continue
+            assert node.op is not None
+            same = straight and (node.op.pointwise or _keeps_places(node))
+            stack.extend((x, same) for x in node.inputs if isinstance(x, Node))
+        return found
+
+    # ------------------------------------------------------------ groups
+
+    def form(self) -> None:
+        """Puts every root into a group: updates last, so that what they overwrite has been read."""
+        late: set[int] = set()
+        for root in self.roots:
+            if id(root) in self.targets or any(i in late for i in self.needs[id(root)]):
+                late.add(id(root))
+        for part in (False, True):
+            for root in self.roots:
+                if (id(root) in late) is part:
+                    self.place(root)
+
+    def place(self, root: Node) -> None:
+        """Puts a root into the latest group that it fits, or into a new one."""
+        needs = self.needs[id(root)]
+        for group in sorted(self.candidates(root), key=lambda g: -g.place):
+            if self.fits(root, group):
+                break
+        else:
+            group = Group(len(self.groups), root)
+            self.groups.append(group)
+        group.add(root, set(needs))
+        self.of[id(root)] = group
+
+    def candidates(self, root: Node) -> list[Group]:
+        """Groups of the same shape that compute or read what this root reads."""
+        if scatters(root):
+            return []
+        domain, needs = domain_of(root), self.needs[id(root)]
+        places = {i for i, (_, straight) in needs.items() if straight}
+        mine = {id(r) for g in self.groups for r in g.roots} & places
+        return [
+            g
+            for g in self.groups
+            if not g.closed
+            and g.domain == domain
+            and (places & g.reads or any(id(r) in mine for r in g.roots))
+        ]
+
+    def fits(self, root: Node, group: Group) -> bool:
+        """Whether everything that a root reads is there when a group runs."""
+        if is_dot(root) and group.has_dot:
+            return False
+        for i, (node, straight) in self.needs[id(root)].items():
+            if node.op is None:
+                continue
+            there = self.of[i]
+            if there.place > group.place or (there is group and not straight):
+                return False
+        targets = self.targets.get(id(root), ())  # what it overwrites must have been read
+        return all(self.may_write(target, group) for target in targets)
+
+    def may_write(self, target: Node, group: Group) -> bool:
+        """Whether nobody reads the old value of an input after a group, or askew within it."""
+        for root in self.roots:
+            need = self.needs[id(root)].get(id(target))
+            if need is None:
+                continue
+            there = self.of.get(id(root))
+            if there is None or there.place > group.place or (there is group and not need[1]):
+                if there is None and id(root) in self.targets and need[1]:
+                    continue  # an update that is still to come: it will see to this itself
+                return False
+        return True
+
+    def is_stored(self, root: Node) -> bool:
+        """Whether a root's value is read outside its group, or askew within."""
+        if id(root) in self.results:
+            return True
+        group = self.of[id(root)]
+        for other in self.roots:
+            need = self.needs[id(other)].get(id(root))
+            if need is not None and (self.of[id(other)] is not group or not need[1]):
+                return True
+        return False
+
+
+def _keeps_places(node: Node) -> bool:
+    """Whether a line only adds or drops dimensions of size 1."""
+    assert node.op is not None
+    x = node.inputs[0] if node.inputs else None
+    return (
+        node.op.name in ("reshape", "expand")
+        and isinstance(x, Node)
+        and domain_of(x) == domain_of(node)
+    )

@@ -1,0 +1,220 @@
+"""From the graph to loops: each group of lines becomes one nest.
+
+Why: the graph says what is computed for whole arrays; a nest says it for one element, with shape
+ops gone into the indices.
+
+Before: %0 = matmul(x, w, tb=True)   %1 = expand(b)   %2 = add(%0, %1)   %3 = relu(%2)
+After:  nest %3 [i0<64, j1<32]
+          %3[i0, j1] = relu(add(dot[k2<8](mul(x[i0, k2], w[j1, k2])), b[j1]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...dtypes import DType
+from ...graph import Graph, Node
+from ...ops.core import Op, is_number
+from . import index as ix
+from .expr import Buffer, Builder, Expr
+from .group import Group, Grouping
+from .index import Index
+from .program import Nest, Program, Write
+
+LETTERS = "ijlmnopq"
+
+
+class Element:
+    """An operand as ops see it: a function from indices to the element there."""
+
+    __slots__ = ("dtype", "give", "shape")
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: DType, give: Callable[[tuple[Index, ...]], Expr]
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.give = give
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def __call__(self, index: tuple[Index, ...]) -> Expr:
+        return self.give(index)
+
+
+class Lowering:
+    """Turns the groups of one graph into nests."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.make = Builder()
+        self.grouping = Grouping(graph)
+        inputs = [Buffer(n.name, n.shape, n.dtype, "input") for n in graph.inputs]
+        outputs = [Buffer(f"out{i}", *_spec_of(x), "output") for i, x in enumerate(graph.outputs)]
+        self.program = Program(self.make, inputs, outputs)
+        self.home: dict[int, Buffer] = {id(n): b for n, b in zip(graph.inputs, inputs, strict=True)}
+        self.known: dict[Any, Expr] = {}
+        self.group: Group | None = None
+        self.ready: set[int] = {id(n) for n in graph.inputs}
+        self.copies: list[tuple[Buffer, Any]] = []  # written when all else is done
+
+    def run(self) -> Program:
+        """All nests, in order; copies into results that could not be written at once last."""
+        self.assign_homes()
+        for group in self.grouping.groups:
+            self.program.nests.append(self.nest(group))
+        self.group = None
+        self.known.clear()
+        for target, value in self.copies:
+            self.program.nests.append(self.copy(target, value))
+        return self.program
+
+    # ------------------------------------------------------------ where values live
+
+    def assign_homes(self) -> None:
+        """Gives every kept value its memory: an updated input's, an output's, or a temporary."""
+        grouping = self.grouping
+        buffers = {b.name: b for b in self.program.inputs}
+        for x, v in self.graph.updates:
+            target = buffers[x.name]
+            free = isinstance(v, Node) and id(v) in grouping.of and id(v) not in self.home
+            if free and grouping.may_write(x, grouping.of[id(v)]):
+                self.home[id(v)] = target
+            else:
+                self.later(target, v)
+        for buffer, x in zip(self.program.outputs, self.graph.outputs, strict=True):
+            if isinstance(x, Node) and id(x) in grouping.of and id(x) not in self.home:
+                self.home[id(x)] = buffer
+            else:
+                self.copies.append((buffer, x))
+        for i, root in enumerate(grouping.roots):
+            if id(root) in grouping.stored and id(root) not in self.home:
+                buffer = Buffer(f"%{i}", root.shape, root.dtype, "temp")
+                self.home[id(root)] = buffer
+                self.program.temps.append(buffer)
+
+    def later(self, target: Buffer, v: Any) -> None:
+        """Keeps an update's value apart until everything has read what it overwrites."""
+        if isinstance(v, Node) and v.op is None and v.name != target.name:
+            before = Buffer(f"old_{v.name}", v.shape, v.dtype, "temp")
+            self.program.temps.append(before)
+            self.copies.insert(0, (before, v))
+            self.copies.append((target, before))
+        elif not (isinstance(v, Node) and v.op is None):
+            self.copies.append((target, v))
+
+    def copy(self, target: Buffer, value: Any) -> Nest:
+        """A nest that writes a value, or a number, into a buffer."""
+        axes, index = self.axes_of(target.shape)
+        if isinstance(value, Buffer):
+            expr = self.make.load(value, index)
+        elif is_number(value):
+            expr = self.make.const(value, target.dtype)
+        else:
+            expr = self.element(value, index)
+        return Nest(target.name, axes, [Write(target, index, expr)])
+
+    # ------------------------------------------------------------ nests
+
+    def axes_of(self, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Index, ...]]:
+        """An axis for every dimension larger than 1, and the indices that they give."""
+        axes, index = [], []
+        for d, n in enumerate(shape):
+            if n == 1:
+                index.append(ix.constant(0))
+            else:
+                axes.append(self.make.axis(LETTERS[min(d, len(LETTERS) - 1)], n))
+                index.append(ix.along(axes[-1]))
+        return tuple(axes), tuple(index)
+
+    def nest(self, group: Group) -> Nest:
+        """The nest of a group."""
+        self.group = group
+        self.known.clear()
+        first = group.roots[0]
+        if group.closed:
+            return self.scatter_nest(first)
+        axes, squeezed = self.axes_of(group.domain)
+        writes = []
+        for root in group.roots:
+            own = iter(squeezed)
+            index = tuple([next(own) if n != 1 else ix.constant(0) for n in root.shape])
+            value = self.compute(root, index)
+            self.known[id(root), index] = value
+            if id(root) in self.home and self.home_is_written(root):
+                writes.append(Write(self.home[id(root)], index, value))
+        self.ready.update(id(r) for r in group.roots)
+        name = writes[-1].buffer.name if writes else "nothing"
+        return Nest(name, axes, writes)
+
+    def home_is_written(self, root: Node) -> bool:
+        """Whether a root's value is kept at all."""
+        return id(root) in self.grouping.stored
+
+    def scatter_nest(self, root: Node) -> Nest:
+        """The nest of an op that writes where its inputs say: first a start, then in order."""
+        assert root.op is not None
+        home = self.home[id(root)]
+        y = Element(root.shape, root.dtype, lambda i: self.make.load(home, i))
+        operands = [self.operand(x, root) for x in root.inputs]
+        made = root.op.scatter(self.make, y, *operands, **root.params)
+        assert made is not None
+        if made.start is not None:
+            axes, index = self.axes_of(root.shape)
+            start = Nest(home.name, axes, [Write(home, index, made.start(index))])
+            self.program.nests.append(start)
+        self.ready.add(id(root))
+        write = Write(home, made.place, made.value, made.adds)
+        return Nest(home.name, made.axes, [write], in_order=True)
+
+    # ------------------------------------------------------------ elements
+
+    def operand(self, x: Any, reader: Node) -> Element:
+        """An input of a line as a function of indices."""
+        if is_number(x):
+            dtype = self.meeting(reader)
+            number = self.make.const(x, dtype)
+            return Element((), dtype, lambda i: number)
+        return Element(x.shape, x.dtype, lambda i: self.element(x, i))
+
+    def meeting(self, reader: Node) -> DType:
+        """The type in which a pointwise line's operands meet."""
+        op: Any = reader.op
+        dtype: DType = op.meeting_dtype(reader.inputs)
+        return dtype
+
+    def element(self, node: Node, index: tuple[Index, ...]) -> Expr:
+        """One element of a value: read from memory where it is kept, else computed."""
+        key = (id(node), index)
+        if not self.make.guards:
+            found = self.known.get(key)
+            if found is not None:
+                return found
+        if id(node) in self.ready and id(node) in self.home:
+            value = self.make.load(self.home[id(node)], index)
+        else:
+            value = self.compute(node, index)
+        if not self.make.guards:
+            self.known[key] = value
+        return value
+
+    def compute(self, node: Node, index: tuple[Index, ...]) -> Expr:
+        """One element of a line, from the elements of its inputs."""
+        op: Op | None = node.op
+        assert op is not None, f"{node!r} has no value"
+        operands = [self.operand(x, node) for x in node.inputs]
+        made: Expr = op.element(self.make, index, *operands, **node.params)
+        return made
+
+
+def _spec_of(x: Any) -> tuple[tuple[int, ...], DType]:
+    return x.shape, x.dtype
+
+
+def lower(graph: Graph) -> Program:
+    """The loop program of a graph."""
+    return Lowering(graph).run()

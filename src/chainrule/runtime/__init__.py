@@ -1,0 +1,1 @@
+"""What compiled code needs while it runs: memory, threads, and the call itself."""
