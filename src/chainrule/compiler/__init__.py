@@ -1,1 +1,32 @@
-"""From a recorded graph to native code, as one list of named steps."""
+"""From a recorded graph to native code, as one list of named steps.
+
+    graph -> spell -> simplify -> dce -> loops -> llvm -> object -> Executable
+
+`show` prints the result of each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph import Graph
+from ..runtime.executable import Executable
+from .llvm import build as llvm_build
+from .llvm.emit import emit
+from .llvm.target import Target
+from .loops.lower import lower
+from .loops.products import arrange
+from .passes import dce, simplify, spell
+
+
+def build(graph: Graph, target: Target | None = None) -> Executable:
+    """Native code for a graph."""
+    target = target or llvm_build.host()
+    for step in (spell, simplify, dce):
+        graph = step(graph)
+    program = arrange(lower(graph), target.lanes(4))
+    emitted = emit(program, target)
+    code = llvm_build.compile_text(emitted.text, target)
+    loaded = llvm_build.Loaded(code, target, ("step",))
+    results: list[Any] = [(b.shape, b.dtype) for b in program.outputs]
+    return Executable(loaded, loaded.address["step"], len(program.inputs), results, emitted.arena)

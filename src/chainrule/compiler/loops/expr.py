@@ -338,6 +338,22 @@ for _name in (*UNARY, *BINARY, "fma"):
 Builder.bitand = Builder.both  # type: ignore[attr-defined]
 
 
+def substitute(make: Builder, e: Expr, known: dict[int, Expr]) -> Expr:
+    """An expression with others in the place of some; `known` grows by what was looked at."""
+    found = known.get(id(e))
+    if found is None:
+        args = tuple([substitute(make, a, known) for a in e.args])
+        same = all(a is b for a, b in zip(args, e.args, strict=True))
+        if same or e.op == "load":
+            found = e
+        elif e.op in ("reduce", "dot"):
+            found = make.combine(*e.at, *args)
+        else:
+            found = make.op(e.op, *args, dtype=e.dtype)
+        known[id(e)] = found
+    return found
+
+
 def walk(expr: Expr, seen: set[int] | None = None) -> Iterator[Expr]:
     """Every expression below and including this one, once; operands first."""
     seen = set() if seen is None else seen

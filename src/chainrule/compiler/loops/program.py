@@ -13,10 +13,13 @@ Expressions are those of `expr`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .expr import Buffer, Builder, Expr
 from .index import Axis, Index
+
+if TYPE_CHECKING:
+    from .products import Product
 
 
 class Write(NamedTuple):
@@ -42,6 +45,7 @@ class Nest:
         self.axes = axes
         self.writes = writes
         self.in_order = in_order
+        self.product: Product | None = None  # where it is computed in tiles; see `products`
 
     def __str__(self) -> str:
         loops = ", ".join(f"{a.name}<{a.extent}" for a in self.axes)

@@ -1,0 +1,366 @@
+"""Nests as native loops, with one axis in the lanes of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...dtypes import DType
+from ..loops.expr import START, Expr
+from ..loops.index import Axis
+from ..loops.program import Nest, Write
+from .lanes import Access, accesses, choose, inner_axis, lanes_of
+from .scalar import Scalars
+from .text import V, const, whole
+from .values import Values
+
+CHAINS = 4
+"""Sums that run side by side, so that an addition need not wait for the one before."""
+COMBINING = {"sum": "add", "dot": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+
+
+class Nests(Values):
+    """Writes nests into a function."""
+
+    inside: dict[int, list[Access]]
+    width: int
+
+    def nest(self, nest: Nest) -> None:
+        """One nest, whole."""
+        if any(a.extent == 0 for a in nest.axes):
+            return
+        self.width = lanes_of(nest, self.target)
+        lane_axis = choose(nest, self.width)
+        found, combinations = accesses(nest)
+        self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
+        outer = [a for a in nest.axes if a is not lane_axis]
+        values = [w.value for w in nest.writes]
+
+        def everything() -> None:
+            if lane_axis is None:
+                self.writes(nest)
+            else:
+                self.along_lanes(lane_axis, [], lambda _: self.writes(nest))
+
+        self.push()
+        self.open_loops(outer, values, lane_axis, everything)
+        self.pop()
+
+    def open_loops(
+        self, axes: Sequence[Axis], values: Sequence[Expr], lane_axis: Axis | None,
+        body: Callable[[], None], later: int = 0,
+    ) -> None:  # fmt: skip
+        """Loops around a body; before each, what does not depend on it is computed.
+
+        `later` are axes that the body opens by itself.
+        """
+        inner = later | (lane_axis.bit if lane_axis is not None else 0)
+        for a in axes:
+            inner |= a.bit
+        self.hoist(values, inner)
+        if not axes:
+            body()
+            return
+        axis, *rest = axes
+
+        def turn(i: V, _: list[V]) -> list[V]:
+            self.enter(axis, i)
+            self.open_loops(rest, values, lane_axis, body, later)
+            self.leave(axis)
+            return []
+
+        self.f.loop(whole(0), whole(axis.extent), 1, [], turn)
+
+    def enter(self, axis: Axis, i: V) -> None:
+        """A loop's variable becomes known."""
+        self.push()
+        self.axes[axis] = i
+        self.open |= axis.bit
+
+    def leave(self, axis: Axis) -> None:
+        """And unknown again."""
+        self.pop()
+        del self.axes[axis]
+        self.open &= ~axis.bit
+
+    def writes(self, nest: Nest) -> list[V]:
+        """The writes at one place: all values first, since memory may be read and written."""
+        if nest.in_order:
+            for w in nest.writes:
+                self.write_in_order(w)
+            return []
+        values = [self.value(w.value) for w in nest.writes]
+        for w, v in zip(nest.writes, values, strict=True):
+            self.store(w.buffer, w.place, v)
+        return []
+
+    def write_in_order(self, w: Write) -> None:
+        """A write whose place is read: adds to what is there, or replaces it."""
+        v = self.value(w.value)
+        if w.adds:
+            old = self.make.load(w.buffer, w.place)
+            self.push()
+            now = self.value(old)
+            self.pop()
+            v = self.f.binary("fadd" if w.buffer.dtype.kind == "f" else "add",
+                              *self.f.alike(now, v))  # fmt: skip
+        self.store(w.buffer, w.place, v)
+
+    # ------------------------------------------------------------ lanes
+
+    def along_lanes(
+        self, axis: Axis, carried: list[V], body: Callable[[list[V]], list[V]], chains: int = 1
+    ) -> list[V]:
+        """Goes along an axis in vectors, then through the rest in one that is masked.
+
+        With several chains the carried values are those of all chains, one chain after the other.
+        """
+        width, n = self.width, axis.extent
+        count = len(carried) // chains
+
+        def turns(i: V, values: list[V]) -> list[V]:
+            results: list[V] = []
+            for c in range(chains):
+                at = i if not c else self.f.binary("add", i, whole(c * width))
+                results += self.at_lanes(axis, at, values[c * count : (c + 1) * count], body)
+            return results
+
+        start = 0
+        if chains > 1 and n >= width * chains:
+            stop = n // (width * chains) * width * chains
+            carried = self.f.loop(whole(0), whole(stop), width * chains, carried, turns)
+            start = stop
+        if n - start >= width:
+            stop = n // width * width
+            carried[:count] = self.f.loop(
+                whole(start), whole(stop), width, carried[:count],
+                lambda i, values: self.at_lanes(axis, i, values, body),
+            )  # fmt: skip
+            start = stop
+        if start < n and self.target.masks:
+            self.mask = V(mask_of(n - start, width), "i1", width)
+            carried[:count] = self.at_lanes(axis, whole(start), carried[:count], body)
+            self.mask = None
+        elif start < n:
+            return self.one_by_one(axis, start, carried, body)
+        return carried
+
+    def at_lanes(
+        self, axis: Axis, i: V, carried: list[V], body: Callable[[list[V]], list[V]]
+    ) -> list[V]:
+        """The body with the places from i on in the lanes."""
+        outer = self.lane_axis, self.lanes
+        self.lane_axis, self.lanes = axis, self.width
+        self.enter(axis, i)
+        results = body(carried)
+        self.leave(axis)
+        self.lane_axis, self.lanes = outer
+        return results
+
+    def one_by_one(
+        self, axis: Axis, start: int, carried: list[V], body: Callable[[list[V]], list[V]]
+    ) -> list[V]:
+        """The rest of an axis without vectors; only bodies that carry nothing come here."""
+        assert not carried
+
+        def turn(i: V, _: list[V]) -> list[V]:
+            self.enter(axis, i)
+            body([])
+            self.leave(axis)
+            return []
+
+        return self.f.loop(whole(start), whole(axis.extent), 1, [], turn)
+
+    # ------------------------------------------------------------ combinations
+
+    def combine(self, e: Expr) -> V:
+        """Many values as one, in an order that nothing but the sizes decides."""
+        kind, axes = e.at
+        if any(a.extent == 0 for a in axes):
+            return const(START[kind](e.dtype), e.dtype)
+        if self.varies(e.free):
+            return self.combine_each_lane(e)
+        axis = inner_axis(e, self.inside.get(id(e), []), self.width)
+        outer = self.lane_axis, self.lanes, self.mask
+        self.lane_axis, self.lanes, self.mask = None, 0, None
+        v = self.combine_plain(e) if axis is None else self.combine_lanes(e, axis)
+        self.lane_axis, self.lanes, self.mask = outer
+        return v
+
+    def start(self, e: Expr, lanes: int) -> V:
+        """What a combination begins with."""
+        v = const(START[e.at[0]](e.dtype), e.dtype)
+        return self.f.splat(v, lanes) if lanes else v
+
+    def together(self, kind: str, a: V, b: V, dtype: DType) -> V:
+        """Two values combined."""
+        made = Expr(COMBINING[kind], (), dtype, 0, 0)
+        made.args = (made, made)  # operands of the same type; only that is asked
+        return Scalars(self.f, self.target).emit(made, [a, b])
+
+    def step(self, e: Expr, total: V) -> V:
+        """One more value taken in; a product that is summed is one instruction."""
+        kind, _ = e.at
+        inner = e.args[0]
+        if kind == "dot" and inner.op == "mul" and inner.dtype.kind == "f":
+            a, b = (self.value(x) for x in inner.args)
+            args = self.f.alike(a, b, total)
+            v = self.scalars.fma("fma", args, e.dtype)
+        else:
+            total, value = self.f.alike(total, self.value(inner))
+            v = self.together(kind, total, value, e.dtype)
+        if self.mask is not None and self.varies(inner.free):
+            return self.scalars.select(self.mask, *self.f.alike(v, total))
+        return v
+
+    def combine_plain(self, e: Expr) -> V:
+        """One after the other, or several chains where there is one long axis."""
+        _, axes = e.at
+        return self.loops_carrying(list(axes), e, self.start(e, 0))
+
+    def combine_each_lane(self, e: Expr) -> V:
+        """For every lane by itself."""
+        _, axes = e.at
+        return self.loops_carrying(list(axes), e, self.start(e, self.lanes))
+
+    def loops_carrying(self, axes: list[Axis], e: Expr, total: V) -> V:
+        """Loops over axes that carry a total."""
+        rest = 0
+        for a in axes:
+            rest |= a.bit
+        self.hoist([e.args[0]], rest)
+        if not axes:
+            return self.step(e, total)
+        axis, *inner = axes
+        if not inner and axis.extent >= 4 * CHAINS:
+            return self.chained(axis, e, total)
+
+        def turn(i: V, carried: list[V]) -> list[V]:
+            self.enter(axis, i)
+            result = self.loops_carrying(inner, e, carried[0])
+            self.leave(axis)
+            return [result]
+
+        return self.f.loop(whole(0), whole(axis.extent), 1, [total], turn)[0]
+
+    def chained(self, axis: Axis, e: Expr, total: V) -> V:
+        """A long loop with several totals, which are added at the end."""
+        start = self.start(e, total.lanes)
+        stop = axis.extent // CHAINS * CHAINS
+
+        def turn(i: V, carried: list[V]) -> list[V]:
+            results = []
+            for c, value in enumerate(carried):
+                at = i if not c else self.f.binary("add", i, whole(c))
+                self.enter(axis, at)
+                results.append(self.step(e, value))
+                self.leave(axis)
+            return results
+
+        totals = [total, *[start] * (CHAINS - 1)]
+        totals = self.f.loop(whole(0), whole(stop), CHAINS, totals, turn)
+        for n in range(stop, axis.extent):
+            self.enter(axis, whole(n))
+            totals[n - stop] = self.step(e, totals[n - stop])
+            self.leave(axis)
+        return self.tree(e, totals)
+
+    def tree(self, e: Expr, totals: list[V]) -> V:
+        """Several totals combined pair by pair."""
+        while len(totals) > 1:
+            half = (len(totals) + 1) // 2
+            pairs = zip(totals[:half], totals[half:], strict=False)
+            joined = [self.together(e.at[0], a, b, e.dtype) for a, b in pairs]
+            totals = joined + totals[len(joined) : half]
+        return totals[0]
+
+    def combine_lanes(self, e: Expr, axis: Axis) -> V:
+        """Along one of its own axes in vectors, whose lanes are combined at the end."""
+        _, axes = e.at
+        outer = [a for a in axes if a is not axis]
+        width = self.width
+        masked = axis.extent if self.target.masks else axis.extent // width * width
+        chains = CHAINS if axis.extent >= 2 * CHAINS * width else 1
+        totals = [self.start(e, width)] * chains
+
+        def rows(left: list[Axis], carried: list[V]) -> list[V]:
+            rest = axis.bit
+            for a in left:
+                rest |= a.bit
+            self.hoist([e.args[0]], rest)
+            if not left:
+                return self.row(axis, masked, e, carried, chains)
+            first, *after = left
+
+            def turn(i: V, values: list[V]) -> list[V]:
+                self.enter(first, i)
+                results = rows(after, values)
+                self.leave(first)
+                return results
+
+            return self.f.loop(whole(0), whole(first.extent), 1, carried, turn)
+
+        total = self.across(e, self.tree(e, rows(outer, totals)))
+        if masked < axis.extent:
+            total = self.rest_of_row(outer, axis, masked, e, total)
+        return total
+
+    def row(self, axis: Axis, stop: int, e: Expr, carried: list[V], chains: int) -> list[V]:
+        """One row in vectors."""
+        if stop == 0:
+            return carried
+        short = axis if stop == axis.extent else Axis(axis.name, stop, axis.bit)
+        if short is axis:
+            return self.along_lanes(axis, list(carried), lambda v: [self.step(e, v[0])], chains)
+        inner, width = lambda v: [self.step(e, v[0])], self.width
+
+        def turns(i: V, values: list[V], n: int) -> list[V]:
+            found: list[V] = []
+            for c in range(n):
+                at = i if not c else self.f.binary("add", i, whole(c * width))
+                found += self.at_lanes(axis, at, [values[c]], inner)
+            return found
+
+        carried = list(carried)
+        middle = stop // (width * chains) * width * chains
+        if middle:
+            carried = self.f.loop(whole(0), whole(middle), width * chains, carried,
+                                  lambda i, v: turns(i, v, chains))  # fmt: skip
+        if middle < stop:
+            carried[:1] = self.f.loop(whole(middle), whole(stop), width, carried[:1],
+                                      lambda i, v: turns(i, v, 1))  # fmt: skip
+        return carried
+
+    def across(self, e: Expr, v: V) -> V:
+        """The lanes of a vector combined, half by half."""
+        while v.lanes > 1:
+            half = v.lanes // 2
+            parts = []
+            for first in (0, half):
+                places = ", ".join(f"i32 {first + n}" for n in range(half))
+                text = f"shufflevector {v}, {v.type} poison, <{half} x i32> <{places}>"
+                parts.append(self.f.emit(text, v.scalar, half))
+            v = self.together(e.at[0], parts[0], parts[1], e.dtype)
+        return self.f.emit(f"extractelement {v}, i32 0", v.scalar)
+
+    def rest_of_row(self, outer: list[Axis], axis: Axis, start: int, e: Expr, total: V) -> V:
+        """What no whole vector holds, one by one, where the processor masks nothing."""
+
+        def go(left: list[Axis], value: V) -> V:
+            first = left[0]
+            begin = start if first is axis else 0
+
+            def turn(i: V, carried: list[V]) -> list[V]:
+                self.enter(first, i)
+                after = left[1:]
+                result = go(after, carried[0]) if after else self.step(e, carried[0])
+                self.leave(first)
+                return [result]
+
+            return self.f.loop(whole(begin), whole(first.extent), 1, [value], turn)[0]
+
+        return go([*outer, axis], total)
+
+
+def mask_of(count: int, lanes: int) -> str:
+    bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
+    return f"<{bits}>"

@@ -1,0 +1,228 @@
+"""Writes the text of one LLVM function: typed values, blocks, loops that carry values.
+
+Text, because making the same through llvmlite's own builder takes five times as long, and the
+first step waits for it.  Every value carries its type and every instruction checks it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...dtypes import DType
+
+SCALARS = {
+    "float32": "float", "float64": "double", "int8": "i8", "int16": "i16", "int32": "i32",
+    "int64": "i64", "uint8": "i8", "uint64": "i64", "bool": "i1",
+}  # fmt: skip
+
+
+class V:
+    """A value: how LLVM writes it, its element type, and how many lanes it has (0: a scalar)."""
+
+    __slots__ = ("lanes", "ref", "scalar")
+
+    def __init__(self, ref: str, scalar: str, lanes: int = 0) -> None:
+        self.ref = ref
+        self.scalar = scalar
+        self.lanes = lanes
+
+    @property
+    def type(self) -> str:
+        """The LLVM type."""
+        return f"<{self.lanes} x {self.scalar}>" if self.lanes else self.scalar
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.ref}"
+
+
+def number(value: Any, scalar: str) -> str:
+    """A constant as LLVM writes it: floats by their bits."""
+    if scalar == "i1":
+        return "true" if value else "false"
+    if scalar in ("float", "double"):
+        if scalar == "float":
+            value = struct.unpack("f", struct.pack("f", value))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    bits = int(scalar[1:])
+    value = int(value) & ((1 << bits) - 1)
+    return str(value - (1 << bits) if value >> (bits - 1) else value)
+
+
+def const(value: Any, dtype: DType) -> V:
+    """A number as a value."""
+    scalar = SCALARS[dtype.name]
+    return V(number(value, scalar), scalar)
+
+
+def whole(value: int) -> V:
+    """A whole number of 64 bits."""
+    return V(str(value), "i64")
+
+
+class Function:
+    """The body of one function, line by line."""
+
+    def __init__(self, module: Module, name: str, params: str, attributes: str = "") -> None:
+        self.module = module
+        self.name = name
+        self.head = f"define void @{name}({params}) {attributes}{{"
+        self.lines: list[str] = ["entry:"]
+        self.block = "entry"
+        self.count = 0
+        self.rooms: dict[tuple[str, int], V] = {}
+
+    def new(self) -> str:
+        """A fresh name."""
+        self.count += 1
+        return f"%v{self.count}"
+
+    def emit(self, text: str, scalar: str, lanes: int = 0) -> V:
+        """One instruction that gives a value."""
+        self.count += 1
+        ref = f"%v{self.count}"
+        self.lines.append(f"  {ref} = {text}")
+        return V(ref, scalar, lanes)
+
+    def do(self, text: str) -> None:
+        """One instruction that gives none."""
+        self.lines.append(f"  {text}")
+
+    def binary(self, name: str, a: V, b: V) -> V:
+        """An instruction of two operands of one type."""
+        assert a.scalar == b.scalar and a.lanes == b.lanes, (name, a, b)
+        return self.emit(f"{name} {a.type} {a.ref}, {b.ref}", a.scalar, a.lanes)
+
+    def call(self, name: str, args: Sequence[V], scalar: str, lanes: int = 0) -> V:
+        """A call of an intrinsic, which is declared as it is used."""
+        result = f"<{lanes} x {scalar}>" if lanes else scalar
+        self.module.declare(name, result, [a.type for a in args])
+        return self.emit(f"call {result} @{name}({', '.join(map(str, args))})", scalar, lanes)
+
+    def call_void(self, name: str, args: Sequence[V]) -> None:
+        """A call of an intrinsic that gives nothing."""
+        self.module.declare(name, "void", [a.type for a in args])
+        self.do(f"call void @{name}({', '.join(map(str, args))})")
+
+    # ------------------------------------------------------------ vectors
+
+    def splat(self, v: V, lanes: int) -> V:
+        """A scalar in every lane."""
+        if v.lanes == lanes:
+            return v
+        assert not v.lanes, v
+        if not v.ref.startswith("%"):
+            inside = ", ".join([f"{v.scalar} {v.ref}"] * lanes)
+            return V(f"<{inside}>", v.scalar, lanes)
+        one = self.emit(f"insertelement <{lanes} x {v.scalar}> poison, {v}, i32 0", v.scalar, lanes)
+        return self.emit(
+            f"shufflevector {one}, {one.type} poison, <{lanes} x i32> zeroinitializer",
+            v.scalar, lanes,
+        )  # fmt: skip
+
+    def alike(self, *values: V) -> list[V]:
+        """Values brought to the same number of lanes."""
+        lanes = max(v.lanes for v in values)
+        return [self.splat(v, lanes) for v in values] if lanes else list(values)
+
+    # ------------------------------------------------------------ addresses
+
+    def shifted(self, pointer: V, offset: V, scalar: str) -> V:
+        """A pointer so many elements further on."""
+        if offset.ref == "0":
+            return pointer
+        return self.emit(f"getelementptr {scalar}, {pointer}, {offset}", "ptr", offset.lanes)
+
+    def room(self, scalar: str, count: int) -> V:
+        """A little memory of the function's own, at a line of the cache."""
+        key = (scalar, count)
+        if key not in self.rooms:
+            v = self.rooms[key] = V(f"%room{len(self.rooms)}", "ptr")
+            self.lines[0] += f"\n  {v.ref} = alloca {scalar}, i64 {count}, align 64"
+        return self.rooms[key]
+
+    # ------------------------------------------------------------ control
+
+    def label(self, name: str) -> None:
+        """Starts a block."""
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def loop(
+        self, start: V, stop: V, step: int, carried: Sequence[V],
+        body: Callable[[V, list[V]], Sequence[V]], first_is_sure: bool = True,
+    ) -> list[V]:  # fmt: skip
+        """for i in start, start + step, ... < stop; what `body` gives back is carried on.
+
+        Where `first_is_sure` the test stands at the end only.
+        """
+        self.count += 1
+        name, before = f"loop{self.count}", self.block
+        head, done = name, f"{name}.done"
+        if not first_is_sure:
+            enter = self.emit(f"icmp slt i64 {start.ref}, {stop.ref}", "i1")
+            self.do(f"br {enter}, label %{head}, label %{done}")
+        else:
+            self.do(f"br label %{head}")
+        self.label(head)
+        place = len(self.lines)
+        i = V(self.new(), "i64")
+        phis = [V(self.new(), v.scalar, v.lanes) for v in carried]
+        self.lines.append("")
+        results = list(body(i, phis))
+        latch = self.block
+        following = self.emit(f"add i64 {i.ref}, {step}", "i64")
+        again = self.emit(f"icmp slt i64 {following.ref}, {stop.ref}", "i1")
+        self.do(f"br {again}, label %{head}, label %{done}")
+        lines = [f"  {i.ref} = phi i64 [{start.ref}, %{before}], [{following.ref}, %{latch}]"]
+        for phi, v, r in zip(phis, carried, results, strict=True):
+            assert (phi.scalar, phi.lanes) == (r.scalar, r.lanes), (phi, r)
+            lines.append(f"  {phi.ref} = phi {phi.type} [{v.ref}, %{before}], [{r.ref}, %{latch}]")
+        self.lines[place] = "\n".join(lines)
+        self.label(done)
+        if first_is_sure:
+            return results
+        ends = []
+        for v, r in zip(carried, results, strict=True):
+            sources = f"[{v.ref}, %{before}], [{r.ref}, %{latch}]"
+            ends.append(self.emit(f"phi {r.type} {sources}", r.scalar, r.lanes))
+        return ends
+
+    def when(self, condition: V, body: Callable[[], None]) -> None:
+        """Runs `body` where a condition holds."""
+        self.count += 1
+        then, after = f"then{self.count}", f"after{self.count}"
+        self.do(f"br {condition}, label %{then}, label %{after}")
+        self.label(then)
+        body()
+        self.do(f"br label %{after}")
+        self.label(after)
+
+    def __str__(self) -> str:
+        return "\n".join([self.head, *self.lines, "  ret void", "}"])
+
+
+class Module:
+    """Functions and the intrinsics that they use."""
+
+    def __init__(self) -> None:
+        self.functions: list[Function] = []
+        self.declared: dict[str, str] = {}
+        self.kernels: set[str] = set()  # microkernels that it holds
+
+    def function(self, name: str, params: str, attributes: str = "") -> Function:
+        """A new function."""
+        made = Function(self, name, params, attributes)
+        self.functions.append(made)
+        return made
+
+    def declare(self, name: str, result: str, params: Sequence[str]) -> None:
+        """Makes a function of another module known."""
+        if name not in self.declared:
+            self.declared[name] = f"declare {result} @{name}({', '.join(params)})"
+
+    def __str__(self) -> str:
+        own = {f.name for f in self.functions}
+        outside = [text for name, text in self.declared.items() if name not in own]
+        return "\n\n".join([*map(str, self.functions), "\n".join(outside)]) + "\n"

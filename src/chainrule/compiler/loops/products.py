@@ -1,0 +1,237 @@
+"""Matrix products: which axis runs along vectors, how results lie in memory, what is packed first.
+
+A product c[r, v] = sum over k of row[r, k] column[k, v] is computed in tiles.  The column operand
+is read in vectors along v, so its elements must be neighbours there; the row operand is read one
+number at a time, from anywhere.  Either operand of a matmul can take either part.  Temporaries are
+laid out as the product writes them, so that a chain of layers needs no packing at all; what does
+not lie right is copied once, by a nest of its own.
+
+Before: nest %1 [i<128, j<512]:  %1[i, j] = relu(dot[k<784](mul(x[i, k], w[j, k])))
+After:  nest pack [k<784, i<128]: %p[k, i] = x[i, k]
+        nest %1 [j<512, i<128]:   %1[i, j] = relu(dot[k<784](mul(%p[k, i], w[j, k])))
+        with %1 lying column by column, as the next layer wants it
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import index as ix
+from .expr import Buffer, Expr, substitute, walk
+from .index import Axis
+from .program import Nest, Program, Write
+
+LEAST = 4096
+"""Products of fewer multiplications are ordinary loops."""
+PANEL = 4
+"""Vectors of the column operand that a tile takes at once, at most."""
+FAR = 4096
+"""Bytes from row to row, above which columns are gathered into panels first."""
+TRANSPOSED, GATHERED, APART = 0.6, 2.0, 1.5
+"""What an element costs: packed from rows, packed from anywhere, read apart in the epilogue."""
+
+
+class Product(NamedTuple):
+    """The parts of a nest that is a matrix product; see the module's head."""
+
+    dot: Expr
+    rows: Axis
+    columns: Axis
+    inner: Axis
+    batch: tuple[Axis, ...]
+    row: Expr
+    column: Expr
+    panel: int | None = None  # lanes of the panels that the column operand was packed in
+
+
+def turned(p: Product) -> Product:
+    """The same product with rows and columns exchanged."""
+    return p._replace(rows=p.columns, columns=p.rows, row=p.column, column=p.row)
+
+
+def find(nest: Nest) -> Product | None:
+    """The product that a nest computes, if it is one of two matrices and large enough."""
+    dots = {id(e): e for w in nest.writes for e in walk(w.value) if e.op == "dot"}
+    if len(dots) != 1 or nest.in_order:
+        return None
+    (dot,) = dots.values()
+    _, axes = dot.at
+    (body,) = dot.args
+    if len(axes) != 1 or body.op != "mul" or body.dtype.kind != "f":
+        return None
+    a, b = body.args
+    (inner,) = axes
+    here = 0
+    for axis in nest.axes:
+        here |= axis.bit
+    if dot.free & ~here or not a.free & inner.bit or not b.free & inner.bit:
+        return None
+    rows = [x for x in nest.axes if a.free & ~b.free & x.bit]
+    columns = [x for x in nest.axes if b.free & ~a.free & x.bit]
+    batch = [x for x in nest.axes if a.free & b.free & x.bit]
+    if len(rows) != 1 or len(columns) != 1 or 2 + len(batch) != len(nest.axes):
+        return None
+    if inner.extent < 4 or rows[0].extent * columns[0].extent * inner.extent < LEAST:
+        return None
+    return Product(dot, rows[0], columns[0], inner, tuple(batch), a, b)
+
+
+class Arranging:
+    """Orients the products of a program, lays out temporaries, and adds nests that pack."""
+
+    def __init__(self, program: Program, lanes: int) -> None:
+        self.program = program
+        self.lanes = lanes  # of float32
+        self.settled = {b.name for b in (*program.inputs, *program.outputs)}
+        self.nests: list[Nest] = []
+
+    def run(self) -> None:
+        """All nests in order: each finds the layouts that those before it have chosen."""
+        for nest in self.program.nests:
+            product = find(nest)
+            if product is None:
+                self.follow(nest)
+                self.nests.append(nest)
+                continue
+            best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
+            self.lay_out(nest, (*best.batch, best.rows, best.columns))
+            nest.axes = (*best.batch, best.rows, best.columns)
+            nest.product = self.rewritten(nest, self.operands(best))
+            self.nests.append(nest)
+        self.program.nests = self.nests
+
+    # ------------------------------------------------------------ layouts
+
+    def lay_out(self, nest: Nest, axes: tuple[Axis, ...]) -> None:
+        """Temporaries that a nest makes lie as it runs: the last axis innermost."""
+        for w in nest.writes:
+            if w.buffer.name in self.settled:
+                continue
+            self.settled.add(w.buffer.name)
+            order = [d for d, i in enumerate(w.place) if not i.terms]
+            for axis in axes:
+                order += [d for d, i in enumerate(w.place) if axis in i.terms]
+            w.buffer.lay(tuple(order))
+
+    def follow(self, nest: Nest) -> None:
+        """Other nests write as they read: in the order of their largest operand."""
+        loads = [e for w in nest.writes for e in walk(w.value) if e.op == "load" and not e.args]
+        full = 0
+        for a in nest.axes:
+            full |= a.bit
+        wide = [e for e in loads if e.free == full and e.at[0].name in self.settled]
+        if nest.in_order or not wide:
+            self.lay_out(nest, nest.axes)
+            return
+        buffer, index = max(wide, key=lambda e: e.at[0].size).at
+        flat = buffer.place(index)
+        steps = {a: flat.coefficient(a) or 0 for a in nest.axes}
+        self.lay_out(nest, tuple(sorted(nest.axes, key=lambda a: -steps[a])))
+
+    # ------------------------------------------------------------ orientation
+
+    def cost(self, nest: Nest, p: Product) -> float:
+        """What packing and reading apart cost, in elements, and lanes that stay empty."""
+        cost = self.packing(p) * p.inner.extent * p.columns.extent
+        n = p.rows.extent * p.columns.extent
+        for w in nest.writes:
+            places = [(w.buffer, w.place)]
+            places += [e.at for e in walk(w.value) if e.op == "load" and e is not p.row
+                       and e is not p.column]  # fmt: skip
+            for buffer, place in places:
+                if buffer.name not in self.settled:
+                    continue
+                if buffer.place(place).coefficient(p.columns) not in (0, 1):
+                    cost += APART * n
+        batch = 1
+        for a in p.batch:
+            batch *= a.extent
+        empty = -(-p.columns.extent // self.lanes) * self.lanes / p.columns.extent - 1
+        return batch * (cost + empty * n * p.inner.extent / (2 * self.lanes))
+
+    def packing(self, p: Product) -> float:
+        """What an element of the column operand costs before the product can read it."""
+        e = p.column
+        if e.op != "load" or e.args:
+            return GATHERED
+        flat = e.at[0].place(e.at[1])
+        if flat.coefficient(p.columns) == 1:
+            return 0.0 if self.lies_right(p) else 0.2
+        return TRANSPOSED if flat.coefficient(p.inner) == 1 else GATHERED
+
+    def lies_right(self, p: Product) -> bool:
+        """Whether the column operand can be read where it is."""
+        e = p.column
+        if e.op != "load" or e.args:
+            return False
+        buffer, index = e.at
+        flat = buffer.place(index)
+        step = flat.coefficient(p.inner)
+        if flat.coefficient(p.columns) != 1 or step is None:
+            return False
+        lanes = self.lanes * 4 // buffer.dtype.itemsize
+        ragged = p.columns.extent % lanes and buffer.kind != "temp"  # would read past the end
+        far = step * buffer.dtype.itemsize >= FAR and p.rows.extent >= 32
+        return not ragged and not far
+
+    # ------------------------------------------------------------ packing
+
+    def operands(self, p: Product) -> Product:
+        """The product with both operands where it can read them."""
+        row = p.row
+        plain = row.op == "load" and not row.args
+        if plain:
+            flat = row.at[0].place(row.at[1])
+            plain = flat.coefficient(p.rows) is not None and flat.coefficient(p.inner) is not None
+        if not plain:
+            row = self.pack(p, row, p.rows, p.inner)
+        column = p.column
+        if self.lies_right(p):
+            return p._replace(row=row, column=column)
+        width = PANEL * self.lanes * 4 // column.dtype.itemsize
+        if p.columns.extent <= width:
+            return p._replace(row=row, column=self.pack(p, column, p.inner, p.columns))
+        return p._replace(row=row, column=self.panels(p, width), panel=width)
+
+    def pack(self, p: Product, e: Expr, outer: Axis, inner: Axis) -> Expr:
+        """A copy of an operand in memory, with `inner` innermost."""
+        make = self.program.make
+        axes = (*[a for a in p.batch if e.free & a.bit], outer, inner)
+        buffer = self.temporary(tuple(a.extent for a in axes), e)
+        place = tuple(ix.along(a) for a in axes)
+        self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
+        return make.load(buffer, place)
+
+    def panels(self, p: Product, width: int) -> Expr:
+        """A copy of the column operand cut into panels of some columns each."""
+        make, e = self.program.make, p.column
+        batch = tuple(a for a in p.batch if e.free & a.bit)
+        count = -(-p.columns.extent // width)
+        shape = (*(a.extent for a in batch), count, p.inner.extent, width)
+        buffer = self.temporary(shape, e)
+        column = ix.along(p.columns)
+        place = (*map(ix.along, batch), column // width, ix.along(p.inner), column % width)
+        axes = (*batch, p.inner, p.columns)
+        self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
+        return make.load(buffer, place)
+
+    def rewritten(self, nest: Nest, p: Product) -> Product:
+        """The product that reads the copies, and the nest's writes with it."""
+        make = self.program.make
+        dot = make.combine("dot", (p.inner,), make.mul(p.row, p.column))
+        known = {id(p.dot): dot}
+        nest.writes = [w._replace(value=substitute(make, w.value, known)) for w in nest.writes]
+        return p._replace(dot=dot)
+
+    def temporary(self, shape: tuple[int, ...], e: Expr) -> Buffer:
+        """New memory for a copy."""
+        buffer = Buffer(f"%p{len(self.program.temps)}", shape, e.dtype, "temp")
+        self.program.temps.append(buffer)
+        self.settled.add(buffer.name)
+        return buffer
+
+
+def arrange(program: Program, lanes: int) -> Program:
+    """Makes every product of a program ready to be computed in tiles."""
+    Arranging(program, lanes).run()
+    return program
