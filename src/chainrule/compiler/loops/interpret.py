@@ -22,6 +22,14 @@ _OF_OPS = (
     "erf", "relu", "abs", "sign", "floor", "round", "eq", "ne", "lt", "le", "gt", "ge",
 )  # fmt: skip
 
+
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """a * b + c rounded once: in the next wider type, where the machine has one."""
+    narrow = np.asarray(c).dtype
+    wide = np.float64 if narrow == np.float32 else np.longdouble
+    return (np.asarray(a, wide) * b + c).astype(narrow)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: REGISTRY[name].forward for name in _OF_OPS},
     "and": np.bitwise_and,
@@ -31,7 +39,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "shl": np.left_shift,
     "shr": np.right_shift,
     "select": np.where,
-    "fma": lambda a, b, c: a * b + c,
+    "fma": fma,
 }
 COMBINE: dict[str, Callable[..., Any]] = {
     "sum": np.add, "dot": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum,

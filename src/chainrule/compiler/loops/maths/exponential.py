@@ -1,0 +1,95 @@
+"""exp and what follows from it: e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln 2 / 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..expr import Builder, Expr
+from .coefficients import EXP
+from .number import (
+    FORMATS,
+    LN_2,
+    LOG2_E,
+    at_least,
+    at_most,
+    horner,
+    power_of_two,
+    sign_bit,
+    with_sign,
+)
+
+# Beyond these e^x is infinite, and too small for half of the smallest number.
+_RANGE = {"float32": (-105.0, 89.0), "float64": (-747.0, 710.0)}
+
+
+def _scaled(coefficients: Sequence[float], by: float) -> list[float]:
+    """The polynomial in x that has these coefficients in x * by, a power of two or its minus."""
+    top = len(coefficients) - 1
+    return [c * by ** (top - k) for k, c in enumerate(coefficients)]
+
+
+def _split(make: Builder, x: Expr, offset: int, by: float = 1.0) -> tuple[Expr, Expr, Expr]:
+    """(n, r, n + offset in its last bits) with by x = n ln 2 + by r."""
+    form = FORMATS[x.dtype]
+    magic = make.like(form.magic + offset, x)
+    shifted = make.fma(x, make.like(LOG2_E * by, x), magic)
+    n = make.sub(shifted, magic)
+    return n, _rest(make, n, x, by), make.bits(shifted, form.whole)
+
+
+def _rest(make: Builder, n: Expr, x: Expr, by: float) -> Expr:
+    high, low = FORMATS[x.dtype].ln2
+    r = make.fma(n, make.like(-high / by, x), x)
+    return make.fma(n, make.like(-low / by, x), r)
+
+
+def _exp_of(make: Builder, r: Expr, by: float = 1.0) -> Expr:
+    """e^(by r) near 0."""
+    rest = EXP[FORMATS[r.dtype].name]
+    return horner(make, _scaled((*rest, 1.0, 1.0), by), r)
+
+
+def _expm1_of(make: Builder, r: Expr) -> Expr:
+    """e^r - 1 near 0."""
+    rest = horner(make, EXP[FORMATS[r.dtype].name], r)
+    return make.fma(make.mul(r, r), rest, r)
+
+
+def _halves(make: Builder, k: Expr, x: Expr) -> tuple[Expr, Expr]:
+    """Two powers of two with the product 2^n, k = n + 2 bias: 2^n itself may not be a number."""
+    half = make.shr(k, 1)
+    return power_of_two(make, half, x.dtype), power_of_two(make, make.sub(k, half), x.dtype)
+
+
+def exp(make: Builder, x: Expr) -> Expr:
+    """e^x; results below the normal numbers are rounded once more, so they are right as well."""
+    form = FORMATS[x.dtype]
+    low, high = _RANGE[form.name]
+    x = at_most(make, high, at_least(make, low, x))
+    _, r, k = _split(make, x, 2 * form.bias)
+    one, other = _halves(make, k, x)
+    return make.mul(make.mul(_exp_of(make, r), one), other)
+
+
+def sigmoid(make: Builder, x: Expr) -> Expr:
+    """1 / (1 + e^-x) = c / (c + c 2^n e^r): with a small c the left tail does not overflow."""
+    form = FORMATS[x.dtype]
+    lift = 30 if form.name == "float32" else 60
+    x = at_most(make, lift * 0.7, at_least(make, _RANGE[form.name][0], x))
+    _, r, k = _split(make, x, form.bias - lift, -1.0)
+    c = make.like(2.0**-lift, x)
+    return make.div(c, make.fma(_exp_of(make, r, -1.0), power_of_two(make, k, x.dtype), c))
+
+
+def tanh(make: Builder, x: Expr) -> Expr:
+    """m / (m + 2) with m = e^(2 |x|) - 1 = 2^n (e^r - 1) + (2^n - 1), and the sign of x."""
+    form = FORMATS[x.dtype]
+    size = at_most(make, 10.0 if form.name == "float32" else 20.0, make.abs(x))
+    magic = make.like(form.magic + form.bias, x)
+    shifted = make.fma(size, make.like(2 * LOG2_E, x), magic)
+    n = make.sub(shifted, magic)
+    r = make.fma(n, make.like(-LN_2, x), make.add(size, size))  # where n is large m is damped
+    power = power_of_two(make, make.bits(shifted, form.whole), x.dtype)
+    grown = make.fma(power, _expm1_of(make, r), make.sub(power, make.like(1.0, x)))
+    size = make.div(grown, make.add(grown, make.like(2.0, x)))
+    return with_sign(make, size, sign_bit(make, x))
