@@ -161,7 +161,8 @@ class Products(Nests):
         flat: Index = buffer.place(index)
         at = self.without(flat, inner)
         step, inner_step = flat.coefficient(outer), flat.coefficient(inner)
-        assert step is not None and inner_step is not None
+        assert step is not None
+        assert inner_step is not None
         pointer = self.pointers[buffer.name]
         return self.f.shifted(pointer, self.index(at), memory_type(buffer.dtype)), step, inner_step
 
@@ -185,7 +186,7 @@ class Products(Nests):
         return self.f.shifted(at, offset, scalar), p.panel
 
     def direct(self, nest: Nest, p: Product, full: bool) -> tuple[V, int] | None:
-        """Where the tile itself is all that is written: that place, and its step from row to row."""
+        """Where the tile itself is all that is written: that place and its row step; else None."""
         (w, *others) = nest.writes
         if others or w.value is not p.dot or not full:
             return None

@@ -91,7 +91,7 @@ class Function:
 
     def binary(self, name: str, a: V, b: V) -> V:
         """An instruction of two operands of one type."""
-        assert a.scalar == b.scalar and a.lanes == b.lanes, (name, a, b)
+        assert (a.scalar, a.lanes) == (b.scalar, b.lanes), (name, a, b)
         return self.emit(f"{name} {a.type} {a.ref}, {b.ref}", a.scalar, a.lanes)
 
     def call(self, name: str, args: Sequence[V], scalar: str, lanes: int = 0) -> V:
