@@ -29,4 +29,7 @@ def build(graph: Graph, target: Target | None = None) -> Executable:
     code = llvm_build.compile_text(emitted.text, target)
     loaded = llvm_build.Loaded(code, target, ("step",))
     results: list[Any] = [(b.shape, b.dtype) for b in program.outputs]
-    return Executable(loaded, loaded.address["step"], len(program.inputs), results, emitted.arena)
+    return Executable(
+        loaded, loaded.address["step"], len(program.inputs), results, emitted.arena,
+        emitted.shared_work,
+    )  # fmt: skip
