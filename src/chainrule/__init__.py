@@ -102,6 +102,8 @@ from .functional import unbind as unbind
 from .functional import unflatten as unflatten
 from .functional import unsqueeze as unsqueeze
 from .functional import var as var
+from .jit import assert_no_recompile as assert_no_recompile
+from .jit import compile as compile
 from .ops import abs as abs
 from .ops import cos as cos
 from .ops import eq as eq

@@ -21,7 +21,7 @@ from typing import Any
 from .errors import GradError, Site, describe_site, user_site
 from .graph.node import Node as GraphNode
 from .ops import eq, full, ne, where
-from .ops.core import Op, Params, Value, is_number
+from .ops.core import Op, Params, Value, changes, is_number
 
 clock = itertools.count(1)
 """Orders everything that happens: operations recorded and values overwritten."""
@@ -41,10 +41,12 @@ class Handle:
     def __init__(self, hooks: dict[Handle, Any], function: Callable[..., Any]) -> None:
         self._hooks = hooks
         hooks[self] = function
+        changes.note()
 
     def remove(self) -> None:
         """Takes this hook away, and no other that calls the same function; once is enough."""
         self._hooks.pop(self, None)
+        changes.note()
 
 
 class Leaf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import dtypes, ops
 from ..errors import ArgumentError, ShapeError
-from ..ops.core import Value
+from ..ops.core import Value, current
 from .arguments import axis_of
 
 
@@ -39,7 +39,11 @@ def embedding(input: Value, weight: Value) -> Value:
 def one_hot(tensor: Value, num_classes: int = -1) -> Value:
     """1 where the class number is, 0 elsewhere, along a new last dimension; int64 as in PyTorch."""
     if num_classes == -1:
-        values = getattr(tensor, "_value", None)
+        trace = current.trace
+        if trace is not None:
+            values = trace.refuse(tensor, "one_hot without num_classes")
+        else:
+            values = getattr(tensor, "_value", None)
         if values is None or not values.size:
             raise ArgumentError("one_hot: num_classes can't be told from an empty index")
         num_classes = int(values.max()) + 1

@@ -49,13 +49,21 @@ class Executable:
         self.sync.view(np.int64)[16] = threads.yielding()
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """One run on C-contiguous arrays of the types that the program was made for."""
+        """One run on arrays of the shapes and types that the program was made for."""
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
+        apart: list[tuple[Any, Any]] = []
         with self.lock:
             table = self.table
             for i, a in enumerate((*arrays, *outputs)):
+                if not a.flags.c_contiguous:
+                    row_major = np.ascontiguousarray(a)
+                    if a.flags.writeable:
+                        apart.append((a, row_major))
+                    a = row_major
                 table[i] = a.ctypes.data
             self.run_table()
+        for a, row_major in apart:
+            np.copyto(a, row_major)
         return outputs
 
     def run_table(self) -> None:
