@@ -78,18 +78,23 @@ def sigmoid(make: Builder, x: Expr) -> Expr:
     x = at_most(make, lift * 0.7, at_least(make, _RANGE[form.name][0], x))
     _, r, k = _split(make, x, form.bias - lift, -1.0)
     c = make.like(2.0**-lift, x)
-    return make.div(c, make.fma(_exp_of(make, r, -1.0), power_of_two(make, k, x.dtype), c))
+    power = power_of_two(make, k, x.dtype)
+    slope = horner(make, [-k for k in _scaled((*EXP[form.name], 1.0), -1.0)], r)
+    return make.div(c, make.fma(make.mul(power, r), slope, make.add(power, c)))
 
 
 def tanh(make: Builder, x: Expr) -> Expr:
-    """m / (m + 2) with m = e^(2 |x|) - 1 = 2^n (e^r - 1) + (2^n - 1), and the sign of x."""
+    """m / (2 - m) with m = 1 - e^(-2 |x|) = 2^n (1 - e^-r) + (1 - 2^n), and the sign of x."""
     form = FORMATS[x.dtype]
     size = at_most(make, 10.0 if form.name == "float32" else 20.0, make.abs(x))
     magic = make.like(form.magic + form.bias, x)
-    shifted = make.fma(size, make.like(2 * LOG2_E, x), magic)
+    shifted = make.fma(size, make.like(-2 * LOG2_E, x), magic)
     n = make.sub(shifted, magic)
-    r = make.fma(n, make.like(-LN_2, x), make.add(size, size))  # where n is large m is damped
+    r = make.fma(n, make.like(LN_2, x), make.add(size, size))  # where n is large m is damped
     power = power_of_two(make, make.bits(shifted, form.whole), x.dtype)
-    grown = make.fma(power, _expm1_of(make, r), make.sub(power, make.like(1.0, x)))
-    size = make.div(grown, make.add(grown, make.like(2.0, x)))
-    return with_sign(make, size, sign_bit(make, x))
+    rest = horner(make, [-c for c in _scaled(EXP[form.name], -1.0)], r)
+    small = make.fma(make.mul(r, r), rest, r)
+    one = make.like(1.0, x)
+    grown = make.fma(power, small, make.sub(one, power))
+    below = make.fma(make.neg(power), small, make.add(one, power))
+    return with_sign(make, make.div(grown, below), sign_bit(make, x))
