@@ -12,6 +12,7 @@ from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError
 from ..ops.core import current
 from .arguments import Call, differences
+from .loop import Epochs, Loop, arrays_of
 from .program import Program
 from .record import record
 
@@ -101,15 +102,78 @@ class Compiled:
             return self
         return functools.partial(self, instance)
 
+    def program_for(self, call: Call) -> Program:
+        """The program for arguments like these, recorded if there is none; nothing is run."""
+        key = call.key, current.grad_enabled, dtypes._default
+        reason = None
+        for program in self._kept.get(key, ()):
+            reason = program.changed(call)
+            if reason is None:
+                return program
+        program, _ = self._add(tuple(call.tensors), {}, call, key, reason)
+        return program
+
+    def loop(
+        self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
+        shuffle: bool = False, drop_last: bool = False, scheduler: Any = None,
+        on_turn: Callable[[int, int], Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """step.loop((x, y), batch_size): the step on batch after batch, in machine code.
+
+        The function is called as step(x[rows], y[rows]) for all rows, `epochs` times.  It comes
+        back to Python about every 50 ms; Ctrl-C ends it there, after a whole step.
+
+        data: tensors or arrays with a row for every example, in a tuple.  batch_size: rows of a
+        step (all).  order: row numbers (rows,), or (epochs, rows); None: as they lie.  shuffle: a
+        new random order every epoch, from the default generator.  drop_last: leaves out a last,
+        smaller batch, which is a program of its own.  scheduler: stepped after every step.
+        on_turn: on_turn(done, steps) when it comes back; what is true ends the loop.
+
+        Returns what the function returns, with a leading dimension of steps.  Raises as the
+        function does; conditions on the data (labels out of range) are looked at before the first
+        step, and the step that fails a later one changes nothing.  PyTorch has no such loop.
+
+        >>> import chainrule
+        >>> w = chainrule.tensor([0.0], requires_grad=True)
+        >>> optimizer = chainrule.optim.SGD([w], lr=0.5)
+        >>> @chainrule.compile
+        ... def step(x):
+        ...     optimizer.zero_grad()
+        ...     loss = ((w - x) ** 2).mean()
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        >>> step.loop(chainrule.tensor([1.0, 3.0]), batch_size=1)
+        tensor([1., 4.])
+        >>> w
+        tensor([3.], requires_grad=True)
+        """
+        arrays = arrays_of(data)
+        rows = Epochs(len(arrays[0]), batch_size, order, epochs, shuffle, drop_last)
+        return Loop(self, arrays, rows, scheduler, on_turn).run()
+
     def _record(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
         reason: str | None,
     ) -> Any:  # fmt: skip
+        program, undo = self._add(args, kwargs, call, key, reason)
+        try:
+            return program.run(call)
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            raise
+
+    def _add(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
+        reason: str | None,
+    ) -> tuple[Program, list[Any]]:  # fmt: skip
+        """A new program, and how what its recording has made is undone."""
         with self._lock:
             for program in self._kept.get(key, ()):  # another thread may have been first
                 reason = program.changed(call)
                 if reason is None:
-                    return program.run(call)
+                    return program, []
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
@@ -121,12 +185,7 @@ class Compiled:
             if reason is not None:
                 self._reasons.append(reason)
             self._kept.setdefault(key, []).insert(0, program)
-        try:
-            return program.run(call)
-        except BaseException:
-            for step in reversed(undo):
-                step()
-            raise
+        return program, undo
 
     def _check_allowed(self, reason: str | None) -> None:
         name = getattr(self.function, "__name__", type(self.function).__name__)

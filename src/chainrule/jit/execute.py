@@ -1,23 +1,25 @@
-"""What runs a recorded program."""
+"""What runs a recorded program: native code, with the compiler loaded when it is first needed."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ..graph import Graph
+from ..runtime.executable import Executable as Executable
 
 
-class Executable(Protocol):
-    """A program that is ready to run."""
-
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """The outputs, as new arrays; arrays of inputs that are updated are written in place."""
-        ...
+def _compiler() -> Any:
+    return importlib.import_module("chainrule.compiler")
 
 
 def build(graph: Graph) -> Executable:
-    """Native code for a program; the compiler is loaded when the first one is built."""
-    made: Executable = importlib.import_module("chainrule.compiler").build(graph)
+    """Native code for a program."""
+    made: Executable = _compiler().build(graph)
     return made
+
+
+def drive() -> int:
+    """The address of the native loop, which all programs share."""
+    address: int = _compiler().drive()
+    return address

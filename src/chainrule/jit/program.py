@@ -189,6 +189,9 @@ class Program:
             array = self._source_array(self.unused[check.node], call)
         else:
             array = arrays[number]
+        self._check_array(check, array)
+
+    def _check_array(self, check: Check, array: Any) -> None:
         for op, params in check.path:
             array = op.forward(array, **params)
         try:

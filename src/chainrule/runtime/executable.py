@@ -47,6 +47,7 @@ class Executable:
         self.table[inputs + len(self.results)] = self.arena.ctypes.data
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
+        self.step_seconds = 0.0  # of a step in a native loop, as last measured
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """One run on arrays of the shapes and types that the program was made for."""
@@ -68,7 +69,7 @@ class Executable:
 
     def run_table(self) -> None:
         """One run on what the table of addresses points to."""
-        count = threads.worthwhile(self.shared_work)
+        count = threads.worthwhile(self.shared_work, threads.WORK_OF_ONE_RUN)
         sync = self.sync.ctypes.data
         if count == 1:
             self.call(self.table, 0, 1, sync)

@@ -18,7 +18,9 @@ from ..errors import ArgumentError, ArgumentTypeError
 
 VARIABLE = "CHAINRULE_NUM_THREADS"
 WORK_A_THREAD = 200_000
-"""Operations of a run that are worth a thread of their own."""
+"""Operations of a step that are worth a thread of their own, in a loop of many steps."""
+WORK_OF_ONE_RUN = 4_000_000
+"""The same for a single run, for which parked threads have to be woken."""
 
 
 def available() -> int:
@@ -84,9 +86,9 @@ def set_num_threads(num: int) -> None:
     _Setting.count = num
 
 
-def worthwhile(shared_work: int) -> int:
-    """How many threads a run with so many shared operations is given."""
-    return max(1, min(get_num_threads(), shared_work // WORK_A_THREAD))
+def worthwhile(shared_work: int, each: int = WORK_A_THREAD) -> int:
+    """How many threads a run with so many shared operations is given, one for `each`."""
+    return max(1, min(get_num_threads(), shared_work // each))
 
 
 # ---------------------------------------------------------------- the threads

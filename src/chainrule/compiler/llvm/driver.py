@@ -7,8 +7,10 @@ programs.  The plan is a row of whole numbers of 64 bits:
     3  moving addresses       4  gathered inputs               5  rows of a batch
     6  address of the order: the row numbers of all steps, one batch behind the other
     7  whether to stop (the loop's own)
-    8  ... for each moving address: place in the table, first address, bytes to move each step
+    8  watched outputs
+    9  ... for each moving address: place in the table, first address, bytes to move each step
        ... for each gathered input: where its rows lie, where the batch goes, bytes of a row
+       ... for each watched output: its place in the table; it is a bool, and false ends the loop
 
 Before each step thread 0 moves the addresses (batches that lie in order, learning rates, losses),
 and all threads copy the rows of gathered inputs, each its share.
@@ -20,7 +22,7 @@ from .sync import NAME, define_barrier, share_of
 from .target import Target
 from .text import Function, Module, V, whole
 
-HEAD = 8
+HEAD = 9
 
 
 def driver(target: Target) -> str:
@@ -68,11 +70,32 @@ def _step(f: Function, s: V, first: V) -> list[V]:
     return []
 
 
+def _watch(f: Function) -> V:
+    """Whether a watched output of the last step is false, as 0 or 1."""
+    others = f.binary("add", _slot(f, 3), _slot(f, 4))
+    behind = f.emit(f"mul i64 {others.ref}, 3", "i64")
+
+    def look(i: V, found: list[V]) -> list[V]:
+        slot = _at(f, f.binary("add", behind, i), HEAD)
+        place = f.shifted(V("%table", "ptr"), slot, "ptr")
+        output = f.emit(f"load ptr, {place}, align 8", "ptr")
+        held = f.emit(f"load i8, {output}, align 1", "i8")
+        failed = f.emit(f"icmp eq i8 {held.ref}, 0", "i1")
+        return [f.binary("or", found[0], failed)]
+
+    (failed,) = f.loop(
+        whole(0), _slot(f, 8), 1, [V("false", "i1")], look, first_is_sure=False
+    )  # fmt: skip
+    return f.emit(f"zext {failed} to i64", "i64")
+
+
 def _count(f: Function, s: V) -> None:
-    """Notes that a step is done."""
+    """Notes that a step is done, and whether it was the last."""
     done = f.emit(f"add i64 {s.ref}, 1", "i64")
     at = f.shifted(V("%plan", "ptr"), whole(1), "i64")
     f.do(f"store {done}, {at}, align 8")
+    flag = f.shifted(V("%plan", "ptr"), whole(7), "i64")
+    f.do(f"store {_watch(f)}, {flag}, align 8")
 
 
 def _prepare(f: Function, s: V) -> None:
@@ -80,7 +103,8 @@ def _prepare(f: Function, s: V) -> None:
     flag = f.emit(f"inttoptr i64 {_slot(f, 2).ref} to ptr", "ptr")
     asked = f.emit(f"load atomic i64, {flag} monotonic, align 8", "i64")
     at = f.shifted(V("%plan", "ptr"), whole(7), "i64")
-    f.do(f"store {asked}, {at}, align 8")
+    failed = f.emit(f"load i64, {at}, align 8", "i64")
+    f.do(f"store {f.binary('or', asked, failed)}, {at}, align 8")
 
     def move(i: V, _: list[V]) -> list[V]:
         place = f.emit(f"mul i64 {i.ref}, 3", "i64")
