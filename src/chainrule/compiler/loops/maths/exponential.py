@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..expr import Builder, Expr
 from .coefficients import EXP
+from .logarithm import log1p_of_unit
 from .number import (
     FORMATS,
     LN_2,
@@ -69,6 +70,28 @@ def exp(make: Builder, x: Expr) -> Expr:
     _, r, k = _split(make, x, 2 * form.bias)
     one, other = _halves(make, k, x)
     return make.mul(make.mul(_exp_of(make, r), one), other)
+
+
+def expm1(make: Builder, x: Expr) -> Expr:
+    """e^x - 1 = 2 (h (e^r - 1) + (h - 1/2)) with h = 2^(n - 1), since 2^n may be no number."""
+    form = FORMATS[x.dtype]
+    low = -18.0 if form.name == "float32" else -38.0
+    near = at_most(make, _RANGE[form.name][1], at_least(make, low, x))
+    _, r, k = _split(make, near, form.bias - 1)
+    half = power_of_two(make, k, x.dtype)
+    y = make.fma(half, _expm1_of(make, r), make.sub(half, make.like(0.5, x)))
+    return with_sign(make, make.add(y, y), sign_bit(make, x))
+
+
+def softplus(make: Builder, x: Expr) -> Expr:
+    """ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
+    form = FORMATS[x.dtype]
+    lift = 30 if form.name == "float32" else 60
+    size = at_most(make, -_RANGE[form.name][0], make.abs(x))
+    _, r, k = _split(make, size, form.bias + lift, -1.0)
+    power = power_of_two(make, k, x.dtype)
+    u = make.mul(make.mul(_exp_of(make, r, -1.0), power), make.like(2.0**-lift, x))
+    return make.add(at_least(make, 0.0, x), log1p_of_unit(make, u))
 
 
 def sigmoid(make: Builder, x: Expr) -> Expr:
