@@ -73,6 +73,15 @@ PRINTS: dict[str, Callable[[Any], Any]] = {
         lib.nn.ELU(inplace=True), lib.nn.LeakyReLU(inplace=True), lib.nn.ReLU6(True),
         lib.nn.Hardtanh(inplace=True), lib.nn.SiLU(inplace=True),
     ),
+    "convolutions": lambda lib: lib.nn.Sequential(
+        lib.nn.Conv1d(2, 4, 3), lib.nn.Conv2d(2, 4, (3, 1), stride=2, padding=(1, 0)),
+        lib.nn.Conv2d(2, 4, 3, padding="same", dilation=2, groups=2, bias=False),
+        lib.nn.Conv1d(2, 4, 3, padding=1, padding_mode="circular"),
+    ),
+    "pooling": lambda lib: lib.nn.Sequential(
+        lib.nn.MaxPool1d(2), lib.nn.MaxPool2d((2, 3), stride=1, padding=1, ceil_mode=True),
+        lib.nn.AvgPool1d(2), lib.nn.AvgPool2d((2, 3), 1, 1), lib.nn.AdaptiveAvgPool2d((None, 2)),
+    ),
     "weighted loss": lambda lib: lib.nn.CrossEntropyLoss(weight=lib.ones(3)),
     "positive loss": lambda lib: lib.nn.BCEWithLogitsLoss(pos_weight=lib.ones(3)),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The gradients of slices of one value: added where they were read, and at the cost of one array."""
+"""The gradients of slices of one value: added where they were read, and for one array."""
 
 from __future__ import annotations
 

@@ -49,6 +49,28 @@ def shape_of(sizes: tuple[Any, ...]) -> Shape:
     return shape
 
 
+def each_dimension(name: str, argument: str, value: Any, n: int, least: int) -> Shape:
+    """A whole number, or one for each of n dimensions, all at least `least`, as a tuple."""
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    for size in sizes:
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise ArgumentTypeError(
+                f"{name}: {argument} must be a whole number, or {n} of them", got=repr(value)[:80]
+            )
+    if len(sizes) not in (1, n):
+        raise LengthError(
+            f"{name}: {argument} needs one number, or one for each of {n} dimensions",
+            got=repr(value)[:80],
+        )
+    if any(size < least for size in sizes):
+        raise LengthError(f"{name}: {argument} must be >= {least}", got=repr(value)[:80])
+    return tuple(int(s) for s in sizes) if len(sizes) == n else (int(sizes[0]),) * n
+
+
+class LengthError(ArgumentError, RuntimeError):
+    """A setting of the wrong length or range, for which PyTorch raises one or the other."""
+
+
 def at_least_1d(x: Value) -> Value:
     """A 0-d value as one with a dimension of size 1."""
     return x if x.shape else reshape(x, shape=(1,))

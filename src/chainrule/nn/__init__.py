@@ -22,6 +22,8 @@ from .activation import Tanh as Tanh
 from .container import ModuleDict as ModuleDict
 from .container import ModuleList as ModuleList
 from .container import Sequential as Sequential
+from .convolution import Conv1d as Conv1d
+from .convolution import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
 from .linear import Flatten as Flatten
 from .linear import Identity as Identity
@@ -38,3 +40,8 @@ from .loss import QuadraticCost as QuadraticCost
 from .loss import SmoothL1Loss as SmoothL1Loss
 from .module import Module as Module
 from .parameter import Parameter as Parameter
+from .pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .pooling import AvgPool1d as AvgPool1d
+from .pooling import AvgPool2d as AvgPool2d
+from .pooling import MaxPool1d as MaxPool1d
+from .pooling import MaxPool2d as MaxPool2d

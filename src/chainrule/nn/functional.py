@@ -1,7 +1,12 @@
 """The functions behind the layers, as in torch.nn.functional."""
 
+from ..functional import adaptive_avg_pool2d as adaptive_avg_pool2d
+from ..functional import avg_pool1d as avg_pool1d
+from ..functional import avg_pool2d as avg_pool2d
 from ..functional import binary_cross_entropy as binary_cross_entropy
 from ..functional import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from ..functional import conv1d as conv1d
+from ..functional import conv2d as conv2d
 from ..functional import cross_entropy as cross_entropy
 from ..functional import elu as elu
 from ..functional import embedding as embedding
@@ -15,6 +20,8 @@ from ..functional import leaky_relu as leaky_relu
 from ..functional import linear as linear
 from ..functional import log_softmax as log_softmax
 from ..functional import logsigmoid as logsigmoid
+from ..functional import max_pool1d as max_pool1d
+from ..functional import max_pool2d as max_pool2d
 from ..functional import mish as mish
 from ..functional import mse_loss as mse_loss
 from ..functional import nll_loss as nll_loss

@@ -1,0 +1,119 @@
+"""What is compared with PyTorch for convolutions, pooling, normalization and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from frozen import Case
+
+rng = np.random.default_rng(23)
+CASES: list[Case] = []
+
+
+def N(*shape: int) -> Any:
+    """Normal numbers."""
+    return np.asarray(rng.normal(size=shape))
+
+
+def function(name: str, *inputs: Any, tag: str = "", second: bool = True, **kwargs: Any) -> None:
+    """A case that calls `nn.functional.name(*inputs, **kwargs)`; None stays None."""
+    given = tuple(x for x in inputs if x is not None)
+
+    def run(lib: Any, *tensors: Any) -> Any:
+        rest = iter(tensors)
+        arguments = [None if x is None else next(rest) for x in inputs]
+        return getattr(lib.nn.functional, name)(*arguments, **kwargs)
+
+    shapes = " ".join(str(np.shape(x)) for x in inputs)
+    shown = ", ".join(f"{k}={v}" for k, v in kwargs.items())
+    CASES.append(Case(f"{name}: {shapes} {shown}{tag}", run, given, second))
+
+
+def case(name: str, run: Callable[..., Any], *inputs: Any, second: bool = True) -> None:
+    """A case that calls anything."""
+    CASES.append(Case(name, run, inputs, second))
+
+
+# ---------------------------------------------------------------- convolutions
+
+CONV1D: list[tuple[Any, Any, dict[str, Any]]] = [
+    ((2, 3, 7), (4, 3, 3), {}),
+    ((3, 7), (2, 3, 2), {"stride": 2}),
+    ((2, 4, 8), (6, 2, 3), {"padding": (2,), "dilation": 2, "groups": 2}),
+    ((1, 2, 5), (2, 1, 1), {"groups": 2}),
+    ((2, 2, 6), (2, 2, 5), {"padding": "same"}),
+    ((2, 2, 6), (2, 2, 5), {"padding": "valid"}),
+]
+CONV2D: list[tuple[Any, Any, dict[str, Any]]] = [
+    ((2, 3, 5, 4), (4, 3, 3, 2), {}),
+    ((3, 4, 5), (2, 3, 2, 3), {"padding": 1}),
+    ((2, 2, 6, 5), (3, 2, 2, 3), {"stride": (2, 1), "padding": (0, 2)}),
+    ((1, 2, 7, 6), (3, 2, 3, 2), {"dilation": (2, 3), "stride": 2, "padding": 1}),
+    ((2, 4, 4, 4), (6, 2, 3, 3), {"groups": 2, "padding": 1}),
+    ((2, 3, 4, 3), (6, 1, 2, 2), {"groups": 3}),
+    ((2, 3, 3, 3), (2, 3, 1, 1), {"stride": 2}),
+    ((2, 2, 4, 5), (2, 2, 3, 5), {"padding": "same", "dilation": (2, 1)}),
+    ((0, 2, 3, 3), (2, 2, 2, 2), {}),
+]
+for name, table in (("conv1d", CONV1D), ("conv2d", CONV2D)):
+    for shape, wshape, settings in table:
+        function(name, N(*shape), N(*wshape), N(wshape[0]), **settings)
+    shape, wshape, settings = table[0]
+    function(name, N(*shape), N(*wshape), tag="no bias", **settings)
+
+# even kernels: PyTorch warns that it pads twice, so its result is spelled with pad
+case("conv2d: same, even kernel",
+     lambda lib, x, w: lib.nn.functional.conv2d(x, w, padding="same")
+     if lib.__name__ == "chainrule"
+     else lib.nn.functional.conv2d(lib.nn.functional.pad(x, (1, 2, 0, 1)), w),
+     N(2, 2, 4, 5), N(3, 2, 2, 4))  # fmt: skip
+
+# ---------------------------------------------------------------- borders
+
+for mode, widths in (
+    ("reflect", (2, 1)), ("reflect", (0, 3, 1, 2)), ("replicate", (2, 3)),
+    ("replicate", (1, 0, 4, 2)), ("circular", (3, 1)), ("circular", (0, 4, 3, 1)),
+):  # fmt: skip
+    function("pad", N(2, 3, 4) if len(widths) == 2 else N(2, 2, 3, 4), pad=widths, mode=mode)
+
+# ---------------------------------------------------------------- pooling
+
+SETTINGS1: list[dict[str, Any]] = [
+    {"kernel_size": 2},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": 3, "stride": 2, "ceil_mode": True},
+    {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True},
+]
+SETTINGS2: list[dict[str, Any]] = [
+    *SETTINGS1,
+    {"kernel_size": (2, 3)},
+    {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)},
+    {"kernel_size": (2, 3), "stride": (2, 2), "padding": (1, 1), "ceil_mode": True},
+]
+TIED = rng.integers(0, 3, (2, 2, 5, 6)).astype(float)  # the first of equal ones gets the gradient
+for n, settings_list in ((1, SETTINGS1), (2, SETTINGS2)):
+    shapes = ((2, 2, 7), (3, 6)) if n == 1 else ((2, 2, 5, 7), (2, 6, 6))
+    for settings in settings_list:
+        for shape in shapes:
+            function(f"max_pool{n}d", N(*shape), **settings)
+            function(f"avg_pool{n}d", N(*shape), **settings)
+        if settings.get("padding"):
+            function(f"avg_pool{n}d", N(*shapes[0]), count_include_pad=False, **settings)
+    function(f"max_pool{n}d", N(*shapes[0]), kernel_size=2, stride=1, dilation=2)
+    function(f"max_pool{n}d", N(*shapes[0]), kernel_size=3, padding=1, stride=2,
+             return_indices=True)  # fmt: skip
+for settings in SETTINGS2:
+    function("max_pool2d", TIED, tag=" ties", return_indices=True, **settings)
+function("max_pool2d", np.array([[[1.0, np.nan], [3.0, 2.0]]]), kernel_size=2, tag=" nan",
+         second=False)  # fmt: skip
+function("max_pool2d", rng.integers(-9, 0, (1, 3, 3)), kernel_size=2, padding=1)
+function("avg_pool2d", N(2, 3, 4), kernel_size=2, divisor_override=3)
+for size in (1, 2, (3, 2), (None, 1), (4, 5), (7, 3)):
+    function("adaptive_avg_pool2d", N(2, 2, 4, 6), output_size=size)
+function("adaptive_avg_pool2d", N(3, 5, 5), output_size=(2, 3))
+
+NAMES = [c.name for c in CASES]
+assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

@@ -1,0 +1,80 @@
+"""What is compared with PyTorch for layers that hold weights, and for pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from frozen import Case
+
+rng = np.random.default_rng(24)
+CASES: list[Case] = []
+
+
+def N(*shape: int) -> Any:
+    """Normal numbers."""
+    return np.asarray(rng.normal(size=shape))
+
+
+def put(layer: Any, values: dict[str, Any]) -> Any:
+    """The layer with tensors in place of its parameters, so that gradients reach them."""
+    for path, value in values.items():
+        *above, name = path.split(".")
+        owner = layer
+        for part in above:
+            owner = getattr(owner, part)
+        delattr(owner, name)
+        setattr(owner, name, value)
+    return layer
+
+
+def layer(
+    name: str, settings: dict[str, Any], weights: dict[str, Any], *inputs: Any,
+    call: Callable[..., Any] = lambda layer, *xs: layer(*xs), tag: str = "", second: bool = True,
+) -> None:  # fmt: skip
+    """A layer with these settings and weights (arrays by path), called on the inputs."""
+
+    def run(lib: Any, *tensors: Any) -> Any:
+        made = getattr(lib.nn, name)(**settings)
+        return call(put(made, dict(zip(weights, tensors, strict=False))), *tensors[len(weights) :])
+
+    shown = ", ".join(f"{k}={v}" for k, v in settings.items())
+    shapes = " ".join(str(np.shape(x)) for x in inputs)
+    label = f"nn.{name}({shown}) {shapes}{tag}"
+    CASES.append(Case(label, run, (*weights.values(), *inputs), second))
+
+
+# ---------------------------------------------------------------- convolutions and pooling
+
+CONVOLUTIONS: list[tuple[dict[str, Any], Any]] = [
+    ({}, (2, 4, 6)),
+    ({"stride": 2, "padding": 1, "dilation": 2}, (4, 7)),
+    ({"groups": 2, "bias": False}, (2, 4, 5)),
+    ({"padding": "same", "padding_mode": "replicate"}, (2, 4, 5)),
+    ({"padding": 2, "padding_mode": "reflect", "stride": 2}, (2, 4, 5)),
+    ({"padding": 2, "padding_mode": "circular"}, (2, 4, 5)),
+]
+for n in (1, 2):
+    for settings, shape in CONVOLUTIONS:
+        if n == 2:
+            shape = (*shape, 6)
+        whole = {"in_channels": 4, "out_channels": 2, "kernel_size": 3, **settings}
+        weights = {"weight": N(2, 4 // settings.get("groups", 1), *(3,) * n)}
+        if settings.get("bias", True):
+            weights["bias"] = N(2)
+        layer(f"Conv{n}d", whole, weights, N(*shape))
+for name, settings in (
+    ("MaxPool1d", {"kernel_size": 2}), ("AvgPool1d", {"kernel_size": 3, "stride": 2}),
+    ("MaxPool1d", {"kernel_size": 3, "padding": 1, "return_indices": True}),
+    ("AvgPool1d", {"kernel_size": 2, "padding": 1, "count_include_pad": False}),
+):  # fmt: skip
+    layer(name, settings, {}, N(2, 3, 7))
+for name, settings in (
+    ("MaxPool2d", {"kernel_size": 2}), ("AvgPool2d", {"kernel_size": (2, 3), "stride": 2}),
+    ("MaxPool2d", {"kernel_size": 2, "stride": 1, "dilation": 2, "ceil_mode": True}),
+    ("AvgPool2d", {"kernel_size": 2, "ceil_mode": True, "divisor_override": 3}),
+    ("AdaptiveAvgPool2d", {"output_size": (2, None)}), ("AdaptiveAvgPool2d", {"output_size": 1}),
+):  # fmt: skip
+    layer(name, settings, {}, N(2, 3, 5, 7))

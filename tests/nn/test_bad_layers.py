@@ -1,0 +1,89 @@
+"""What users do wrong with convolutions, pooling, normalization, embeddings and sequences."""
+
+from __future__ import annotations
+
+import pytest
+from misuse import Row, check_misuse
+
+from chainrule import nn, zeros
+from chainrule.nn import functional as F
+
+
+class Net(nn.Module):
+    """One layer of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.line = nn.Conv1d(1, 2, 3)
+
+
+ROWS = [
+    # 2: channels
+    Row("channels", lambda m: m.conv(zeros(2, 1, 28, 28)), RuntimeError,
+        ("x (*, 3, H, W)", "(8, 3, 3, 3)", "(2, 1, 28, 28), with 1 channels", "Conv2d")),
+    Row("channels last", lambda m: m.conv(zeros(2, 28, 28, 3)), RuntimeError,
+        ("with 28 channels", "x.permute(0, 3, 1, 2): the channels stand last")),
+    Row("channels last, one image", lambda m: m.conv(zeros(28, 28, 3)), RuntimeError,
+        ("x.permute(2, 0, 1)",)),
+    Row("no channels", lambda m: m.line(zeros(5, 9)), RuntimeError,
+        ("(5, 9)", "(*, 1, L)", "x.unsqueeze(1)", "Conv1d")),
+    Row("flat", lambda m: m.conv(zeros(2, 784)), RuntimeError,
+        ("3 or 4 dimensions", "(batch, channels, H, W)", "(2, 784)")),
+    Row("groups", lambda m: F.conv2d(zeros(1, 4, 5, 5), zeros(3, 2, 3, 3), groups=2), RuntimeError,
+        ("a divisor of 3", "2")),
+    Row("too small", lambda m: m.conv(zeros(2, 3, 2, 9)), RuntimeError,
+        ("larger than the padded input", "(2, 9)", "kernel (3, 3)", "Conv2d")),
+    Row("double", lambda m: m.conv(zeros(1, 3, 9, 9).double()), RuntimeError,
+        ("x float64", "x float32, as the weight", "x.to(chainrule.float32)")),
+    Row("bias", lambda m: F.conv1d(zeros(1, 1, 5), zeros(2, 1, 3), zeros(3)), RuntimeError,
+        ("(2,)", "(3,)", "conv1d")),
+    Row("weight rank", lambda m: F.conv1d(zeros(1, 1, 5), zeros(2, 1)), RuntimeError,
+        ("3 dimensions", "(2, 1)")),
+    Row("an array", lambda m: m.conv(zeros(1, 3, 9, 9).numpy()), TypeError, ("ndarray", "Conv2d")),
+    # 34: settings out of range
+    Row("stride 0", lambda m: nn.Conv2d(3, 8, 3, stride=0), ValueError, ("stride", ">= 1", "0")),
+    Row("stride of three", lambda m: nn.Conv2d(3, 8, 3, stride=(1, 1, 1)), RuntimeError,
+        ("stride", "2 dimensions", "(1, 1, 1)")),
+    Row("kernel 2.5", lambda m: nn.Conv1d(3, 8, 2.5), TypeError, ("kernel_size", "2.5")),
+    Row("negative padding", lambda m: F.conv1d(zeros(1, 1, 5), zeros(1, 1, 2), padding=-1),
+        RuntimeError, ("padding", ">= 0", "-1")),
+    Row("channels in groups", lambda m: nn.Conv2d(3, 8, 3, groups=2), ValueError,
+        ("groups 2", "3 and 8")),
+    Row("no channels at all", lambda m: nn.Conv2d(0, 8, 3), ValueError, ("in_channels", "0")),
+    Row("channels as text", lambda m: nn.Conv2d("3", 8, 3), TypeError, ("in_channels", "'3'")),
+    Row("padding word", lambda m: nn.Conv2d(3, 8, 3, padding="some"), ValueError, ("'same'",)),
+    Row("padding word later", lambda m: F.conv2d(zeros(1, 1, 5, 5), zeros(1, 1, 3, 3), None, 1,
+        "sam"), ValueError, ("'sam'", "'same'")),
+    Row("same with stride", lambda m: nn.Conv2d(3, 8, 3, stride=2, padding="same"), ValueError,
+        ("stride 2", "(kernel_size - 1) // 2")),
+    Row("same with stride later", lambda m: F.conv1d(zeros(1, 1, 5), zeros(1, 1, 3), None, 2,
+        "same"), RuntimeError, ("stride (2,)",)),
+    Row("padding mode", lambda m: nn.Conv2d(3, 8, 3, padding_mode="reflected"), ValueError,
+        ("did you mean 'reflect'?",)),
+    Row("wide border", lambda m: F.pad(zeros(1, 2, 3), (0, 3), mode="reflect"), RuntimeError,
+        ("<= 2, of the 3 elements", "(0, 3) at dimension 2 of (1, 2, 3)")),
+    Row("value of a mirror", lambda m: F.pad(zeros(1, 2, 3), (0, 1), "circular", 1.0), ValueError,
+        ("circular", "1.0")),
+    Row("pool kernel", lambda m: nn.MaxPool2d(0), ValueError, ("kernel_size", ">= 1")),
+    Row("pool padding", lambda m: F.max_pool2d(zeros(1, 4, 4), 2, padding=2), RuntimeError,
+        ("half of the kernel", "(1, 1)", "(2, 2)")),
+    Row("pool too small", lambda m: nn.AvgPool1d(4)(zeros(1, 3)), RuntimeError,
+        ("sizes (3,)", "kernel (4,)", "AvgPool1d")),
+    Row("pool flat", lambda m: nn.MaxPool2d(2)(zeros(4, 784)), RuntimeError,
+        ("3 or 4 dimensions", "(4, 784)")),
+    Row("pool whole numbers", lambda m: nn.AvgPool2d(2)(zeros(1, 4, 4).long()), RuntimeError,
+        ("int64", "x.float()", "AvgPool2d")),
+    Row("pool divisor", lambda m: F.avg_pool2d(zeros(1, 4, 4), 2, divisor_override=0), RuntimeError,
+        ("divisor_override",)),
+    Row("adaptive rank", lambda m: nn.AdaptiveAvgPool2d(2)(zeros(4, 4)), RuntimeError, ("(4, 4)",)),
+    Row("adaptive size", lambda m: nn.AdaptiveAvgPool2d(0)(zeros(1, 4, 4)), RuntimeError,
+        ("output_size", ">= 1")),
+    Row("adaptive nothing", lambda m: nn.AdaptiveAvgPool2d(1)(zeros(1, 0, 4)), RuntimeError,
+        ("(1, 0, 4)",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: r.name)
+def test_misuse(row):
+    check_misuse(row, Net(), "test_bad_layers.py:")
