@@ -115,5 +115,62 @@ for size in (1, 2, (3, 2), (None, 1), (4, 5), (7, 3)):
     function("adaptive_avg_pool2d", N(2, 2, 4, 6), output_size=size)
 function("adaptive_avg_pool2d", N(3, 5, 5), output_size=(2, 3))
 
+# ---------------------------------------------------------------- normalization
+
+for shape, last in (
+    ((2, 5), 5),
+    ((2, 3, 4), (3, 4)),
+    ((4,), [4]),
+    ((2, 2, 1, 3), (3,)),
+    ((0, 3), 3),
+):
+    sizes = (last,) if isinstance(last, int) else tuple(last)
+    function("layer_norm", N(*shape), normalized_shape=sizes)
+    function("rms_norm", N(*shape), normalized_shape=sizes)
+    weighted = (N(*shape), N(*sizes), N(*sizes))
+    case(f"layer_norm: {shape} weighted", lambda lib, x, w, b, s=sizes:
+         lib.nn.functional.layer_norm(x, s, w, b, 0.1), *weighted)  # fmt: skip
+    case(f"rms_norm: {shape} weighted", lambda lib, x, w, s=sizes:
+         lib.nn.functional.rms_norm(x, s, w, 0.1), *weighted[:2])  # fmt: skip
+for shape, groups in (((2, 8), 2), ((2, 6, 3), 3), ((1, 4, 2, 3), 1), ((3, 2, 2, 2), 2)):
+    function("group_norm", N(*shape), num_groups=groups)
+    weighted = (N(*shape), N(shape[1]), N(shape[1]))
+    case(f"group_norm: {shape} {groups} weighted", lambda lib, x, w, b, g=groups:
+         lib.nn.functional.group_norm(x, g, w, b, 0.1), *weighted)  # fmt: skip
+
+
+def batch_norm(training: bool, **settings: Any) -> Callable[..., Any]:
+    """The result, and in training both running statistics, which start as copies of the inputs."""
+
+    def run(lib: Any, x: Any, mean: Any, var: Any, *affine: Any) -> Any:
+        if hasattr(mean, "detach"):
+            mean, var = mean.detach().clone(), var.detach().clone()
+        y = lib.nn.functional.batch_norm(x, mean, var, *affine, training=training, **settings)
+        return [y, mean, var] if training else [y]
+
+    return run
+
+
+for shape in ((4, 3), (2, 3, 4), (2, 2, 2, 3)):
+    c = shape[1]
+    statistics = (N(c), N(c) ** 2 + 0.1)
+    function("batch_norm", N(*shape), None, None, training=True)
+    function("batch_norm", N(*shape), None, None, N(c), N(c), training=True, eps=0.1)
+    for tag, affine in (("", ()), (" weighted", (N(c), N(c)))):
+        case(f"batch_norm: given {shape}{tag}", batch_norm(False), N(*shape), *statistics, *affine)
+        case(f"batch_norm: running {shape}{tag}", batch_norm(True, momentum=0.3, eps=0.01),
+             N(*shape), *statistics, *affine)  # fmt: skip
+
+# ---------------------------------------------------------------- embedding
+
+for padding in (0, 2, -1):
+    case(f"embedding: padding {padding}", lambda lib, w, i, p=padding:
+         lib.nn.functional.embedding(i, w, padding_idx=p),
+         N(4, 3), rng.integers(0, 4, (3, 2)))  # fmt: skip
+case("embedding: one number", lambda lib, w, i: lib.nn.functional.embedding(i, w),
+     N(4, 3), np.array(2))  # fmt: skip
+case("embedding: rows", lambda lib, w, i: lib.nn.functional.embedding(i, w),
+     N(4, 3), rng.integers(0, 4, (2, 1, 3)))  # fmt: skip
+
 NAMES = [c.name for c in CASES]
 assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

@@ -38,6 +38,8 @@ def layer(
 
     def run(lib: Any, *tensors: Any) -> Any:
         made = getattr(lib.nn, name)(**settings)
+        if any(t.dtype == lib.float64 for t in tensors):
+            made = made.double()
         return call(put(made, dict(zip(weights, tensors, strict=False))), *tensors[len(weights) :])
 
     shown = ", ".join(f"{k}={v}" for k, v in settings.items())
@@ -78,3 +80,39 @@ for name, settings in (
     ("AdaptiveAvgPool2d", {"output_size": (2, None)}), ("AdaptiveAvgPool2d", {"output_size": 1}),
 ):  # fmt: skip
     layer(name, settings, {}, N(2, 3, 5, 7))
+
+# ---------------------------------------------------------------- normalization and embedding
+
+
+def batches(layer: Any, x: Any, y: Any) -> Any:
+    """Two batches in training, one in evaluation, and the buffers."""
+    outputs = [layer(x), layer(y), layer.eval()(x)]
+    return outputs + [b.clone() for b in layer.buffers()]
+
+
+layer("LayerNorm", {"normalized_shape": 4}, {"weight": N(4), "bias": N(4)}, N(2, 3, 4))
+layer("LayerNorm", {"normalized_shape": (3, 4), "eps": 0.1, "bias": False}, {"weight": N(3, 4)},
+      N(2, 3, 4))  # fmt: skip
+layer("LayerNorm", {"normalized_shape": [4], "elementwise_affine": False}, {}, N(4))
+layer("RMSNorm", {"normalized_shape": 4}, {"weight": N(4)}, N(2, 3, 4))
+layer("RMSNorm", {"normalized_shape": (3, 4), "eps": 0.1, "elementwise_affine": False}, {},
+      N(2, 3, 4))  # fmt: skip
+layer("GroupNorm", {"num_groups": 2, "num_channels": 4}, {"weight": N(4), "bias": N(4)}, N(2, 4, 3))
+layer("GroupNorm", {"num_groups": 4, "num_channels": 4, "affine": False}, {}, N(2, 4, 3, 2))
+layer("GroupNorm", {"num_groups": 1, "num_channels": 4, "bias": False}, {"weight": N(4)}, N(2, 4))
+for name, shape in (
+    ("BatchNorm1d", (4, 3)),
+    ("BatchNorm1d", (3, 3, 2)),
+    ("BatchNorm2d", (2, 3, 2, 2)),
+):
+    for settings in (
+        {}, {"eps": 0.1, "momentum": 0.4}, {"momentum": None}, {"affine": False}, {"bias": False},
+        {"track_running_stats": False},
+    ):  # fmt: skip
+        weights = {"weight": N(3), "bias": N(3)} if settings.get("affine", True) else {}
+        if not settings.get("bias", True):
+            del weights["bias"]
+        layer(name, {"num_features": 3, **settings}, weights, N(*shape), N(*shape), call=batches)
+for padding in (None, 1, -1):
+    layer("Embedding", {"num_embeddings": 4, "embedding_dim": 3, "padding_idx": padding},
+          {"weight": N(4, 3)}, rng.integers(0, 4, (2, 5)))  # fmt: skip

@@ -82,6 +82,16 @@ PRINTS: dict[str, Callable[[Any], Any]] = {
         lib.nn.MaxPool1d(2), lib.nn.MaxPool2d((2, 3), stride=1, padding=1, ceil_mode=True),
         lib.nn.AvgPool1d(2), lib.nn.AvgPool2d((2, 3), 1, 1), lib.nn.AdaptiveAvgPool2d((None, 2)),
     ),
+    "normalization": lambda lib: lib.nn.Sequential(
+        lib.nn.LayerNorm(4), lib.nn.LayerNorm((2, 4), eps=1e-6, bias=False), lib.nn.RMSNorm(4),
+        lib.nn.GroupNorm(2, 4), lib.nn.GroupNorm(2, 4, affine=False), lib.nn.BatchNorm1d(3),
+        lib.nn.BatchNorm2d(3, momentum=None), lib.nn.BatchNorm1d(3, bias=False),
+        lib.nn.BatchNorm2d(3, affine=False, track_running_stats=False),
+        lib.nn.LayerNorm(4, elementwise_affine=False), lib.nn.RMSNorm((2, 4), 0.1, False),
+    ),
+    "embedding": lambda lib: lib.nn.Sequential(
+        lib.nn.Embedding(4, 3), lib.nn.Embedding(4, 3, padding_idx=-1)
+    ),
     "weighted loss": lambda lib: lib.nn.CrossEntropyLoss(weight=lib.ones(3)),
     "positive loss": lambda lib: lib.nn.BCEWithLogitsLoss(pos_weight=lib.ones(3)),
 }  # fmt: skip

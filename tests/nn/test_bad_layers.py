@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from misuse import Row, check_misuse
 
-from chainrule import nn, zeros
+from chainrule import nn, tensor, zeros
 from chainrule.nn import functional as F
 
 
@@ -16,6 +17,12 @@ class Net(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3)
         self.line = nn.Conv1d(1, 2, 3)
+        self.table = nn.Embedding(10, 4)
+        self.norm = nn.BatchNorm1d(3)
+
+
+def longs(*numbers):
+    return tensor(np.array(numbers, np.int64))
 
 
 ROWS = [
@@ -41,6 +48,55 @@ ROWS = [
     Row("weight rank", lambda m: F.conv1d(zeros(1, 1, 5), zeros(2, 1)), RuntimeError,
         ("3 dimensions", "(2, 1)")),
     Row("an array", lambda m: m.conv(zeros(1, 3, 9, 9).numpy()), TypeError, ("ndarray", "Conv2d")),
+    # 28: numbers outside the table
+    Row("row 10 of 10", lambda m: m.table(longs([0, 3], [10, 1])), IndexError,
+        ("index 10", "0 to 9 (the table has 10 rows)", "position (1, 0)", "Embedding")),
+    Row("negative row", lambda m: m.table(longs(2, -1)), IndexError,
+        ("index -1", "position (1,)", "Embedding")),
+    Row("float rows", lambda m: m.table(zeros(3)), RuntimeError,
+        ("integer type", "float32", "index.long()", "Embedding")),
+    Row("rows in a list", lambda m: m.table([1, 2]), TypeError,
+        ("list", "chainrule.tensor(input)")),
+    Row("no table", lambda m: F.embedding(longs(0), zeros(3)), RuntimeError, ("(N, D)", "(3,)")),
+    Row("padding row", lambda m: nn.Embedding(10, 4, padding_idx=10), ValueError,
+        ("-10 to 9", "10")),
+    Row("table size", lambda m: nn.Embedding(10.0, 4), TypeError, ("num_embeddings", "10.0")),
+    Row("pretrained rank", lambda m: nn.Embedding.from_pretrained(zeros(3)), RuntimeError,
+        ("(3,)",)),
+    # 29: a batch of one
+    Row("batch of one", lambda m: m.norm(zeros(1, 3)), ValueError,
+        ("Expected more than 1 value per channel when training", "(1, 3)", "drop_last=True",
+         "BatchNorm1d")),
+    Row("empty batch", lambda m: m.norm(zeros(0, 3)), ValueError, ("(0, 3)",)),
+    Row("one pixel", lambda m: nn.BatchNorm2d(3)(zeros(1, 3, 1, 1)), ValueError, ("(1, 3, 1, 1)",)),
+    Row("one value a group", lambda m: F.group_norm(zeros(1, 4), 4), ValueError, ("(1, 4)",)),
+    Row("norm channels", lambda m: m.norm(zeros(2, 4)), RuntimeError,
+        ("(batch, 3, ...)", "(2, 4)", "BatchNorm1d")),
+    Row("norm channels last", lambda m: m.norm(zeros(2, 8, 3)), RuntimeError,
+        ("x.permute(0, 2, 1)",)),
+    Row("group channels", lambda m: nn.GroupNorm(2, 4)(zeros(2, 6)), RuntimeError,
+        ("(batch, 4, ...)", "(2, 6)", "GroupNorm")),
+    Row("norm rank", lambda m: nn.BatchNorm2d(3)(zeros(2, 3)), ValueError,
+        ("expected 4D input (got 2D input)", "BatchNorm2d")),
+    Row("norm double", lambda m: m.norm(zeros(2, 3).double()), RuntimeError,
+        ("x float64", "x float32, as running_mean", "x.to(chainrule.float32)")),
+    Row("norm whole numbers", lambda m: nn.LayerNorm(3)(zeros(2, 3).long()), RuntimeError,
+        ("int64", "x.float()", "LayerNorm")),
+    Row("norm sizes", lambda m: nn.LayerNorm((2, 3))(zeros(4, 3)), RuntimeError,
+        ("(*, 2, 3)", "(4, 3)", "LayerNorm")),
+    Row("norm of one row", lambda m: nn.RMSNorm((2, 3))(zeros(3)), RuntimeError, ("(*, 2, 3)",)),
+    Row("norm of nothing", lambda m: F.layer_norm(zeros(3), ()), RuntimeError,
+        ("at least one dimension",)),
+    Row("norm weight", lambda m: F.layer_norm(zeros(2, 3), (3,), zeros(2)), RuntimeError,
+        ("weight (3,) for input (2, 3)", "(2,)")),
+    Row("norm groups", lambda m: nn.GroupNorm(3, 4), ValueError, ("3 groups of 4",)),
+    Row("norm groups later", lambda m: F.group_norm(zeros(2, 4), 3), RuntimeError,
+        ("a divisor of 4", "3")),
+    Row("group rank", lambda m: F.group_norm(zeros(4), 2), RuntimeError, ("(4,)",)),
+    Row("batch rank", lambda m: F.batch_norm(zeros(4), None, None), RuntimeError, ("(4,)",)),
+    Row("no statistics", lambda m: F.batch_norm(zeros(2, 3), None, None), RuntimeError,
+        ("running_mean", "training=True")),
+    Row("features", lambda m: nn.BatchNorm1d("3"), TypeError, ("num_features", "'3'")),
     # 34: settings out of range
     Row("stride 0", lambda m: nn.Conv2d(3, 8, 3, stride=0), ValueError, ("stride", ">= 1", "0")),
     Row("stride of three", lambda m: nn.Conv2d(3, 8, 3, stride=(1, 1, 1)), RuntimeError,

@@ -58,17 +58,17 @@ def each_dimension(name: str, argument: str, value: Any, n: int, least: int) -> 
                 f"{name}: {argument} must be a whole number, or {n} of them", got=repr(value)[:80]
             )
     if len(sizes) not in (1, n):
-        raise LengthError(
+        raise SettingError(
             f"{name}: {argument} needs one number, or one for each of {n} dimensions",
             got=repr(value)[:80],
         )
     if any(size < least for size in sizes):
-        raise LengthError(f"{name}: {argument} must be >= {least}", got=repr(value)[:80])
+        raise SettingError(f"{name}: {argument} must be >= {least}", got=repr(value)[:80])
     return tuple(int(s) for s in sizes) if len(sizes) == n else (int(sizes[0]),) * n
 
 
-class LengthError(ArgumentError, RuntimeError):
-    """A setting of the wrong length or range, for which PyTorch raises one or the other."""
+class SettingError(ArgumentError, RuntimeError):
+    """A setting that does not fit, for which PyTorch raises one or the other."""
 
 
 def at_least_1d(x: Value) -> Value:

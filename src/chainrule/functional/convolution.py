@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..ops.core import Shape, Value
-from .arguments import each_dimension, need_values
+from .arguments import SettingError, each_dimension, need_values
 
 
 def conv1d(
@@ -156,7 +156,7 @@ def _check(name: str, n: int, x: Value, weight: Value, bias: Value | None, group
         )
     out, seen = weight.shape[:2]
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1 or out % groups:
-        raise GroupsError(
+        raise SettingError(
             f"{name}: groups must divide the output channels",
             expected=f"a divisor of {out}",
             got=repr(groups),
@@ -167,10 +167,6 @@ def _check(name: str, n: int, x: Value, weight: Value, bias: Value | None, group
         raise ShapeError(
             f"{name}: needs one bias an output channel", expected=f"({out},)", got=str(bias.shape)
         )
-
-
-class GroupsError(ArgumentError, RuntimeError):
-    """Groups that do not divide the channels, for which PyTorch raises one or the other."""
 
 
 def _channels(name: str, n: int, shape: Shape, wshape: Shape, groups: int) -> ShapeError:

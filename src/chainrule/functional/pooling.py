@@ -13,7 +13,7 @@ import numpy as np
 from .. import dtypes, ops
 from ..errors import DTypeError, ShapeError
 from ..ops.core import Shape, Value
-from .arguments import LengthError, each_dimension, need_values
+from .arguments import SettingError, each_dimension, need_values
 
 
 class _Windows(NamedTuple):
@@ -75,7 +75,7 @@ def _layout(
     spread = each_dimension(name, "dilation", dilation, n, 1)
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, spread, strict=True))
     if any(2 * p > r for p, r in zip(border, reach, strict=True)):
-        raise LengthError(
+        raise SettingError(
             f"{name}: padding must be at most half of the kernel",
             expected=f"at most {tuple(r // 2 for r in reach)}",
             got=str(border),
@@ -178,7 +178,7 @@ def _avg_pool(x: Value, layout: _Windows, include: bool, divisor: int | None) ->
     if x.dtype.kind != "f":
         raise DTypeError(f"{layout.name}: needs a float type", got=x.dtype.name, fix="x.float()")
     if divisor is not None and not divisor:
-        raise LengthError(f"{layout.name}: divisor_override must not be 0")
+        raise SettingError(f"{layout.name}: divisor_override must not be 0")
     shape = (*x.shape[: -len(layout.kernel)], *layout.counts)
     total = ops.reshape(ops.sum(layout.rows(x, 0.0), axis=(0,), keepdim=False), shape=shape)
     if divisor is not None:

@@ -25,6 +25,7 @@ from .container import Sequential as Sequential
 from .convolution import Conv1d as Conv1d
 from .convolution import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
+from .embedding import Embedding as Embedding
 from .linear import Flatten as Flatten
 from .linear import Identity as Identity
 from .linear import Linear as Linear
@@ -39,6 +40,11 @@ from .loss import NLLLoss as NLLLoss
 from .loss import QuadraticCost as QuadraticCost
 from .loss import SmoothL1Loss as SmoothL1Loss
 from .module import Module as Module
+from .normalization import BatchNorm1d as BatchNorm1d
+from .normalization import BatchNorm2d as BatchNorm2d
+from .normalization import GroupNorm as GroupNorm
+from .normalization import LayerNorm as LayerNorm
+from .normalization import RMSNorm as RMSNorm
 from .parameter import Parameter as Parameter
 from .pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pooling import AvgPool1d as AvgPool1d
