@@ -172,5 +172,28 @@ case("embedding: one number", lambda lib, w, i: lib.nn.functional.embedding(i, w
 case("embedding: rows", lambda lib, w, i: lib.nn.functional.embedding(i, w),
      N(4, 3), rng.integers(0, 4, (2, 1, 3)))  # fmt: skip
 
+# ---------------------------------------------------------------- attention
+
+ATTENTION = "scaled_dot_product_attention"
+for shapes in (
+    ((3, 4), (5, 4), (5, 2)), ((2, 3, 4), (2, 5, 4), (2, 5, 4)),
+    ((2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4)),
+):  # fmt: skip
+    q, k, v = (N(*s) for s in shapes)
+    allowed = rng.random((*q.shape[:-1], k.shape[-2])) < 0.6
+    allowed[..., 0, :] = False  # a query that may look nowhere
+    twice = q.ndim < 4  # PyTorch's fused kernel for four dimensions has no second derivative
+    for settings in ({}, {"is_causal": True}, {"scale": 0.3}):
+        function(ATTENTION, q, k, v, second=twice, **settings)
+    function(ATTENTION, q, k, v, N(*allowed.shape), tag="added", second=twice)
+    function(ATTENTION, q, k, v, N(*allowed.shape[-2:]), tag="added to all", second=twice)
+    function(ATTENTION, q, k, v, allowed, tag="mask", second=twice)
+    case(f"{ATTENTION}: hidden {shapes}", lambda lib, q, k, v, m:
+         lib.nn.functional.scaled_dot_product_attention(q, k, v, lib.where(m, 0.0, -float("inf"))),
+         q, k, v, allowed, second=twice)  # fmt: skip
+function(ATTENTION, N(2, 4, 3, 4), N(2, 2, 5, 4), N(2, 2, 5, 3), enable_gqa=True)
+function(ATTENTION, N(2, 1, 3, 4), N(2, 5, 4), N(5, 3), tag="broadcast")
+function(ATTENTION, N(2, 3, 4), N(2, 3, 4), N(2, 3, 4), dropout_p=1.0)
+
 NAMES = [c.name for c in CASES]
 assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frozen import Case
+from frozen import DTYPES, Case
 
 rng = np.random.default_rng(24)
 CASES: list[Case] = []
@@ -33,8 +33,12 @@ def put(layer: Any, values: dict[str, Any]) -> Any:
 def layer(
     name: str, settings: dict[str, Any], weights: dict[str, Any], *inputs: Any,
     call: Callable[..., Any] = lambda layer, *xs: layer(*xs), tag: str = "", second: bool = True,
+    apart: bool = False, dtypes: tuple[str, ...] = DTYPES,
 ) -> None:  # fmt: skip
-    """A layer with these settings and weights (arrays by path), called on the inputs."""
+    """A layer with these settings and weights (arrays by path), called on the inputs.
+
+    `apart`: second derivatives in float64 only, because some are 0 but for rounding.
+    """
 
     def run(lib: Any, *tensors: Any) -> Any:
         made = getattr(lib.nn, name)(**settings)
@@ -45,7 +49,11 @@ def layer(
     shown = ", ".join(f"{k}={v}" for k, v in settings.items())
     shapes = " ".join(str(np.shape(x)) for x in inputs)
     label = f"nn.{name}({shown}) {shapes}{tag}"
-    CASES.append(Case(label, run, (*weights.values(), *inputs), second))
+    made = Case(label, run, (*weights.values(), *inputs), second, dtypes)
+    if apart:
+        CASES.append(made._replace(name=f"{label} once", second=False, dtypes=dtypes[1:]))
+        made = made._replace(dtypes=dtypes[:1])
+    CASES.append(made)
 
 
 # ---------------------------------------------------------------- convolutions and pooling
@@ -116,3 +124,49 @@ for name, shape in (
 for padding in (None, 1, -1):
     layer("Embedding", {"num_embeddings": 4, "embedding_dim": 3, "padding_idx": padding},
           {"weight": N(4, 3)}, rng.integers(0, 4, (2, 5)))  # fmt: skip
+
+# ---------------------------------------------------------------- attention
+
+
+def attention(layer: Any, *xs: Any, **settings: Any) -> Any:
+    """The result, and the weights where they are asked for."""
+    return [y for y in layer(*xs, **settings) if y is not None]
+
+
+def heads(settings: dict[str, Any], *xs: Any, tag: str, **call: Any) -> None:
+    """A layer of size 4 with 2 heads, called on (query, key, value)."""
+    e = 4
+    weights = {"in_proj_weight": N(3 * e, e), "out_proj.weight": N(e, e)}
+    if settings.get("bias", True):
+        weights |= {"in_proj_bias": N(3 * e), "out_proj.bias": N(e)}
+
+    def run(layer: Any, *tensors: Any) -> Any:
+        rest = iter(tensors)
+        names = ("attn_mask", "key_padding_mask")
+        given = {k: next(rest) if k in names else v for k, v in call.items()}
+        q, *others = rest
+        k, v = {0: (q, q), 1: others * 2, 2: others}[len(others)]
+        return attention(layer, q, k, v, **given)
+
+    # PyTorch's fused attention is 1e-5 off in float32 where it is told of a causal mask
+    dtypes = DTYPES[:1] if "is_causal" in call else DTYPES
+    masks = [v for k, v in call.items() if k in ("attn_mask", "key_padding_mask")]
+    layer("MultiheadAttention", {"embed_dim": e, "num_heads": 2, **settings}, weights, *masks, *xs,
+          call=run, tag=f" {tag}", second=call.get("need_weights", True), apart=True,
+          dtypes=dtypes)  # fmt: skip
+
+
+CAUSAL = np.triu(np.ones((3, 3), bool), 1)
+PADDING = np.array([[False, False, True], [False, True, True]])
+heads({}, N(3, 2, 4), tag="self")
+heads({"bias": False, "batch_first": True}, N(2, 3, 4), tag="self")
+heads({}, N(3, 4), tag="self, no batch")
+heads({}, N(3, 2, 4), N(5, 2, 4), tag="cross", average_attn_weights=False)
+heads({"batch_first": True}, N(2, 3, 4), N(2, 5, 4), N(2, 5, 4), tag="three", need_weights=False)
+heads({}, N(3, 2, 4), tag="causal", attn_mask=CAUSAL)
+heads({}, N(3, 2, 4), tag="causal hint", attn_mask=CAUSAL, is_causal=True, need_weights=False)
+heads({"batch_first": True}, N(2, 3, 4), tag="padding", key_padding_mask=PADDING)
+heads({}, N(3, 2, 4), tag="both", attn_mask=CAUSAL, key_padding_mask=PADDING)
+heads({}, N(3, 2, 4), tag="added", attn_mask=N(4, 3, 3))
+heads({}, N(3, 4), tag="no batch, padding", key_padding_mask=PADDING[0])
+heads({"dropout": 1.0}, N(3, 2, 4), tag="dropout", need_weights=False)

@@ -96,6 +96,13 @@ PRINTS: dict[str, Callable[[Any], Any]] = {
     "positive loss": lambda lib: lib.nn.BCEWithLogitsLoss(pos_weight=lib.ones(3)),
 }  # fmt: skip
 
+STATES: dict[str, Callable[[Any], Any]] = {
+    **PRINTS,
+    "attention": lambda lib: lib.nn.ModuleList(
+        [lib.nn.MultiheadAttention(4, 2), lib.nn.MultiheadAttention(4, 2, bias=False)]
+    ),
+}
+
 
 def _clipped(function: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
     def run(lib: Any, *grads: Any) -> Any:

@@ -19,6 +19,10 @@ class Net(nn.Module):
         self.line = nn.Conv1d(1, 2, 3)
         self.table = nn.Embedding(10, 4)
         self.norm = nn.BatchNorm1d(3)
+        self.attention = nn.MultiheadAttention(8, 2)
+
+
+SDPA = F.scaled_dot_product_attention
 
 
 def longs(*numbers):
@@ -97,6 +101,44 @@ ROWS = [
     Row("no statistics", lambda m: F.batch_norm(zeros(2, 3), None, None), RuntimeError,
         ("running_mean", "training=True")),
     Row("features", lambda m: nn.BatchNorm1d("3"), TypeError, ("num_features", "'3'")),
+    # attention
+    Row("query and key", lambda m: SDPA(zeros(3, 4), zeros(5, 3), zeros(5, 2)), RuntimeError,
+        ("(..., L, E), (..., S, E) and (..., S, D)", "query (3, 4), key (5, 3), value (5, 2)")),
+    Row("key and value", lambda m: SDPA(zeros(3, 4), zeros(5, 4), zeros(6, 2)), RuntimeError,
+        ("value (6, 2)",)),
+    Row("a vector", lambda m: SDPA(zeros(4), zeros(5, 4), zeros(5, 2)), RuntimeError,
+        ("query (4,)",)),
+    Row("batches", lambda m: SDPA(zeros(2, 3, 4), zeros(3, 5, 4), zeros(3, 5, 4)), RuntimeError,
+        ("(2,) and (3,) and (3,)", "2 against 3 against 3")),
+    Row("attention types", lambda m: SDPA(zeros(3, 4).double(), zeros(5, 4), zeros(5, 2)),
+        RuntimeError, ("float64, float32 and float32",)),
+    Row("mask and causal", lambda m: SDPA(*[zeros(3, 4)] * 3, attn_mask=zeros(3, 3),
+        is_causal=True), RuntimeError, ("exclude each other",)),
+    Row("mask shape", lambda m: SDPA(*[zeros(3, 4)] * 3, attn_mask=zeros(2, 3)), RuntimeError,
+        ("attn_mask", "(2, 3) and (3, 3)")),
+    Row("mask rank", lambda m: SDPA(*[zeros(3, 4)] * 3, attn_mask=zeros(2, 3, 3)), RuntimeError,
+        ("broadcasts to (3, 3)", "(2, 3, 3)")),
+    Row("mask type", lambda m: SDPA(*[zeros(3, 4)] * 3, attn_mask=zeros(3, 3).long()),
+        RuntimeError, ("int64 (3, 3)", "mask.bool()")),
+    Row("attention dropout", lambda m: SDPA(*[zeros(3, 4)] * 3, dropout_p=1.5), ValueError,
+        ("1.5",)),
+    Row("shared heads", lambda m: SDPA(zeros(3, 2, 4), *[zeros(2, 2, 4)] * 2, enable_gqa=True),
+        RuntimeError, ("a multiple", "(3, 2, 4) and (2, 2, 4)")),
+    Row("heads", lambda m: nn.MultiheadAttention(8, 3), AssertionError,
+        ("embed_dim 8, num_heads 3",)),
+    Row("no heads", lambda m: nn.MultiheadAttention(8, 0), ValueError, ("num_heads", ">= 1", "0")),
+    Row("half a head", lambda m: nn.MultiheadAttention(8, 0.5), TypeError, ("num_heads", "0.5")),
+    Row("attention size", lambda m: m.attention(*[zeros(5, 2, 6)] * 3), AssertionError,
+        ("(L, B, E) and (S, B, E)", "E = 8", "query (5, 2, 6)", "MultiheadAttention")),
+    Row("attention batch", lambda m: m.attention(zeros(5, 2, 8), *[zeros(5, 3, 8)] * 2),
+        AssertionError, ("query (5, 2, 8)", "key (5, 3, 8)")),
+    Row("attention mask", lambda m: m.attention(*[zeros(5, 2, 8)] * 3, attn_mask=zeros(5, 4)),
+        RuntimeError, ("(5, 5) or (4, 5, 5)", "(5, 4)")),
+    Row("attention padding", lambda m: m.attention(
+        *[zeros(5, 2, 8)] * 3, key_padding_mask=zeros(5, 2)), AssertionError,
+        ("(2, 5): one entry a key", "(5, 2)")),
+    Row("causal without mask", lambda m: m.attention(*[zeros(5, 2, 8)] * 3, is_causal=True),
+        RuntimeError, ("attn_mask",)),
     # 34: settings out of range
     Row("stride 0", lambda m: nn.Conv2d(3, 8, 3, stride=0), ValueError, ("stride", ">= 1", "0")),
     Row("stride of three", lambda m: nn.Conv2d(3, 8, 3, stride=(1, 1, 1)), RuntimeError,

@@ -19,6 +19,7 @@ from .activation import Softmax as Softmax
 from .activation import Softplus as Softplus
 from .activation import Softsign as Softsign
 from .activation import Tanh as Tanh
+from .attention import MultiheadAttention as MultiheadAttention
 from .container import ModuleDict as ModuleDict
 from .container import ModuleList as ModuleList
 from .container import Sequential as Sequential

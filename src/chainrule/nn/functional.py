@@ -42,4 +42,5 @@ from ..functional import softmax as softmax
 from ..functional import softplus as softplus
 from ..functional import softsign as softsign
 from ..functional import tanh as tanh
+from .attention import scaled_dot_product_attention as scaled_dot_product_attention
 from .dropout import dropout as dropout
