@@ -170,3 +170,62 @@ heads({}, N(3, 2, 4), tag="both", attn_mask=CAUSAL, key_padding_mask=PADDING)
 heads({}, N(3, 2, 4), tag="added", attn_mask=N(4, 3, 3))
 heads({}, N(3, 4), tag="no batch, padding", key_padding_mask=PADDING[0])
 heads({"dropout": 1.0}, N(3, 2, 4), tag="dropout", need_weights=False)
+
+# ---------------------------------------------------------------- recurrent layers
+
+GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
+
+
+def recurrent_weights(name: str, hidden: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Weights of every layer and direction, under PyTorch's names."""
+    rows, proj = GATES[name] * hidden, settings.get("proj_size", 0)
+    directions = ("", "_reverse") if settings.get("bidirectional") else ("",)
+    weights = {}
+    for i in range(settings.get("num_layers", 1)):
+        width = (proj or hidden) * len(directions) if i else 2
+        for way in directions:
+            weights[f"weight_ih_l{i}{way}"] = N(rows, width)
+            weights[f"weight_hh_l{i}{way}"] = N(rows, proj or hidden)
+            if settings.get("bias", True):
+                weights[f"bias_ih_l{i}{way}"] = N(rows)
+                weights[f"bias_hh_l{i}{way}"] = N(rows)
+            if proj:
+                weights[f"weight_hr_l{i}{way}"] = N(proj, hidden)
+    return weights
+
+
+def outputs(layer: Any, x: Any, *state: Any) -> Any:
+    """y and the last states, one after the other."""
+    y, last = layer(x, state if len(state) == 2 else state[0]) if state else layer(x)
+    return [y, *last] if isinstance(last, tuple) else [y, last]
+
+
+for name in GATES:
+    for settings, shape in (
+        ({}, (3, 2, 2)), ({"batch_first": True, "bias": False}, (2, 3, 2)), ({}, (3, 2)),
+        ({"num_layers": 2, "bidirectional": True}, (2, 2, 2)),
+        ({"num_layers": 2, "dropout": 1.0, "batch_first": True}, (2, 2, 2)),
+        *([({"nonlinearity": "relu"}, (3, 2, 2))] if name == "RNN" else []),
+        *([({"proj_size": 2, "bidirectional": True}, (3, 2, 2))] if name == "LSTM" else []),
+    ):  # fmt: skip
+        hidden = 3
+        many = settings.get("num_layers", 1) * (2 if settings.get("bidirectional") else 1)
+        at = 0 if settings.get("batch_first") else 1
+        batch = shape[at : at + 1] if len(shape) == 3 else ()
+        states = [N(many, *batch, settings.get("proj_size", hidden)), N(many, *batch, hidden)]
+        whole = {"input_size": 2, "hidden_size": hidden, **settings}
+        for given in ([], states[: 2 if name == "LSTM" else 1]):
+            weights = recurrent_weights(name, hidden, settings)
+            layer(name, whole, weights, N(*shape), *given, call=outputs, apart=True)
+    cell = f"{name}Cell"
+    for settings in ({}, {"bias": False}, *([{"nonlinearity": "relu"}] if name == "RNN" else [])):
+        rows = 3 * GATES[name]
+        weights = {"weight_ih": N(rows, 2), "weight_hh": N(rows, 3)}
+        if settings.get("bias", True):
+            weights |= {"bias_ih": N(rows), "bias_hh": N(rows)}
+        for shape in ((2, 2), (2,)):
+            state = [N(*shape[:-1], 3) for _ in range(2 if name == "LSTM" else 1)]
+            whole = {"input_size": 2, "hidden_size": 3, **settings}
+            layer(cell, whole, weights, N(*shape), *state, apart=True,
+                  call=lambda layer, x, *s: layer(x, s if len(s) == 2 else s[0]))  # fmt: skip
+            layer(cell, whole, weights, N(*shape), apart=True)

@@ -92,6 +92,12 @@ PRINTS: dict[str, Callable[[Any], Any]] = {
     "embedding": lambda lib: lib.nn.Sequential(
         lib.nn.Embedding(4, 3), lib.nn.Embedding(4, 3, padding_idx=-1)
     ),
+    "recurrent": lambda lib: lib.nn.Sequential(
+        lib.nn.RNN(2, 3), lib.nn.RNN(2, 3, 2, "relu", False, True, 0.1, True), lib.nn.GRU(2, 3, 2),
+        lib.nn.LSTM(2, 3, num_layers=2, dropout=0.5, bidirectional=True, proj_size=2),
+        lib.nn.RNNCell(2, 3), lib.nn.RNNCell(2, 3, nonlinearity="relu"), lib.nn.LSTMCell(2, 3),
+        lib.nn.GRUCell(2, 3, bias=False),
+    ),
     "weighted loss": lambda lib: lib.nn.CrossEntropyLoss(weight=lib.ones(3)),
     "positive loss": lambda lib: lib.nn.BCEWithLogitsLoss(pos_weight=lib.ones(3)),
 }  # fmt: skip

@@ -19,6 +19,7 @@ class Net(nn.Module):
         self.line = nn.Conv1d(1, 2, 3)
         self.table = nn.Embedding(10, 4)
         self.norm = nn.BatchNorm1d(3)
+        self.lstm = nn.LSTM(4, 6)
         self.attention = nn.MultiheadAttention(8, 2)
 
 
@@ -139,6 +140,34 @@ ROWS = [
         ("(2, 5): one entry a key", "(5, 2)")),
     Row("causal without mask", lambda m: m.attention(*[zeros(5, 2, 8)] * 3, is_causal=True),
         RuntimeError, ("attn_mask",)),
+    # sequences
+    Row("sequence size", lambda m: m.lstm(zeros(5, 2, 3)), RuntimeError,
+        ("2 or 3 dimensions, the last of size 4", "(5, 2, 3)", "LSTM")),
+    Row("sequence rank", lambda m: m.lstm(zeros(5, 2, 3, 4)), RuntimeError, ("(5, 2, 3, 4)",)),
+    Row("sequence type", lambda m: m.lstm(zeros(5, 2, 4).double()), RuntimeError,
+        ("x float64", "x float32, as the weights", "x.to(chainrule.float32)")),
+    Row("no sequence", lambda m: m.lstm(zeros(0, 2, 4)), RuntimeError, ("empty", "(0, 2, 4)")),
+    Row("first state", lambda m: m.lstm(zeros(5, 2, 4), (zeros(1, 2, 6), zeros(1, 3, 6))),
+        RuntimeError, ("c (1, 2, 6)", "c (1, 3, 6) for input (5, 2, 4)", "LSTM")),
+    Row("one state of two", lambda m: m.lstm(zeros(5, 2, 4), zeros(1, 2, 6)), TypeError,
+        ("a pair (h, c)", "Tensor")),
+    Row("a state in a list", lambda m: nn.GRU(4, 6)(zeros(5, 2, 4), [1.0]), TypeError,
+        ("h must be a Tensor", "list", "GRU")),
+    Row("cell size", lambda m: nn.LSTMCell(4, 6)(zeros(2, 3)), RuntimeError,
+        ("1 or 2 dimensions, the last of size 4", "(2, 3)", "LSTMCell")),
+    Row("cell state", lambda m: nn.RNNCell(4, 6)(zeros(2, 4), zeros(3, 6)), RuntimeError,
+        ("h (2, 6)", "h (3, 6)", "RNNCell")),
+    Row("an array for a sequence", lambda m: m.lstm(zeros(5, 2, 4).numpy()), TypeError,
+        ("ndarray", "LSTM")),
+    Row("dropout of one layer", lambda m: nn.GRU(4, 6, dropout=0.5), ValueError,
+        ("dropout=0.5, num_layers=1", "nn.Dropout")),
+    Row("hidden size", lambda m: nn.LSTM(4, 0), ValueError, ("hidden_size", ">= 1", "0")),
+    Row("layers", lambda m: nn.RNN(4, 6, "relu"), TypeError, ("num_layers", "'relu'")),
+    Row("nonlinearity", lambda m: nn.RNN(4, 6, nonlinearity="rely"), ValueError,
+        ("did you mean 'relu'?",)),
+    Row("cell nonlinearity", lambda m: nn.RNNCell(4, 6, nonlinearity="sigmoid"), ValueError,
+        ("'sigmoid'", "'tanh', 'relu'")),
+    Row("projection", lambda m: nn.LSTM(4, 6, proj_size=6), ValueError, ("proj_size", "6")),
     # 34: settings out of range
     Row("stride 0", lambda m: nn.Conv2d(3, 8, 3, stride=0), ValueError, ("stride", ">= 1", "0")),
     Row("stride of three", lambda m: nn.Conv2d(3, 8, 3, stride=(1, 1, 1)), RuntimeError,
