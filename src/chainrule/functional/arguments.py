@@ -69,6 +69,28 @@ def trust(x: Value) -> None:
         current.trace.trust(x)
 
 
+def each_dimension(name: str, argument: str, value: Any, n: int, least: int) -> Shape:
+    """A whole number, or one for each of n dimensions, all at least `least`, as a tuple."""
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    for size in sizes:
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise ArgumentTypeError(
+                f"{name}: {argument} must be a whole number, or {n} of them", got=repr(value)[:80]
+            )
+    if len(sizes) not in (1, n):
+        raise SettingError(
+            f"{name}: {argument} needs one number, or one for each of {n} dimensions",
+            got=repr(value)[:80],
+        )
+    if any(size < least for size in sizes):
+        raise SettingError(f"{name}: {argument} must be >= {least}", got=repr(value)[:80])
+    return tuple(int(s) for s in sizes) if len(sizes) == n else (int(sizes[0]),) * n
+
+
+class SettingError(ArgumentError, RuntimeError):
+    """A setting that does not fit, for which PyTorch raises one or the other."""
+
+
 def at_least_1d(x: Value) -> Value:
     """A 0-d value as one with a dimension of size 1."""
     return x if x.shape else reshape(x, shape=(1,))
