@@ -22,13 +22,24 @@ if TYPE_CHECKING:
     from .compiled import Compiled
 
 
+AT_ONCE = 1 << 20
+"""Row numbers that are drawn before they are needed."""
+
+
 class Rows(NamedTuple):
-    """Which rows a stretch of equal steps takes: `numbers` of them, or those from `first` on."""
+    """Which rows a stretch of equal steps takes.
+
+    numbers: row numbers, those of a step behind those of the step before; None: the rows from
+    `first` on as they lie, `period` steps long and then again from the first.  done: steps of it
+    that have been taken.
+    """
 
     numbers: Any
     first: int
     size: int
     steps: int
+    period: int = 0
+    done: int = 0
 
 
 class Epochs:
@@ -55,17 +66,31 @@ class Epochs:
 
     def stretches(self) -> Iterator[Rows]:
         """Every stretch of steps with batches of one size, in order."""
-        for epoch in range(self.epochs):
-            numbers = self.order
-            if self.shuffle:
-                with interpret(on_arrays):
-                    numbers = ops.permutation(generator_in_use().next()._value, n=self.rows)
-            elif numbers is not None and numbers.ndim == 2:
-                numbers = numbers[epoch]
+        together = 1 if self.rest else max(1, AT_ONCE // self.rows)
+        if self.order is None and not self.shuffle and not self.rest:
+            together = self.epochs
+        for first in range(0, self.epochs, together):
+            count = min(together, self.epochs - first)
+            numbers = self.numbers(range(first, first + count))
             if self.whole:
-                yield Rows(numbers, 0, self.size, self.whole)
+                yield Rows(numbers, 0, self.size, count * self.whole, self.whole)
             if self.rest:
                 yield Rows(numbers, self.whole * self.size, self.rest, 1)
+
+    def numbers(self, epochs: range) -> Any:
+        """The row numbers of some epochs, without what a whole number of batches leaves over."""
+        if self.order is None and not self.shuffle:
+            return None
+        found = []
+        for epoch in epochs:
+            if self.shuffle:
+                with interpret(on_arrays):
+                    order = ops.permutation(generator_in_use().next()._value, n=self.rows)
+            else:
+                given: Any = self.order
+                order = given if given.ndim == 1 else given[epoch]
+            found.append(order if self.rest else order[: self.whole * self.size])
+        return np.concatenate(found)
 
 
 class Loop:
@@ -86,12 +111,9 @@ class Loop:
         """All steps; what each gave, one behind the other."""
         for rows in self.epochs.stretches():
             call = Call(tuple(wrap(a[: rows.size]) for a in self.data), {}, frozenset())
-            done = 0
-            while done < rows.steps:
+            while rows.done < rows.steps:
                 program = self.compiled.program_for(call)  # anything may have changed since
-                left = Rows(rows.numbers, rows.first + done * rows.size, rows.size,
-                            rows.steps - done)  # fmt: skip
-                done += self.turn(program, call, left)
+                rows = rows._replace(done=rows.done + self.turn(program, call, rows))
                 if self.on_turn is not None and self.on_turn(self.done, self.steps):
                     return self.result(program)
         return self.result(program)
@@ -107,7 +129,7 @@ class Loop:
             arrays = program._collect(call)
             self.check(program, arrays, call, rows.size)
             executable: Any = program.executable
-            count = steps_a_turn(executable, rows.steps)
+            count = steps_a_turn(executable, rows.steps - rows.done)
             outputs = [np.empty((count, *s), d) for s, d in executable.results]
             planned = None
             if self.scheduler is not None:
@@ -145,12 +167,15 @@ class Loop:
         for place, source in _batch_places(program):
             data, fixed[place] = self.data[source], None
             if rows.numbers is None:
-                moving.append(Moving(place, data[rows.first :], data[:1].nbytes * rows.size))
+                start = rows.done % rows.period if rows.period else 0
+                size = data[:1].nbytes * rows.size
+                moving.append(Moving(place, data[rows.first :], size, start, rows.period))
             else:
                 gathered.append(Gathered(place, data))
         order = None
         if gathered:
-            chosen = rows.numbers[rows.first : rows.first + count * rows.size]
+            first = rows.first + rows.done * rows.size
+            chosen = rows.numbers[first : first + count * rows.size]
             order = chosen.reshape(count, rows.size)
         if planned is not None:
             for place, column in planned.columns:
