@@ -113,7 +113,7 @@ class Compiled:
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
-            program = record(self.function, args, kwargs, call, self._static)
+            program = record(self.function, args, kwargs, call, self._static, self._names)
             undo = program.first_undo
             reason_now = program.changed(call)
             assert reason_now is None, reason_now

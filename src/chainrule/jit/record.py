@@ -24,7 +24,7 @@ WORK: Any = 10_000  # how hard NumPy tries to find out whether two arrays overla
 
 def record(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
-    static: frozenset[Any],
+    static: frozenset[Any], names: list[str],
 ) -> Program:  # fmt: skip
     """The program of a function for arguments like these.  After an error nothing has changed."""
     trace = Trace()
@@ -38,7 +38,7 @@ def record(
     try:
         with quietly():
             trace.parts[Variables] = Variables(function, trace)
-            given, named = _arguments(trace, args, kwargs, call, static)
+            given, named = _arguments(trace, args, kwargs, call, static, names)
             result = function(*given, **named)
             program = _finish(trace, result, call)
     except BaseException:
@@ -58,29 +58,34 @@ def record(
 
 
 def _arguments(
-    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, static: frozenset[Any]
-) -> tuple[list[Any], dict[str, Any]]:
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
+    static: frozenset[Any], names: list[str],
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """The arguments as the function gets them: numbers and arrays as Tensors."""
     places = iter(range(len(call.tensors)))
     counts = iter(range(len(call.numbers)))
+    label = ""
 
     def tensor(x: Any) -> Tensor:
         i = next(places)
         if isinstance(x, Tensor):
             trace.arguments.setdefault(x, i)
+            trace.names.setdefault(x, label)
             return x
-        return wrap(trace.input(call.tensors[i], i, f"argument_{i}"))
+        return wrap(trace.input(call.tensors[i], i, label))
 
     def number(x: Any) -> Tensor:
-        i = next(counts)
         like = np.zeros((), np.float64 if type(x) is float else np.int64)
-        return wrap(trace.input(like, Number(i), f"number_{i}", weak=True))
+        return wrap(trace.input(like, Number(next(counts)), label, weak=True))
 
-    given = [x if i in static else rebuild(x, tensor, number) for i, x in enumerate(args)]
+    given = []
+    for i, x in enumerate(args):
+        label = names[i] if i < len(names) else f"argument {i}"
+        given.append(x if i in static else rebuild(x, tensor, number))
     named = {}
-    for name in sorted(kwargs):
-        x = kwargs[name]
-        named[name] = x if name in static else rebuild(x, tensor, number)
+    for label in sorted(kwargs):
+        x = kwargs[label]
+        named[label] = x if label in static else rebuild(x, tensor, number)
     return given, named
 
 

@@ -29,10 +29,10 @@ _EXPAND, _RESHAPE, _CAST = REGISTRY["expand"], REGISTRY["reshape"], REGISTRY["ca
 class Memory:
     """A piece of memory at this point of the program: what it holds, and who owned it before."""
 
-    __slots__ = ("node", "site", "start", "tensor", "version")
+    __slots__ = ("first", "node", "site", "start", "tensor", "version")
 
     def __init__(self, node: Node, tensor: Tensor | None = None) -> None:
-        self.node = node
+        self.node = self.first = node
         self.start = node if tensor is not None else None  # the input, if it is one
         self.tensor = tensor
         self.version = 0
@@ -249,18 +249,17 @@ class Trace:
     def reshapes_in_place(self, t: Tensor, shape: tuple[int, ...]) -> bool:
         """Whether t under another shape is a view: whether its elements lie in a row."""
         place = self.places.get(t)
-        memory = None if place is None else place.memory
-        if memory is not None and memory.tensor is not None:
-            phantom = memory.tensor._value
+        if [n for n in t.shape if n != 1] == [n for n in shape if n != 1]:
+            return True
+        if place is None:
+            shown = phantom_of(self.value(t))
+        elif place.memory.tensor is not None:
+            shown = place.memory.tensor._value
         else:
-            node = memory.node if memory is not None else self.value(t)
-            phantom = np.empty(node.shape, np.int8) if in_order(node) else None
-        if phantom is None:
-            return False
+            shown = phantom_of(place.memory.first)
         for op, params in place.chain if place is not None else ():
-            phantom = op.forward(phantom, **params)
-        shown = phantom.reshape(shape)
-        return bool(np.may_share_memory(shown, phantom)) or not phantom.size
+            shown = op.forward(shown, **params)
+        return bool(np.may_share_memory(shown.reshape(shape), shown)) or not shown.size
 
     # ------------------------------------------------------------ attributes of the user's tensors
 
@@ -361,19 +360,30 @@ class GradOf(NamedTuple):
     tensor: Tensor
 
 
-def in_order(node: Node) -> bool:
-    """Whether the array that an op makes lies in row-major order, as it does unless it follows
-    an operand whose dimensions were permuted."""
-    seen, stack = {node}, [node]
+def phantom_of(node: Node) -> Any:
+    """An array that lies in memory as the one that an op would make; its values mean nothing.
+
+    NumPy's results lie in row-major order, unless they follow operands that were permuted.
+    """
+    seen: dict[Node, Any] = {}
+    stack = [node]
     while stack:
-        x = stack.pop()
-        if x.op is None or x.op is _RESHAPE or not (x.op.pointwise or x.op.view):
+        x = stack[-1]
+        follows = x.op is not None and (x.op.pointwise or x.op.view) and x.op is not _RESHAPE
+        operands = [y for y in x.inputs if isinstance(y, Node)] if follows else []
+        waiting = [y for y in operands if y not in seen]
+        if waiting:
+            stack += waiting
             continue
-        if x.op.name == "permute":
-            axes = [a for a in x.params["axes"] if x.inputs[0].shape[a] != 1]
-            if axes != sorted(axes):
-                return False
-        more = [y for y in x.inputs if isinstance(y, Node) and y not in seen]
-        seen.update(more)
-        stack += more
-    return True
+        stack.pop()
+        if not operands or x.op in (REGISTRY["detach"], REGISTRY["where"]):
+            seen[x] = np.empty(x.shape, np.int8)
+        elif x.op is not None and x.op.view:
+            seen[x] = x.op.forward(seen[operands[0]], **x.params)
+        else:
+            flags: Any = [["readonly"]] * len(operands) + [["writeonly", "allocate"]]
+            arrays: Any = [*(seen[y] for y in operands), None]
+            types: Any = [np.int8] * len(arrays)
+            iterator = np.nditer(arrays, ["zerosize_ok"], flags, types, order="K")
+            seen[x] = iterator.operands[-1]
+    return seen[node]
