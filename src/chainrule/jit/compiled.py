@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ArgumentTypeError, RecompileError
+from ..errors import ArgumentTypeError, RecompileError, TraceError
 from ..ops.core import current
 from .arguments import Call, differences
 from .program import Program
@@ -115,8 +115,13 @@ class Compiled:
             self._check_allowed(reason)
             program = record(self.function, args, kwargs, call, self._static, self._names)
             undo = program.first_undo
-            reason_now = program.changed(call)
-            assert reason_now is None, reason_now
+            changed = program.changed(call)
+            if changed is not None:
+                raise TraceError(
+                    "the compiled function changes what it depends on, so no program serves twice",
+                    got=changed,
+                    fix="change it outside of the compiled function",
+                )
             self.traces += 1
             if reason is not None:
                 self._reasons.append(reason)

@@ -98,6 +98,7 @@ class Number:
 
 def _finish(trace: Trace, result: Any, call: Call) -> Program:
     """Everything that the function did, as a program."""
+    trace.check_torn()
     extra: list[tuple[Node, Node]] = []
     for part in list(trace.parts.values()):
         extra += part.finish(trace)

@@ -75,6 +75,7 @@ class Steps:
         self.age_of: dict[Tensor, Age] = {}
         self.slot_inputs: list[tuple[State, str]] = []
         self.buffer = np.zeros(0)
+        self.scalars: list[Any] = []
         self.last: list[Any] = []
         self.created: list[Callable[[], None]] = []
         self.inputs: list[Node] = []
@@ -208,6 +209,7 @@ class Steps:
         for age in self.ages:
             self.inputs += [n for n in (age.start, age.fresh) if n is not None]
         self.buffer = np.zeros(len(self.settings))
+        self.scalars = [self.buffer[i : i + 1].reshape(()) for i in range(len(self.buffer))]
         self.last = [None] * len(self.settings)
         for s, slot in self.slot_inputs:
             start = trace.places[s[slot]].memory.start
@@ -317,7 +319,7 @@ class Steps:
 
     def arrays(self) -> list[Any]:
         """What the program is given, in the order of `inputs`."""
-        found: list[Any] = [self.buffer[i : i + 1].reshape(()) for i in range(len(self.buffer))]
+        found = list(self.scalars)
         for age in self.ages:
             if age.start is not None:
                 found.append(age.array)

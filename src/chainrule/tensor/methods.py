@@ -272,6 +272,7 @@ class TensorMethods(Conversions):
             key = with_constants(key)
             if has_values(key):
                 me._write(written_places(me._before_write((value,)), key, value), "x[...] = v")
+                current.trace.settle(value)
                 return
         view = F.basic(self, key)
         if view is not None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import Site, TraceError, user_site
+from ..errors import Site, TraceError, describe_site, user_site
 from ..grad import clock
 from ..graph.node import Node, unknown
 from ..graph.trace import Recorder
@@ -94,6 +94,8 @@ class Trace:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.places: dict[Tensor, Place] = {}
+        self.loose: dict[Tensor, tuple[Memory, int]] = {}  # copies that elsewhere are views
+        self.torn: dict[Tensor, Site | None] = {}  # those that were written, and where
         self.inputs: dict[Node, Input] = {}
         self.constants: dict[Node, Any] = {}
         self.held: dict[Tensor, Before] = {}
@@ -116,6 +118,10 @@ class Trace:
     def value(self, t: Tensor) -> Node:
         """What a tensor holds at this point of the program."""
         place = self.places.get(t)
+        if t in self.loose:
+            memory, version = self.loose[t]
+            if memory.version != version:
+                raise self._torn(t, "read after x was written")
         if place is None:
             value = t._value
             if isinstance(value, Node):
@@ -129,6 +135,29 @@ class Trace:
                 node = self.recorder(op, (node,), params)
             place.node, place.version = node, memory.version
         return place.node
+
+    def loosen(self, out: Tensor, x: Tensor) -> None:
+        """Says that x[i] is a copy for a number i that is a tensor, where it would be a view."""
+        memory = self._memory(x)
+        self.loose[out] = memory, memory.version
+
+    def settle(self, t: Any) -> None:
+        """`x[i] = t`: what was written into the copy has come to its place (x[i] += 1)."""
+        if t in self.loose:
+            del self.loose[t]
+            self.torn.pop(t, None)
+
+    def check_torn(self) -> None:
+        """Raises where something was written into a copy, and left there."""
+        for t, site in self.torn.items():
+            raise self._torn(t, f"written at {describe_site(site)}")
+
+    def _torn(self, t: Tensor, how: str) -> TraceError:
+        return TraceError(
+            "x[i] with a tensor for a number i is a copy in a compiled function, and else a view",
+            got=f"the result of shape {t.shape} is {how}",
+            fix="x[i] = ... to write; x[i] again to read; or compile(..., static=...) for i",
+        )
 
     def _check_own(self, node: Node) -> None:
         if node.seq < self.first:
@@ -205,10 +234,14 @@ class Trace:
         """Records that a new tensor shows the memory of x, or a part of it."""
         memory = self._memory(x)
         chain = self.places[x].chain
+        if x in self.loose:
+            self.loose[out] = self.loose[x]
         self.places[out] = Place(memory, chain + more, self.value(x) if node is None else node)
 
     def write(self, t: Tensor, new: Node) -> None:
         """Replaces what a tensor shows, in the memory where it lies."""
+        if t in self.loose:
+            self.torn[t] = user_site(2)
         memory = self._memory(t)
         chain = self.places[t].chain
         levels = [memory.node]
