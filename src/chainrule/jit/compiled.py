@@ -91,9 +91,10 @@ class Compiled:
         reason = None
         if kept is not None:
             for program in kept:
-                reason = program.changed(call)
-                if reason is None:
+                why = program.changed(call)
+                if why is None:
                     return program.run(call)
+                reason = reason or why  # the newest program is the nearest
         return self._record(args, kwargs, call, key, reason)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -107,14 +108,14 @@ class Compiled:
     ) -> Any:  # fmt: skip
         with self._lock:
             for program in self._kept.get(key, ()):  # another thread may have been first
-                reason = program.changed(call)
-                if reason is None:
+                if program.changed(call) is None:
                     return program.run(call)
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
             program = record(self.function, args, kwargs, call, self._static, self._names)
             undo = program.first_undo
+            program.seal()
             changed = program.changed(call)
             if changed is not None:
                 raise TraceError(

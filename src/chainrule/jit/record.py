@@ -144,23 +144,24 @@ def _effects(trace: Trace, outputs: list[Node]) -> list[Effect]:
     effects = []
     for t, before in trace.held.items():
         index = trace.arguments.get(t)
+        held = t if index is None else None
         leaf = type(t._node) is Leaf
         if leaf != (type(before.node) is Leaf) and type(t._node) in (Leaf, type(None)):
-            effects.append(Effect(t, index, "leaf" if leaf else "constant", 0, None))
+            effects.append(Effect(held, index, "leaf" if leaf else "constant", 0, None))
         if t not in trace.replaced or t._grad is before.grad is not None:
             continue
         grad = t._grad
         if grad is None:
-            effects.append(Effect(t, index, "none", 0, None))
+            effects.append(Effect(held, index, "none", 0, None))
             continue
         place = trace.places.get(grad)
         if place is not None and place.memory.tensor is before.grad is not None:
             continue  # zeroed in place, and added to
         if t in trace.consumed and t not in trace.grads_read:
-            effects.append(Effect(t, index, "used", 0, trace.consumed[t]))
+            effects.append(Effect(held, index, "used", 0, trace.consumed[t]))
             continue
         outputs.append(trace.value(grad))
-        effects.append(Effect(t, index, "grad", len(outputs) - 1, None))
+        effects.append(Effect(held, index, "grad", len(outputs) - 1, None))
     return effects
 
 
@@ -203,10 +204,10 @@ def _check_apart(trace: Trace, written: list[Memory]) -> None:
 
 def _named(trace: Trace, m: Memory) -> str:
     assert m.tensor is not None
-    name = trace.names.get(m.tensor)
-    if name is None and m.tensor in trace.arguments:
-        name = f"argument {trace.arguments[m.tensor]}"
-    return f"{name or 'a tensor'} {m.tensor.shape}"
+    for t, place in trace.places.items():
+        if place.memory is m and t in trace.older and t in trace.names:
+            return f"{trace.names[t]} {t.shape}"
+    return f"a tensor {m.tensor.shape}"
 
 
 def _pruned(trace: Trace, outputs: list[Node], updates: list[Any]) -> Graph:

@@ -94,6 +94,8 @@ class Trace:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.places: dict[Tensor, Place] = {}
+        self.older: set[Tensor] = set()  # tensors of these that existed before
+        self.memories: dict[int, Memory] = {}  # by the array that was there before
         self.loose: dict[Tensor, tuple[Memory, int]] = {}  # copies that elsewhere are views
         self.torn: dict[Tensor, Site | None] = {}  # those that were written, and where
         self.inputs: dict[Node, Input] = {}
@@ -165,11 +167,16 @@ class Trace:
 
     def existed(self, t: Tensor) -> bool:
         """Whether a tensor is older than the recording."""
-        place = self.places.get(t)
-        return not isinstance(t._value, Node) if place is None else place.memory.tensor is t
+        return t in self.older or (t not in self.places and not isinstance(t._value, Node))
 
     def _found(self, t: Tensor) -> Place:
         """The place of a tensor that is seen for the first time: an input, or a view of one."""
+        self.older.add(t)
+        memory = self.memories.get(id(t._value)) if t not in self.arguments else None
+        if memory is not None and memory.tensor not in self.arguments:
+            # another tensor of the very same array, as detach() makes one
+            place = self.places[t] = Place(memory, (), memory.node)
+            return place
         base = t._base
         if base is not None and np.may_share_memory(t._value, base._value):
             self.value(base)
@@ -183,7 +190,9 @@ class Trace:
         """Makes a tensor an input of the program."""
         label = name or self.names.get(t, "")
         node = self.input(t._value, source, label)
-        place = self.places[t] = Place(Memory(node, t), (), node)
+        memory = self.memories[id(t._value)] = Memory(node, t)
+        place = self.places[t] = Place(memory, (), node)
+        self.older.add(t)
         return place
 
     def input(self, like: Any, source: Any, name: str = "", *, weak: bool = False) -> Node:
