@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import chainrule
 from chainrule import nn
 from chainrule.errors import TraceError
+from chainrule.graph import verify
 from frozen import _weighted_sum
 
 TESTS = Path(__file__).parents[1]
@@ -75,6 +76,8 @@ def test_every_case(case, dtype):
     chainrule.manual_seed(0)
     step = chainrule.compile(lambda *tensors: derive(case, dtype, tensors))
     compiled = step(*inputs_of(case, dtype))
+    for kept in step._kept.values():
+        verify(kept[0].graph)
     assert chainrule.get_rng_state().equal(drawn)
     assert len(eager) == len(compiled)
     for a, b in zip(eager, compiled, strict=True):
@@ -127,6 +130,8 @@ def test_every_optimizer(run, dtype):
                 assert other == value
             else:
                 np.testing.assert_allclose(other.numpy(), value.numpy(), rtol=rtol, atol=rtol)
+    for kept in step._kept.values():
+        verify(kept[0].graph)
     starts_momentum = any("momentum" in change for change in run.changes.values())
     assert step.traces == (4 if starts_momentum else 2), step.explain_recompiles()
 

@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn, optim
-from chainrule.errors import GradError, TraceError
+from chainrule.errors import GradError, ShapeError, TraceError
 
 # ---------------------------------------------------------------- memory
 
@@ -51,6 +51,43 @@ def test_two_tensors_from_outside_that_share_memory():
 
     assert chainrule.compile(same_array)(1.0).tolist() == [1, 0, 0, 0]
     assert a.tolist() == [1, 0, 0, 0]
+
+
+def test_batches_that_are_views_of_one_tensor():
+    data = chainrule.arange(12.0).reshape(6, 2)
+    step = chainrule.compile(lambda x: x * 1.0)
+    for i in (0, 2, 4):
+        assert step(data[i : i + 2]).equal(data[i : i + 2])
+    assert step.traces == 1
+
+    @chainrule.compile
+    def fill(x, row):
+        x.mul_(0.0)
+        x[0] += 1.0
+        return row * 1.0
+
+    fill(data[2:4], data[0])
+    assert data[:4].tolist() == [[0, 1], [2, 3], [1, 1], [0, 0]]
+    fill(data[4:], data[0])
+    assert data[4:].tolist() == [[1, 1], [0, 0]]
+
+
+def test_memory_that_must_not_be_written():
+    array = np.zeros(3)
+    array.flags.writeable = False
+    w = chainrule.from_numpy(array)
+    wide = chainrule.zeros(1).expand(3)
+    with pytest.raises(ValueError, match="read-only"):
+        chainrule.compile(lambda x: w.add_(x))(1.0)
+    with pytest.raises(ShapeError, match="share one place in memory"):
+        chainrule.compile(lambda x: wide.add_(x))(1.0)
+    add = chainrule.compile(lambda x: x.add_(1.0))
+    with pytest.raises(ValueError, match="read-only"):
+        add(w)
+    add(chainrule.zeros(3, dtype=chainrule.float64))
+    with pytest.raises(ValueError, match="read-only"):
+        add(w)
+    assert array.tolist() == [0, 0, 0]
 
 
 def test_data_and_detach_are_the_same_memory():

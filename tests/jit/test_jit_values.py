@@ -23,8 +23,8 @@ F = nn.functional
 LOOKS = {
     "if": (lambda x: 1 if x.sum() > 1 else 2, "the truth of a tensor"),
     "item": (lambda x: x.sum().item(), "item"),
-    "float": (lambda x: float(x.sum()), "item"),
-    "int": (lambda x: int(x.sum()), "item"),
+    "float": (lambda x: float(x.sum()), r"float\(\)"),
+    "int": (lambda x: int(x.sum()), r"int\(\)"),
     "format": (lambda x: f"{x.sum():.3f}", "item"),
     "NumPy": (lambda x: np.asarray(x), "NumPy"),
     "a function of NumPy": (lambda x: np.sin(x), "NumPy"),
@@ -33,8 +33,8 @@ LOOKS = {
     "in": (lambda x: 1.0 in x, "in"),
     "equal": (lambda x: x.equal(x), "equal"),
     "allclose": (lambda x: chainrule.allclose(x, x), "allclose"),
-    "range": (lambda x: range(x.sum().long()), "item|index"),
-    "slice": (lambda x: x[: x.sum().long()], "item|index"),
+    "range": (lambda x: range(x.sum().long()), "an index"),
+    "slice": (lambda x: x[: x.sum().long()], "an index"),
     "nonzero": (lambda x: chainrule.nonzero(x), "nonzero"),
     "unique": (lambda x: chainrule.unique(x), "unique"),
     "multinomial": (lambda x: chainrule.multinomial(x, 1), "multinomial"),
@@ -76,6 +76,15 @@ def test_the_line_and_the_maker_are_named():
     assert "the result of gt, bool[]" in lines[2]
     assert lines[3].split("  ")[-1] == "y[0] > 1"
     assert "chainrule.where(condition, a, b)" in lines[4]
+
+
+def test_a_number_that_is_needed_can_be_part_of_the_program():
+    def f(x, n):
+        return x.reshape(n, -1)
+
+    with pytest.raises(TraceError, match=r"(?s)int\(\): values.*static=\['n'\]"):
+        chainrule.compile(f)(chainrule.ones(4), 2)
+    assert chainrule.compile(f, static=["n"])(chainrule.ones(4), 2).shape == (2, 2)
 
 
 def test_what_may_be_read():

@@ -48,7 +48,9 @@ def unknown(node: Node, what: str) -> TraceError:
         f"{what}: values are not known while a compiled function is recorded",
         expected="operations on tensors: they are recorded, and run at every call",
         got=origin.rstrip(),
-        fix=_INSTEAD.get(what, _RETURN),
+        fix=f"compile(..., static=[{node.name!r}]): the number becomes part of the program"
+        if node.weak and node.op is None
+        else _INSTEAD.get(what, _RETURN),
     )
 
 

@@ -128,11 +128,13 @@ class Compiled:
                 self._reasons.append(reason)
             self._kept.setdefault(key, []).insert(0, program)
         try:
-            return program.run(call)
+            result = program.run(call)
         except BaseException:
             for step in reversed(undo):
                 step()
             raise
+        program.first_undo = []
+        return result
 
     def _check_allowed(self, reason: str | None) -> None:
         name = getattr(self.function, "__name__", type(self.function).__name__)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ChainruleError, Site, TraceError, describe_site
+from ..errors import ArgumentError, ChainruleError, Site, TraceError, describe_site
 from ..grad import Leaf, clock
 from ..graph.node import Graph, Node
-from ..ops.core import changes, quietly
+from ..ops.core import changes
 from ..tensor.core import Tensor, wrap
 from ..tensor.tracing import Check, Demand, GradOf, Trace
 from .arguments import Call
@@ -61,6 +61,9 @@ class Program:
         self._place_inputs(trace, graph)
         own = [t for t in written if t is not None and t not in trace.arguments]
         self.cells = [(t._shared_cell(), t._cell.site) for t in own]  # type: ignore[union-attr]
+        for t in own:
+            _check_writeable(t._value, trace.names.get(t, "a tensor"))
+        self.written = set(own)
         self.written_arguments = [trace.arguments[t] for t in written if t in trace.arguments]
         self.first_undo = trace.undo
         self.names = {t: n for t, n in trace.names.items() if t not in trace.arguments}
@@ -145,6 +148,8 @@ class Program:
         for part in self.parts:
             reason = part.changed()
             if reason is not None:
+                for prepared in self.parts:
+                    prepared.failed()
                 return str(reason)
         return None
 
@@ -163,6 +168,8 @@ class Program:
                 f"{self.graph.inputs[i].name} is {new.dtype} {new.shape}, and was "
                 f"{array.dtype} {array.shape}"
             )
+        if t in self.written:
+            _check_writeable(new, self.graph.inputs[i].name)
         self.references[i] = (t, new)
         self.fixed[i] = new
         return None
@@ -176,8 +183,7 @@ class Program:
                 arrays = self._collect(call)
                 for check in self.checks:
                     self._check(check, arrays, call)
-                with quietly():
-                    outputs = self.executable.run(arrays)
+                outputs = self.executable.run(arrays)
                 if self.demands:
                     self._examine(outputs)
             except BaseException:
@@ -201,6 +207,9 @@ class Program:
         for i in self.from_arguments:
             x = tensors[i]
             arrays.append(x if type(x) is np.ndarray else x._value)
+        for i in self.written_arguments:
+            x = tensors[i]
+            _check_writeable(x if type(x) is np.ndarray else x._value, f"argument {i}")
         for i, array in self.from_numbers:
             array[...] = call.numbers[i]
             arrays.append(array)
@@ -281,6 +290,15 @@ class Program:
                 t.requires_grad_(True)
             else:
                 t.requires_grad_(False)
+
+
+def _check_writeable(array: Any, name: str) -> None:
+    if not array.flags.writeable:
+        raise ArgumentError(
+            "compile: the function writes into memory that is read-only",
+            got=f"{name} {array.shape}",
+            fix=".clone() before the write",
+        )
 
 
 def _kind(t: Tensor) -> tuple[bool, tuple[Any, ...]]:

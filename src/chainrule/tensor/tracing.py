@@ -112,6 +112,7 @@ class Trace:
         self.parts: dict[Any, Any] = {}  # suppliers and guards by what they stand for
         self.undo: list[Callable[[], None]] = []
         self.names: dict[Tensor, str] = {}
+        self.labels: dict[str, int] = {}
         self.began = next(clock)
         self.first = Node(None, (), {}, Spec((), np.dtype(np.bool_))).seq
 
@@ -172,19 +173,25 @@ class Trace:
     def _found(self, t: Tensor) -> Place:
         """The place of a tensor that is seen for the first time: an input, or a view of one."""
         self.older.add(t)
-        memory = self.memories.get(id(t._value)) if t not in self.arguments else None
+        if t in self.arguments:  # at the next call it may show something else
+            return self.lift(t, self.arguments[t])
+        memory = self.memories.get(id(t._value))
         if memory is not None and memory.tensor not in self.arguments:
             # another tensor of the very same array, as detach() makes one
             place = self.places[t] = Place(memory, (), memory.node)
             return place
         base = t._base
-        if base is not None and np.may_share_memory(t._value, base._value):
+        if (
+            base is not None
+            and base not in self.arguments
+            and np.may_share_memory(t._value, base._value)
+        ):
             self.value(base)
             place = Place(self._memory(base), t._chain, self.places[base].node)
             place.version = -1
             self.places[t] = place
             return place
-        return self.lift(t, self.arguments.get(t, t))
+        return self.lift(t, t)
 
     def lift(self, t: Tensor, source: Any, name: str = "") -> Place:
         """Makes a tensor an input of the program."""
@@ -198,6 +205,8 @@ class Trace:
     def input(self, like: Any, source: Any, name: str = "", *, weak: bool = False) -> Node:
         """A new input, shaped and typed as an array."""
         label = name or f"x{len(self.inputs)}"
+        self.labels[label] = count = self.labels.get(label, 0) + 1
+        label = label if count == 1 else f"{label}#{count}"
         node = Node(None, (), {}, Spec(tuple(like.shape), like.dtype), label, user_site(2))
         node.weak = weak
         self.inputs[node] = Input(node, source)
@@ -281,12 +290,16 @@ class Trace:
         """Whether several elements of a tensor are one place in memory."""
         place = self.places.get(t)
         if place is None:
-            return False
-        shape = place.memory.node.shape
-        phantom = np.empty(shape, np.int8)
+            return not isinstance(t._value, Node) and repeats(t._value)
+        memory = place.memory
+        shown = (
+            memory.tensor._value
+            if memory.tensor is not None
+            else np.empty(memory.first.shape, np.int8)
+        )
         for op, params in place.chain:
-            phantom = op.forward(phantom, **params)
-        return repeats(phantom)
+            shown = op.forward(shown, **params)
+        return repeats(shown)
 
     def reshapes_in_place(self, t: Tensor, shape: tuple[int, ...]) -> bool:
         """Whether t under another shape is a view: whether its elements lie in a row."""
