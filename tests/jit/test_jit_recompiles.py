@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -160,6 +159,48 @@ def test_an_emptied_state_starts_anew_without_a_recording():
         losses.append([step(*batch(seed=i)).item() for i in range(3)])
     assert losses[0] == losses[1]
     assert step.traces == 1
+
+
+def test_an_optimizer_of_ones_own():
+    class Signum(optim.Optimizer):
+        fixed = frozenset({"rounds"})
+
+        def __init__(self, params, lr=1e-3, beta=0.9, rounds=2, plain=True):
+            defaults = {"lr": lr, "beta": beta, "rounds": rounds, "plain": plain}
+            super().__init__(params, defaults)
+
+        def slots_of(self, group):
+            return ("mean",)
+
+        def update(self, p, g, s, h):
+            for _ in range(h["rounds"]):
+                s["mean"] = s["mean"] * h["beta"] + g * (1 - h["beta"])
+            if not h["plain"] and h["beta"]:
+                return p
+            return p - chainrule.ops.sign(s["mean"]) * h["lr"]
+
+    found = []
+    for wrapped in (lambda f: f, chainrule.compile):
+        w = chainrule.tensor([1.0, -2.0, 0.0]).requires_grad_()
+        optimizer = Signum([w], lr=0.25)
+
+        @wrapped
+        def step(x, w=w, optimizer=optimizer):
+            optimizer.zero_grad()
+            ((w - x) ** 2).sum().backward()
+            optimizer.step()
+
+        for i in range(4):
+            step(chainrule.ones(3) * i)
+            optimizer.param_groups[0]["beta"] /= 2
+        optimizer.param_groups[0]["rounds"] = 1
+        step(chainrule.ones(3))
+        found.append(w.tolist())
+    assert found[0] == found[1]
+    assert step.explain_recompiles() == ["rounds of group 0 of Signum changed from 2 to 1"]
+    optimizer.param_groups[0]["plain"] = False
+    with pytest.raises(TraceError, match=r"(?s)the truth of a tensor.*beta.*active\(factor\)"):
+        step(chainrule.ones(3))
 
 
 def test_static_numbers_are_part_of_the_program():
@@ -358,47 +399,6 @@ def test_a_compiled_function_within_another_is_part_of_it():
     outer = chainrule.compile(lambda x: inner(x) + 1.0)
     assert outer(chainrule.ones(2)).tolist() == [3, 3]
     assert (inner.traces, outer.traces) == (0, 1)
-
-
-def test_threads_with_models_of_their_own():
-    def job(results, i, step):
-        try:
-            model, _, plain = training("Adam", lr=0.1)
-            model.eval()
-            f = step or chainrule.compile(plain)
-            for k in range(20):
-                f(*batch(4 + k % 2, seed=k))
-            results[i] = [p.detach().numpy() for p in model.parameters()], f.traces
-        except BaseException as error:
-            results[i] = error
-
-    results = {}
-    threads = [threading.Thread(target=job, args=(results, i, None)) for i in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    for i in range(4):
-        assert not isinstance(results[i], BaseException), results[i]
-        assert results[i][1] == 2
-        assert all(a.shape == b.shape for a, b in zip(results[i][0], results[0][0], strict=True))
-
-
-def test_threads_never_draw_the_same():
-    f = chainrule.compile(lambda: chainrule.rand(4, dtype=chainrule.float64))
-    f()
-    found = []
-
-    def job():
-        found.extend([f().tolist() for _ in range(50)])
-
-    threads = [threading.Thread(target=job) for _ in range(3)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert len({tuple(x) for x in found}) == 150
-    assert f.traces == 1
 
 
 def test_a_function_that_changes_its_own_conditions_is_refused():

@@ -12,7 +12,12 @@ class Executable(Protocol):
     """A program that is ready to run."""
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """The outputs, as new arrays; arrays of inputs that are updated are written in place."""
+        """The outputs, as new arrays; arrays of inputs that are updated are written in place.
+
+        arrays: one for each input of the graph, of its shape and dtype, in any memory layout.
+        Nothing is written before everything was computed, and nothing at all after an error.
+        Two arrays may overlap only if neither is written.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..errors import TraceError, describe_site, user_site
 from ..grad import Leaf
@@ -107,7 +108,7 @@ def _finish(trace: Trace, result: Any, call: Call) -> Program:
     effects = _effects(trace, outputs)
     memories = {id(p.memory): p.memory for p in trace.places.values()}
     written = [m for m in memories.values() if m.start is not None and m.node is not m.start]
-    _check_apart(trace, written)
+    _check_apart(trace)
     updates = [(m.start, m.node) for m in written] + extra
     demanded = _demanded(trace, outputs)
     if demanded is not None:
@@ -177,29 +178,39 @@ def _demanded(trace: Trace, outputs: list[Node]) -> Node | None:
     return together
 
 
-def _check_apart(trace: Trace, written: list[Memory]) -> None:
+def _check_apart(trace: Trace) -> None:
     """Raises where memory that is written is also seen through another tensor."""
-    memories = {
-        id(p.memory): p.memory for p in trace.places.values() if p.memory.tensor is not None
-    }
-    for m in written:
+    places = trace.places.values()
+    memories = {id(p.memory): p.memory for p in places if p.memory.tensor is not None}
+    spans = []
+    for m in memories.values():
         assert m.tensor is not None
-        for other in memories.values():
-            assert other.tensor is not None
-            if other is m or not np.may_share_memory(m.tensor._value, other.tensor._value):
-                continue
-            try:
-                shared = np.shares_memory(m.tensor._value, other.tensor._value, max_work=WORK)
-            except np.exceptions.TooHardError:
-                shared = True
-            if shared:
-                raise TraceError(
-                    "two tensors from outside share memory, and the compiled function writes into "
-                    "one of them",
-                    got=f"{_named(trace, m)} is written at {describe_site(m.site)}, and "
-                    f"{_named(trace, other)} shows the same memory",
-                    fix="use one of the two tensors only, or .clone() the other",
-                )
+        if m.tensor._value.size:
+            spans.append((*byte_bounds(m.tensor._value), m))
+    spans.sort(key=lambda span: span[0])
+    reaching: list[tuple[int, Memory]] = []  # those that end behind the start of the next
+    for start, end, m in spans:
+        reaching = [(e, other) for e, other in reaching if e > start]
+        for _, other in reaching:
+            for one, two in ((m, other), (other, m)):
+                if one.node is not one.start and _share(one, two):
+                    raise TraceError(
+                        "two tensors from outside share memory, and the compiled function writes "
+                        "into one of them",
+                        got=f"{_named(trace, one)} is written at {describe_site(one.site)}, and "
+                        f"{_named(trace, two)} shows the same memory",
+                        fix="use one of the two tensors only, or .clone() the other",
+                    )
+        reaching.append((end, m))
+
+
+def _share(a: Memory, b: Memory) -> bool:
+    assert a.tensor is not None
+    assert b.tensor is not None
+    try:
+        return np.shares_memory(a.tensor._value, b.tensor._value, max_work=WORK)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _named(trace: Trace, m: Memory) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..dtypes import bool_, float64, int64
-from ..errors import user_site
+from ..errors import TraceError, user_site
 from ..graph.node import Node
 from ..ops import where
 from ..ops.core import Spec, current, interpret
@@ -99,11 +99,16 @@ class Steps:
                 trace.pin(p)
                 trace.consumed[p] = site
                 age = self.age_of.get(p) or self._join(trace, i, group, p)
-                with interpret(current.compute):
-                    if age not in h:
-                        stepped.append(age)
-                        h[age] = self._prepare(i, group, age)
-                    self._update(trace, group, p, trace.value(g), age, h[age])
+                try:
+                    with interpret(current.compute):
+                        if age not in h:
+                            stepped.append(age)
+                            h[age] = self._prepare(i, group, age)
+                        self._update(trace, group, p, trace.value(g), age, h[age])
+                except TraceError as error:
+                    error.fix = "the rule in operators and ops; optim.arguments.active(factor) for "
+                    error.fix += "`if factor`; `fixed` names numbers that are part of the program"
+                    raise
                 p._note_write(site)
             for age in stepped:
                 age.updates += 1
