@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ArgumentTypeError, RecompileError
+from ..errors import ArgumentTypeError, RecompileError, TraceError
 from ..ops.core import current
 from .arguments import Call, differences
 from .loop import Epochs, Loop, arrays_of
@@ -92,9 +92,10 @@ class Compiled:
         reason = None
         if kept is not None:
             for program in kept:
-                reason = program.changed(call)
-                if reason is None:
+                why = program.changed(call)
+                if why is None:
                     return program.run(call)
+                reason = reason or why  # the newest program is the nearest
         return self._record(args, kwargs, call, key, reason)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -158,11 +159,13 @@ class Compiled:
     ) -> Any:  # fmt: skip
         program, undo = self._add(args, kwargs, call, key, reason)
         try:
-            return program.run(call)
+            result = program.run(call)
         except BaseException:
             for step in reversed(undo):
                 step()
             raise
+        program.first_undo = []
+        return result
 
     def _add(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
@@ -171,16 +174,21 @@ class Compiled:
         """A new program, and how what its recording has made is undone."""
         with self._lock:
             for program in self._kept.get(key, ()):  # another thread may have been first
-                reason = program.changed(call)
-                if reason is None:
+                if program.changed(call) is None:
                     return program, []
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
-            program = record(self.function, args, kwargs, call, self._static)
+            program = record(self.function, args, kwargs, call, self._static, self._names)
             undo = program.first_undo
-            reason_now = program.changed(call)
-            assert reason_now is None, reason_now
+            program.seal()
+            changed = program.changed(call)
+            if changed is not None:
+                raise TraceError(
+                    "the compiled function changes what it depends on, so no program serves twice",
+                    got=changed,
+                    fix="change it outside of the compiled function",
+                )
             self.traces += 1
             if reason is not None:
                 self._reasons.append(reason)
