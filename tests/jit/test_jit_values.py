@@ -102,21 +102,34 @@ def test_what_may_be_read():
     assert "float32[2,3]" in seen[0][-1]
 
 
-def test_a_value_that_left_by_a_side_door():
-    kept = []
+def test_a_value_that_leaves_by_a_side_door():
+    kept, params = [], {"w": chainrule.ones(2)}
 
-    def f(x):
+    def collect(x):
         kept.append(x * 2.0)
         return x
 
-    f = chainrule.compile(f)
-    f(chainrule.ones(2))
+    def exchange(x):
+        params["w"] = params["w"] - x
+        return x
+
+    for f in (collect, exchange):
+        with pytest.raises(TraceError, match=r"(?s)put into a list, a dict.*(mul|sub) at test_jit"):
+            chainrule.compile(f)(chainrule.ones(2))
     for use in (lambda t: t + 1, lambda t: t.numpy(), lambda t: t.sum(), lambda t: t.tolist()):
         with pytest.raises(TraceError, match="after the function was recorded"):
             use(kept[0])
     assert "not known" in repr(kept[0])
     with pytest.raises(TraceError, match="after the function was recorded"):
         chainrule.compile(lambda x: x + kept[0])(chainrule.ones(2))
+    params["w"] = chainrule.ones(2)
+
+    def write(x):
+        params["w"].copy_(params["w"] - x)
+        return x
+
+    chainrule.compile(write)(chainrule.ones(2))
+    assert params["w"].tolist() == [0, 0]
 
 
 class Keeps(nn.Module):

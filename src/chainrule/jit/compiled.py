@@ -259,8 +259,8 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     A new shape or dtype, training or evaluation mode, or a changed variable records another
     program: `step.traces` counts them, `step.explain_recompiles()` says why, and
     `assert_no_recompile()` rules it out.  Reading a value in the function (`if loss > 1`,
-    `.item()`) raises TraceError with the line; shapes can be read.  What the function prints or
-    appends to a list happens once, while it is recorded.
+    `.item()`) raises TraceError with the line, and so does putting a result into a list or an
+    attribute; shapes can be read.  What the function prints is printed once, while it is recorded.
 
     Differs from torch.compile: the backward pass and the optimizer belong to the program; nothing
     runs uncompiled when something can't be recorded, it raises; a gradient that the optimizer has

@@ -14,7 +14,8 @@ from ..grad import Leaf, clock
 from ..graph.node import Graph, Node
 from ..ops.core import changes
 from ..tensor.core import Tensor, wrap
-from ..tensor.tracing import Check, Demand, GradOf, Trace
+from ..tensor.placing import Check, Demand, GradOf
+from ..tensor.tracing import Trace
 from .arguments import Call
 from .execute import Executable, build
 

@@ -15,7 +15,8 @@ from ..ops import logical_and, where
 from ..ops.core import current, interpret, quietly
 from ..tensor.core import Tensor, wrap
 from ..tensor.interpreter import apply_traced
-from ..tensor.tracing import Memory, Trace
+from ..tensor.placing import Memory
+from ..tensor.tracing import Trace
 from .arguments import Call, rebuild, template
 from .program import Effect, Program
 from .variables import Variables
@@ -42,6 +43,9 @@ def record(
             given, named = _arguments(trace, args, kwargs, call, static, names)
             result = function(*given, **named)
             program = _finish(trace, result, call)
+            trace.restore()
+            del given, named, result
+            trace.close()
     except BaseException:
         for part in trace.parts.values():
             if hasattr(part, "restore"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     y.weak = weak
     out = Tensor.__new__(Tensor)
     out._value = y
+    trace.made.append(ref(out))
     if op.view and (op is not _RESHAPE or trace.reshapes_in_place(inputs[0], y.shape)):
         out._as_view(inputs[0], op, params)
         trace.alias(out, inputs[0], ((op, params),), y)

@@ -8,8 +8,10 @@ has to be put back after an error but the few attributes in `held`.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,72 +22,10 @@ from ..graph.trace import Recorder
 from ..ops import REGISTRY, full, iota
 from ..ops.core import Op, Params, Spec, current, interpret
 from .core import Tensor, repeats, wrap
-from .looking import leaked
+from .looking import kept_outside, leaked
+from .placing import Before, Chain, Check, Demand, GradOf, Input, Memory, Place, phantom_of
 
-Chain = tuple[tuple[Op, Params], ...]
 _EXPAND, _RESHAPE, _CAST = REGISTRY["expand"], REGISTRY["reshape"], REGISTRY["cast"]
-
-
-class Memory:
-    """A piece of memory at this point of the program: what it holds, and who owned it before."""
-
-    __slots__ = ("first", "node", "site", "start", "tensor", "version")
-
-    def __init__(self, node: Node, tensor: Tensor | None = None) -> None:
-        self.node = self.first = node
-        self.start = node if tensor is not None else None  # the input, if it is one
-        self.tensor = tensor
-        self.version = 0
-        self.site: Site | None = None  # where it was written last
-
-
-class Place:
-    """Where a tensor's value lies: in a piece of memory, seen through view ops."""
-
-    __slots__ = ("chain", "memory", "node", "version")
-
-    def __init__(self, memory: Memory, chain: Chain, node: Node) -> None:
-        self.memory = memory
-        self.chain = chain
-        self.node = node
-        self.version = memory.version
-
-
-class Input(NamedTuple):
-    """An input of the program: where its array comes from at each call.
-
-    source: an argument's number, a Tensor (its memory), an array (a constant), or a Supplier.
-    """
-
-    node: Node
-    source: Any
-
-
-class Check(NamedTuple):
-    """A look at an input's values before each call."""
-
-    node: Node
-    path: Chain
-    check: Callable[[Any], Any]
-    site: Site | None
-    module: Any
-
-
-class Demand(NamedTuple):
-    """A condition on values computed by the program: if it fails nothing is updated."""
-
-    holds: Node
-    value: Node | None
-    check: Callable[[Any], Any]
-    site: Site | None
-    module: Any
-
-
-class Before(NamedTuple):
-    """Attributes of a tensor as they were before the recording."""
-
-    node: Any
-    grad: Tensor | None
 
 
 class Trace:
@@ -94,6 +34,7 @@ class Trace:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.places: dict[Tensor, Place] = {}
+        self.made: list[weakref.ref[Tensor]] = []  # results of ops
         self.older: set[Tensor] = set()  # tensors of these that existed before
         self.memories: dict[int, Memory] = {}  # by the array that was there before
         self.loose: dict[Tensor, tuple[Memory, int]] = {}  # copies that elsewhere are views
@@ -345,6 +286,17 @@ class Trace:
         for t, before in self.held.items():
             t._node, t._grad = before
 
+    def close(self) -> None:
+        """Lets go of all tensors; raises where somebody else has kept one that was computed."""
+        for held in (self.places, self.loose, self.torn, self.replaced, self.consumed):
+            held.clear()
+        if any(made() is not None for made in self.made):
+            gc.collect()
+        for made in self.made:
+            t = made()
+            if t is not None:
+                raise kept_outside(t._value)
+
     # ------------------------------------------------------------ conditions on values
 
     def check_history(self, t: Tensor) -> None:
@@ -407,38 +359,3 @@ class Trace:
         if array is None:
             raise unknown(self.value(t), what)
         return array
-
-
-class GradOf(NamedTuple):
-    """The source of an input that is another tensor's gradient."""
-
-    tensor: Tensor
-
-
-def phantom_of(node: Node) -> Any:
-    """An array that lies in memory as the one that an op would make; its values mean nothing.
-
-    NumPy's results lie in row-major order, unless they follow operands that were permuted.
-    """
-    seen: dict[Node, Any] = {}
-    stack = [node]
-    while stack:
-        x = stack[-1]
-        follows = x.op is not None and (x.op.pointwise or x.op.view) and x.op is not _RESHAPE
-        operands = [y for y in x.inputs if isinstance(y, Node)] if follows else []
-        waiting = [y for y in operands if y not in seen]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        if not operands or x.op in (REGISTRY["detach"], REGISTRY["where"]):
-            seen[x] = np.empty(x.shape, np.int8)
-        elif x.op is not None and x.op.view:
-            seen[x] = x.op.forward(seen[operands[0]], **x.params)
-        else:
-            flags: Any = [["readonly"]] * len(operands) + [["writeonly", "allocate"]]
-            arrays: Any = [*(seen[y] for y in operands), None]
-            types: Any = [np.int8] * len(arrays)
-            iterator = np.nditer(arrays, ["zerosize_ok"], flags, types, order="K")
-            seen[x] = iterator.operands[-1]
-    return seen[node]
