@@ -74,9 +74,10 @@ def _unchanged(node: Node, operands: tuple[Any, ...]) -> Any:
     if len(operands) != 2 or name not in ("mul", "div"):
         return None
     a, b = operands
-    if is_number(b) and b == 1 and a.dtype == node.dtype:
-        return a
-    return b if name == "mul" and is_number(a) and a == 1 and b.dtype == node.dtype else None
+    for x, y in ((a, b), (b, a)) if name == "mul" else ((a, b),):
+        if is_number(y) and y == 1 and isinstance(x, Node) and x.dtype == node.dtype:
+            return x
+    return None
 
 
 def _constant(node: Node, operands: tuple[Any, ...]) -> Any:
