@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,31 @@ def aligned(size: int) -> Any:
     return raw[start : start + size]
 
 
+class Times:
+    """What each step of building took, in milliseconds; cached: most of them were not needed."""
+
+    def __init__(self) -> None:
+        self.passes = self.lower = self.emit = self.llvm = self.link = 0.0
+        self.cached = False
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Adds what the block takes to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + 1e3 * (time.perf_counter() - start))
+
+    def record(self) -> dict[str, float | bool]:
+        """All of it by name, for a run's record."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        steps = [f"{k} {v:.1f}" for k, v in vars(self).items() if k != "cached" and v]
+        return f"<{', '.join(steps)} ms{', cached' if self.cached else ''}>"
+
+
 class Executable:
     """A compiled program: `run(arrays)` changes some of them in place and returns the outputs."""
 
@@ -27,6 +54,7 @@ class Executable:
         self.code = code
         self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
         self.inputs = inputs
+        self.times = Times()
         self.results = list(results)
         self.arena = aligned(arena)
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()

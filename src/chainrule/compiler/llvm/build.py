@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -25,11 +26,15 @@ def host() -> Target:
 
 
 @functools.cache
-def machine(target: Target, jit: bool = True) -> Any:
-    """LLVM's code generator for a target."""
+def machine(target: Target) -> Any:
+    """LLVM's code generator for a target.
+
+    Code of the small model, position independent: calls and constants are reached from the place
+    where they are used, and it can lie anywhere.
+    """
     ready()
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", jit=jit
+        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
     )
 
 
@@ -47,22 +52,24 @@ def assembly(text: str, target: Target) -> str:
     ready()
     module = llvm.parse_assembly(text)
     module.triple = target.triple
-    listing: str = machine(target, jit=False).emit_assembly(module)
+    listing: str = machine(target).emit_assembly(module)
     return listing
 
 
 class Loaded:
-    """Machine code that can be called, kept as long as this object lives."""
+    """What `runtime.loader.Code` is, by LLVM's own linker: for processors that ours can't serve."""
 
     _number = 0
 
-    def __init__(self, code: bytes, target: Target, names: tuple[str, ...]) -> None:
+    def __init__(self, objects: Sequence[bytes], target: Target, names: tuple[str, ...]) -> None:
         Loaded._number += 1
-        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder = llvm.JITLibraryBuilder()
+        for code in objects:
+            builder.add_object_img(code)
         for name in names:
             builder.export_symbol(name)
         self.library = builder.link(jit(target), f"program{Loaded._number}")
-        self.address: dict[str, int] = {name: self.library[name] for name in names}
+        self.addresses: dict[str, int] = {name: self.library[name] for name in names}
 
 
 @functools.cache

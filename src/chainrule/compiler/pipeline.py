@@ -1,0 +1,28 @@
+"""Compiling as one list of named steps.  What loads LLVM is imported from here on only."""
+
+from __future__ import annotations
+
+from ..graph import Graph
+from ..runtime.executable import Times
+from .compiled import Compiled, Facts
+from .llvm.build import compile_text
+from .llvm.emit import emit
+from .llvm.target import Target
+from .loops.lower import lower
+from .loops.products import arrange
+from .passes import dce, simplify, spell
+
+
+def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
+    """The object files of a graph."""
+    with times.step("passes"):
+        for step in (spell, simplify, dce):
+            graph = step(graph)
+    with times.step("lower"):
+        program = arrange(lower(graph), target.lanes(4))
+    with times.step("emit"):
+        emitted = emit(program, target)
+    with times.step("llvm"):
+        objects = [compile_text(emitted.text, target)]
+    results = tuple((b.shape, b.dtype.name) for b in program.outputs)
+    return Compiled(Facts(len(program.inputs), results, emitted.arena), objects)
