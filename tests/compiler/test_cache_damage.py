@@ -53,13 +53,14 @@ def test_a_file_under_the_name_of_another_is_made_again(empty):
     ("header", "parts"),
     [
         ({}, [b""]),
-        ({"inputs": 1, "results": [[[5], "float32"]], "arena": -1}, [b""]),
-        ({"inputs": "1", "results": [[[5], "float32"]], "arena": 0}, [b""]),
-        ({"inputs": 1, "results": [[["5"], "float32"]], "arena": 0}, [b""]),
-        ({"inputs": 1, "results": [[5, "float32"]], "arena": 0}, [b""]),
-        ({"inputs": 1, "results": [[[5], "float7"]], "arena": 0}, [b""]),
-        ({"inputs": 1, "results": [[[5], "float32"]], "arena": 0}, []),
-        ({"inputs": 1, "results": [[[5], "float32"]], "arena": 0}, [b"no code"]),
+        ({"inputs": 1, "results": [[[5], "float32"]], "arena": -1, "shared_work": 0}, [b""]),
+        ({"inputs": 1, "results": [[[5], "float32"]], "arena": 0}, [b""]),
+        ({"inputs": "1", "results": [[[5], "float32"]], "arena": 0, "shared_work": 0}, [b""]),
+        ({"inputs": 1, "results": [[["5"], "float32"]], "arena": 0, "shared_work": 0}, [b""]),
+        ({"inputs": 1, "results": [[5, "float32"]], "arena": 0, "shared_work": 0}, [b""]),
+        ({"inputs": 1, "results": [[[5], "float7"]], "arena": 0, "shared_work": 0}, [b""]),
+        ({"inputs": 1, "results": [[[5], "float32"]], "arena": 0, "shared_work": 0}, []),
+        ({"inputs": 1, "results": [[[5], "float32"]], "arena": 0, "shared_work": 0}, [b"no code"]),
     ],
 )
 def test_a_sealed_file_that_holds_nonsense_is_made_again(empty, header, parts):

@@ -36,7 +36,8 @@ def by_llvm(compiled):
     loaded = Loaded(compiled.objects, host(), ("step",))
     facts = compiled.facts
     results = [(shape, as_dtype(name)) for shape, name in facts.results]
-    return Executable(loaded, loaded.addresses["step"], facts.inputs, results, facts.arena)
+    address = loaded.addresses["step"]
+    return Executable(loaded, address, facts.inputs, results, facts.arena, facts.shared_work)
 
 
 def both(graph, arrays):

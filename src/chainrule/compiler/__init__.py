@@ -8,6 +8,9 @@ is found in memory or in the `cache`, and then neither the steps nor LLVM are ev
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from types import ModuleType
 from weakref import WeakValueDictionary
 
 from ..graph import Graph
@@ -15,7 +18,7 @@ from ..runtime.executable import Executable, Times
 from . import cache as cache
 from .compiled import Compiled, Native, from_header, to_header
 from .hardware import host, processor
-from .key import key_of
+from .key import key_of, name_of
 from .llvm.target import Target
 
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
@@ -26,37 +29,52 @@ def build(graph: Graph, target: Target | None = None) -> Executable:
     times = Times()
     target = target or host()
     key = key_of(graph, target, processor())
-    native = _found(key, target, times)
-    if native is None:
-        native = _made(graph, key, target, times)
-    if key is not None:
-        native = _loaded.setdefault(key, native)
+    native = _native(
+        key, target, "step", times, lambda: _pipeline().compile_graph(graph, target, times)
+    )
     executable = native.executable()
     executable.times = times
     return executable
 
 
-def _found(key: str | None, target: Target, times: Times) -> Native | None:
-    """What was compiled before, in this process or another."""
-    if key is None:
-        return None
-    native = _loaded.get(key)
-    if native is None:
-        with times.step("link"):
-            native = cache.read(
-                key, lambda header, parts: Native(Compiled(from_header(header), parts), target)
-            )
-    times.cached = native is not None
-    return native
+def drive() -> int:
+    """The address of the native loop, which all programs share (see `llvm.driver`)."""
+    return _driver().address
 
 
-def _made(graph: Graph, key: str | None, target: Target, times: Times) -> Native:
-    """What is compiled now, and kept."""
-    from .pipeline import compile_graph  # only now: see above
+@functools.cache
+def _driver() -> Native:
+    target = host()
+    key = name_of("drive", repr(target), str(processor()))
+    return _native(key, target, "drive", Times(), lambda: _pipeline().compile_driver(target))
 
-    compiled = compile_graph(graph, target, times)
-    with times.step("link"):
-        native = Native(compiled, target)
+
+def _native(
+    key: str | None, target: Target, name: str, times: Times, compiled: Callable[[], Compiled]
+) -> Native:
+    """Code in memory: compiled before, in this process or another, or now, and then kept."""
+    found = None
     if key is not None:
-        cache.write(key, to_header(compiled.facts), compiled.objects)
-    return native
+        found = _loaded.get(key)
+    if key is not None and found is None:
+        with times.step("link"):
+            found = cache.read(
+                key,
+                lambda header, parts: Native(Compiled(from_header(header), parts), target, name),
+                program=name == "step",
+            )
+    times.cached = found is not None
+    if found is None:
+        made = compiled()
+        with times.step("link"):
+            found = Native(made, target, name)
+        if key is not None:
+            cache.write(key, to_header(made.facts), made.objects)
+    return found if key is None else _loaded.setdefault(key, found)
+
+
+def _pipeline() -> ModuleType:
+    """What compiles, and with it LLVM: imported only now, see above."""
+    from . import pipeline
+
+    return pipeline

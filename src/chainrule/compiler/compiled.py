@@ -17,12 +17,13 @@ class Facts(NamedTuple):
     """What has to be known to call a program.
 
     inputs: how many there are.  results: shape and dtype of each.  arena: bytes of temporary
-    memory.
+    memory.  shared_work: how many operations threads share.
     """
 
     inputs: int
     results: tuple[Result, ...]
     arena: int
+    shared_work: int
 
 
 class Compiled(NamedTuple):
@@ -35,7 +36,7 @@ class Compiled(NamedTuple):
 class Native:
     """A program in memory; any number of Executables may share it."""
 
-    def __init__(self, compiled: Compiled, target: Target) -> None:
+    def __init__(self, compiled: Compiled, target: Target, name: str = "step") -> None:
         self.facts = compiled.facts
         if target.is_known_to_the_loader:
             self.code: Any = Code(compiled.objects)
@@ -43,16 +44,17 @@ class Native:
         else:
             from .llvm.build import Loaded  # LLVM can link for more processors than we
 
-            self.code = Loaded(compiled.objects, target, ("step",))
+            self.code = Loaded(compiled.objects, target, (name,))
             self.addresses = self.code.addresses
-        if "step" not in self.addresses:
-            raise FormatError("machine code: it has no function `step`")
+        if name not in self.addresses:
+            raise FormatError("machine code: a function is missing", expected=name)
+        self.address: int = self.addresses[name]
 
     def executable(self) -> Executable:
         """The program with memory of its own."""
         facts = self.facts
         results = [(shape, as_dtype(name)) for shape, name in facts.results]
-        return Executable(self, self.addresses["step"], facts.inputs, results, facts.arena)
+        return Executable(self, self.address, facts.inputs, results, facts.arena, facts.shared_work)
 
 
 def to_header(facts: Facts) -> dict[str, Any]:
@@ -64,10 +66,10 @@ def from_header(header: dict[str, Any]) -> Facts:
     """The same facts again; raises FormatError on anything that is none."""
     try:
         results = tuple((tuple(shape), as_dtype(name).name) for shape, name in header["results"])
-        found = Facts(header["inputs"], results, header["arena"])
+        found = Facts(header["inputs"], results, header["arena"], header["shared_work"])
     except (KeyError, TypeError, ValueError, ArgumentTypeError) as error:
         raise FormatError("cache: a header without the facts") from error
-    sizes = [n for shape, _ in results for n in shape]
-    if not all(type(n) is int and n >= 0 for n in (found.inputs, found.arena, *sizes)):
+    sizes = [found.inputs, found.arena, found.shared_work, *(n for s, _ in results for n in s)]
+    if not all(type(n) is int and n >= 0 for n in sizes):
         raise FormatError("cache: a header with impossible sizes")
     return found

@@ -6,6 +6,7 @@ from ..graph import Graph
 from ..runtime.executable import Times
 from .compiled import Compiled, Facts
 from .llvm.build import compile_text
+from .llvm.driver import driver
 from .llvm.emit import emit
 from .llvm.target import Target
 from .loops.lower import lower
@@ -25,4 +26,10 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     with times.step("llvm"):
         objects = [compile_text(emitted.text, target)]
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
-    return Compiled(Facts(len(program.inputs), results, emitted.arena), objects)
+    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
+    return Compiled(facts, objects)
+
+
+def compile_driver(target: Target) -> Compiled:
+    """The object file of the native loop."""
+    return Compiled(Facts(0, (), 0, 0), [compile_text(driver(target), target)])
