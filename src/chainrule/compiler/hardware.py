@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from dataclasses import asdict, fields
 from typing import Any
 
 from ..errors import FormatError
 from . import cache
 from .key import name_of
-from .llvm.target import Target
+from .llvm.target import Target, describe
 
 CPUINFO = "/proc/cpuinfo"
 _KEPT = frozenset(
@@ -55,14 +54,18 @@ def host() -> Target:
 
         found = build.host()
         if key is not None:
-            cache.write(key, {"target": asdict(found)})
+            cache.write(key, {"target": found._asdict()})
     return found
 
 
 def _unpack(header: dict[str, Any], parts: list[bytes]) -> Target:
     """A target from a file; raises FormatError on anything that is none."""
     found = header.get("target")
-    wanted = {f.name: f.type for f in fields(Target)}
-    if not isinstance(found, dict) or {k: type(v).__name__ for k, v in found.items()} != wanted:
+    form = describe("x86_64", "", {})
+    if (
+        not isinstance(found, dict)
+        or tuple(found) != form._fields
+        or [type(v) for v in found.values()] != [type(v) for v in form]
+    ):
         raise FormatError("cache: a file holds no processor")
     return Target(**found)

@@ -33,6 +33,7 @@ class _NoText(Exception):
 
 def _lines(graph: Graph) -> list[str]:
     places: dict[int, str] = {}
+    types: dict[Any, str] = {}  # NumPy takes its time to name a dtype
     lines = []
     for i, x in enumerate(graph.inputs):
         places[id(x)] = f"x{i}"
@@ -49,7 +50,10 @@ def _lines(graph: Graph) -> list[str]:
         words = [ours[op], *[places.get(id(x)) or exact(x) for x in node.inputs]]
         for name, value in node.params.items():
             words += (name, exact(value))
-        words.append(type_text(node))
+        spec = node.spec
+        if spec not in types:
+            types[spec] = type_text(spec)
+        words.append(types[spec])
         lines.append(" ".join(words))
         places[id(node)] = f"%{i}"
     for x, v in graph.updates:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A processor as code generation sees it.
 
     bits: width of a vector register.  registers: how many there are.  fma: multiplies and adds
