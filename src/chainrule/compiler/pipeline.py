@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..graph import Graph
 from ..runtime.executable import Times
 from .compiled import Compiled, Facts
-from .llvm.build import compile_text
+from .llvm.build import compile_text, compile_texts
 from .llvm.driver import driver
 from .llvm.emit import emit
 from .llvm.target import Target
@@ -24,7 +24,7 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     with times.step("emit"):
         emitted = emit(program, target)
     with times.step("llvm"):
-        objects = [compile_text(emitted.text, target)]
+        objects = compile_texts(emitted.texts, target)
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
     facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
     return Compiled(facts, objects)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
+from ...runtime import threads
 from .target import Target, describe
 
 
@@ -25,7 +29,6 @@ def host() -> Target:
     return describe(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
 
 
-@functools.cache
 def machine(target: Target) -> Any:
     """LLVM's code generator for a target.
 
@@ -38,13 +41,48 @@ def machine(target: Target) -> Any:
     )
 
 
+def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
+    """The object files of modules, made by as many threads as programs run on."""
+    count = min(threads.get_num_threads(), len(texts))
+    if count == 1:
+        return [compile_text(text, target) for text in texts]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(compile_text, texts, [target] * len(texts)))
+
+
 def compile_text(text: str, target: Target) -> bytes:
     """The object file of a module."""
     ready()
-    module = llvm.parse_assembly(text)
-    module.triple = target.triple
-    code: bytes = machine(target).emit_object(module)
-    return code
+    generator = machine(target)  # holds state while it works: one for each thread
+    with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
+        module.triple = target.triple
+        return _emit_object(generator, module)
+
+
+def _emit_object(generator: Any, module: Any) -> bytes:
+    """What `generator.emit_object(module)` does, without llvmlite's lock around it.
+
+    LLVM generates code on any number of threads, as long as each has its own context.
+    """
+    with ffi.OutputString() as problem:
+        buffer = _library().LLVMPY_TargetMachineEmitToMemory(generator, module, 1, problem)
+        if not buffer:
+            raise RuntimeError(f"LLVM: {problem}")
+    try:
+        start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(start, size)
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _library() -> Any:
+    """LLVM's library, whose functions let other threads in while they run."""
+    library = ctypes.CDLL(ffi.lib._name, handle=ffi.lib._handle)
+    emit = library.LLVMPY_TargetMachineEmitToMemory
+    emit.argtypes = ffi.lib.LLVMPY_TargetMachineEmitToMemory.argtypes
+    emit.restype = ffi.lib.LLVMPY_TargetMachineEmitToMemory.restype
+    return library
 
 
 def assembly(text: str, target: Target) -> str:

@@ -1,4 +1,4 @@
-"""A loop program as the text of one LLVM module.
+"""A loop program as the text of an LLVM module, in parts that can be compiled apart.
 
 The module has one function, `step(ptr args, i64 tid, i64 threads, ptr sync)`.  args points to the
 addresses of all inputs and outputs, in order, and of the memory for temporaries behind them.  Each
@@ -22,10 +22,15 @@ WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
 
 
-class Emitted(NamedTuple):
-    """The text of a module, the bytes of temporary memory, and how many operations are shared."""
+PART, MOST_PARTS = 16_000, 16
+"""Letters from which on a module is compiled in parts (about 10 ms), and how many at most."""
 
-    text: str
+
+class Emitted(NamedTuple):
+    """A module as texts to be compiled apart, the bytes of temporary memory, and how many
+    operations are shared."""
+
+    texts: list[str]
     arena: int
     shared_work: int
 
@@ -52,8 +57,9 @@ def emit(program: Program, target: Target) -> Emitted:
         names[f.name] = nest
     _step(module, target, names, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
-    text = f'{module}\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
-    return Emitted(text, arena, total)
+    end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
+    texts = [part + end for part in module.parts(PART, MOST_PARTS)]
+    return Emitted(texts, arena, total)
 
 
 def work_of(nest: Nest) -> int:
