@@ -21,6 +21,7 @@ SYSTEM = frozenset({
     "memset", "memcpy", "memmove", "fma", "fmaf", "exp", "expf", "log", "logf", "sin", "sinf",
     "cos", "cosf", "pow", "powf", "fmod", "fmodf", "floor", "floorf", "ceil", "ceilf", "trunc",
     "truncf", "rint", "rintf", "round", "roundf",
+    "__chkstk",  # Windows: grows the stack
 })  # fmt: skip
 
 
@@ -119,9 +120,9 @@ def _address(
 
 def system_function(name: str) -> int:
     """The address of a function of the system that compiled code may call."""
-    if name in SYSTEM:
-        library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-        found = getattr(library, name, None)
+    libraries = ("ucrtbase", "ntdll") if sys.platform == "win32" else (None,)
+    for library in libraries if name in SYSTEM else ():
+        found = getattr(ctypes.CDLL(library), name, None)
         if found is not None:
             return ctypes.cast(found, ctypes.c_void_p).value or 0
     raise bad("it calls a function that is not there", name)
