@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,29 @@ def test_files_that_were_cut_or_altered_are_made_again(empty):
     rebuilt(path, whole + b"\0")
     rebuilt(path, bytes(len(whole)))
     assert path.read_bytes() == whole
+
+
+def test_wherever_a_file_was_cut_or_altered_the_program_is_right(empty):
+    works()
+    path = entry(empty)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(whole), 15):
+        rebuilt(path, whole[:place])
+        altered = bytearray(whole)
+        altered[place] ^= int(rng.integers(1, 256))
+        rebuilt(path, bytes(altered))
+
+
+def test_a_folder_in_the_place_of_a_file_is_left_alone(empty):
+    works()
+    path = entry(empty)
+    path.unlink()
+    path.mkdir()
+    forget()
+    _, counted = works()
+    assert (counted.hits, counted.misses, counted.unwritten) == (0, 1, 1)
+    assert path.is_dir()
 
 
 def test_a_file_under_the_name_of_another_is_made_again(empty):

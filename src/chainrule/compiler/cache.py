@@ -114,12 +114,11 @@ def _place() -> tuple[str | None, str]:
 
 def _mistrust(found: os.stat_result) -> str:
     """Why code from such a file or folder must not be run; "" if it may."""
-    if sys.platform == "win32":  # the folder is the user's own by its access list
-        return ""
-    if found.st_uid != os.geteuid():
-        return "belongs to another user"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "can be written by others"
+    if sys.platform != "win32":  # there the folder is the user's own by its access list
+        if found.st_uid != os.geteuid():
+            return "belongs to another user"
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return "can be written by others"
     return ""
 
 

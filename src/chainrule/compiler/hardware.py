@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import sys
 from typing import Any
 
@@ -40,7 +41,7 @@ def processor() -> str | None:
     if not any(row.startswith((b"flags:", b"Features:")) for row in found):
         return None
     text = b"\n".join(found).decode("utf-8", "backslashreplace")
-    return f"{sys.platform} {os.uname().machine} {sys.maxsize}\n{text}"
+    return f"{sys.platform} {platform.machine()} {sys.maxsize}\n{text}"
 
 
 @functools.cache
