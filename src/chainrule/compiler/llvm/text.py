@@ -282,7 +282,7 @@ class Module:
             lightest = filled.index(min(filled))
             shares[lightest].append(name)
             filled[lightest] += len(texts[name])
-        return [self._part({n: t for n, t in texts.items() if n in share}) for share in shares]
+        return [self._part({n: texts[n] for n in share}) for share in shares if share]
 
     def _part(self, texts: dict[str, str]) -> str:
         """A module of some functions, with what they call: raw ones copied, others declared."""
