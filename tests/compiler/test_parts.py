@@ -28,28 +28,20 @@ def results(made, arrays):
     return Native(made, compiler.host()).executable().run([a.copy() for a in arrays])
 
 
-def test_parts_compute_what_the_whole_does(monkeypatch):
+@pytest.mark.parametrize("size", [1, 4000, emit.PART])
+def test_parts_compute_what_the_whole_does(size, thread_count, monkeypatch):
+    monkeypatch.setattr(emit, "PART", size)
     graph, arrays = training_step(layers=3)
-    monkeypatch.setattr(emit, "MOST_PARTS", 1)
-    whole = compiled(graph)
-    wanted = results(whole, arrays)
-    assert len(whole.objects) == 1
-    for size, most, count in ((1, 2, 2), (1, 5, 4), (1, 10_000, None)):
-        monkeypatch.setattr(emit, "PART", size)
-        monkeypatch.setattr(emit, "MOST_PARTS", most)
-        parts = compiled(graph)
-        assert count is None or len(parts.objects) == count
-        assert same(wanted, results(parts, arrays))
-
-
-def test_the_code_does_not_depend_on_the_number_of_threads(thread_count):
-    graph, _ = training_step(layers=3)
-    made = []
-    for count in (1, 2, 4):
+    wanted = None
+    for count in (1, 2, 3, 100):
         thread_count(count)
-        made.append(compiled(graph).objects)
-    assert made[0] == made[1] == made[2]
-    assert len(made[0]) > 1
+        made = compiled(graph)
+        assert len(made.objects) <= count
+        assert len(made.objects) > 1 or count == 1 or size > 4000
+        thread_count(1)
+        found = results(made, arrays)
+        wanted = wanted or found
+        assert same(wanted, found)
 
 
 def test_what_llvm_refuses_is_an_error(thread_count):

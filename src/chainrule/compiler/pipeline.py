@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..graph import Graph
 from ..runtime.executable import Times
+from ..runtime.threads import get_num_threads
 from .compiled import Compiled, Facts
 from .llvm.build import compile_text, compile_texts
 from .llvm.driver import driver
@@ -22,7 +23,7 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     with times.step("lower"):
         program = arrange(lower(graph), target.lanes(4))
     with times.step("emit"):
-        emitted = emit(program, target)
+        emitted = emit(program, target, get_num_threads())
     with times.step("llvm"):
         objects = compile_texts(emitted.texts, target)
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)

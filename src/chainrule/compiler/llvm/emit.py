@@ -34,8 +34,8 @@ WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
 
 
-PART, MOST_PARTS = 16_000, 16
-"""Letters from which on a module is compiled in parts (about 10 ms), and how many at most."""
+PART = 16_000
+"""Letters that are worth a part of their own: about 10 ms, and each part costs 1 or 2 more."""
 
 
 class Emitted(NamedTuple):
@@ -47,8 +47,8 @@ class Emitted(NamedTuple):
     shared_work: int
 
 
-def emit(program: Program, target: Target) -> Emitted:
-    """The module of a program for a processor."""
+def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
+    """The module of a program for a processor, in that many parts at most."""
     module = Module()
     offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
@@ -76,7 +76,7 @@ def emit(program: Program, target: Target) -> Emitted:
     _step(module, target, calls, places, offsets, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
     end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
-    texts = [part + end for part in module.parts(PART, MOST_PARTS)]
+    texts = [part + end for part in module.parts(PART, parts)]
     return Emitted(texts, arena, total)
 
 

@@ -268,14 +268,13 @@ class Module:
         return "\n\n".join([*map(str, self.functions), *self.raw, "\n".join(outside)]) + "\n"
 
     def parts(self, size: int, most: int) -> list[str]:
-        """The same as modules of `size` letters or more, which can be compiled apart.
+        """The same as so many modules of `size` letters or more, which can be compiled apart.
 
-        Their number is a power of two, which any usual number of threads shares evenly.  It depends
-        on nothing but the text, so that the code is the same on every machine.
+        The code of a function is the same in whatever module it stands.
         """
         texts = {f.name: str(f) for f in self.functions}
         total = sum(map(len, texts.values()))
-        count = 1 << max(1, min(most, total // size)).bit_length() - 1
+        count = max(1, min(most, total // size))
         shares: list[list[str]] = [[] for _ in range(count)]
         filled = [0] * count
         for name in sorted(texts, key=lambda n: (-len(texts[n]), n)):
