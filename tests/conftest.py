@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 
 import numpy as np
@@ -16,6 +17,13 @@ from chainrule.ops.core import current
 # Machines differ in speed.  Runs of one commit draw the same examples in CI; elsewhere new ones.
 settings.register_profile("chainrule", deadline=None, database=None, derandomize="CI" in os.environ)
 settings.load_profile("chainrule")
+
+
+def pytest_configure(config):
+    """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run."""
+    folder = tempfile.TemporaryDirectory(prefix="chainrule-")
+    os.environ["CHAINRULE_CACHE_DIR"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def switches() -> dict[str, object]:
