@@ -18,6 +18,13 @@ def ready() -> None:
 
 
 @functools.cache
+def ready_for_all() -> None:
+    """Starts LLVM for other processors than this one too, whose code can be read but not run."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.cache
 def host() -> Target:
     """The processor at hand."""
     features = dict(llvm.get_host_cpu_features())
