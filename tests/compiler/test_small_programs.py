@@ -25,3 +25,11 @@ def hold(f, *arrays, updates=()):
 @pytest.mark.parametrize(("old", "new"), [((1, 0), (0,)), ((0, 3), (2, 0, 5)), ((0,), (0, 2))])
 def test_an_empty_value_under_another_shape(old, new):
     hold(lambda x: ops.neg(ops.reshape(x, shape=new)), np.zeros(old))
+
+
+@pytest.mark.parametrize("columns", [17, 40, 64, 100])
+def test_tiles_within_a_panel(columns):
+    """Panels are four vectors wide, tiles of processors with few registers two."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=s).astype(np.float32) for s in ((16, 33), (columns, 33)))
+    hold(lambda x, y: ops.add(ops.matmul(x, y, tb=True), 1.0), a, b)

@@ -178,10 +178,12 @@ class Products(Nests):
             at, one, step = self.steps(p.column, p.columns, p.inner)
             assert one == 1
             return at, step
-        # a panel is panel columns of all k, so column v begins at v * K for v = 0, panel, ...
+        # a panel is panel columns of all k: one that begins with column v begins at v * K
         *batch, _, k, _ = index
         outer = buffer.place((*batch, k * 0, k * 0, k * 0))
-        offset = self.f.binary("mul", v, whole(p.inner.extent))
+        within = self.f.binary("and", v, whole(p.panel - 1))
+        offset = self.f.binary("mul", self.f.binary("sub", v, within), whole(p.inner.extent))
+        offset = self.f.binary("add", offset, within)
         at = self.f.shifted(self.pointers[buffer.name], self.index(outer), scalar)
         return self.f.shifted(at, offset, scalar), p.panel
 
