@@ -33,3 +33,13 @@ def test_tiles_within_a_panel(columns):
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=s).astype(np.float32) for s in ((16, 33), (columns, 33)))
     hold(lambda x, y: ops.add(ops.matmul(x, y, tb=True), 1.0), a, b)
+
+
+def test_what_is_shown_of_an_input_is_its_value_before_it_was_written():
+    hold(lambda x, y: (x, y), np.ones(3), np.zeros(3), updates=[(0, 1)])
+    hold(lambda x, y: (x, x * 2.0), np.ones(3), np.zeros(3), updates=[(0, 1)])
+
+
+def test_an_input_is_taken_over_before_it_is_written():
+    hold(lambda x, y: (y, y * 2.0), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])
+    hold(lambda x, y: (y, x), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])

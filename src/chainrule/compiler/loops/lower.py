@@ -60,11 +60,14 @@ class Lowering:
         self.known: dict[Any, Expr] = {}
         self.group: Group | None = None
         self.ready: set[int] = {id(n) for n in graph.inputs}
+        self.first: list[tuple[Buffer, Any]] = []  # inputs that a result shows as they were
         self.copies: list[tuple[Buffer, Any]] = []  # written when all else is done
 
     def run(self) -> Program:
         """All nests, in order; copies into results that could not be written at once last."""
         self.assign_homes()
+        for target, value in self.first:
+            self.program.nests.append(self.copy(target, value))
         for group in self.grouping.groups:
             self.program.nests.append(self.nest(group))
         self.group = None
@@ -89,6 +92,8 @@ class Lowering:
         for buffer, x in zip(self.program.outputs, self.graph.outputs, strict=True):
             if isinstance(x, Node) and id(x) in grouping.of and id(x) not in self.home:
                 self.home[id(x)] = buffer
+            elif isinstance(x, Node) and x.op is None:
+                self.first.append((buffer, x))
             else:
                 self.copies.append((buffer, x))
         for i, root in enumerate(grouping.roots):
@@ -102,7 +107,7 @@ class Lowering:
         if isinstance(v, Node) and v.op is None and v.name != target.name:
             before = Buffer(f"old_{v.name}", v.shape, v.dtype, "temp")
             self.program.temps.append(before)
-            self.copies.insert(0, (before, v))
+            self.first.append((before, v))
             self.copies.append((target, before))
         elif not (isinstance(v, Node) and v.op is None):
             self.copies.append((target, v))
