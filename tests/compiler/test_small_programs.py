@@ -43,3 +43,12 @@ def test_what_is_shown_of_an_input_is_its_value_before_it_was_written():
 def test_an_input_is_taken_over_before_it_is_written():
     hold(lambda x, y: (y, y * 2.0), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])
     hold(lambda x, y: (y, x), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])
+
+
+def test_where_a_scattered_value_lies():
+    order = lambda x: ops.argsort(x, axis=0, descending=False)  # noqa: E731
+    hold(lambda x: ops.flip(order(x), axis=(0,)), np.array([3, 1, 2]))
+    rows = np.array([2, 0, 2])
+    x = np.arange(12.0).reshape(3, 4)
+    hold(lambda x, i: ops.index_add(x, i, axis=0, size=3) * 2.0, x, rows)
+    hold(lambda x, i: ops.index_add(x, i, axis=1, size=3) * 2.0, x.T.copy(), rows)

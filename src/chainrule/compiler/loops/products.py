@@ -120,7 +120,10 @@ class Arranging:
         for a in nest.axes:
             full |= a.bit
         wide = [e for e in loads if e.free == full and e.at[0].name in self.settled]
-        if nest.in_order or not wide:
+        if nest.in_order:  # no axis says where it writes: rows, as buffers lie at first
+            self.settled.update(w.buffer.name for w in nest.writes)
+            return
+        if not wide:
             self.lay_out(nest, nest.axes)
             return
         buffer, index = max(wide, key=lambda e: e.at[0].size).at
