@@ -52,3 +52,7 @@ def test_where_a_scattered_value_lies():
     x = np.arange(12.0).reshape(3, 4)
     hold(lambda x, i: ops.index_add(x, i, axis=0, size=3) * 2.0, x, rows)
     hold(lambda x, i: ops.index_add(x, i, axis=1, size=3) * 2.0, x.T.copy(), rows)
+
+
+def test_truths_that_add_up_at_one_place():
+    hold(lambda x, i: ops.index_add(x, i, axis=0, size=2), np.array([True, True]), np.array([1, 1]))

@@ -101,8 +101,7 @@ class Nests(Values):
             self.push()
             now = self.value(old)
             self.pop()
-            v = self.f.binary("fadd" if w.buffer.dtype.kind == "f" else "add",
-                              *self.f.alike(now, v))  # fmt: skip
+            v = self.together("sum", *self.f.alike(now, v), w.buffer.dtype)
         self.store(w.buffer, w.place, v)
 
     # ------------------------------------------------------------ lanes
