@@ -19,7 +19,7 @@ def hold(f, *arrays, updates=()):
     outputs, left = by_lines(graph, arrays)
     for name, (found, after) in ways(graph, arrays, EXECUTABLE).items():
         for y, w in zip((*found, *after), (*outputs, *left), strict=True):
-            np.testing.assert_allclose(y, w, rtol=1e-5, err_msg=name)
+            np.testing.assert_allclose(y, w, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(("old", "new"), [((1, 0), (0,)), ((0, 3), (2, 0, 5)), ((0,), (0, 2))])
@@ -56,3 +56,7 @@ def test_where_a_scattered_value_lies():
 
 def test_truths_that_add_up_at_one_place():
     hold(lambda x, i: ops.index_add(x, i, axis=0, size=2), np.array([True, True]), np.array([1, 1]))
+
+
+def test_a_number_without_dimensions_is_padded():
+    hold(lambda x: ops.pad(x, widths=(), value=1.0), np.asarray(2.0))
