@@ -13,7 +13,7 @@ Expressions are those of `expr`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .expr import Buffer, Builder, Expr
 from .index import Axis, Index
@@ -53,8 +53,16 @@ class Nest:
         return "\n".join([head, *(f"  {w}" for w in self.writes)])
 
 
+class Step(NamedTuple):
+    """What the lowering did with a buffer: it 'reads' a value there, or 'writes' it."""
+
+    action: str
+    value: Any
+    buffer: Buffer
+
+
 class Program:
-    """Buffers and the nests that fill them."""
+    """Buffers and the nests that fill them, and the trail of how they came about."""
 
     def __init__(self, make: Builder, inputs: list[Buffer], outputs: list[Buffer]) -> None:
         self.make = make
@@ -62,6 +70,7 @@ class Program:
         self.outputs = outputs
         self.temps: list[Buffer] = []
         self.nests: list[Nest] = []
+        self.trail: list[Step] = []
 
     def __str__(self) -> str:
         lines = ["program"]
