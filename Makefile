@@ -1,5 +1,7 @@
 # `make check` is what CI runs first: format, lint, types, fast tests.
 PYTHON ?= python
+# `make bench` shows that the benchmarks work; BENCH='--out results.json' measures everything.
+BENCH ?= --short --only chainrule
 
 .PHONY: check format lint types test slow bench
 
@@ -21,3 +23,6 @@ test:
 
 slow:
 	$(PYTHON) -m pytest -q -n auto -m "slow or reference"
+
+bench:
+	$(PYTHON) benchmarks/run.py $(BENCH)

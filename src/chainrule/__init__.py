@@ -102,6 +102,8 @@ from .functional import unbind as unbind
 from .functional import unflatten as unflatten
 from .functional import unsqueeze as unsqueeze
 from .functional import var as var
+from .jit import assert_no_recompile as assert_no_recompile
+from .jit import compile as compile
 from .ops import abs as abs
 from .ops import cos as cos
 from .ops import eq as eq
@@ -133,6 +135,8 @@ from .ops import sin as sin
 from .ops import sqrt as sqrt
 from .ops import tanh as tanh
 from .ops import where as where
+from .runtime.threads import get_num_threads as get_num_threads
+from .runtime.threads import set_num_threads as set_num_threads
 from .tensor.autograd import enable_grad as enable_grad
 from .tensor.autograd import is_grad_enabled as is_grad_enabled
 from .tensor.autograd import no_grad as no_grad

@@ -28,6 +28,9 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 _default = float32
 
+WEAK = 3
+"""The rank of a Python number that a recorded program is given when it runs."""
+
 
 def get_default_dtype() -> DType:
     """The float type of new tensors made from Python numbers (float32 unless set)."""
@@ -72,10 +75,16 @@ def result_type(*operands: Any) -> DType:
     category (bool < integer < float).  `operands` have `.dtype` and `.ndim`, or are numbers.
     """
     best: list[DType | None] = [None, None, None]  # with dimensions, 0-d, Python number
+    weak = False
     for x in operands:
         rank, dtype = _rank_and_dtype(x)
+        if rank == WEAK:
+            weak, rank = True, 2
         best[rank] = _meet(best[rank], dtype)
     result: DType | None = None
+    if weak and best[0] is None and best[1] is None:  # Python would compute in its own types
+        assert best[2] is not None
+        return float64 if best[2].kind == "f" else best[2]
     for found in best:
         if found is not None and (result is None or _CATEGORY[found.kind] > _CATEGORY[result.kind]):
             result = found
@@ -93,7 +102,11 @@ def _meet(a: DType | None, b: DType) -> DType:
 def _rank_and_dtype(x: Any) -> tuple[int, DType]:
     dtype = getattr(x, "dtype", None)  # first: NumPy's float64 counts as a Python float as well
     if dtype is not None:
-        return (0 if x.ndim else 1), dtype
+        if x.ndim:
+            return 0, dtype
+        if getattr(getattr(x, "_value", x), "weak", False):
+            return WEAK, _default if dtype.kind == "f" else dtype
+        return 1, dtype
     if isinstance(x, bool):
         return 2, bool_
     return 2, int64 if isinstance(x, int) else _default

@@ -146,6 +146,14 @@ class IndexRangeError(ChainruleError, IndexError):
     """An index or a class label outside its table."""
 
 
+class TraceError(ChainruleError, TypeError, RuntimeError):
+    """Something that can't be part of a compiled function, such as a look at a value."""
+
+
+class RecompileError(ChainruleError, RuntimeError):
+    """A compiled function was recorded again where that was ruled out, or far too often."""
+
+
 class NonFiniteError(ChainruleError, RuntimeError):
     """A nan or an infinity where training needs numbers."""
 

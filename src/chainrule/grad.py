@@ -20,8 +20,8 @@ from typing import Any
 
 from .errors import GradError, Site, describe_site, user_site
 from .graph.node import Node as GraphNode
-from .ops import eq, full, ne, where
-from .ops.core import Op, Params, Value, is_number
+from .ops import eq, full, ne, slice_, where, whole_of
+from .ops.core import Op, Params, Shape, Value, changes, is_number
 
 clock = itertools.count(1)
 """Orders everything that happens: operations recorded and values overwritten."""
@@ -41,10 +41,12 @@ class Handle:
     def __init__(self, hooks: dict[Handle, Any], function: Callable[..., Any]) -> None:
         self._hooks = hooks
         hooks[self] = function
+        changes.note()
 
     def remove(self) -> None:
         """Takes this hook away, and no other that calls the same function; once is enough."""
         self._hooks.pop(self, None)
+        changes.note()
 
 
 class Leaf:
@@ -132,6 +134,7 @@ class Sweep:
         self.route = route
         self.freed = None if retain_graph else Freed(user_site(3))
         self.arrived: dict[Any, Value] = {}
+        self.parts: dict[Any, tuple[Shape, dict[Any, Value]]] = {}  # what slices sent back
         self.queue: list[tuple[int, Any]] = []  # the newest first; no two nodes are of one age
         self.ends: dict[Any, Value] = {}
         self.shared: set[Any] = set()  # ends whose gradient may be somebody else's memory
@@ -142,27 +145,50 @@ class Sweep:
         held = arrived.get(edge)
         if held is None:
             arrived[edge] = g
-            if arrived is self.arrived:
+            if arrived is self.arrived and edge not in self.parts:
                 heappush(self.queue, (-edge.seq, edge))
         else:
             arrived[edge] = held + g
             self.shared.discard(edge)
 
+    def hold(self, edge: Any, g: Value, ranges: Any, shape: Shape) -> None:
+        """Keeps the gradient of a slice of a value until the value's turn comes.
+
+        A loop that reads x[t] sends back as many parts as it has steps.  Each as an array of x's
+        size would cost steps x size; together they cost one array.
+        """
+        if edge not in self.parts:
+            self.parts[edge] = (shape, {})
+            if type(edge) is not Leaf and edge not in self.arrived:
+                heappush(self.queue, (-edge.seq, edge))
+        parts = self.parts[edge][1]
+        parts[ranges] = parts[ranges] + g if ranges in parts else g
+
+    def join(self, edge: Any, g: Value | None) -> Value:
+        """What slices sent to a value, as one gradient, and what else had arrived."""
+        shape, parts = self.parts.pop(edge)
+        total = whole_of(parts, shape)
+        return total if g is None else g + total
+
     def run(self) -> None:
         """Goes from the newest node to the oldest; each is visited once, when complete."""
         queue, arrived, reader = self.queue, self.arrived, self.reader
-        route, shared = self.route, self.shared
+        route, shared, parts = self.route, self.shared, self.parts
         deliver = self.deliver
         masked = False
         while queue:
             node = heappop(queue)[1]
-            g = arrived.pop(node)
+            g = self.join(node, arrived.pop(node, None)) if node in parts else arrived.pop(node)
             if node.hooks is not None or node.retained is not None or route is not None:
                 g = self.attend(node, g)
                 if route is not None and node not in route.passes:
                     continue
             op = node.op
             y, inputs = reader.arguments(node) if node.reads else (None, node.inputs)
+            if op is slice_:
+                if node.edges[0] is not None:
+                    self.hold(node.edges[0], g, node.params["ranges"], inputs[0].shape)
+                continue
             masked = masked or op.masks
             # one application of the chain rule: from dL/dy to the dL/dx of each input
             for edge, r in zip(node.edges, op.vjp(g, y, *inputs, **node.params), strict=True):
@@ -194,7 +220,10 @@ class Sweep:
         return g
 
     def finish(self) -> None:
-        """Hooks of leaves run when everything has arrived."""
+        """What leaves got in parts is joined; their hooks run when everything has arrived."""
+        for leaf in list(self.parts):
+            self.ends[leaf] = self.join(leaf, self.ends.get(leaf))
+            self.shared.discard(leaf)
         for leaf, g in self.ends.items():
             if type(leaf) is Leaf and leaf.hooks is not None:
                 for function in list(leaf.hooks.values()):

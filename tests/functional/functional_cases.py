@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from layer_function_cases import CASES as LAYERS
 
 from frozen import Case
 
@@ -332,5 +333,6 @@ for mode in (None, "floor", "trunc"):
 for decimals in (0, 1, -1):
     add(f"round: {decimals}", lambda lib, x, d=decimals: lib.round(x * 10, decimals=d), HALVES)
 
+CASES += LAYERS
 NAMES = [c.name for c in CASES]
 assert len(set(NAMES)) == len(NAMES), sorted(n for n in NAMES if NAMES.count(n) > 1)

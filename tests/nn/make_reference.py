@@ -22,7 +22,7 @@ notes = {
     "prints": {name: repr(make(torch)) for name, make in module_cases.PRINTS.items()},
     "states": {
         name: [[k, list(v.shape)] for k, v in make(torch).state_dict().items()]
-        for name, make in module_cases.PRINTS.items()
+        for name, make in module_cases.STATES.items()
     },
 }
 freeze_cases(HERE / "reference.npz", CASES + module_cases.CLIPS, torch, notes)

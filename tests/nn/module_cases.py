@@ -73,9 +73,41 @@ PRINTS: dict[str, Callable[[Any], Any]] = {
         lib.nn.ELU(inplace=True), lib.nn.LeakyReLU(inplace=True), lib.nn.ReLU6(True),
         lib.nn.Hardtanh(inplace=True), lib.nn.SiLU(inplace=True),
     ),
+    "convolutions": lambda lib: lib.nn.Sequential(
+        lib.nn.Conv1d(2, 4, 3), lib.nn.Conv2d(2, 4, (3, 1), stride=2, padding=(1, 0)),
+        lib.nn.Conv2d(2, 4, 3, padding="same", dilation=2, groups=2, bias=False),
+        lib.nn.Conv1d(2, 4, 3, padding=1, padding_mode="circular"),
+    ),
+    "pooling": lambda lib: lib.nn.Sequential(
+        lib.nn.MaxPool1d(2), lib.nn.MaxPool2d((2, 3), stride=1, padding=1, ceil_mode=True),
+        lib.nn.AvgPool1d(2), lib.nn.AvgPool2d((2, 3), 1, 1), lib.nn.AdaptiveAvgPool2d((None, 2)),
+    ),
+    "normalization": lambda lib: lib.nn.Sequential(
+        lib.nn.LayerNorm(4), lib.nn.LayerNorm((2, 4), eps=1e-6, bias=False), lib.nn.RMSNorm(4),
+        lib.nn.GroupNorm(2, 4), lib.nn.GroupNorm(2, 4, affine=False), lib.nn.BatchNorm1d(3),
+        lib.nn.BatchNorm2d(3, momentum=None), lib.nn.BatchNorm1d(3, bias=False),
+        lib.nn.BatchNorm2d(3, affine=False, track_running_stats=False),
+        lib.nn.LayerNorm(4, elementwise_affine=False), lib.nn.RMSNorm((2, 4), 0.1, False),
+    ),
+    "embedding": lambda lib: lib.nn.Sequential(
+        lib.nn.Embedding(4, 3), lib.nn.Embedding(4, 3, padding_idx=-1)
+    ),
+    "recurrent": lambda lib: lib.nn.Sequential(
+        lib.nn.RNN(2, 3), lib.nn.RNN(2, 3, 2, "relu", False, True, 0.1, True), lib.nn.GRU(2, 3, 2),
+        lib.nn.LSTM(2, 3, num_layers=2, dropout=0.5, bidirectional=True, proj_size=2),
+        lib.nn.RNNCell(2, 3), lib.nn.RNNCell(2, 3, nonlinearity="relu"), lib.nn.LSTMCell(2, 3),
+        lib.nn.GRUCell(2, 3, bias=False),
+    ),
     "weighted loss": lambda lib: lib.nn.CrossEntropyLoss(weight=lib.ones(3)),
     "positive loss": lambda lib: lib.nn.BCEWithLogitsLoss(pos_weight=lib.ones(3)),
 }  # fmt: skip
+
+STATES: dict[str, Callable[[Any], Any]] = {
+    **PRINTS,
+    "attention": lambda lib: lib.nn.ModuleList(
+        [lib.nn.MultiheadAttention(4, 2), lib.nn.MultiheadAttention(4, 2, bias=False)]
+    ),
+}
 
 
 def _clipped(function: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:

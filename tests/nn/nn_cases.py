@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
+from layer_cases import CASES as LAYERS
 
 from frozen import Case
 
@@ -231,6 +232,7 @@ def other_cases() -> list[Case]:
 def all_cases() -> list[Case]:
     """Every case; the names are unique."""
     cases = activation_cases() + regression_cases() + class_cases() + binary_cases() + other_cases()
+    cases += LAYERS
     assert len({c.name for c in cases}) == len(cases)
     return cases
 

@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from module_cases import CLIPS, PRINTS
+from module_cases import CLIPS, PRINTS, STATES
 from nn_cases import CASES
 
 import chainrule
@@ -37,7 +37,7 @@ def test_prints_as_pytorch(name):
     assert repr(PRINTS[name](chainrule)) == FROZEN.notes["prints"][name]
 
 
-@pytest.mark.parametrize("name", PRINTS)
+@pytest.mark.parametrize("name", STATES)
 def test_state_dict_has_pytorchs_names_and_shapes(name):
-    state = PRINTS[name](chainrule).state_dict()
+    state = STATES[name](chainrule).state_dict()
     assert [[k, list(v.shape)] for k, v in state.items()] == FROZEN.notes["states"][name]

@@ -13,7 +13,8 @@ import chainrule
 from chainrule import ops
 from chainrule.errors import ShapeError
 from chainrule.ops.core import Spec, arrays, interpret, quietly, shapes
-from chainrule.tensor.core import Tensor, apply, wrap
+from chainrule.tensor.core import Tensor, wrap
+from chainrule.tensor.interpreter import apply
 
 from .cases import ALL, OPS, SMOOTH, cases, first_order, second_order
 from .figures import figures

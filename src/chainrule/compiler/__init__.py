@@ -7,16 +7,30 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ..graph import Graph
 from ..runtime.executable import Executable
 from .llvm import build as llvm_build
+from .llvm.driver import driver
 from .llvm.emit import emit
 from .llvm.target import Target
 from .loops.lower import lower
 from .loops.products import arrange
 from .passes import dce, simplify, spell
+
+
+@functools.cache
+def _driver() -> Any:
+    target = llvm_build.host()
+    return llvm_build.Loaded(llvm_build.compile_text(driver(target), target), target, ("drive",))
+
+
+def drive() -> int:
+    """The address of the native loop, which all programs share (see `llvm.driver`)."""
+    address: int = _driver().address["drive"]
+    return address
 
 
 def build(graph: Graph, target: Target | None = None) -> Executable:
@@ -29,4 +43,7 @@ def build(graph: Graph, target: Target | None = None) -> Executable:
     code = llvm_build.compile_text(emitted.text, target)
     loaded = llvm_build.Loaded(code, target, ("step",))
     results: list[Any] = [(b.shape, b.dtype) for b in program.outputs]
-    return Executable(loaded, loaded.address["step"], len(program.inputs), results, emitted.arena)
+    return Executable(
+        loaded, loaded.address["step"], len(program.inputs), results, emitted.arena,
+        emitted.shared_work,
+    )  # fmt: skip

@@ -18,6 +18,8 @@ from .activation import softsign as softsign
 from .activation import tanh as tanh
 from .class_loss import cross_entropy as cross_entropy
 from .class_loss import nll_loss as nll_loss
+from .convolution import conv1d as conv1d
+from .convolution import conv2d as conv2d
 from .elementwise import add as add
 from .elementwise import addcdiv as addcdiv
 from .elementwise import addcmul as addcmul
@@ -63,6 +65,16 @@ from .loss import l1_loss as l1_loss
 from .loss import mse_loss as mse_loss
 from .loss import quadratic_cost as quadratic_cost
 from .loss import smooth_l1_loss as smooth_l1_loss
+from .normalization import batch_norm as batch_norm
+from .normalization import group_norm as group_norm
+from .normalization import layer_norm as layer_norm
+from .normalization import rms_norm as rms_norm
+from .padding import pad as pad
+from .pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from .pooling import avg_pool1d as avg_pool1d
+from .pooling import avg_pool2d as avg_pool2d
+from .pooling import max_pool1d as max_pool1d
+from .pooling import max_pool2d as max_pool2d
 from .reading import embedding as embedding
 from .reading import gather as gather
 from .reading import index_select as index_select
@@ -100,7 +112,6 @@ from .shaping import flatten as flatten
 from .shaping import flip as flip
 from .shaping import movedim as movedim
 from .shaping import narrow as narrow
-from .shaping import pad as pad
 from .shaping import permute as permute
 from .shaping import repeat as repeat
 from .shaping import reshape as reshape

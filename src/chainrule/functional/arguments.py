@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ops import reshape
-from ..ops.core import Shape, Value, normalize_axes, normalize_axis
+from ..ops.core import Shape, Value, current, normalize_axes, normalize_axis
 
 
 def axis_of(name: str, x: Value, dim: int) -> int:
@@ -47,6 +48,47 @@ def shape_of(sizes: tuple[Any, ...]) -> Shape:
     if any(n < 0 for n in shape):
         raise ShapeError("a new tensor can't have a negative dimension", got=str(shape))
     return shape
+
+
+def later(x: Value, check: Callable[[Any], Any], holds: Callable[[Value], Value]) -> None:
+    """Lets `check` look at the values of x: now, or where they are known if x is recorded.
+
+    check: raises for an array that is refused.  holds: whether none is, written in ops, for values
+    that a compiled function computes itself.
+    """
+    trace = current.trace
+    if trace is not None:
+        trace.demand(x, check, holds)
+    elif (values := getattr(x, "_value", None)) is not None:
+        check(values)
+
+
+def trust(x: Value) -> None:
+    """Says that the values of an index were checked already."""
+    if current.trace is not None:
+        current.trace.trust(x)
+
+
+def each_dimension(name: str, argument: str, value: Any, n: int, least: int) -> Shape:
+    """A whole number, or one for each of n dimensions, all at least `least`, as a tuple."""
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    for size in sizes:
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise ArgumentTypeError(
+                f"{name}: {argument} must be a whole number, or {n} of them", got=repr(value)[:80]
+            )
+    if len(sizes) not in (1, n):
+        raise SettingError(
+            f"{name}: {argument} needs one number, or one for each of {n} dimensions",
+            got=repr(value)[:80],
+        )
+    if any(size < least for size in sizes):
+        raise SettingError(f"{name}: {argument} must be >= {least}", got=repr(value)[:80])
+    return tuple(int(s) for s in sizes) if len(sizes) == n else (int(sizes[0]),) * n
+
+
+class SettingError(ArgumentError, RuntimeError):
+    """A setting that does not fit, for which PyTorch raises one or the other."""
 
 
 def at_least_1d(x: Value) -> Value:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from .. import ops
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from ..ops.core import Value
-from .arguments import choice, need_values
+from ..ops.arithmetic import nowhere
+from ..ops.core import Value, current
+from .arguments import choice, later, need_values, trust
 from .loss import REDUCTIONS, empty_mean, reduce
 from .shaping import unsqueeze
 
@@ -123,6 +125,7 @@ def _class_loss(
         _check_counted(name, x, target, ignore_index, ignoring)
     counted = ops.ne(target, ignore_index) if ignoring else None
     safe = target if counted is None else ops.where(counted, target, 0)
+    trust(safe)
     picked = ops.gather(log_p, unsqueeze(safe, axis), axis=axis)
     if reduction == "mean" and weight is None and not smoothing and not ignoring:
         everything = tuple(range(len(picked.shape)))  # the usual case, in two ops
@@ -144,8 +147,8 @@ def _class_loss(
     if reduction == "mean" and scale is not None:
         scale = ops.cast(scale, dtype=loss.dtype)
         total = ops.sum(scale, axis=everything, keepdim=False)
-        if getattr(total, "_value", 1) == 0:
-            raise empty_mean(name, x.shape, "the weights of all targets are 0")
+        if weight is not None:
+            later(total, partial(_check_total, name, x.shape), lambda t: ops.ne(t, 0))
         return ops.sum(loss, axis=everything, keepdim=False) / total
     return reduce(name, loss, reduction)
 
@@ -154,11 +157,22 @@ def _check_counted(name: str, x: Value, target: Value, ignore_index: int, ignori
     """Raises where a mean would be over no targets: PyTorch gives nan, and the weights follow."""
     if not math.prod(target.shape):
         raise empty_mean(name, x.shape)
-    values = getattr(target, "_value", None)
-    if ignoring and values is not None and bool((values == ignore_index).all()):
-        raise empty_mean(
-            name, x.shape, f"all {values.size} targets are ignore_index {ignore_index}"
+    if ignoring:
+        later(
+            target,
+            partial(_check_not_all, name, x.shape, ignore_index),
+            lambda t: ops.logical_not(nowhere(ops.ne(t, ignore_index))),
         )
+
+
+def _check_not_all(name: str, shape: tuple[int, ...], ignore_index: int, values: Any) -> None:
+    if bool((values == ignore_index).all()):
+        raise empty_mean(name, shape, f"all {values.size} targets are ignore_index {ignore_index}")
+
+
+def _check_total(name: str, shape: tuple[int, ...], total: Any) -> None:
+    if total == 0:
+        raise empty_mean(name, shape, "the weights of all targets are 0")
 
 
 def _check_classes(
@@ -182,9 +196,24 @@ def _check_classes(
             got=str(target.shape),
             fix="target.squeeze(-1)" if target.shape == (*wanted, 1) else None,
         )
-    values = getattr(target, "_value", None)
-    if values is None:
+    trace = current.trace
+    if trace is not None:
+        trace.demand(
+            target, partial(_look_at_classes, name, classes, ignore_index),
+            partial(_are_classes, classes, ignore_index),
+        )  # fmt: skip
         return True
+    values = getattr(target, "_value", None)
+    return True if values is None else _look_at_classes(name, classes, ignore_index, values)
+
+
+def _are_classes(classes: int, ignore_index: int, target: Value) -> Value:
+    outside = ops.lt(target, 0) | ops.ge(target, classes)
+    return nowhere(outside & ops.ne(target, ignore_index))
+
+
+def _look_at_classes(name: str, classes: int, ignore_index: int, values: Any) -> bool:
+    """Whether some class numbers are ignored; raises where one is out of range."""
     if not values.size:
         return False
     low, high = values.min(), values.max()

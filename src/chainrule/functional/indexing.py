@@ -71,7 +71,7 @@ def expand_key(key: Any, ndim: int) -> list[Any]:
 
 
 def _part(p: Any) -> Any:
-    if p is None or p is Ellipsis:
+    if p is None or p is Ellipsis or hasattr(p, "tensor"):  # known later
         return p
     if isinstance(p, slice):
         return slice(_whole(p.start), _whole(p.stop), _whole(p.step))

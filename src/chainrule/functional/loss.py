@@ -6,12 +6,14 @@ Every loss takes `reduction`: 'mean' (default), 'sum' or 'none'.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from .. import ops
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..ops.arithmetic import nowhere
 from ..ops.core import Value
-from .arguments import choice, need_values
+from .arguments import choice, later, need_values
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -137,9 +139,7 @@ def binary_cross_entropy(
     """-(t ln p + (1 - t) ln(1 - p)), p = input; logarithms stay >= -100, as in PyTorch."""
     name = "binary_cross_entropy"
     input, target = _pair(name, input, target)
-    values = getattr(input, "_value", None)
-    if values is not None and values.size and not bool(((values >= 0) & (values <= 1)).all()):
-        raise _no_probabilities(name, values)
+    later(input, partial(_check_probabilities, name), _are_probabilities)
     spread = input * (1 - input)
     edge = ops.lt(spread, 1e-12)  # there the slope is (x - t) / 1e-12, again as in PyTorch
     inner = ops.where(edge, 0.5, input)
@@ -149,6 +149,15 @@ def binary_cross_entropy(
     outer = -(target * log_p + (1 - target) * log_q)
     line = outer + (input - fixed) * ops.detach((input - target) * 1e12)
     return reduce(name, _weighted(name, ops.where(edge, line, loss), weight), reduction)
+
+
+def _check_probabilities(name: str, values: Any) -> None:
+    if values.size and not bool(((values >= 0) & (values <= 1)).all()):
+        raise _no_probabilities(name, values)
+
+
+def _are_probabilities(x: Value) -> Value:
+    return nowhere(ops.logical_not(ops.ge(x, 0) & ops.le(x, 1)))
 
 
 def _no_probabilities(name: str, values: Any) -> ProbabilityError:

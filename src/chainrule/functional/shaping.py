@@ -279,19 +279,3 @@ def roll(x: Value, shifts: int, dims: int | None = None) -> Value:
     if not shift:
         return x
     return cat([narrow(x, axis, n - shift, shift), narrow(x, axis, 0, n - shift)], axis)
-
-
-def pad(input: Value, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Value:
-    """x with a border: pairs (before, after), the last dimension first, as in PyTorch."""
-    if mode != "constant":
-        raise ArgumentError("pad: only constant borders exist", expected="'constant'", got=mode)
-    if len(pad) % 2 or len(pad) > 2 * len(input.shape):
-        raise ShapeError("pad: needs pairs, at most one a dimension", got=str(tuple(pad)))
-    widths = [(0, 0)] * len(input.shape)
-    for i in range(0, len(pad), 2):
-        widths[-1 - i // 2] = (pad[i], pad[i + 1])
-    inside = tuple((max(-a, 0), n - max(-b, 0), 1) for n, (a, b) in zip(input.shape, widths,
-                   strict=True))  # fmt: skip
-    if any(r != (0, n, 1) for r, n in zip(inside, input.shape, strict=True)):
-        input = ops.slice_(input, ranges=inside)
-    return ops.pad(input, widths=tuple((max(a, 0), max(b, 0)) for a, b in widths), value=value)

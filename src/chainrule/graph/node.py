@@ -19,10 +19,33 @@ from typing import Any
 
 from .. import ops
 from ..dtypes import DType
-from ..errors import Site
+from ..errors import Site, TraceError, describe_site, source_of
 from ..ops.core import Op, Params, Shape, Spec
 
 _ages = itertools.count(1)
+
+
+def unknown(node: Node, what: str) -> TraceError:
+    """The error for a look at a value while a program is recorded: `what` says at what for."""
+    if node.op is None:
+        origin = f"{node.name or 'an input'}, {type_text(node)}"
+    else:
+        line, source = describe_site(node.site), source_of(node.site)
+        origin = f"the result of {node.op.name}, {type_text(node)}, made at {line}  {source}"
+    return TraceError(
+        f"{what}: values are not known while a compiled function is recorded",
+        expected="operations on tensors: they are recorded, and run at every call",
+        got=origin.rstrip(),
+        fix="chainrule.where(condition, a, b) in place of `if`; return the tensor and read it "
+        "outside; or leave this part uncompiled",
+    )
+
+
+def _reading(what: str) -> Callable[..., Any]:
+    def method(self: Node, *args: Any, **kwargs: Any) -> Any:
+        raise unknown(self, what)
+
+    return method
 
 
 def _operator(op: Op, reflected: bool = False) -> Callable[..., Any]:
@@ -46,6 +69,7 @@ class Node:
         self.name = name
         self.site = site
         self.seq = next(_ages)
+        self.weak = False  # a Python number: it leaves the dtype of what it meets as it is
 
     @property
     def shape(self) -> Shape:
@@ -59,6 +83,14 @@ class Node:
     def ndim(self) -> int:
         return len(self.spec.shape)
 
+    @property
+    def size(self) -> int:
+        return self.spec.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.spec.dtype.itemsize
+
     # rules are written with operators, so a node has them too
     __add__, __radd__ = _operator(ops.add), _operator(ops.add, True)
     __sub__, __rsub__ = _operator(ops.sub), _operator(ops.sub, True)
@@ -70,8 +102,10 @@ class Node:
     __gt__, __ge__ = _operator(ops.gt), _operator(ops.ge)
     __and__, __or__ = _operator(ops.logical_and), _operator(ops.logical_or)
 
-    def __bool__(self) -> bool:
-        raise TypeError("the value of a node is not known while a program is recorded")
+    __bool__ = _reading("the truth of a tensor")
+    __float__, __int__, __index__ = _reading("float()"), _reading("int()"), _reading("an index")
+    __array__, __iter__ = _reading("NumPy"), _reading("iteration")
+    item, tolist = _reading("item"), _reading("tolist")
 
     def __repr__(self) -> str:
         return f"<{self.name or (self.op.name if self.op else 'input')} {type_text(self.spec)}>"

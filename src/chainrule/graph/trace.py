@@ -29,8 +29,16 @@ class Recorder:
         operands = tuple(op.align(inputs))
         spec = op.spec(*operands, **params)
         node = Node(op, operands, params, spec, site=user_site(2))
+        node.weak = is_weak(op, inputs)
         self.nodes.append(node)
         return node
+
+
+def is_weak(op: Op, inputs: Sequence[Value]) -> bool:
+    """Whether an op on Python numbers, some known later, gives what Python would: a number."""
+    values = [getattr(x, "_value", x) for x in inputs if not is_number(x)]
+    numbers = op.pointwise and op.name != "cast" and bool(values)
+    return numbers and all(getattr(v, "weak", False) for v in values)
 
 
 def trace(f: Callable[..., Any], *specs: Any, names: Sequence[str] | None = None) -> Graph:

@@ -1,20 +1,30 @@
 """The functions behind the layers, as in torch.nn.functional."""
 
+from ..functional import adaptive_avg_pool2d as adaptive_avg_pool2d
+from ..functional import avg_pool1d as avg_pool1d
+from ..functional import avg_pool2d as avg_pool2d
+from ..functional import batch_norm as batch_norm
 from ..functional import binary_cross_entropy as binary_cross_entropy
 from ..functional import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from ..functional import conv1d as conv1d
+from ..functional import conv2d as conv2d
 from ..functional import cross_entropy as cross_entropy
 from ..functional import elu as elu
 from ..functional import embedding as embedding
 from ..functional import gaussian_nll_loss as gaussian_nll_loss
 from ..functional import gelu as gelu
+from ..functional import group_norm as group_norm
 from ..functional import hardtanh as hardtanh
 from ..functional import huber_loss as huber_loss
 from ..functional import kl_div as kl_div
 from ..functional import l1_loss as l1_loss
+from ..functional import layer_norm as layer_norm
 from ..functional import leaky_relu as leaky_relu
 from ..functional import linear as linear
 from ..functional import log_softmax as log_softmax
 from ..functional import logsigmoid as logsigmoid
+from ..functional import max_pool1d as max_pool1d
+from ..functional import max_pool2d as max_pool2d
 from ..functional import mish as mish
 from ..functional import mse_loss as mse_loss
 from ..functional import nll_loss as nll_loss
@@ -23,6 +33,7 @@ from ..functional import pad as pad
 from ..functional import quadratic_cost as quadratic_cost
 from ..functional import relu as relu
 from ..functional import relu6 as relu6
+from ..functional import rms_norm as rms_norm
 from ..functional import selu as selu
 from ..functional import sigmoid as sigmoid
 from ..functional import silu as silu
@@ -31,4 +42,5 @@ from ..functional import softmax as softmax
 from ..functional import softplus as softplus
 from ..functional import softsign as softsign
 from ..functional import tanh as tanh
+from .attention import scaled_dot_product_attention as scaled_dot_product_attention
 from .dropout import dropout as dropout

@@ -15,11 +15,12 @@ import numpy as np
 
 from ..errors import ArgumentTypeError, ChainruleError, StateError
 from ..grad import Handle
-from ..ops.core import current, quietly
-from ..tensor.autograd import no_grad
+from ..ops.core import changes, current, quietly
+from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor
 from ..tensor.create import empty
 from .parameter import Parameter
+from .recorded import note_call, note_mode
 from .registration import NameTaken, init_missing
 from .state import check_state, loaded_values
 
@@ -61,6 +62,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current
         outer = state.module
+        if state.trace is not None:
+            note_call(state.trace, self)
         state.module = self
         try:
             if outer is None and not state.quiet:
@@ -117,9 +120,11 @@ class Module:
             self._buffer_names.pop(name, None)
             self._reserved.pop(name, None)
         d[name] = value
+        changes.note()
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
+        changes.note()
         self.__dict__.get("_buffer_names", {}).pop(name, None)
         self.__dict__.get("_reserved", {}).pop(name, None)
 
@@ -156,6 +161,7 @@ class Module:
         self._check_new(name, tensor, Tensor)
         self._buffer_names[name] = persistent
         self.__dict__[name] = tensor
+        changes.note()
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule under a name."""
@@ -170,6 +176,7 @@ class Module:
         if value is None:
             self._reserved[name] = kind
         self.__dict__[name] = value
+        changes.note()
 
     def _check_new(self, name: str, value: Any, kind: type) -> None:
         if "_buffer_names" not in self.__dict__:
@@ -290,8 +297,12 @@ class Module:
         """Training mode for this module and all below it (dropout active, ...)."""
         if not isinstance(mode, bool):
             raise ArgumentTypeError("train: mode must be True or False", got=repr(mode))
+        trace = current.trace
         for module in self.modules():
+            if trace is not None:
+                note_mode(trace, module, mode)
             module.__dict__["training"] = mode
+        changes.note()
         return self
 
     def eval(self: M) -> M:
@@ -306,11 +317,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops every gradient (or fills it with zeros)."""
-        for p in self.parameters():
-            if set_to_none or p._grad is None:
-                p._grad = None
-            else:
-                p._grad = p._grad.detach().zero_()
+        drop_gradients(self.parameters(), set_to_none)
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls fn on all modules below this one, then on this one."""

@@ -78,6 +78,7 @@ from .shape import permute as permute
 from .shape import put_slice as put_slice
 from .shape import reshape as reshape
 from .shape import slice_ as slice_
+from .shape import whole_of as whole_of
 from .window import Grid as Grid
 from .window import fold as fold
 from .window import windows as windows

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..errors import ChainruleError, DTypeError
+from .broadcast import sum
 from .core import NOTHING, OTHER, Value, is_number
 from .elementary import log
 from .logic import eq, gt, lt, where
-from .pointwise import Pointwise, zero_gradient
+from .pointwise import Pointwise, cast, zero_gradient
+
+
+def nowhere(truth: Value) -> Value:
+    """Whether a condition holds at no element."""
+    count = sum(cast(truth, dtype=dtypes.int64), axis=tuple(range(len(truth.shape))), keepdim=False)
+    return eq(count, 0)
 
 
 class Add(Pointwise):
@@ -103,6 +112,16 @@ class Division(Pointwise):
             )
         return y
 
+    def looks_at(self, inputs: Sequence[Any]) -> int | None:
+        whole = all(getattr(x, "dtype", np.dtype(type(x))).kind != "f" for x in inputs)
+        return 1 if whole else None
+
+    def admit(self, value: Any, *inputs: Any, **params: Any) -> None:
+        self.divided(np.zeros((), np.int64), value)
+
+    def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
+        return nowhere(eq(value, 0))
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         whole = rng.integers(1, 5, shape)
         return np.asarray(whole + rng.uniform(0.05, 0.2, shape))  # no quotient near a whole number
@@ -171,6 +190,17 @@ class Pow(Pointwise):
     singular = True
     bools = False
     domain = (0.5, 2.0)
+
+    def looks_at(self, inputs: Sequence[Any]) -> int | None:
+        whole = all(getattr(x, "dtype", np.dtype(type(x))).kind != "f" for x in inputs)
+        return 1 if whole else None
+
+    def admit(self, value: Any, *inputs: Any, **params: Any) -> None:
+        if np.any(np.less(value, 0)):
+            self.forward(np.ones((1,), np.int64), np.asarray(value))
+
+    def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
+        return nowhere(lt(value, 0))
 
     def forward(self, a: Any, b: Any) -> Any:
         try:

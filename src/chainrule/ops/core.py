@@ -9,6 +9,7 @@ and serves all of them.
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,6 +163,17 @@ class Op:
         """For ops that write where their inputs say: how `y` is filled, place by place."""
         return None
 
+    def looks_at(self, inputs: Sequence[Any]) -> int | None:
+        """Which input's values may be refused, beyond shapes and dtypes; None: any will do."""
+        return None
+
+    def admit(self, value: Any, *inputs: Any, **params: Any) -> None:
+        """Raises where that input holds what this op refuses, such as an index out of range."""
+
+    def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
+        """Whether `admit` lets all the numbers pass, as a value: written in ops."""
+        raise NotImplementedError(f"{self.name} refuses no values")
+
     def put(self, x: Value, v: Value, **params: Any) -> Value:
         """For views: x with the part that this op shows replaced by v, written in ops."""
         raise NotImplementedError(f"{self.name} is not a view")
@@ -228,6 +240,9 @@ class State(threading.local):
     """What the running thread is doing.  Class attributes are the defaults of a new thread."""
 
     interpreter: Interpreter = staticmethod(arrays)
+    tensors: Interpreter = staticmethod(arrays)  # what an op call on Tensors means
+    compute: Interpreter = staticmethod(arrays)  # and on their values: arrays, or nodes
+    trace: Any = None  # the recording of a compiled function that is going on
     grad_enabled: bool = True
     switched_off: Any = None  # where recording was last switched off
     quiet: bool = False  # NumPy's floating-point warnings are already silenced further out
@@ -235,6 +250,23 @@ class State(threading.local):
 
 
 current = State()
+
+
+class Changes:
+    """Counts what recorded programs rely on without looking: attributes, modes, hooks.
+
+    Every count is given out once, so a count that is the same means that nothing has changed.
+    """
+
+    now: int = 0
+    _counter = itertools.count(1)
+
+    def note(self) -> None:
+        """Something has changed."""
+        self.now = next(self._counter)
+
+
+changes = Changes()
 
 
 class interpret:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType
 from ..errors import DTypeError, IndexRangeError, ShapeError
+from .arithmetic import nowhere
 from .core import NOTHING, Op, Sample, Scatter, Shape, Spec, Value
+from .logic import ge, logical_or, lt
 from .shape import full
 
 INDEX = frozenset({"index"})
@@ -40,7 +42,25 @@ def _check_index(op_name: str, index: Any, size: int) -> None:
         )
 
 
-class IndexSelect(Op):
+class Indexing(Op):
+    """Base of ops that read or write where an index of whole numbers in [0, rows) says."""
+
+    def rows(self, *inputs: Any, **params: Any) -> int:
+        """How many rows there are to choose from."""
+        raise NotImplementedError(f"{self.name} does not say how many rows it has")
+
+    def looks_at(self, inputs: Sequence[Any]) -> int | None:
+        return self.input_names.index("index")
+
+    def admit(self, value: Any, *inputs: Any, **params: Any) -> None:
+        _check_index(self.name, value, self.rows(*inputs, **params))
+
+    def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
+        outside = logical_or(lt(value, 0), ge(value, self.rows(*inputs, **params)))
+        return nowhere(outside)
+
+
+class IndexSelect(Indexing):
     """y = the rows of x along `axis` that `index` (of any shape) lists;  dx = g added up there."""
 
     math = "{x}[{index}]"
@@ -48,6 +68,9 @@ class IndexSelect(Op):
     moves = True
     warns = False
     shapes = AND_X
+
+    def rows(self, x: Any, index: Any, *, axis: int) -> int:
+        return int(x.shape[axis])
 
     def spec(self, x: Any, index: Any, *, axis: int) -> Spec:
         _check_index(self.name, index, x.shape[axis])
@@ -70,7 +93,7 @@ class IndexSelect(Op):
         yield Sample((rng.normal(size=(2, 3)), np.array([2, 2, 0, 1])), {"axis": 1})
 
 
-class IndexAdd(Op):
+class IndexAdd(Indexing):
     """y = zeros with `size` rows along `axis`, row index[i] getting v's row i added;  dv = g there.
 
     Rows that are listed twice add up, in the order of the index.
@@ -78,6 +101,9 @@ class IndexAdd(Op):
 
     math = "add_rows({v}, {index})"
     saves = INDEX
+
+    def rows(self, v: Any, index: Any, *, axis: int, size: int) -> int:
+        return size
 
     def spec(self, v: Any, index: Any, *, axis: int, size: int) -> Spec:
         _check_index(self.name, index, size)
@@ -105,7 +131,7 @@ class IndexAdd(Op):
         yield Sample((rng.normal(size=(2, 2, 3)), index), {"axis": 0, "size": 4})
 
 
-class Gather(Op):
+class Gather(Indexing):
     """y[.., i, ..] = x[.., index[.., i, ..], ..] along `axis`;  dx = g added up there."""
 
     math = "{x}[{index}]"
@@ -113,6 +139,9 @@ class Gather(Op):
     moves = True
     warns = False
     shapes = AND_X
+
+    def rows(self, x: Any, index: Any, *, axis: int) -> int:
+        return int(x.shape[axis])
 
     def spec(self, x: Any, index: Any, *, axis: int) -> Spec:
         _check_index(self.name, index, x.shape[axis])
@@ -142,11 +171,14 @@ class Gather(Op):
         yield Sample((rng.normal(size=(3, 2)), np.array([[2, 0]])), {"axis": 0})
 
 
-class ScatterAdd(Op):
+class ScatterAdd(Indexing):
     """y = zeros, with v[.., i, ..] added at index[.., i, ..] along `axis`;  dv = g there."""
 
     math = "scatter({v}, {index})"
     saves = INDEX
+
+    def rows(self, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> int:
+        return shape[axis]
 
     def spec(self, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]) -> Spec:
         _check_index(self.name, index, shape[axis])
@@ -205,13 +237,16 @@ def _along(index: Any, axis: int) -> tuple[Any, ...]:
     return tuple(places)
 
 
-class IndexPut(Op):
+class IndexPut(Indexing):
     """y = x (flat), but y[index[i]] = v[i], the last one where places repeat;  dv = g there."""
 
     math = "{x} with [{index}] = {v}"
     saves = INDEX
     warns = False
     shapes = frozenset({"v"})
+
+    def rows(self, x: Any, v: Any, index: Any) -> int:
+        return int(x.shape[0])
 
     def spec(self, x: Any, v: Any, index: Any) -> Spec:
         _check_index(self.name, index, x.shape[0])
@@ -284,13 +319,16 @@ class Argsort(Op):
         yield Sample((rng.integers(0, 3, (2, 6)),), {"axis": 1, "descending": True})
 
 
-class OneHot(Op):
+class OneHot(Indexing):
     """y[.., c] = 1 where c = index, else 0;  no derivative."""
 
     math = "onehot({index})"
     saves = NOTHING
     warns = False
     differentiable = False
+
+    def rows(self, index: Any, *, classes: int, dtype: DType) -> int:
+        return classes
 
     def spec(self, index: Any, *, classes: int, dtype: DType) -> Spec:
         _check_index(self.name, index, classes)

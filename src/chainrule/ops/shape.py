@@ -159,7 +159,7 @@ class Slice(Op):
         return x(tuple(j * step + start for j, (start, _, step) in zip(i, ranges, strict=True)))
 
     def vjp(self, g: Value, y: Value, x: Value, *, ranges: Ranges) -> tuple[Value, ...]:
-        return (put_slice(full(shape=x.shape, value=0.0, dtype=g.dtype), g, ranges=ranges),)
+        return (whole_of({ranges: g}, x.shape),)
 
     def put(self, x: Value, v: Value, **params: Any) -> Value:
         return put_slice(x, v, ranges=params["ranges"])
@@ -345,6 +345,47 @@ class Flip(Op):
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(2, 3)),), {"axis": (1,)})
         yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": (0, 2)})
+
+
+def whole_of(parts: dict[Ranges, Value], shape: Shape) -> Value:
+    """An array of zeros with every part added where its ranges say.
+
+    Parts that lie behind one another along one dimension, as those of a split or of a loop over
+    time, are joined by a single `concat`: nothing of the whole size is made for each of them.
+    """
+    (first, g), *others = parts.items()
+    row = _in_a_row(list(parts), shape) if others else None
+    if row is None:
+        total = put_slice(full(shape=shape, value=0.0, dtype=g.dtype), g, ranges=first)
+        for ranges, v in others:
+            total = total + put_slice(full(shape=shape, value=0.0, dtype=g.dtype), v, ranges=ranges)
+        return total
+    axis, order = row
+    ends = [0, *(ranges[axis][1] for ranges in order)]
+    starts = [*(ranges[axis][0] for ranges in order), shape[axis]]
+    joined = []
+    for v, end, start in zip([*(parts[r] for r in order), None], ends, starts, strict=True):
+        if start > end:  # nobody read there
+            gap = (*shape[:axis], start - end, *shape[axis + 1 :])
+            joined.append(full(shape=gap, value=0.0, dtype=g.dtype))
+        if v is not None:
+            joined.append(v)
+    return concat(*joined, axis=axis)
+
+
+def _in_a_row(parts: list[Ranges], shape: Shape) -> tuple[int, list[Ranges]] | None:
+    """The one dimension along which parts lie apart, and their order there; None if they do not."""
+    cut = {i for ranges in parts for i, n in enumerate(shape) if ranges[i] != (0, n, 1)}
+    if len(cut) != 1:
+        return None
+    (axis,) = cut
+    order = sorted(parts, key=lambda ranges: ranges[axis])
+    at = 0
+    for start, stop, step in (ranges[axis] for ranges in order):
+        if step != 1 or start < at or stop < start:
+            return None
+        at = stop
+    return axis, order
 
 
 full, iota, reshape, permute = Full(), Iota(), Reshape(), Permute()

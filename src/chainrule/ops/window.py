@@ -38,6 +38,14 @@ class Grid(NamedTuple):
         axes = zip(sizes, *self, strict=True)
         return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
 
+    def padded(self, sizes: Shape) -> Shape:
+        """The sizes with the padding on both sides."""
+        return tuple(n + 2 * p for n, p in zip(sizes, self.padding, strict=True))
+
+    def inside(self, sizes: Shape) -> Any:
+        """Where the input stands in the padded input."""
+        return (..., *(slice(p, p + n) for n, p in zip(sizes, self.padding, strict=True)))
+
     def places(self, axis: int, offset: int, count: int) -> slice:
         """Where the elements at `offset` of all windows stand in the padded input."""
         start = offset * self.dilation[axis]
@@ -68,15 +76,22 @@ class Windows(Op):
         return Spec((*x.shape[:-n], *counts, *grid.kernel), x.dtype)
 
     def forward(self, x: Any, *, grid: Grid) -> Any:
-        shape = self.spec(x, grid=grid).shape
+        self.spec(x, grid=grid)
         n = len(grid.kernel)
+        counts, lead = grid.counts(x.shape[-n:]), x.shape[:-n]
         if any(grid.padding):
-            x = np.pad(x, [(0, 0)] * (x.ndim - n) + [(p, p) for p in grid.padding])
+            padded = np.zeros((*lead, *grid.padded(x.shape[-n:])), x.dtype)
+            padded[grid.inside(x.shape[-n:])] = x
+            x = padded
         outer, inner = x.strides[:-n], x.strides[-n:]
         steps = [s * t for s, t in zip(inner, grid.stride, strict=True)]
         taps = [s * t for s, t in zip(inner, grid.dilation, strict=True)]
-        view = np.lib.stride_tricks.as_strided(x, shape, (*outer, *steps, *taps), writeable=False)
-        return view.copy()  # windows overlap: a view would let a write through one change others
+        view = np.lib.stride_tricks.as_strided(
+            x, (*grid.kernel, *lead, *counts), (*taps, *outer, *steps), writeable=False
+        )
+        # Windows overlap: a view would let a write through one change others.  In memory the taps
+        # stand outermost, so that the copy goes along rows, and reshaping taps x rest is free.
+        return view.copy().transpose((*range(n, view.ndim), *range(n)))
 
     def element(self, make: Any, i: Any, x: Any, *, grid: Grid) -> Any:
         n = len(grid.kernel)
@@ -112,15 +127,12 @@ class Fold(Op):
         n = len(sizes)
         counts = grid.counts(sizes)
         lead = x.shape[: x.ndim - 2 * n]
-        padded = tuple(m + 2 * p for m, p in zip(sizes, grid.padding, strict=True))
-        y = np.zeros((*lead, *padded), x.dtype)
+        y = np.zeros((*lead, *grid.padded(sizes)), x.dtype)
         for tap in np.ndindex(*grid.kernel):
             places = tuple(grid.places(i, t, counts[i]) for i, t in enumerate(tap))
             into: Any = (..., *places)
             y[into] += x[(..., *tap)]
-        inside = tuple(slice(p, p + m) for m, p in zip(sizes, grid.padding, strict=True))
-        kept: Any = (..., *inside)
-        return np.ascontiguousarray(y[kept])
+        return np.ascontiguousarray(y[grid.inside(sizes)])
 
     def element(self, make: Any, i: Any, x: Any, *, grid: Grid, sizes: Shape) -> Any:
         n = len(sizes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..ops import sqrt
-from .arguments import check_number
+from .arguments import active, check_number
 from .optimizer import Group, Optimizer, State
 
 
@@ -54,7 +54,7 @@ class Adagrad(Optimizer):
         return {**group, "step_size": group["lr"] / (1 + (step - 1) * group["lr_decay"])}
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
-        if h["weight_decay"]:
+        if active(h["weight_decay"]):
             g = g + p * h["weight_decay"]
         v = s["sum"] = s["sum"] + g * g
         return p - g / (sqrt(v) + h["eps"]) * h["step_size"]

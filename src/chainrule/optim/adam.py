@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ArgumentError
 from ..ops import maximum, sqrt
-from .arguments import check_number
+from .arguments import active, check_number, root
 from .optimizer import Group, Optimizer, State
 
 
@@ -75,11 +74,11 @@ class Adam(Optimizer):
         b1, b2 = group["betas"]
         return {
             **group, "b1": b1, "b2": b2, "step_size": group["lr"] / (1 - b1**step),
-            "root_bias": math.sqrt(1 - b2**step),
+            "root_bias": root(1 - b2**step),
         }  # fmt: skip
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
-        if h["weight_decay"]:
+        if active(h["weight_decay"]):
             if self.decoupled:
                 p = p * (1 - h["lr"] * h["weight_decay"])
             else:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, GradError, StateError
+from ..graph.node import Node
+from ..ops import sqrt
+from ..ops.core import is_number
 
 
 class LeafError(GradError, ArgumentError):
@@ -20,6 +23,17 @@ class OptimizerStateError(StateError, ArgumentError):
 
 class ResumeError(ArgumentError, KeyError):
     """A schedule that is to go on, for an optimizer that has none yet."""
+
+
+def active(setting: Any) -> bool:
+    """Whether a term with this factor is computed: not where the factor is 0, unless a recorded
+    step is given it at every call."""
+    return isinstance(setting, Node) or bool(setting)
+
+
+def root(x: Any) -> Any:
+    """The square root of a setting, as a Python number or as a node of a recorded step."""
+    return math.sqrt(x) if is_number(x) else sqrt(x)
 
 
 def brief(value: Any) -> str:

@@ -46,7 +46,7 @@ class Layout:
             if p._grad is None:
                 continue
             s = optimizer.state[p]
-            _prepare_state(optimizer, group, p, s, self.slots)
+            prepare_state(optimizer, group, p, s, self.slots)
             self.held.append((p, p._value, s))
             if p._value.size <= SMALL:
                 ages = (s.get("step"), *(slot in s for slot in self.slots))
@@ -81,7 +81,7 @@ class Layout:
             batch.step(optimizer, group, now, site)
 
 
-def _prepare_state(
+def prepare_state(
     optimizer: Optimizer, group: Group, p: Tensor, s: State, slots: tuple[str, ...]
 ) -> None:
     """Makes what the rule keeps for a new parameter, and follows a change of its dtype."""

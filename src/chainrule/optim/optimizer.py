@@ -17,10 +17,11 @@ import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.core import arrays, current, quietly
-from ..tensor.autograd import enable_grad
+from ..tensor.autograd import drop_gradients, enable_grad
 from ..tensor.core import Tensor, wrap
 from .arguments import LeafError, OptimizerStateError, brief, brief_list, check_number
 from .layout import Layout
+from .recorded import recorded_step
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -58,6 +59,8 @@ class Optimizer:
 
     counts: ClassVar[bool] = True
     """Whether state[p]["step"] counts the updates of p."""
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    """Number settings that decide how a step is carried out, such as a count of iterations."""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = _plain(defaults)
@@ -83,7 +86,11 @@ class Optimizer:
         return 0.0
 
     def prepare(self, group: Group, step: int) -> Mapping[str, Any]:
-        """The settings of a group as plain numbers for step 1, 2, ...: what `update` calls h."""
+        """The settings of a group for step 1, 2, ...: what `update` calls h.
+
+        While a compiled function is recorded, numbers in `group` and `step` are nodes: operators
+        and ops work on them, `math` does not (see `arguments.root`).
+        """
         return group
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
@@ -169,11 +176,7 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops every gradient (or fills it with zeros)."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none:
-                    p._grad = None
-                elif p._grad is not None:
-                    p._grad = p._grad.detach().zero_()
+            drop_gradients(group["params"], set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter that has a gradient; a closure computes the loss first."""
@@ -181,6 +184,10 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        trace = current.trace
+        if trace is not None:
+            recorded_step(trace, self)
+            return loss
         for group in self.param_groups:
             lr = group["lr"]
             if type(lr) is not float or not math.isfinite(lr):

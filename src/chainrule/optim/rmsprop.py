@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..ops import sqrt
-from .arguments import check_number
+from .arguments import active, check_number
 from .optimizer import Group, Optimizer, State
 
 
@@ -57,13 +57,13 @@ class RMSprop(Optimizer):
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
         keep, take = h["alpha"], 1 - h["alpha"]
-        if h["weight_decay"]:
+        if active(h["weight_decay"]):
             g = g + p * h["weight_decay"]
         v = s["square_avg"] = s["square_avg"] * keep + g * g * take
         if h["centered"]:
             m = s["grad_avg"] = s["grad_avg"] * keep + g * take
             v = v - m * m
         d = g / (sqrt(v) + h["eps"])
-        if h["momentum"]:
+        if "momentum_buffer" in s:
             d = s["momentum_buffer"] = s["momentum_buffer"] * h["momentum"] + d
         return p - d * h["lr"]

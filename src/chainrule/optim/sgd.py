@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ArgumentError
-from .arguments import check_number
+from .arguments import active, check_number
 from .optimizer import Group, Optimizer, State
 
 
@@ -57,9 +57,9 @@ class SGD(Optimizer):
         return None
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
-        if h["weight_decay"]:
+        if active(h["weight_decay"]):
             g = g + p * h["weight_decay"]
-        if h["momentum"]:
+        if "momentum_buffer" in s:
             v = s["momentum_buffer"]
             v = g if v is None else v * h["momentum"] + g * (1 - h["dampening"])
             s["momentum_buffer"] = v

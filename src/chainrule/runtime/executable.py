@@ -3,40 +3,75 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from . import threads
+
 ALIGNMENT = 64
+SYNC_BYTES = 192
 
 
 def aligned(size: int) -> Any:
-    """Bytes that begin at a line of the cache."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
+    """Bytes that begin at a line of the cache, all 0."""
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
 
 
 class Executable:
-    """A compiled program: `run(arrays)` changes some of them in place and returns the outputs."""
+    """A compiled program: `run(arrays)` changes some of them in place and returns the outputs.
+
+    code: what keeps the machine code alive.  address: of its function `step`.  inputs: how many
+    there are.  results: shape and dtype of each output.  arena: bytes of temporary memory.
+    shared_work: how many operations threads share, from which their number follows.
+    """
 
     def __init__(
-        self, code: Any, address: int, inputs: int, results: Sequence[tuple[Any, Any]], arena: int
-    ) -> None:
+        self, code: Any, address: int, inputs: int, results: Sequence[tuple[Any, Any]], arena: int,
+        shared_work: int = 0,
+    ) -> None:  # fmt: skip
         self.code = code
-        self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+        self.address = address
+        kinds = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+        self.call = ctypes.CFUNCTYPE(None, *kinds)(address)
         self.inputs = inputs
         self.results = list(results)
-        self.arena = aligned(arena)
+        self.shared_work = shared_work
+        self.lock = threading.Lock()  # the memory below serves one run at a time
+        self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
         self.table[inputs + len(self.results)] = self.arena.ctypes.data
+        self.sync = aligned(SYNC_BYTES)
+        self.sync.view(np.int64)[16] = threads.yielding()
+        self.step_seconds = 0.0  # of a step in a native loop, as last measured
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """One run on C-contiguous arrays of the types that the program was made for."""
+        """One run on arrays of the shapes and types that the program was made for."""
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
-        table = self.table
-        for i, a in enumerate((*arrays, *outputs)):
-            table[i] = a.ctypes.data
-        self.call(table)
+        apart: list[tuple[Any, Any]] = []
+        with self.lock:
+            table = self.table
+            for i, a in enumerate((*arrays, *outputs)):
+                if not a.flags.c_contiguous:
+                    row_major = np.ascontiguousarray(a)
+                    if a.flags.writeable:
+                        apart.append((a, row_major))
+                    a = row_major
+                table[i] = a.ctypes.data
+            self.run_table()
+        for a, row_major in apart:
+            np.copyto(a, row_major)
         return outputs
+
+    def run_table(self) -> None:
+        """One run on what the table of addresses points to."""
+        count = threads.worthwhile(self.shared_work, threads.WORK_OF_ONE_RUN)
+        sync = self.sync.ctypes.data
+        if count == 1:
+            self.call(self.table, 0, 1, sync)
+        else:
+            threads.run_together(lambda n: self.call(self.table, n, count, sync), count)

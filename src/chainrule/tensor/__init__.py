@@ -2,3 +2,4 @@
 
 from .core import Tensor as Tensor
 from .core import wrap as wrap
+from .interpreter import apply as apply

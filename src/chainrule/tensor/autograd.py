@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,8 +20,9 @@ from ..errors import (
     user_site,
 )
 from ..grad import Handle, Leaf, Reader, Route, check_saved, sweep
-from ..ops import where
-from ..ops.core import arrays, current, interpret, quietly
+from ..graph.node import Node as GraphNode
+from ..ops import add, where
+from ..ops.core import current, interpret, quietly
 from . import core
 from .memory import in_words_of
 
@@ -135,7 +136,7 @@ class _Plain(Reader):
         return where(missing & np.equal(g, 0), 0.0, r) if missing.any() else r
 
     def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
-        with interpret(core.apply):
+        with interpret(current.tensors):
             replaced = function(core.wrap(g))
         return g if replaced is None else _hooked(replaced, g)._value
 
@@ -145,13 +146,36 @@ class _Plain(Reader):
             _accumulate(holder, core.wrap(np.array(g)))
 
 
+class _Traced(_Plain):
+    """Rules run on nodes of the program that is being recorded."""
+
+    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
+        check_saved(node)
+        value = current.trace.value
+        saved = node.inputs
+        return node.y, [value(x) if isinstance(x, core.Tensor) else x for x in saved]
+
+    def without_nan(self, g: Any, r: Any) -> Any:
+        return Reader.without_nan(self, g, r)
+
+    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
+        with interpret(current.tensors):
+            replaced = function(core.wrap(g))
+        return g if replaced is None else current.trace.value(_hooked(replaced, g))
+
+    def retain(self, node: Any, g: Any) -> None:
+        holder = node.retained()
+        if holder is not None:
+            _accumulate(holder, core.wrap(g))
+
+
 class _Recording(Reader):
     """Rules run on Tensors: the backward pass can itself be differentiated."""
 
     def arguments(self, node: Any) -> tuple[Any, list[Any]]:
         check_saved(node)
         inputs = [
-            x if not isinstance(x, core.Tensor) or x._node is edge else core.wrap(x._value, edge)
+            x if not isinstance(x, core.Tensor) or x._node is edge else _again(x, edge)
             for x, edge in zip(node.inputs, node.edges, strict=True)
         ]
         y = None if node.y is None else core.wrap(node.y, node)
@@ -167,6 +191,12 @@ class _Recording(Reader):
             _accumulate(holder, g)
 
 
+def _again(x: Tensor, edge: Any) -> Tensor:
+    """A saved value with the history that it had when it was saved."""
+    trace = current.trace
+    return core.wrap(x._value if trace is None else trace.value(x), edge)
+
+
 def _hooked(replaced: Any, g: Any) -> Tensor:
     if not isinstance(replaced, core.Tensor) or replaced.shape != np.shape(g):
         raise ArgumentTypeError(
@@ -177,7 +207,7 @@ def _hooked(replaced: Any, g: Any) -> Tensor:
     return replaced
 
 
-_PLAIN, _RECORDING = _Plain(), _Recording()
+_PLAIN, _TRACED, _RECORDING = _Plain(), _Traced(), _Recording()
 
 
 def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
@@ -189,7 +219,7 @@ def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
                 got=f"{name} on shape {output.shape}",
                 fix=".mean() or .sum() first, or gradient=chainrule.ones_like(y)",
             )
-        return core.wrap(np.ones(output._value.shape, output._value.dtype))
+        return core.constant(np.ones(output._value.shape, output._value.dtype))
     if not isinstance(gradient, core.Tensor):
         raise ArgumentTypeError(f"{name}: gradient must be a Tensor", got=type(gradient).__name__)
     if gradient.shape != output.shape:
@@ -231,14 +261,20 @@ def _run(
     create_graph: bool,
     name: str,
 ) -> Any:
+    state = current
+    trace = state.trace
     seeds = []
     for output, gradient in zip(outputs, gradients, strict=True):
-        seed = _seed(output, gradient, name)
-        seeds.append((output._node_now(), seed if create_graph else seed._value))
-    reader = _RECORDING if create_graph else _PLAIN
-    state = current
+        seed: Any = _seed(output, gradient, name)
+        if not create_graph:
+            seed = seed._value if trace is None else trace.value(seed)
+        seeds.append((output._node_now(), seed))
+    reader: Reader = _RECORDING
+    if not create_graph:
+        reader = _PLAIN if trace is None else _TRACED
     outer = state.interpreter, state.grad_enabled
-    state.interpreter, state.grad_enabled = (core.apply if create_graph else arrays), create_graph
+    state.interpreter = state.tensors if create_graph else state.compute
+    state.grad_enabled = create_graph
     try:
         with quietly():
             return sweep(seeds, reader, route=route, retain_graph=retain_graph)
@@ -249,15 +285,39 @@ def _run(
 
 
 def _accumulate(holder: Tensor, g: Tensor) -> None:
-    held = holder._grad
+    trace = current.trace
+    held = holder._grad if trace is None else trace.gradient(holder)
     if held is None:
+        if trace is not None:
+            trace.hold(holder, grad=True)
         holder._grad = g
     elif g._node is not None or held._node is not None:
+        if trace is not None:
+            trace.hold(holder, grad=True)
         with enable_grad():
             holder._grad = held + g
     else:
-        np.add(held._value, g._value, out=held._value)
+        if trace is None:
+            np.add(held._value, g._value, out=held._value)
+        else:
+            trace.write(held, trace.recorder(add, (trace.value(held), trace.value(g)), {}))
         held._note_write()
+
+
+def drop_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
+    """Forgets gradients, or fills them with zeros."""
+    trace = current.trace
+    for p in tensors:
+        if trace is not None:
+            if not set_to_none and trace.gradient(p) is None:
+                continue
+            trace.hold(p, grad=True)
+        if p._used is not None:
+            p._used = None
+        if set_to_none:
+            p._grad = None
+        elif p._grad is not None:
+            p._grad = p._grad.detach().zero_()
 
 
 def backward(
@@ -308,7 +368,7 @@ def _own(g: Any, shared: bool) -> Tensor:
         with enable_grad():
             return g.clone()
     if type(g) is not np.ndarray:
-        return core.wrap(np.array(g))
+        return core.wrap(g if isinstance(g, GraphNode) else np.array(g))
     return core.wrap(g.copy() if shared or g.base is not None else g)
 
 
@@ -354,7 +414,7 @@ def _result(i: int, x: Tensor, done: Any, unused: bool | None, zeros: bool) -> T
     if node in done.ends:
         return _own(done.ends[node], True)
     if zeros:
-        return core.wrap(np.zeros(x.shape, x.dtype))
+        return core.constant(np.zeros(x.shape, x.dtype))
     if not unused:
         raise GradError(
             f"One of the differentiated Tensors (index {i}) appears to not have been used in the "

@@ -11,6 +11,7 @@ from .. import dtypes, ops
 from .. import functional as F
 from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError
 from . import show
+from .looking import look
 
 if TYPE_CHECKING:
     from .core import Tensor
@@ -100,7 +101,7 @@ class Conversions:
                 "Can't call numpy() on Tensor that requires grad.",
                 fix="tensor.detach().numpy()",
             )
-        return self._value
+        return look(self, "NumPy")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         value = self.numpy()
@@ -112,7 +113,7 @@ class Conversions:
         return self.numpy().__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
-        return self._value.__dlpack_device__()
+        return look(self, "DLPack").__dlpack_device__()
 
     def item(self) -> Any:
         """The one element as a Python number."""
@@ -123,11 +124,11 @@ class Conversions:
                 got=f"shape {self._value.shape}",
                 fix=".tolist(), .sum() or an index",
             )
-        return self._value.item()
+        return look(self, "item").item()
 
     def tolist(self) -> Any:
         """The elements as nested lists."""
-        return self._value.tolist()
+        return look(self, "tolist").tolist()
 
     def __float__(self) -> Any:
         return float(self.item())
@@ -150,7 +151,7 @@ class Conversions:
                 got=f"shape {self._value.shape}",
                 fix=".any() or .all()",
             )
-        return bool(self._value.item())
+        return bool(look(self, "the truth of a tensor").item())
 
     def __len__(self) -> Any:
         if not self._value.shape:
@@ -163,7 +164,8 @@ class Conversions:
         return iter(F.unbind(self, 0))
 
     def __contains__(self, value: Any) -> Any:
-        return bool((self._value == getattr(value, "_value", value)).any())
+        other = look(value, "in") if hasattr(value, "_value") else value
+        return bool((look(self, "in") == other).any())
 
     def __repr__(self) -> str:
         return show.tensor_text(self)
@@ -192,11 +194,11 @@ class Conversions:
 
     def stride(self) -> Any:
         """How many elements apart neighbours lie, for every dimension."""
-        return tuple(s // self._value.itemsize for s in self._value.strides)
+        return tuple(s // self._value.itemsize for s in look(self, "stride").strides)
 
     def data_ptr(self) -> Any:
         """The address of the first element."""
-        return self._value.__array_interface__["data"][0]
+        return look(self, "data_ptr").__array_interface__["data"][0]
 
     @property
     def device(self) -> str:
@@ -205,4 +207,4 @@ class Conversions:
 
     def equal(self, other: Any) -> Any:
         """Whether shape and all elements are equal."""
-        return bool(np.array_equal(self._value, other._value))
+        return bool(np.array_equal(look(self, "equal"), look(other, "equal")))

@@ -18,20 +18,17 @@ from .. import dtypes
 from ..dtypes import DType
 from ..errors import (
     ArgumentTypeError,
-    ChainruleError,
     DTypeError,
     GradError,
     ShapeError,
     Site,
+    describe_site,
     user_site,
 )
 from ..grad import Cell, Leaf, Node, clock
-from ..ops import REGISTRY
-from ..ops.core import NOTHING, NUMBERS, Op, Params, Spec, State, current, interpret, quietly
-from .memory import does_not_fit
+from ..graph.node import Node as GraphNode
+from ..ops.core import NOTHING, Op, Params, Spec, changes, current, interpret
 from .methods import TensorMethods
-
-_RESHAPE = REGISTRY["reshape"]
 
 
 class Tensor(TensorMethods):
@@ -55,6 +52,7 @@ class Tensor(TensorMethods):
     _chain: tuple[tuple[Op, Params], ...] = ()
     _seen: int = 0
     _lost: tuple[str, Site | None] | None = None  # what cut the way to a tracked tensor, and where
+    _used: Site | None = None  # where a compiled step has used its gradient up
 
     def __init__(self, *data: Any) -> None:
         raise ArgumentTypeError(
@@ -105,6 +103,9 @@ class Tensor(TensorMethods):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Asks for this tensor's gradient (or stops asking), in place; returns the tensor."""
         node = self._node_now()
+        if current.trace is not None:
+            current.trace.hold(self)
+        changes.note()
         if not requires_grad:
             if type(node) is Node:
                 raise GradError(
@@ -126,13 +127,10 @@ class Tensor(TensorMethods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that backward() left here, or None."""
-        if self._grad is None and type(self._node) is Node and self._node.retained is None:
-            raise GradError(
-                "grad: this tensor is the result of an operation, so backward() does not keep its "
-                "gradient",
-                got=repr(self._node),
-                fix=".retain_grad() on it before backward()",
-            )
+        if current.trace is not None:
+            current.trace.gradient(self)
+        if self._grad is None:
+            self._check_none()
         return self._grad
 
     @grad.setter
@@ -148,16 +146,40 @@ class Tensor(TensorMethods):
                     expected=f"{self.shape} {self.dtype}",
                     got=f"{value.shape} {value.dtype}",
                 )
-        self._grad = value
+        self._set_grad(value)
 
     @grad.deleter
     def grad(self) -> None:
-        self._grad = None
+        self._set_grad(None)
+
+    def _check_none(self) -> None:
+        """Raises where there is no gradient because none is kept."""
+        if type(self._node) is Node and self._node.retained is None:
+            raise GradError(
+                "grad: this tensor is the result of an operation, so backward() does not keep its "
+                "gradient",
+                got=repr(self._node),
+                fix=".retain_grad() on it before backward()",
+            )
+        if self._used is not None and current.trace is None:
+            raise GradError(
+                "grad: the compiled step has used this gradient for its update and not kept it",
+                got=f"used at {describe_site(self._used)}",
+                fix="return p.grad from the compiled function; zero_grad() forgets it",
+            )
+
+    def _set_grad(self, value: Tensor | None) -> None:
+        if current.trace is not None:
+            current.trace.hold(self, grad=True)
+        self._grad = value
+        self._used = None
 
     @property
     def data(self) -> Tensor:
         """The same memory without history; writes through it are not noticed by backward()."""
         out = wrap(self._value)
+        if current.trace is not None:
+            current.trace.alias(out, self)
         self._note_loss(out, "taken from .data")
         return out
 
@@ -165,6 +187,10 @@ class Tensor(TensorMethods):
     def data(self, value: Any) -> None:
         if not isinstance(value, Tensor):
             raise ArgumentTypeError("data: a Tensor can be assigned", got=type(value).__name__)
+        if current.trace is not None:
+            current.trace.replace(self, value)
+            self._note_write()
+            return
         self._value = value._value
         self._base = None
         self._note_write()
@@ -173,6 +199,8 @@ class Tensor(TensorMethods):
         """The same memory as a constant: no gradient flows through the result."""
         out = wrap(self._value)
         out._cell = self._shared_cell()
+        if current.trace is not None:
+            current.trace.alias(out, self)
         self._note_loss(out, "cut off by .detach()")
         return out
 
@@ -184,6 +212,8 @@ class Tensor(TensorMethods):
         """Forgets how this tensor was made, in place."""
         if self._base is not None:
             raise GradError("detach_: a view can't forget its base", fix=".detach()")
+        if current.trace is not None:
+            current.trace.hold(self)
         self._node = None
         return self
 
@@ -193,6 +223,8 @@ class Tensor(TensorMethods):
         out = Tensor.__new__(type(self))
         out._value = self._value
         out._cell = self._shared_cell()
+        if current.trace is not None:
+            current.trace.alias(out, self)
         return out.requires_grad_(self.requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -200,12 +232,17 @@ class Tensor(TensorMethods):
             raise GradError(
                 "deepcopy: only leaves can be copied with their gradient", fix=".detach().clone()"
             )
-        out = wrap(self._value.copy())
+        out = self._copy()
         if self.requires_grad and type(self) is Tensor:
             out.requires_grad_()
-        out._grad = None if self._grad is None else wrap(self._grad._value.copy())
+        out._grad = None if self._grad is None else self._grad._copy()
         memo[id(self)] = out
         return out
+
+    def _copy(self, node: Any = None) -> Tensor:
+        """The same value in memory of its own."""
+        trace = current.trace
+        return wrap(self._value.copy() if trace is None else trace.value(self), node)
 
     # ------------------------------------------------------------ views and writes
 
@@ -219,8 +256,9 @@ class Tensor(TensorMethods):
                 outer, current.grad_enabled = current.grad_enabled, True
                 try:
                     x = base
+                    means = current.tensors if current.trace is None else history
                     for op, params in self._chain:
-                        x = apply(op, (x,), params)
+                        x = means(op, (x,), params)
                 finally:
                     current.grad_enabled = outer
                 self._node = x._node
@@ -252,8 +290,8 @@ class Tensor(TensorMethods):
                 got=f"shape {self.shape}, while operations are being recorded",
                 fix="with chainrule.no_grad(): ... for a manual update",
             )
-        strides = zip(self._value.strides, self._value.shape, strict=True)
-        if self._value.size and any(s == 0 and n > 1 for s, n in strides):
+        trace = current.trace
+        if repeats(self._value) if trace is None else trace.repeats(self):
             raise ShapeError(
                 f"{name}: several elements of an expanded tensor share one place in memory",
                 fix=".clone() before the write",
@@ -264,7 +302,7 @@ class Tensor(TensorMethods):
         tracked = any(isinstance(x, Tensor) and x.requires_grad for x in (self, *args))
         if not (tracked and current.grad_enabled):
             return self
-        return wrap(self._value.copy(), self._node_now())
+        return self._copy(self._node_now())
 
     def _write(self, new: Tensor, name: str) -> Tensor:
         """Replaces the content by `new`, in place, with PyTorch's meaning for the history."""
@@ -288,7 +326,12 @@ class Tensor(TensorMethods):
         node, old = new._node_now(), root._node_now()
         tracked = current.grad_enabled and (node is not None or old is not None)
         whole = self._written_base(new) if tracked and root is not self else new
-        np.copyto(self._value, new._value)
+        trace = current.trace
+        if trace is None:
+            np.copyto(self._value, new._value)
+        else:
+            trace.hold(root)
+            trace.write(self, trace.value(new))
         self._note_write()
         if tracked:
             assert self._cell is not None
@@ -302,7 +345,7 @@ class Tensor(TensorMethods):
         """The base with the part that this view shows replaced, as an operation on the base."""
         assert self._base is not None
         levels = [self._base]
-        with interpret(_history):
+        with interpret(history):
             for op, params in self._chain[:-1]:
                 levels.append(op(levels[-1], **params))
             v = new
@@ -314,72 +357,29 @@ class Tensor(TensorMethods):
 def wrap(value: Any, node: Any = None) -> Tensor:
     """A Tensor of an array, without a copy."""
     out = Tensor.__new__(Tensor)
-    out._value = value if type(value) is np.ndarray else np.asarray(value)
+    out._value = value if type(value) is np.ndarray else _array(value)
     if node is not None:
         out._node = node
     return out
 
 
-# ---------------------------------------------------------------- the interpreter of op calls
+def repeats(array: Any) -> bool:
+    """Whether several elements of an array are one place in memory."""
+    strides = zip(array.strides, array.shape, strict=True)
+    return bool(array.size) and any(s == 0 and n > 1 for s, n in strides)
 
 
-def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
-    """What an op call means for Tensors: compute, and record if a gradient will be wanted."""
-    state: State = current
-    values = []
-    tracked = False
-    lost = None
-    for x in inputs:
-        if isinstance(x, Tensor):
-            values.append(x._value)
-            if (x._node if x._base is None else x._node_now()) is not None:
-                tracked = True
-            elif x._lost is not None:
-                lost = x._lost
-        elif type(x) in NUMBERS:
-            values.append(x)
-        else:
-            return apply(op, [_plain(op, x) for x in inputs], params)
-    if op.pointwise and not op.fits(values):
-        return apply(op, op.align(inputs), params)
-    try:
-        if state.quiet or not op.warns:
-            y = op.forward(*values, **params)
-        else:
-            with quietly():
-                y = op.forward(*values, **params)
-    except Exception as error:
-        raise _explained(error, op, values, params) from error.__cause__
-    out = Tensor.__new__(Tensor)
-    out._value = y = y if type(y) is np.ndarray else np.asarray(y)
-    if op.view and _shares_memory(op, y, values[0]):
-        out._as_view(inputs[0], op, params)
-    if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
-        edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
-        keeps = op.keeps[op.mask_of(edges)]
-        if keeps.everything:
-            saved: tuple[Any, ...] = tuple(inputs)
-        elif keeps.nothing:
-            saved = (None,) * len(edges)
-        else:
-            saved = tuple([_saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
-        cell = out._shared_cell() if keeps.y else None
-        out._node = Node(
-            op, saved, params, edges, state.module, keeps.values, y if keeps.y else None, cell
-        )
-    elif tracked or lost is not None:
-        if lost is None:
-            lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
-        out._lost = lost
-    return out
+def _array(value: Any) -> Any:
+    return value if isinstance(value, GraphNode) else np.asarray(value)
 
 
-def _loss(op: Op) -> str:
-    """Why the result of an op on tracked tensors is not tracked, although ops are recorded."""
-    return "cast to whole numbers" if op.differentiable else f"{op.name} has no derivative"
+def constant(array: Any) -> Tensor:
+    """A Tensor of an array that Python made: a constant where a function is being recorded."""
+    trace = current.trace
+    return wrap(array if trace is None else trace.constant(array))
 
 
-def _history(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+def history(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     """Records a call of an op whose rule reads no values, and computes nothing.
 
     The memory is written by itself; only how it came about is to be remembered.
@@ -389,51 +389,13 @@ def _history(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     out = wrap(np.broadcast_to(np.zeros((), spec.dtype), spec.shape))
     edges = tuple([x._node_now() for x in inputs])
     if any(edge is not None for edge in edges):
-        shapes = tuple([_saved(x, 1) for x in inputs])
+        shapes = tuple([saved(x, 1) for x in inputs])
         out._node = Node(op, shapes, params, edges, current.module, False, None, None)
     return out
 
 
-def _saved(x: Any, keep: int) -> Any:
+def saved(x: Any, keep: int) -> Any:
+    """What the tape holds of an input: its value, its shape, or nothing."""
     if keep == 2 or not isinstance(x, Tensor):
         return x
     return Spec(x._value.shape, x._value.dtype) if keep else None
-
-
-def _explained(error: Exception, op: Op, values: list[Any], params: Params) -> Exception:
-    """The op's own words where NumPy only says that it can't."""
-    if isinstance(error, ChainruleError):
-        return error
-    if isinstance(error, MemoryError):
-        return does_not_fit(op.name, op.spec(*values, **params), values)
-    try:
-        op.spec(*values, **params)
-    except ChainruleError as explained:
-        return explained
-    return error
-
-
-def _shares_memory(op: Op, y: Any, x: Any) -> bool:
-    if op is not _RESHAPE:
-        return True
-    return y is x or y.base is x or (x.base is not None and y.base is x.base)
-
-
-def _plain(op: Op, x: Any) -> Any:
-    """A Tensor as it is, and every kind of number, NumPy's too, as a Python number."""
-    if isinstance(x, Tensor) or type(x) in NUMBERS:
-        return x
-    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
-        return x.item()
-    for kind in (bool, int, float):
-        if isinstance(x, kind):
-            return kind(x)
-    raise ArgumentTypeError(
-        f"{op.name}: works on Tensors and Python numbers",
-        expected="a Tensor",
-        got=type(x).__name__,
-        fix="chainrule.tensor(x)",
-    )
-
-
-State.interpreter = staticmethod(apply)

@@ -9,9 +9,10 @@ import numpy as np
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..functional.arguments import shape_of
-from ..ops.core import Shape, Spec
+from ..ops.core import Shape, Spec, current
 from .conversion import check_device
-from .core import Tensor, wrap
+from .core import Tensor, constant
+from .looking import look
 from .memory import does_not_fit
 
 
@@ -33,19 +34,21 @@ def tensor(
             [3., 4.]])
     """
     check_device("tensor", device)
-    value = _as_array(data)
     wanted = _dtype_of(data, dtype)
+    if current.trace is not None and isinstance(data, Tensor):
+        out = data.detach().to(data.dtype if wanted is None else wanted, copy=True)
+        return out.requires_grad_() if requires_grad else out
+    value = _as_array(data)
     if wanted is None:
         from_python = not hasattr(data, "dtype")
         wanted = dtypes.get_default_dtype() if from_python and value.dtype.kind == "f" else None
     value = np.array(value, dtype=wanted or dtypes.as_dtype(value.dtype), order="C")
-    out = wrap(value)
-    return out.requires_grad_() if requires_grad else out
+    return _make(value, requires_grad)
 
 
 def _as_array(data: Any) -> Any:
     if isinstance(data, Tensor):
-        return data._value
+        return look(data, "tensor")
     if hasattr(data, "__array__") or isinstance(data, np.generic):
         return np.asarray(data)
     if isinstance(data, (list, tuple)):
@@ -72,7 +75,7 @@ def _as_array(data: Any) -> Any:
 def _plain(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_plain(d) for d in data]
-    return data._value if isinstance(data, Tensor) else data
+    return look(data, "a list of tensors") if isinstance(data, Tensor) else data
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -95,7 +98,7 @@ def from_numpy(array: Any) -> Tensor:
             fix="chainrule.tensor(data)",
         )
     dtype = dtypes.as_dtype(array.dtype)
-    return wrap(array if array.dtype is dtype else array.astype(dtype))
+    return constant(array if array.dtype is dtype else array.astype(dtype))
 
 
 def from_dlpack(data: Any) -> Tensor:
@@ -104,7 +107,7 @@ def from_dlpack(data: Any) -> Tensor:
 
 
 def _make(value: Any, requires_grad: bool) -> Tensor:
-    out = wrap(value)
+    out = constant(value)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -206,30 +209,32 @@ def logspace(
     """base^x for `steps` equally spaced x from start to end."""
     shape_of((steps,))
     dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return wrap((base ** np.linspace(start, end, steps)).astype(dtype))
+    return constant((base ** np.linspace(start, end, steps)).astype(dtype))
 
 
 def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid."""
-    arrays = [t._value for t in tensors]
-    return tuple(wrap(np.ascontiguousarray(a)) for a in np.meshgrid(*arrays, indexing=indexing))  # type: ignore[call-overload]
+    arrays = [look(t, "meshgrid") for t in tensors]
+    grid = np.meshgrid(*arrays, indexing=indexing)  # type: ignore[call-overload]
+    return tuple(constant(np.ascontiguousarray(a)) for a in grid)
 
 
 def nonzero(x: Tensor) -> Tensor:
     """The indices of the elements that are not 0, one a row."""
-    return wrap(np.argwhere(x._value))
+    return constant(np.argwhere(look(x, "nonzero")))
 
 
 def unique(x: Tensor) -> Tensor:
     """The different elements, sorted."""
-    return wrap(np.unique(x._value))
+    return constant(np.unique(look(x, "unique")))
 
 
 def allclose(
     a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """Whether |a - b| <= atol + rtol |b| everywhere."""
-    return bool(np.allclose(a._value, b._value, rtol, atol, equal_nan))
+    values = look(a, "allclose"), look(b, "allclose")
+    return bool(np.allclose(*values, rtol, atol, equal_nan))
 
 
 def equal(a: Tensor, b: Tensor) -> bool:

@@ -14,7 +14,8 @@ import numpy as np
 from .. import functional as F
 from .. import ops
 from ..errors import ArgumentTypeError, DTypeError, ShapeError
-from ..ops.core import Op
+from ..functional.traced_indexing import has_values, read_places, with_constants, written_places
+from ..ops.core import Op, current
 from . import autograd, core
 from .conversion import Conversions
 
@@ -215,7 +216,7 @@ class TensorMethods(Conversions):
         if y is not self and y._base is None:
             raise ShapeError(
                 "view: this shape can't be laid over the memory as it stands",
-                got=f"{self._value.shape} with strides {self._value.strides}",
+                got=f"{self._value.shape} with strides {getattr(self._value, 'strides', '?')}",
                 fix=".reshape(...), or .contiguous() first",
             )
         return y
@@ -234,12 +235,15 @@ class TensorMethods(Conversions):
 
     def contiguous(self) -> Any:
         """This tensor if it lies in row-major order, else a copy that does."""
-        if self._value.flags.c_contiguous:
+        if self.is_contiguous():
             return self
         return F.reshape(F.reshape(self, -1), self._value.shape)
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order."""
+        trace = current.trace
+        if trace is not None:
+            return bool(trace.reshapes_in_place(self, (self._value.size,)))
         return bool(self._value.flags.c_contiguous)
 
     def clone(self) -> Any:
@@ -248,25 +252,34 @@ class TensorMethods(Conversions):
 
     # ------------------------------------------------------------ indexing
     def __getitem__(self, key: Any) -> Any:
+        if current.trace is not None:
+            key = with_constants(key)
+            if has_values(key):
+                return read_places(self, key)
         rows = F.row_index(self, key)
         if rows is not None:
-            return ops.index_select(self, core.wrap(rows), axis=0)
+            return ops.index_select(self, core.constant(rows), axis=0)
         y = F.basic(self, key)
         if y is not None:
             return y
         flat = ops.reshape(self, shape=(self.numel(),))
-        return ops.index_select(flat, core.wrap(F.places(self, key)), axis=0)
+        return ops.index_select(flat, core.constant(F.places(self, key)), axis=0)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         me: Any = self
         me._check_writable("x[...] = v")
+        if current.trace is not None:
+            key = with_constants(key)
+            if has_values(key):
+                me._write(written_places(me._before_write((value,)), key, value), "x[...] = v")
+                return
         view = F.basic(self, key)
         if view is not None:
             view.copy_(_without_leading_ones(value, view.ndim))
             return
         index = F.places(self, key)
         if isinstance(value, (bool, int, float, np.generic)):
-            value = core.wrap(np.full(index.shape, value, self._value.dtype))
+            value = core.constant(np.full(index.shape, value, self._value.dtype))
         elif not hasattr(value, "_value"):
             raise ArgumentTypeError(
                 "x[...] = v: v must be a Tensor or a number", got=type(value).__name__
@@ -274,7 +287,7 @@ class TensorMethods(Conversions):
         value = _without_leading_ones(value.to(self._value.dtype), index.ndim)
         value = F.expand(value, index.shape)
         flat = ops.reshape(self, shape=(self.numel(),))
-        new = ops.index_put(flat, value, core.wrap(index))
+        new = ops.index_put(flat, value, core.constant(index))
         me._write(ops.reshape(new, shape=self._value.shape), "x[...] = v")
 
     def copy_(self, source: Any) -> Any:
@@ -282,7 +295,7 @@ class TensorMethods(Conversions):
         me: Any = self
         me._check_writable("copy_")
         if isinstance(source, (bool, int, float, np.generic)):
-            source = core.wrap(np.full((), source, self._value.dtype))
+            source = core.constant(np.full((), source, self._value.dtype))
         if not hasattr(source, "_value"):
             raise ArgumentTypeError("copy_: needs a Tensor", got=type(source).__name__)
         new = source if source.dtype == self._value.dtype else source.to(self._value.dtype)

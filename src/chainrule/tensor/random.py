@@ -11,8 +11,10 @@ import numpy as np
 from .. import dtypes, ops
 from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import shape_of
+from ..ops.core import current
 from .conversion import check_device
 from .core import Tensor, wrap
+from .looking import look, no_trace
 
 _one_at_a_time = threading.Lock()  # two threads must never get the same draw
 
@@ -38,19 +40,21 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise ArgumentError("manual_seed: the seed is out of range", expected="0 to 2**64 - 1",
                                 got=str(seed))  # fmt: skip
+        no_trace("manual_seed", "seed outside the compiled function")
         self.state._value[:] = (int(seed) % 2**64, 0)
         return self
 
     def initial_seed(self) -> int:
         """The seed."""
-        return int(self.state._value[0])
+        return int(look(self.state, "initial_seed")[0])
 
     def get_state(self) -> Tensor:
         """(seed, draws so far), as a copy."""
-        return wrap(self.state._value.copy())
+        return wrap(look(self.state, "get_state").copy())
 
     def set_state(self, state: Any) -> None:
         """Goes on from a state that `get_state` gave."""
+        no_trace("set_state", "set the state outside the compiled function")
         value = np.asarray(getattr(state, "_value", state))
         if value.shape != (2,):
             raise ArgumentError("set_state: not a generator's state", got=f"shape {value.shape}")
@@ -58,10 +62,82 @@ class Generator:
 
     def next(self) -> Tensor:
         """The state for one draw; the count goes up by one."""
+        if current.trace is not None:
+            return traced_draw(current.trace, self)
         with _one_at_a_time:
             now = wrap(self.state._value.copy())
             self.state._value[1] += np.uint64(1)
         return now
+
+
+class Draws:
+    """The part of a recorded program that draws from a generator.
+
+    Each call works on a copy of the state, and takes all its draws at once: two threads that draw
+    from one generator never get the same.
+    """
+
+    def __init__(self, generator: Generator, chosen: bool) -> None:
+        self.generator = generator
+        self.chosen = chosen  # not named by the caller: the one in use
+        self.count = 0
+        self.array = generator.state._value.copy()
+        self.before = 0
+        self.inputs: list[Any] = []
+
+    def next(self, trace: Any) -> Tensor:
+        """The state for one draw."""
+        state = self.generator.state
+        if not self.count:
+            self.inputs = [trace.lift(state, self, "generator").node]
+        self.count += 1
+        now = trace.value(state)
+        after = trace.recorder
+        step = after(ops.iota, (), {"size": 2, "dtype": dtypes.uint64})
+        trace.write(state, after(ops.add, (now, step), {}))
+        return wrap(now)
+
+    def finish(self, trace: Any) -> list[Any]:
+        """The state is updated like any tensor: there is nothing else."""
+        return []
+
+    def changed(self) -> str | None:
+        """Why the program can't be used as it is, or None."""
+        if self.chosen and generator_in_use() is not self.generator:
+            return "random numbers come from another generator"
+        return None
+
+    def arrays(self) -> list[Any]:
+        """The state for this call; the generator itself goes on at once."""
+        state = self.generator.state._value
+        with _one_at_a_time:
+            self.array[...] = state
+            self.before = int(state[1])
+            state[1] += np.uint64(self.count)
+        return [self.array]
+
+    def done(self, times: int = 1) -> None:
+        """After that many runs of the program, the first of which `arrays` has counted."""
+        if times != 1:
+            with _one_at_a_time:
+                self.generator.state._value[1] += np.uint64(self.count * (times - 1))
+
+    def failed(self) -> None:
+        """After a run that has changed nothing: what was drawn is given back."""
+        state = self.generator.state._value
+        with _one_at_a_time:
+            if int(state[1]) == self.before + self.count:
+                state[1] = self.before
+
+
+def traced_draw(trace: Any, generator: Generator) -> Tensor:
+    """The state for one draw in a recorded program."""
+    part = trace.parts.get(generator)
+    if part is None:
+        chosen = generator is generator_in_use()
+        part = trace.parts[generator] = Draws(generator, chosen)
+    draws: Draws = part
+    return draws.next(trace)
 
 
 default_generator = Generator()
@@ -194,7 +270,7 @@ def multinomial(
     p: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Places drawn with probabilities proportional to p (N,) or (B, N)."""
-    weights = np.atleast_2d(p._value.astype(np.float64))
+    weights = np.atleast_2d(look(p, "multinomial").astype(np.float64))
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
         raise ArgumentError("multinomial: probabilities must be >= 0, finite, and not all 0")
     if not replacement:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..graph.node import Node, type_text
+from ..ops.core import current
 
 _PLAIN = {"float32", "int64", "bool"}
 
@@ -15,6 +17,9 @@ def tensor_text(t: Any) -> str:
     """The values, with dtype, gradient and origin where they are not the usual ones."""
     name = "tensor" if type(t).__name__ == "Tensor" else "Parameter containing:\ntensor"
     value = t._value
+    trace = current.trace
+    if trace is not None or isinstance(value, Node):
+        return f"{name}(<{type_text(value)}, its values are not known while it is recorded>)"
     body = _body(value, len("tensor("))
     notes = []
     if value.dtype.name not in _PLAIN and value.dtype != dtypes.get_default_dtype():

@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import NonFiniteError, describe_site, user_site
 from ..ops.core import Op, Params, current, interpret
 from ..tensor.autograd import no_grad
-from ..tensor.core import Tensor, apply
+from ..tensor.core import Tensor
+from ..tensor.interpreter import apply
 
 if TYPE_CHECKING:
     from .trainer import Trainer

@@ -1,25 +1,33 @@
 """A loop program as the text of one LLVM module.
 
-The module has one function, `step(ptr args)`: args points to the addresses of all inputs and
-outputs, in order, and of the memory for temporaries behind them.
+The module has one function, `step(ptr args, i64 tid, i64 threads, ptr sync)`.  args points to the
+addresses of all inputs and outputs, in order, and of the memory for temporaries behind them.  Each
+of `threads` threads calls it with its number; see `sync`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..loops.memory import plan, touched
 from ..loops.program import Nest, Program
 from .product import Products
+from .sync import NAME, define_barrier
 from .target import Target
 from .text import Function, Module, V, whole
 
+PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
+WORTH = 40_000
+"""Scalar operations from which on a nest is run by several threads."""
+
 
 class Emitted(NamedTuple):
-    """The text of a module, and the bytes of temporary memory that it needs."""
+    """The text of a module, the bytes of temporary memory, and how many operations are shared."""
 
     text: str
     arena: int
+    shared_work: int
 
 
 def emit(program: Program, target: Target) -> Emitted:
@@ -27,22 +35,109 @@ def emit(program: Program, target: Target) -> Emitted:
     module = Module()
     offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
-    names = []
+    names: dict[str, Nest] = {}
+    total = 0
     for i, nest in enumerate(program.nests):
-        f = module.function(f"nest{i}", "ptr noalias %args", "#0 ")
+        f = module.function(f"nest{i}", PARAMS, "#0 ")
         writer = Products(f, program, target)
         writer.pointers = _pointers(f, nest, places, offsets)
+        work = work_of(nest)
+        if is_shared(nest, work):
+            writer.shared = True
+            total += work
         if nest.product is None:
             writer.nest(nest)
         else:
             writer.product_nest(nest, nest.product)
-        names.append(f.name)
-    step = module.function("step", "ptr noalias %args", "#0 ")
-    for name in names:
-        step.do(f"call void @{name}(ptr %args)")
+        names[f.name] = nest
+    _step(module, target, names, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
     text = f'{module}\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
-    return Emitted(text, arena)
+    return Emitted(text, arena, total)
+
+
+def work_of(nest: Nest) -> int:
+    """About how many scalar operations a nest takes."""
+    places = 1
+    for a in nest.axes:
+        places *= a.extent
+    return places * sum(w.value.cost + 1 for w in nest.writes)
+
+
+def is_shared(nest: Nest, work: int) -> bool:
+    """Whether several threads run a nest."""
+    if nest.in_order or not nest.axes or work < WORTH:
+        return False
+    first = nest.axes[0] if nest.product is None else nest.product.rows
+    return first.extent >= 4 or (nest.product is None and max(a.extent for a in nest.axes) >= 64)
+
+
+Span = Callable[[str], tuple[int, int] | str]
+
+
+def _span(offsets: dict[str, int], program: Program) -> Span:
+    """What memory a buffer takes: a range of the temporary memory, or its own name."""
+    sizes = {b.name: b.size * b.dtype.itemsize for b in program.temps}
+
+    def span(name: str) -> tuple[int, int] | str:
+        if name not in offsets:
+            return name
+        return offsets[name], offsets[name] + sizes[name]
+
+    return span
+
+
+def _meet(a: tuple[int, int] | str, b: tuple[int, int] | str) -> bool:
+    """Whether two pieces of memory have a byte in common."""
+    if isinstance(a, str) or isinstance(b, str):
+        return a == b
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _step(module: Module, target: Target, nests: dict[str, Nest], span: Span) -> None:
+    """The function that runs all nests, with barriers where one needs what another made."""
+    define_barrier(module, target)
+    f = module.function("step", f"{PARAMS}, ptr %sync", "#0 ")
+    first = f.emit("icmp eq i64 %tid, 0", "i1")
+    read: list[tuple[int, int] | str] = []
+    written: list[tuple[int, int] | str] = []
+    alone: list[str] = []  # nests for one thread that follow one another
+    before_shared = False  # whether a shared nest has run since the last barrier
+
+    def run_alone() -> None:
+        for waiting in alone:
+            _call(f, waiting)
+
+    def flush() -> None:
+        if alone:
+            f.when(first, run_alone)
+            alone.clear()
+
+    for name, nest in nests.items():
+        shared = is_shared(nest, work_of(nest))
+        makes = [span(w.buffer.name) for w in nest.writes]
+        uses = [span(b.name) for b in touched(nest)]
+        depends = any(_meet(a, b) for a in written for b in uses) or any(
+            _meet(a, b) for a in read for b in makes
+        )
+        if depends and (shared or before_shared):
+            flush()
+            f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
+            read, written, before_shared = [], [], False
+        read += uses
+        written += makes
+        if shared:
+            flush()
+            _call(f, name)
+            before_shared = True
+        else:
+            alone.append(name)
+    flush()
+    f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
+
+
+def _call(f: Function, name: str) -> None:
+    f.do(f"call void @{name}(ptr %args, i64 %tid, i64 %threads)")
 
 
 def _pointers(

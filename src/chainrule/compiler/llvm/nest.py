@@ -10,6 +10,7 @@ from ..loops.index import Axis
 from ..loops.program import Nest, Write
 from .lanes import Access, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
+from .sync import share
 from .text import V, const, whole
 from .values import Values
 
@@ -23,6 +24,7 @@ class Nests(Values):
 
     inside: dict[int, list[Access]]
     width: int
+    shared: bool = False  # several threads run the nest, each a part of its outermost loop
 
     def nest(self, nest: Nest) -> None:
         """One nest, whole."""
@@ -34,24 +36,28 @@ class Nests(Values):
         self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
         outer = [a for a in nest.axes if a is not lane_axis]
         values = [w.value for w in nest.writes]
+        split = lane_axis is not None and self.shared and not outer
 
         def everything() -> None:
             if lane_axis is None:
                 self.writes(nest)
+            elif split:
+                self.share_of_lanes(lane_axis, lambda _: self.writes(nest))
             else:
                 self.along_lanes(lane_axis, [], lambda _: self.writes(nest))
 
         self.push()
-        self.open_loops(outer, values, lane_axis, everything)
+        self.open_loops(outer, values, lane_axis, everything, shared=self.shared)
         self.pop()
 
     def open_loops(
         self, axes: Sequence[Axis], values: Sequence[Expr], lane_axis: Axis | None,
-        body: Callable[[], None], later: int = 0,
+        body: Callable[[], None], later: int = 0, shared: bool = False,
     ) -> None:  # fmt: skip
         """Loops around a body; before each, what does not depend on it is computed.
 
-        `later` are axes that the body opens by itself.
+        `later` are axes that the body opens by itself.  `shared`: each thread runs a part of the
+        outermost loop.
         """
         inner = later | (lane_axis.bit if lane_axis is not None else 0)
         for a in axes:
@@ -68,7 +74,8 @@ class Nests(Values):
             self.leave(axis)
             return []
 
-        self.f.loop(whole(0), whole(axis.extent), 1, [], turn)
+        first, end = share(self.f, axis.extent) if shared else (whole(0), whole(axis.extent))
+        self.f.loop(first, end, 1, [], turn, first_is_sure=not shared)
 
     def enter(self, axis: Axis, i: V) -> None:
         """A loop's variable becomes known."""
@@ -142,6 +149,29 @@ class Nests(Values):
         elif start < n:
             return self.one_by_one(axis, start, carried, body)
         return carried
+
+    def share_of_lanes(self, axis: Axis, body: Callable[[list[V]], list[V]]) -> None:
+        """This thread's vectors of an axis; the last thread takes what no whole vector holds."""
+        width, n = self.width, axis.extent
+        full = n // width * width
+        first, end = share(self.f, full, width)
+        self.f.loop(
+            first, end, width, [], lambda i, _: self.at_lanes(axis, i, [], body),
+            first_is_sure=False,
+        )  # fmt: skip
+        if full == n:
+            return
+
+        def rest() -> None:
+            if not self.target.masks:
+                self.one_by_one(axis, full, [], body)
+                return
+            self.mask = V(mask_of(n - full, width), "i1", width)
+            self.at_lanes(axis, whole(full), [], body)
+            self.mask = None
+
+        last = self.f.emit("add i64 %tid, 1", "i64")
+        self.f.when(self.f.emit(f"icmp eq i64 {last.ref}, %threads", "i1"), rest)
 
     def at_lanes(
         self, axis: Axis, i: V, carried: list[V], body: Callable[[list[V]], list[V]]

@@ -14,6 +14,7 @@ from ..loops.index import Axis, Index
 from ..loops.products import Product
 from ..loops.program import Nest
 from .nest import Nests, mask_of
+from .sync import share
 from .target import Target
 from .text import SCALARS, Module, V, whole
 from .values import memory_type
@@ -92,8 +93,11 @@ class Products(Nests):
         self.width = self.target.lanes(p.dot.dtype.itemsize)
         self.inside = {}
         self.push()
-        self.open_loops(list(p.batch), [w.value for w in nest.writes], None,
-                        lambda: self.column_tiles(nest, p), p.rows.bit | p.columns.bit)  # fmt: skip
+        self.open_loops(
+            list(p.batch), [w.value for w in nest.writes], None,
+            lambda: self.column_tiles(nest, p), p.rows.bit | p.columns.bit,
+            shared=self.shared and bool(p.batch),
+        )  # fmt: skip
         self.pop()
 
     def column_tiles(self, nest: Nest, p: Product) -> None:
@@ -119,14 +123,22 @@ class Products(Nests):
         n = p.rows.extent
         count = -(-n // most)
         rows = -(-n // count)  # as even as can be
-        whole_tiles = n // rows
+        full = n // rows * rows
+        shared = self.shared and not p.batch
+        first, end = share(self.f, full, rows) if shared else (whole(0), whole(full))
         self.f.loop(
-            whole(0), whole(whole_tiles * rows), rows, [],
-            lambda r, _: self.tile(nest, p, r, v, rows, vectors, columns),
+            first, end, rows, [], lambda r, _: self.tile(nest, p, r, v, rows, vectors, columns),
+            first_is_sure=not shared,
         )  # fmt: skip
-        if whole_tiles * rows < n:
-            left = n - whole_tiles * rows
-            self.tile(nest, p, whole(whole_tiles * rows), v, left, vectors, columns)
+
+        def rest() -> None:
+            self.tile(nest, p, whole(full), v, n - full, vectors, columns)
+
+        if full < n and shared:
+            last = self.f.emit("add i64 %tid, 1", "i64")
+            self.f.when(self.f.emit(f"icmp eq i64 {last.ref}, %threads", "i1"), rest)
+        elif full < n:
+            rest()
         return []
 
     def tile(

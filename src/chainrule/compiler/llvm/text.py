@@ -210,6 +210,7 @@ class Module:
         self.functions: list[Function] = []
         self.declared: dict[str, str] = {}
         self.kernels: set[str] = set()  # microkernels that it holds
+        self.raw: list[str] = []  # functions that are text already
 
     def function(self, name: str, params: str, attributes: str = "") -> Function:
         """A new function."""
@@ -225,4 +226,4 @@ class Module:
     def __str__(self) -> str:
         own = {f.name for f in self.functions}
         outside = [text for name, text in self.declared.items() if name not in own]
-        return "\n\n".join([*map(str, self.functions), "\n".join(outside)]) + "\n"
+        return "\n\n".join([*map(str, self.functions), *self.raw, "\n".join(outside)]) + "\n"

@@ -30,6 +30,12 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     return (np.asarray(a, wide) * b + c).astype(narrow)
 
 
+def idiv(a: Any, b: Any) -> Any:
+    """The quotient of whole numbers without its fraction, as in C."""
+    q = np.floor_divide(a, b)
+    return q + ((q < 0) & (q * b != a)).astype(q.dtype)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: REGISTRY[name].forward for name in _OF_OPS},
     "and": np.bitwise_and,
@@ -40,6 +46,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "shr": np.right_shift,
     "select": np.where,
     "fma": fma,
+    "idiv": idiv,
 }
 COMBINE: dict[str, Callable[..., Any]] = {
     "sum": np.add, "dot": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import numpy as np
 from ... import functional as F
 from ... import ops
 from ...errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError
+from ...functional.arguments import later
+from ...ops.arithmetic import nowhere
+from ...ops.core import current
 from ...tensor.autograd import no_grad
-from ...tensor.core import Tensor, wrap
+from ...tensor.core import Tensor, constant
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -24,16 +28,55 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     for p in listed:
         if not isinstance(p, Tensor):
             raise ArgumentTypeError("clip: a parameter must be a Tensor", got=type(p).__name__)
+    trace = current.trace
+    if trace is not None:
+        for p in listed:
+            trace.gradient(p)
     return [p._grad for p in listed if p._grad is not None]
 
 
 def _where_not_finite(grads: list[Tensor]) -> str:
     """The first gradient that holds a nan or an infinity, and how many."""
     for i, g in enumerate(grads):
+        if not isinstance(g._value, np.ndarray):  # computed in a compiled function
+            return ""
         bad = int((~np.isfinite(g._value)).sum())
         if bad:
-            return f"gradient {i} of shape {g.shape}: {bad} of {g.numel()} are nan or infinite"
-    return "finite gradients whose norm overflows"
+            return f"; gradient {i} of shape {g.shape}: {bad} of {g.numel()} are nan or infinite"
+    return "; finite gradients whose norm overflows"
+
+
+def _check_total(grads: list[Tensor], total: Any) -> None:
+    if not math.isfinite(total):
+        raise NonFiniteError(
+            "the total norm of the gradients is not finite, so they can't be clipped",
+            expected="finite gradients",
+            got=f"norm {total}{_where_not_finite(grads)}",
+            fix="a smaller lr, data without nan, or error_if_nonfinite=False",
+        )
+
+
+def _check_numbers(i: int, shape: tuple[int, ...], values: Any) -> None:
+    if missing := int(np.isnan(values).sum()):
+        raise NonFiniteError(
+            "clip_grad_value_: a gradient holds nan, which can't be limited",
+            expected="numbers or infinities",
+            got=f"gradient {i} of shape {shape}: {missing} of {values.size} are nan",
+            fix="a smaller lr, or data without nan",
+        )
+
+
+def _check_limit(name: str, limit: Any) -> None:
+    """Raises unless a limit is at least 0; of a recorded number at every call."""
+
+    def check(value: Any) -> None:
+        if not value >= 0:
+            raise ArgumentError(f"{name} must be >= 0", got=str(value))
+
+    if isinstance(limit, Tensor):
+        later(limit, check, lambda x: ops.ge(x, 0))
+    else:
+        check(limit)
 
 
 def get_total_norm(
@@ -44,16 +87,11 @@ def get_total_norm(
         raise ArgumentError("get_total_norm: norm_type must be > 0", got=str(norm_type))
     listed = [t for t in tensors if t.numel()]
     if not listed:
-        return wrap(np.zeros((), np.float32))
+        return constant(np.zeros((), np.float32))
     with no_grad():
         total = _norm(listed, norm_type)
-    if error_if_nonfinite and not math.isfinite(total.item()):
-        raise NonFiniteError(
-            "the total norm of the gradients is not finite, so they can't be clipped",
-            expected="finite gradients",
-            got=f"norm {total.item()}; {_where_not_finite(listed)}",
-            fix="a smaller lr, data without nan, or error_if_nonfinite=False",
-        )
+    if error_if_nonfinite:
+        later(total, partial(_check_total, listed), F.isfinite)
     return total
 
 
@@ -77,8 +115,7 @@ def clip_grad_norm_(
     Differs from PyTorch: a norm that is not finite raises (error_if_nonfinite=True by default),
     because scaling by it would fill every gradient with nan or 0.
     """
-    if not max_norm >= 0:
-        raise ArgumentError("clip_grad_norm_: max_norm must be >= 0", got=str(max_norm))
+    _check_limit("clip_grad_norm_: max_norm", max_norm)
     grads = _gradients(parameters)
     total = get_total_norm(grads, norm_type, error_if_nonfinite)
     with no_grad():
@@ -93,17 +130,10 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Differs from PyTorch: a nan, which has no limit, raises before anything is changed.
     """
-    if not clip_value >= 0:
-        raise ArgumentError("clip_grad_value_: clip_value must be >= 0", got=str(clip_value))
+    _check_limit("clip_grad_value_: clip_value", clip_value)
     grads = _gradients(parameters)
     for i, g in enumerate(grads):
-        if missing := int(np.isnan(g._value).sum()):
-            raise NonFiniteError(
-                "clip_grad_value_: a gradient holds nan, which can't be limited",
-                expected="numbers or infinities",
-                got=f"gradient {i} of shape {g.shape}: {missing} of {g.numel()} are nan",
-                fix="a smaller lr, or data without nan",
-            )
+        later(g, partial(_check_numbers, i, g.shape), lambda x: nowhere(F.isnan(x)))
     with no_grad():
         for g in grads:
             g.clamp_(-clip_value, clip_value)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..expr import Builder, Expr
 from .coefficients import EXP
+from .logarithm import log1p_of_unit
 from .number import (
     FORMATS,
     LN_2,
@@ -23,24 +24,23 @@ _RANGE = {"float32": (-105.0, 89.0), "float64": (-747.0, 710.0)}
 
 
 def _scaled(coefficients: Sequence[float], by: float) -> list[float]:
-    """The polynomial in x that has these coefficients in x * by, a power of two or its minus."""
+    """The polynomial in x that has these coefficients in by x, by = 1 or -1."""
     top = len(coefficients) - 1
     return [c * by ** (top - k) for k, c in enumerate(coefficients)]
 
 
-def _split(make: Builder, x: Expr, offset: int, by: float = 1.0) -> tuple[Expr, Expr, Expr]:
-    """(n, r, n + offset in its last bits) with by x = n ln 2 + by r."""
+def _split(make: Builder, x: Expr, offset: int, by: float = 1.0) -> tuple[Expr, Expr]:
+    """(r, n + offset in the last bits of a whole number) with by x = n ln 2 + by r, by = 1 or -1.
+
+    Near the magic number floats are 1 apart, so adding it rounds to a whole number.
+    """
     form = FORMATS[x.dtype]
     magic = make.like(form.magic + offset, x)
     shifted = make.fma(x, make.like(LOG2_E * by, x), magic)
     n = make.sub(shifted, magic)
-    return n, _rest(make, n, x, by), make.bits(shifted, form.whole)
-
-
-def _rest(make: Builder, n: Expr, x: Expr, by: float) -> Expr:
-    high, low = FORMATS[x.dtype].ln2
-    r = make.fma(n, make.like(-high / by, x), x)
-    return make.fma(n, make.like(-low / by, x), r)
+    high, low = form.ln2
+    r = make.fma(n, make.like(-high * by, x), x)
+    return make.fma(n, make.like(-low * by, x), r), make.bits(shifted, form.whole)
 
 
 def _exp_of(make: Builder, r: Expr, by: float = 1.0) -> Expr:
@@ -66,9 +66,31 @@ def exp(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     low, high = _RANGE[form.name]
     x = at_most(make, high, at_least(make, low, x))
-    _, r, k = _split(make, x, 2 * form.bias)
+    r, k = _split(make, x, 2 * form.bias)
     one, other = _halves(make, k, x)
     return make.mul(make.mul(_exp_of(make, r), one), other)
+
+
+def expm1(make: Builder, x: Expr) -> Expr:
+    """e^x - 1 = 2 (h (e^r - 1) + (h - 1/2)) with h = 2^(n - 1), since 2^n may be no number."""
+    form = FORMATS[x.dtype]
+    low = -18.0 if form.name == "float32" else -38.0
+    near = at_most(make, _RANGE[form.name][1], at_least(make, low, x))
+    r, k = _split(make, near, form.bias - 1)
+    half = power_of_two(make, k, x.dtype)
+    y = make.fma(half, _expm1_of(make, r), make.sub(half, make.like(0.5, x)))
+    return with_sign(make, make.add(y, y), sign_bit(make, x))
+
+
+def softplus(make: Builder, x: Expr) -> Expr:
+    """ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
+    form = FORMATS[x.dtype]
+    lift = 30 if form.name == "float32" else 60
+    size = at_most(make, -_RANGE[form.name][0], make.abs(x))
+    r, k = _split(make, size, form.bias + lift, -1.0)
+    power = power_of_two(make, k, x.dtype)
+    u = make.mul(make.mul(_exp_of(make, r, -1.0), power), make.like(2.0**-lift, x))
+    return make.add(at_least(make, 0.0, x), log1p_of_unit(make, u))
 
 
 def sigmoid(make: Builder, x: Expr) -> Expr:
@@ -76,20 +98,25 @@ def sigmoid(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     lift = 30 if form.name == "float32" else 60
     x = at_most(make, lift * 0.7, at_least(make, _RANGE[form.name][0], x))
-    _, r, k = _split(make, x, form.bias - lift, -1.0)
+    r, k = _split(make, x, form.bias - lift, -1.0)
     c = make.like(2.0**-lift, x)
-    return make.div(c, make.fma(_exp_of(make, r, -1.0), power_of_two(make, k, x.dtype), c))
+    power = power_of_two(make, k, x.dtype)
+    slope = horner(make, [-k for k in _scaled((*EXP[form.name], 1.0), -1.0)], r)
+    return make.div(c, make.fma(make.mul(power, r), slope, make.add(power, c)))
 
 
 def tanh(make: Builder, x: Expr) -> Expr:
-    """m / (m + 2) with m = e^(2 |x|) - 1 = 2^n (e^r - 1) + (2^n - 1), and the sign of x."""
+    """m / (2 - m) with m = 1 - e^(-2 |x|) = 2^n (1 - e^-r) + (1 - 2^n), and the sign of x."""
     form = FORMATS[x.dtype]
     size = at_most(make, 10.0 if form.name == "float32" else 20.0, make.abs(x))
     magic = make.like(form.magic + form.bias, x)
-    shifted = make.fma(size, make.like(2 * LOG2_E, x), magic)
+    shifted = make.fma(size, make.like(-2 * LOG2_E, x), magic)
     n = make.sub(shifted, magic)
-    r = make.fma(n, make.like(-LN_2, x), make.add(size, size))  # where n is large m is damped
+    r = make.fma(n, make.like(LN_2, x), make.add(size, size))  # where n is large m is damped
     power = power_of_two(make, make.bits(shifted, form.whole), x.dtype)
-    grown = make.fma(power, _expm1_of(make, r), make.sub(power, make.like(1.0, x)))
-    size = make.div(grown, make.add(grown, make.like(2.0, x)))
-    return with_sign(make, size, sign_bit(make, x))
+    rest = horner(make, [-c for c in _scaled(EXP[form.name], -1.0)], r)
+    small = make.fma(make.mul(r, r), rest, r)
+    one = make.like(1.0, x)
+    grown = make.fma(power, small, make.sub(one, power))
+    below = make.fma(make.neg(power), small, make.add(one, power))
+    return with_sign(make, make.div(grown, below), sign_bit(make, x))

@@ -7,12 +7,13 @@ import numpy as np
 from .... import dtypes
 from ..expr import Builder, Expr
 from .coefficients import LOG
-from .number import FORMATS, LN_2, horner
+from .number import FORMATS, LN_2, horner, power_of_two
 
+_ROOT_TWO = 1.4142135623730951
 _ROOT_HALF = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}
 
 
-def _split(make: Builder, x: Expr) -> tuple[Expr, Expr]:
+def split(make: Builder, x: Expr) -> tuple[Expr, Expr]:
     """(e + bias as a whole number, f) for positive normal x."""
     form = FORMATS[x.dtype]
     root = _ROOT_HALF[form.name]
@@ -23,7 +24,7 @@ def _split(make: Builder, x: Expr) -> tuple[Expr, Expr]:
     return make.shr(raised, form.mantissa), make.sub(m, make.like(1.0, x))
 
 
-def _number(make: Builder, biased: Expr, x: Expr) -> Expr:
+def number(make: Builder, biased: Expr, x: Expr) -> Expr:
     """A biased exponent as a float number, without the bias."""
     form = FORMATS[x.dtype]
     if x.dtype == dtypes.float32:
@@ -51,15 +52,41 @@ def _joined(make: Builder, e: Expr, f: Expr) -> Expr:
     return make.fma(e, make.like(high, f), make.sub(f, make.sub(half, small)))
 
 
+def split_any(make: Builder, x: Expr) -> tuple[Expr, Expr]:
+    """(e, f) for every positive x, those without the leading 1 included; e is a float number."""
+    form = FORMATS[x.dtype]
+    low = make.lt(x, make.like(2.0 ** (1 - form.bias), x))
+    lift = make.like(2.0**form.mantissa, x)
+    biased, f = split(make, make.select(low, make.mul(x, lift), x))
+    e = number(make, biased, x)
+    return make.select(low, make.sub(e, make.like(form.mantissa, x)), e), f
+
+
 def log(make: Builder, x: Expr) -> Expr:
     """ln x: -inf at 0, nan below."""
+    return _at_the_edges(make, x, _joined(make, *split_any(make, x)), 0.0)
+
+
+def log1p(make: Builder, x: Expr) -> Expr:
+    """ln(1 + x) with 1 + f = (1 + x) / 2^e, where f = x / 2^e + (1 / 2^e - 1) is rounded once."""
     form = FORMATS[x.dtype]
-    low = make.lt(x, make.like(2.0 ** (1 - form.bias), x))  # numbers without the leading 1
-    lift = make.like(2.0**form.mantissa, x)
-    biased, f = _split(make, make.select(low, make.mul(x, lift), x))
-    e = _number(make, biased, x)
-    e = make.select(low, make.sub(e, make.like(form.mantissa, x)), e)
-    return _at_the_edges(make, x, _joined(make, e, f), 0.0)
+    biased, _ = split(make, make.add(x, make.like(1.0, x)))
+    # 4 / 2^e and x / 4, since 1 / 2^e may lie below the normal numbers.
+    k = make.sub(make.like(2 * form.bias + 2, biased), biased)
+    scale = power_of_two(make, k, x.dtype)
+    quarter = make.like(0.25, x)
+    less = make.fma(scale, quarter, make.like(-1.0, x))
+    f = make.fma(make.mul(x, quarter), scale, less)
+    y = _at_the_edges(make, x, _joined(make, number(make, biased, x), f), -1.0)
+    tiny = make.lt(make.abs(x), make.like(2.0 ** -(form.mantissa + 2), x))
+    return make.select(tiny, x, y)
+
+
+def log1p_of_unit(make: Builder, u: Expr) -> Expr:
+    """ln(1 + u) for u in [0, 1]."""
+    large = make.gt(u, make.like(_ROOT_TWO - 1, u))
+    f = make.select(large, make.fma(u, make.like(0.5, u), make.like(-0.5, u)), u)
+    return _joined(make, make.select(large, make.like(1.0, u), make.like(0.0, u)), f)
 
 
 def _at_the_edges(make: Builder, x: Expr, y: Expr, pole: float) -> Expr:

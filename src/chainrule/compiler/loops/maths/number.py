@@ -84,3 +84,10 @@ def _sign_mask(whole: DType) -> int:
 def power_of_two(make: Builder, biased: Expr, dtype: DType) -> Expr:
     """2^(biased - bias), from an exponent whose low bits alone count."""
     return make.bits(make.shl(biased, FORMATS[dtype].mantissa), dtype)
+
+
+def head(make: Builder, x: Expr, cleared: int) -> Expr:
+    """x without its last bits: the product of two such numbers can be exact."""
+    whole = make.bits(x, FORMATS[x.dtype].whole)
+    mask = make.like((1 << 64) - (1 << cleared), whole)
+    return make.bits(make.both(whole, mask), x.dtype)

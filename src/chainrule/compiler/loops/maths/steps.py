@@ -13,12 +13,11 @@ def relu(make: Builder, x: Expr) -> Expr:
 
 def sign(make: Builder, x: Expr) -> Expr:
     """-1, 0 or 1; nan stays nan."""
-    zero = make.like(0, x)
-    one = make.like(1, x)
-    y = make.select(make.gt(x, zero), one, x)
-    if x.dtype.kind == "u":
-        return y
-    return make.select(make.lt(x, zero), make.like(-1, x), y)
+    zero, one = make.like(0, x), make.like(1, x)
+    y = make.add(x, zero) if x.dtype.kind == "f" else x  # -0 becomes 0
+    if x.dtype.kind != "u":
+        y = make.select(make.lt(x, zero), make.like(-1, x), y)
+    return make.select(make.gt(x, zero), one, y)
 
 
 def rsqrt(make: Builder, x: Expr) -> Expr:

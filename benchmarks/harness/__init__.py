@@ -1,0 +1,1 @@
+"""What runs the workloads: contestants, timing in fresh processes, tables."""

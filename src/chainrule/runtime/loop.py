@@ -1,0 +1,111 @@
+"""Many steps in machine code: what moves from step to step, and coming back now and then.
+
+Inputs that are batches are rows of larger arrays: taken where they lie, or copied in the order of
+row numbers. Other addresses move by a fixed distance: learning rates of every step, results that
+are kept. A turn takes about TURN_SECONDS, so that signals, callbacks and progress get theirs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import threads
+from .executable import Executable, aligned
+
+HEAD = 9
+TURN_SECONDS = 0.05
+
+
+class Moving(NamedTuple):
+    """An argument whose address moves: its place in the table, its array, the distance.
+
+    It begins `start` steps from the array's begin, and begins again there after `period` steps.
+    """
+
+    place: int
+    rows: Any
+    bytes_a_step: int
+    start: int = 0
+    period: int = 0
+
+
+class Gathered(NamedTuple):
+    """An argument that is a batch of chosen rows: its place in the table, the array of all rows."""
+
+    place: int
+    rows: Any
+
+
+class Steps:
+    """Steps of an executable that differ in addresses only.
+
+    drive: the address of the native loop (`compiler.llvm.driver`).  fixed: an array for every
+    input and output of the program, None where it moves or is gathered.  order: row numbers,
+    (steps, batch), for gathered inputs.  watched: outputs (bool) of which false ends the steps.
+    """
+
+    def __init__(
+        self, executable: Executable, drive: int, fixed: Sequence[Any], moving: Sequence[Moving],
+        gathered: Sequence[Gathered] = (), order: Any = None, watched: Sequence[int] = (),
+    ) -> None:  # fmt: skip
+        self.executable = executable
+        kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+        self.call = ctypes.CFUNCTYPE(None, *kinds)(drive)
+        self.flag = np.zeros(1, np.int64)  # not 0: ends before the next step
+        self.fixed, self.moving, self.gathered = fixed, moving, gathered
+        self.batch = 0 if order is None else order.shape[1]
+        self.order = None if order is None else np.ascontiguousarray(order, np.int64)
+        self.staged = [aligned(self.batch * g.rows[:1].nbytes) for g in gathered]
+        self.watched = watched
+
+    def stop(self) -> None:
+        """Ends the steps before the next one; may be called from any thread."""
+        self.flag[0] = 1
+
+    def plan(self, count: int) -> Any:
+        """What the native loop is told; fills the table too."""
+        head = [0] * HEAD
+        head[0], head[2] = count, self.flag.ctypes.data
+        head[3], head[4], head[5] = len(self.moving), len(self.gathered), self.batch
+        head[6] = 0 if self.order is None else self.order.ctypes.data
+        head[8] = len(self.watched)
+        table = self.executable.table
+        for i, a in enumerate(self.fixed):
+            if a is not None:
+                table[i] = a.ctypes.data
+        for m in self.moving:
+            begin = m.rows.ctypes.data
+            end = begin + m.period * m.bytes_a_step if m.period else 0
+            head += [m.place, begin + m.start * m.bytes_a_step, m.bytes_a_step, end, begin]
+        for g, staged in zip(self.gathered, self.staged, strict=True):
+            head += [g.rows.ctypes.data, staged.ctypes.data, g.rows[:1].nbytes]
+            table[g.place] = staged.ctypes.data
+        return np.array([*head, *self.watched], np.int64)
+
+    def run(self, count: int) -> int:
+        """So many steps, or fewer if they were ended; gives how many."""
+        e = self.executable
+        start = time.perf_counter()
+        with e.lock:
+            plan = self.plan(count)
+            team = threads.worthwhile(e.shared_work)
+            address, sync = plan.ctypes.data, e.sync.ctypes.data
+            threads.run_together(
+                lambda n: self.call(address, e.address, e.table, n, team, sync), team
+            )
+        done = int(plan[1])
+        if done:
+            e.step_seconds = max((time.perf_counter() - start) / done, 1e-8)
+        return done
+
+
+def steps_a_turn(executable: Executable, most: int) -> int:
+    """How many steps take about TURN_SECONDS; one, to measure it, where nothing is known yet."""
+    if not executable.step_seconds:
+        return min(most, 1)
+    return max(1, min(most, int(TURN_SECONDS / executable.step_seconds)))

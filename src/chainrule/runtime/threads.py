@@ -1,0 +1,169 @@
+"""How many threads compiled code runs on, and the threads themselves, parked while nothing runs.
+
+A program is run by all its threads together: each calls the same function with its number.  The
+caller is number 0; the others are ordinary Python threads that wait at a lock and enter machine
+code through ctypes, which lets go of the interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ArgumentError, ArgumentTypeError
+
+VARIABLE = "CHAINRULE_NUM_THREADS"
+WORK_A_THREAD = 200_000
+"""Operations of a step that are worth a thread of their own, in a loop of many steps."""
+WORK_OF_ONE_RUN = 4_000_000
+"""The same for a single run, for which parked threads have to be woken."""
+
+
+def available() -> int:
+    """Processors that this process may use: its affinity, and the limit of its control group."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    limit = _group_limit()
+    return max(1, min(count, limit) if limit else count)
+
+
+def _group_limit() -> int | None:
+    """Whole processors that a control group (Linux, containers) allows, if it limits them."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        pass
+    try:
+        folder = Path("/sys/fs/cgroup/cpu")
+        quota_us = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
+        period_us = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
+        return max(1, quota_us // period_us) if quota_us > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+class _Setting:
+    """What was asked for; None until it is first needed."""
+
+    count: int | None = None
+
+
+def get_num_threads() -> int:
+    """The most threads that a compiled program runs on."""
+    if _Setting.count is None:
+        asked = os.environ.get(VARIABLE, "").strip()
+        if asked and (not asked.isdigit() or int(asked) < 1):
+            raise ArgumentError(
+                f"{VARIABLE}: the number of threads must be a whole number >= 1", got=repr(asked)
+            )
+        _Setting.count = int(asked) if asked else available()
+    return _Setting.count
+
+
+def set_num_threads(num: int) -> None:
+    """Sets the most threads that a compiled program runs on; results are the same bits at any.
+
+    num: >= 1.  The start value is CHAINRULE_NUM_THREADS, else the processors that this process may
+    use.  Small programs run on fewer, because threads that wait for one another gain nothing.
+    Raises ArgumentError below 1.
+
+    >>> import chainrule
+    >>> chainrule.set_num_threads(1)
+    >>> chainrule.get_num_threads()
+    1
+    """
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise ArgumentTypeError("set_num_threads: needs a whole number", got=repr(num))
+    if num < 1:
+        raise ArgumentError("set_num_threads: needs at least one thread", got=str(num))
+    _Setting.count = num
+
+
+def worthwhile(shared_work: int, each: int = WORK_A_THREAD) -> int:
+    """How many threads a run with so many shared operations is given, one for `each`."""
+    return max(1, min(get_num_threads(), shared_work // each))
+
+
+# ---------------------------------------------------------------- the threads
+
+
+class Worker:
+    """A parked thread: runs one job after another."""
+
+    def __init__(self) -> None:
+        self.begin, self.done = threading.Lock(), threading.Lock()
+        self.begin.acquire()
+        self.done.acquire()
+        self.job: Callable[[], object] = int
+        name = "chainrule"
+        threading.Thread(target=self.serve, name=name, daemon=True).start()
+
+    def serve(self) -> None:
+        """Waits for jobs for as long as the process lives."""
+        while True:
+            self.begin.acquire()
+            self.job()
+            self.done.release()
+
+
+class Pool:
+    """Workers that are free."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.free: list[Worker] = []
+
+    def take(self, count: int) -> list[Worker]:
+        """So many workers, new ones where too few are free."""
+        with self.lock:
+            taken = [self.free.pop() for _ in range(min(count, len(self.free)))]
+        return taken + [Worker() for _ in range(count - len(taken))]
+
+    def give_back(self, workers: list[Worker]) -> None:
+        """Parks workers again."""
+        with self.lock:
+            self.free += workers
+
+
+pool = Pool()
+
+
+def _forget() -> None:
+    """In the child of a fork there are no threads but the one that forked."""
+    pool.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def run_together(call: Callable[[int], object], threads: int) -> None:
+    """call(0) here and call(1), call(2), ... on other threads, until all are done."""
+    if threads == 1:
+        call(0)
+        return
+    workers = pool.take(threads - 1)
+    for number, worker in enumerate(workers, 1):
+        worker.job = lambda n=number: call(n)  # type: ignore[misc]
+        worker.begin.release()
+    try:
+        call(0)
+    finally:
+        for worker in workers:
+            worker.done.acquire()
+        pool.give_back(workers)
+
+
+def yielding() -> int:
+    """The address of the system's function that lets another thread run."""
+    if sys.platform == "win32":
+        library: ctypes.CDLL = ctypes.WinDLL("kernel32")
+        return ctypes.cast(library.SwitchToThread, ctypes.c_void_p).value or 0
+    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0

@@ -1,0 +1,163 @@
+"""What an op call means for Tensors: compute, and record if a gradient will be wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentTypeError, ChainruleError, user_site
+from ..grad import Node
+from ..graph.node import Node as GraphNode
+from ..graph.trace import is_weak
+from ..ops import REGISTRY
+from ..ops.core import NUMBERS, Op, Params, State, current, quietly
+from .core import Tensor, saved
+from .looking import leaked
+from .memory import does_not_fit
+
+_RESHAPE = REGISTRY["reshape"]
+
+
+def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+    """What an op call means for Tensors: compute, and record if a gradient will be wanted."""
+    state: State = current
+    values = []
+    tracked = False
+    lost = None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            values.append(x._value)
+            if (x._node if x._base is None else x._node_now()) is not None:
+                tracked = True
+            elif x._lost is not None:
+                lost = x._lost
+        elif type(x) in NUMBERS:
+            values.append(x)
+        else:
+            return apply(op, [_plain(op, x) for x in inputs], params)
+    if op.pointwise and not op.fits(values):
+        return apply(op, op.align(inputs), params)
+    try:
+        if state.quiet or not op.warns:
+            y = op.forward(*values, **params)
+        else:
+            with quietly():
+                y = op.forward(*values, **params)
+    except Exception as error:
+        raise _explained(error, op, values, params) from error.__cause__
+    out = Tensor.__new__(Tensor)
+    out._value = y = y if type(y) is np.ndarray else np.asarray(y)
+    if op.view and _shares_memory(op, y, values[0]):
+        out._as_view(inputs[0], op, params)
+    if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
+        record(op, inputs, params, out, y)
+    elif tracked or lost is not None:
+        if lost is None:
+            lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
+        out._lost = lost
+    return out
+
+
+def record(op: Op, inputs: Sequence[Any], params: Params, out: Tensor, y: Any) -> None:
+    """Notes on the tape how a tensor was made."""
+    edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
+    keeps = op.keeps[op.mask_of(edges)]
+    if keeps.everything:
+        kept: tuple[Any, ...] = tuple(inputs)
+    elif keeps.nothing:
+        kept = (None,) * len(edges)
+    else:
+        kept = tuple([saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
+    cell = out._shared_cell() if keeps.y else None
+    out._node = Node(
+        op, kept, params, edges, current.module, keeps.values, y if keeps.y else None, cell
+    )
+
+
+def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+    """`apply` while a compiled function is recorded: the values are nodes of the program."""
+    state: State = current
+    trace = state.trace
+    inputs = [_plain(op, x) for x in inputs]
+    weak = is_weak(op, inputs)
+    if op.pointwise:
+        inputs = op.align(inputs)
+    values = []
+    tracked = False
+    lost = None
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            values.append(x)
+            continue
+        values.append(trace.value(x))
+        node = x._node_now()
+        if node is not None:
+            tracked = True
+            if type(node) is Node and state.grad_enabled:
+                trace.check_history(x)
+        elif x._lost is not None:
+            lost = x._lost
+    trace.admit(op, inputs, values, params)
+    y = state.compute(op, values, params)
+    y.weak = weak
+    out = Tensor.__new__(Tensor)
+    out._value = y
+    if op.view and (op is not _RESHAPE or trace.reshapes_in_place(inputs[0], y.shape)):
+        out._as_view(inputs[0], op, params)
+        trace.alias(out, inputs[0], ((op, params),), y)
+    if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
+        record(op, inputs, params, out, y)
+    elif tracked or lost is not None:
+        if lost is None:
+            lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
+        out._lost = lost
+    return out
+
+
+def _loss(op: Op) -> str:
+    """Why the result of an op on tracked tensors is not tracked, although ops are recorded."""
+    return "cast to whole numbers" if op.differentiable else f"{op.name} has no derivative"
+
+
+def _explained(error: Exception, op: Op, values: list[Any], params: Params) -> Exception:
+    """The op's own words where NumPy only says that it can't."""
+    for v in values:
+        if isinstance(v, GraphNode):
+            return leaked(v)
+    if isinstance(error, ChainruleError):
+        return error
+    if isinstance(error, MemoryError):
+        return does_not_fit(op.name, op.spec(*values, **params), values)
+    try:
+        op.spec(*values, **params)
+    except ChainruleError as explained:
+        return explained
+    return error
+
+
+def _shares_memory(op: Op, y: Any, x: Any) -> bool:
+    if op is not _RESHAPE:
+        return True
+    return y is x or y.base is x or (x.base is not None and y.base is x.base)
+
+
+def _plain(op: Op, x: Any) -> Any:
+    """A Tensor as it is, and every kind of number, NumPy's too, as a Python number."""
+    if isinstance(x, Tensor) or type(x) in NUMBERS:
+        return x
+    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
+        return x.item()
+    for kind in (bool, int, float):
+        if isinstance(x, kind):
+            return kind(x)
+    raise ArgumentTypeError(
+        f"{op.name}: works on Tensors and Python numbers",
+        expected="a Tensor",
+        got=type(x).__name__,
+        fix="chainrule.tensor(x)",
+    )
+
+
+State.interpreter = State.tensors = staticmethod(apply)

@@ -1,0 +1,47 @@
+"""Looks at values from Python, which are refused while a compiled function is recorded."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ..errors import TraceError, describe_site
+from ..graph.node import Node, type_text
+from ..ops.core import current
+
+LEAKED = "a value of a compiled function is used after the function was recorded"
+
+
+def leaked(node: Node) -> TraceError:
+    """The error for a value that left the function by a side door."""
+    name = node.name if node.op is None else node.op.name
+    return TraceError(
+        LEAKED,
+        expected="tensors that the function returned",
+        got=f"{type_text(node)}, made by {name} at {describe_site(node.site)}",
+        fix="return it from the compiled function",
+    )
+
+
+def look(t: Any, what: str) -> Any:
+    """A tensor's array, for those who read values in Python: not while a function is recorded."""
+    trace = current.trace
+    if trace is not None:
+        return trace.refuse(t, what)
+    value = t._value
+    if isinstance(value, Node):
+        raise leaked(value)
+    return value
+
+
+def no_trace(what: str, fix: str) -> None:
+    """Raises while a compiled function is recorded."""
+    if current.trace is not None:
+        _refuse_act(what, fix)
+
+
+def _refuse_act(what: str, fix: str) -> NoReturn:
+    raise TraceError(
+        f"{what}: this would happen once, while the compiled function is recorded, and not at "
+        "every call",
+        fix=fix,
+    )
