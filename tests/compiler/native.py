@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from unittest import mock
 
 import numpy as np
 
 from chainrule import compiler
 from chainrule import graph as G
-from chainrule.compiler.loops.expr import walk
+from chainrule.compiler.llvm import emit
 from chainrule.compiler.loops.interpret import interpret
 from chainrule.compiler.loops.lower import lower
-from chainrule.compiler.loops.maths import SPELLED
 from chainrule.compiler.loops.products import arrange
 from chainrule.compiler.passes import dce, simplify, spell
+from chainrule.runtime import executable
 from compiler.processors import EXECUTABLE, HOST
 
 
@@ -24,26 +25,6 @@ def simplified(graph):
         graph = step(graph)
         G.verify(graph)
     return graph
-
-
-def unspelled(graph):
-    """Functions of a program that native code can't do yet."""
-    program = lower(simplified(graph))
-    found = {e.op: e for n in program.nests for w in n.writes for e in walk(w.value)}
-    missing = set()
-    for name in set(UNSURE) & found.keys():
-        e = found[name]
-        try:
-            if SPELLED[name](program.make, *e.args) is e:
-                missing.add(name)
-        except KeyError:
-            missing.add(name)
-    return missing
-
-
-UNSURE = (
-    "expm1", "log1p", "sin", "cos", "softplus", "erf", "floor_div", "remainder", "pow",
-)  # fmt: skip
 
 
 def by_lines(graph, arrays):
@@ -61,8 +42,11 @@ def by_loops(graph, arrays, lanes=None):
     return interpret(program, given), given
 
 
-def natively(graph, arrays, target=HOST):
-    """The same in machine code, which may touch nothing around its arrays and its memory."""
+def natively(graph, arrays, target=HOST, threads=None):
+    """The same in machine code, which may touch nothing around its arrays and its memory.
+
+    With `threads` so many of them share even the smallest nests.
+    """
     margins = []
 
     def empty(shape, dtype=np.float64):
@@ -70,7 +54,14 @@ def natively(graph, arrays, target=HOST):
         margins.append(raw)
         return array
 
-    with mock.patch.object(np, "empty", empty):
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(np, "empty", empty))
+        patches.enter_context(mock.patch.object(executable, "aligned", aligned(margins)))
+        if threads:
+            patches.enter_context(mock.patch.object(emit, "WORTH", 0))
+            patches.enter_context(
+                mock.patch.object(executable.threads, "worthwhile", return_value=threads)
+            )
         program = compiler.build(graph, target)
         given = [np.empty(a.shape, a.dtype) for a in arrays]
         for mine, a in zip(given, arrays, strict=True):
@@ -82,13 +73,27 @@ def natively(graph, arrays, target=HOST):
     return [y.copy() for y in outputs], [x.copy() for x in given]
 
 
+def aligned(margins):
+    """Memory at lines of the cache, all 0, with margins as well."""
+
+    def make(size):
+        array, raw = with_margin(-(-size // 64) * 64, np.dtype(np.uint8), 64)
+        array[...] = 0
+        margins.append(raw)
+        return array
+
+    return make
+
+
 MARGIN = 4096
 
 
-def with_margin(shape, dtype):
+def with_margin(shape, dtype, line=1):
     """An array, and the bytes in whose middle it lies."""
     size = math.prod(np.atleast_1d(np.asarray(shape, int)).tolist()) * dtype.itemsize
-    raw = np.full(size + 2 * MARGIN, 0xA5, np.uint8)
+    raw = np.full(size + 2 * MARGIN + line, 0xA5, np.uint8)
+    first = -raw.ctypes.data % line
+    raw = raw[first : first + size + 2 * MARGIN]
     return raw[MARGIN : MARGIN + size].view(dtype).reshape(shape), raw
 
 
@@ -100,4 +105,14 @@ def ways(graph, arrays, targets=None):
         found[f"arranged-{bits}"] = by_loops(graph, arrays, bits // 32)
     for name, target in targets.items():
         found[name] = natively(graph, arrays, target)
+    found["threads"] = natively(graph, arrays, threads=3)
+    assert same_bits(found["host"], found["threads"]), "not the same bits on three threads"
     return found
+
+
+def same_bits(one, other):
+    """Whether two runs gave the same, to the last bit."""
+    return all(
+        a.tobytes() == b.tobytes() for x, y in zip(one, other, strict=True)
+        for a, b in zip(x, y, strict=True)
+    )  # fmt: skip

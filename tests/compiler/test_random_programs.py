@@ -5,18 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 
-from compiler.drawn import (
-    MOVES,
-    PLAIN,
-    Ref,
-    agree,
-    narrow,
-    programs,
-    scale_of,
-    updating,
-    zeros_have_signs,
-)
-from compiler.native import by_lines, unspelled, ways
+from compiler.agreement import agree, narrow, scale_of, zeros_have_signs
+from compiler.drawn import Ref
+from compiler.moves import MOVES, PLAIN, programs, updating
+from compiler.native import by_lines, ways
 from compiler.processors import EXECUTABLE, HOST
 
 FEW = {"host": HOST}
@@ -33,7 +25,6 @@ def hold(graph, arrays, targets, exact=None, after=None):
     exact: which outputs are; after: which inputs are, of those that the program writes into.
     """
     note(str(graph))
-    assume(not unspelled(graph))
     scale = scale_of(graph, arrays)
     assume(scale < 1e6)
     rounding = scale * (2e-4 if narrow(graph) else 1e-10)

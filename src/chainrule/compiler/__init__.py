@@ -1,8 +1,8 @@
-"""From a recorded graph to native code, as one list of named steps.
+"""From a recorded graph to native code, as one list of named steps (`pipeline.STEPS`).
 
-    graph -> spell -> simplify -> dce -> loops -> llvm -> object -> Executable
+    graph -> spell -> simplify -> dce -> loops -> products -> llvm -> object -> Executable
 
-`show` prints the result of each.
+`show` prints the result of each.  Under tests `verify` looks at the result of each.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from ..graph import Graph
 from ..runtime.executable import Executable
 from .llvm import build as llvm_build
 from .llvm.driver import driver
-from .llvm.emit import emit
 from .llvm.target import Target
-from .loops.lower import lower
-from .loops.products import arrange
-from .passes import dce, simplify, spell
+from .pipeline import steps
+from .show import show as show
 
 
 @functools.cache
@@ -36,12 +34,9 @@ def drive() -> int:
 def build(graph: Graph, target: Target | None = None) -> Executable:
     """Native code for a graph."""
     target = target or llvm_build.host()
-    for step in (spell, simplify, dce):
-        graph = step(graph)
-    program = arrange(lower(graph), target.lanes(4))
-    emitted = emit(program, target)
-    code = llvm_build.compile_text(emitted.text, target)
-    loaded = llvm_build.Loaded(code, target, ("step",))
+    made = dict(steps(graph, target))
+    program, emitted = made["products"], made["llvm"]
+    loaded = llvm_build.Loaded(made["object"], target, ("step",))
     results: list[Any] = [(b.shape, b.dtype) for b in program.outputs]
     return Executable(
         loaded, loaded.address["step"], len(program.inputs), results, emitted.arena,

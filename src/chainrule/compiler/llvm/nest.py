@@ -108,7 +108,8 @@ class Nests(Values):
             self.push()
             now = self.value(old)
             self.pop()
-            v = self.together("sum", *self.f.alike(now, v), w.buffer.dtype)
+            now, v = self.f.alike(now, v)
+            v = self.together("sum", now, v, w.buffer.dtype)
         self.store(w.buffer, w.place, v)
 
     # ------------------------------------------------------------ lanes

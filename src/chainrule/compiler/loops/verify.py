@@ -58,6 +58,8 @@ def _load(e: Expr) -> DType | None:
 
 
 def _const(e: Expr) -> DType | None:
+    if e.dtype.kind in "iu" and not np.iinfo(e.dtype).min <= e.at <= np.iinfo(e.dtype).max:
+        return None
     value = e.dtype.type(e.at).item()
     return e.dtype if value == e.at or value != value else None
 
@@ -74,13 +76,13 @@ TYPES: dict[str, tuple[int, Callable[[Expr], DType | None]]] = {
     "div": (2, _alike("f")),
     **{name: (2, _alike("iub")) for name in ("and", "or", "xor")},
     **{name: (2, _alike("iu")) for name in ("shl", "shr", "idiv", "irem")},
-    **{name: (2, _comparison) for name in COMPARISONS},
+    **dict.fromkeys(COMPARISONS, (2, _comparison)),
     "fma": (3, _alike("fiu")),
     "select": (3, _select),
     "cast": (1, lambda e: e.dtype),
     "bits": (1, lambda e: e.dtype if e.dtype.itemsize == e.args[0].dtype.itemsize else None),
     "reduce": (1, _alike("fiub")),
-    "dot": (1, _alike("fiu")),
+    "dot": (1, _alike("fiub")),
     "load": (-1, _load),
     "index": (0, lambda e: dtypes.int64),
     "const": (0, _const),
@@ -274,7 +276,6 @@ class Verifier:
     def meets(self, w: Write, e: Expr) -> bool:
         """Whether a load at some place reads what is written at another place."""
         axes = self.nest.axes
-        points = Points(axes, (), *e.args)
         points = Points(axes, e.at[1], *e.args)
         own = Points(axes, w.place)
         if not (points.all and own.all):
@@ -333,8 +334,9 @@ class Verifier:
         for name, (begin, end, low, high) in spans.items():
             if low < 0 or high > size:
                 self.fail(f"{name} does not lie in the arena")
-            for other, (b, e, lo, hi) in spans.items():
-                if other != name and b <= end and begin <= e and lo < high and low < hi:
+            for other, (start, stop, lo, hi) in spans.items():
+                at_once = start <= end and begin <= stop
+                if other != name and at_once and lo < high and low < hi:
                     self.fail(f"{name} and {other} lie over one another")
 
 
