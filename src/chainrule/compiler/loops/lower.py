@@ -4,8 +4,8 @@ Why: the graph says what is computed for whole arrays; a nest says it for one el
 ops gone into the indices.
 
 Before: %0 = matmul(x, w, tb=True)   %1 = expand(b)   %2 = add(%0, %1)   %3 = relu(%2)
-After:  nest %3 [i0<64, j1<32]
-          %3[i0, j1] = relu(add(dot[k2<8](mul(x[i0, k2], w[j1, k2])), b[j1]))
+After:  nest %3 [i<64, j<32]
+          %3[i, j] = relu(dot[k<8](x[i, k] * w[j, k]) + b[j])
 """
 
 from __future__ import annotations
