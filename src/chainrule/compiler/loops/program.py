@@ -48,6 +48,7 @@ class Nest:
         self.writes = writes
         self.in_order = in_order
         self.product: Product | None = None  # where it is computed in tiles; see `products`
+        self.scratch: list[Buffer] = []  # memory of its own, which is lost after it
 
     def __str__(self) -> str:
         return nest_text(self)
