@@ -236,7 +236,7 @@ def product(p, sizes=(0, 1, 2, 3, 5, 17, 33), batches=((), (), (2,), (3, 2), (1,
 
 
 def large_product(p):
-    product(p, (16, 17, 24, 33, 40, 64, 5), ((), (), (), (2,)), 5000)
+    product(p, (16, 17, 33, 40, 64, 5, 100, 130), ((), (), (), (2,)), 10_000)
 
 
 def window(p):
@@ -251,6 +251,7 @@ def window(p):
 
 MOVES = (unary, unary, binary, binary, binary, view, view, view, reduction, reduction, product,
          large_product, indexed, indexed, logic, choice, cast, join, put, window)  # fmt: skip
+PRODUCTS = (large_product, large_product, unary, binary, view)
 PLAIN = (unary, binary, choice, logic, cast, reduction, view)
 
 

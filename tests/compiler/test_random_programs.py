@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 
+from chainrule.compiler.loops import products
 from compiler.agreement import agree, narrow, scale_of, zeros_have_signs
 from compiler.drawn import Ref
-from compiler.moves import MOVES, PLAIN, programs, updating
+from compiler.moves import MOVES, PLAIN, PRODUCTS, programs, updating
 from compiler.native import by_lines, ways
 from compiler.processors import EXECUTABLE, HOST
 
@@ -74,6 +77,18 @@ def test_infinities_and_nan(p):
     hold_values(p, FEW)
 
 
+def hold_in_blocks(p, targets):
+    """With the cache taken to be so small that products are cut into blocks, on all sides."""
+    with mock.patch.multiple(products, BLOCK=4096, INNER=16, APART_BYTES=64, FAR=128):
+        hold_values(p, targets)
+
+
+@drawn(10)
+@given(programs(moves=PRODUCTS, length=3))
+def test_products_in_blocks(p):
+    hold_in_blocks(p, FEW)
+
+
 @drawn(15)
 @given(programs(smooth=True, length=5))
 def test_gradients(p):
@@ -81,28 +96,35 @@ def test_gradients(p):
 
 
 @pytest.mark.slow
-@drawn(1000)
+@drawn(400)
 @given(programs(length=10))
 def test_values_on_every_processor(p):
     hold_values(p, EXECUTABLE)
 
 
 @pytest.mark.slow
-@drawn(1000)
+@drawn(400)
 @given(updating(MOVES, length=8))
 def test_updates_on_every_processor(p):
     hold_updates(p, EXECUTABLE)
 
 
 @pytest.mark.slow
-@drawn(500)
+@drawn(200)
 @given(programs(moves=PLAIN, special=True, length=8))
 def test_infinities_and_nan_on_every_processor(p):
     hold_values(p, EXECUTABLE)
 
 
 @pytest.mark.slow
-@drawn(500)
+@drawn(100)
+@given(programs(moves=PRODUCTS, length=5))
+def test_products_in_blocks_on_every_processor(p):
+    hold_in_blocks(p, EXECUTABLE)
+
+
+@pytest.mark.slow
+@drawn(200)
 @given(programs(smooth=True, length=8))
 def test_gradients_on_every_processor(p):
     hold_gradient(p, EXECUTABLE)

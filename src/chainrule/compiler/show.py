@@ -58,11 +58,8 @@ def _graphs_of(f: Any) -> list[Graph]:
 
 def _text(graph: Graph, wanted: str, target: Target) -> str:
     """The result of a step as text; later steps are not taken."""
-    before: Any = graph
-    for name, form in steps(graph, target):
-        if name == wanted:
-            break
-        before = form
+    last = "llvm" if wanted == "object" else wanted  # the object file itself is no text
+    form = next(form for name, form in steps(graph, target) if name == last)
     if wanted == "object":
-        return assembly(before.text, target)
+        return assembly(form.text, target)
     return str(form.text if wanted == "llvm" else form)

@@ -50,8 +50,8 @@ def compile_text(text: str, target: Target) -> bytes:
 
 
 def assembly(text: str, target: Target) -> str:
-    """The same as assembler text, for reading."""
-    ready()
+    """The same as assembler text, for reading, also where the target is another processor."""
+    ready_for_all()
     module = llvm.parse_assembly(text)
     module.triple = target.triple
     listing: str = machine(target, jit=False).emit_assembly(module)
