@@ -142,7 +142,7 @@ def join(p):
     rest = shape[:axis] + shape[axis + 1 :]
     y = p.some(lambda s: len(s.shape) == len(shape) and s.dtype == dtype
                and s.shape[:axis] + s.shape[axis + 1 :] == rest)  # fmt: skip
-    p.do(ops.concat, x, y, *p.pick((), (x,)), axis=axis)
+    p.do(ops.concat, x, y, *p.pick((), (x,), (x, y, x)), axis=axis)
 
 
 def put(p):
