@@ -12,6 +12,8 @@ from hypothesis import settings
 
 import chainrule
 from chainrule import dtypes
+from chainrule.compiler.pipeline import observed
+from chainrule.compiler.verify import verify_step
 from chainrule.ops.core import current
 
 # Machines differ in speed.  Runs of one commit draw the same examples in CI; elsewhere new ones.
@@ -64,6 +66,13 @@ def sealed():
     chainrule.set_rng_state(state)
     left = [f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k]]
     assert not left, "the test left changed: " + ", ".join(left)
+
+
+@pytest.fixture(autouse=True)
+def verified():
+    """Whatever a test compiles is looked at after every step."""
+    with observed(verify_step):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,13 @@
-"""Compiling as one list of named steps.  What loads LLVM is imported from here on only."""
+"""Compiling as one list of named steps; what each gives can be printed (see `show`).
+
+What loads LLVM is imported from here on only.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from ..graph import Graph
 from ..runtime.executable import Times
@@ -15,20 +22,58 @@ from .loops.products import arrange
 from .passes import dce, simplify, spell
 
 
+class Step(NamedTuple):
+    """name, the part of the time that it counts to, and what makes the next form of a program."""
+
+    name: str
+    part: str
+    run: Callable[[Any, Target], Any]
+
+
+STEPS = (
+    Step("spell", "passes", lambda graph, target: spell(graph)),
+    Step("simplify", "passes", lambda graph, target: simplify(graph)),
+    Step("dce", "passes", lambda graph, target: dce(graph)),
+    Step("loops", "lower", lambda graph, target: lower(graph)),
+    Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
+    Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
+    Step("object", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
+)
+"""A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
+
+Observer = Callable[[str, Any, Any], None]
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Within it `observer(name, before, after)` sees every step: tests verify there."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[tuple[str, Any]]:
+    """(name, result) of each step, as it is done."""
+    times = times or Times()
+    form: Any = graph
+    for step in STEPS:
+        with times.step(step.part):
+            before, form = form, step.run(form, target)
+        for observer in _observers:
+            observer(step.name, before, form)
+        yield step.name, form
+
+
 def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     """The object files of a graph."""
-    with times.step("passes"):
-        for step in (spell, simplify, dce):
-            graph = step(graph)
-    with times.step("lower"):
-        program = arrange(lower(graph), target.lanes(4))
-    with times.step("emit"):
-        emitted = emit(program, target, get_num_threads())
-    with times.step("llvm"):
-        objects = compile_texts(emitted.texts, target)
+    made = dict(steps(graph, target, times))
+    program, emitted = made["products"], made["llvm"]
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
     facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
-    return Compiled(facts, objects)
+    return Compiled(facts, made["object"])
 
 
 def compile_driver(target: Target) -> Compiled:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError, TraceError
+from ..graph import Graph
 from ..ops.core import current
 from .arguments import Call, differences
 from .loop import Epochs, Loop, arrays_of
@@ -225,6 +226,11 @@ class Compiled:
             if best is None or len(found) < len(best):
                 best = found
         return "; ".join(best or ["an earlier recording failed"])
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """The recorded programs; `chainrule.compiler.show` prints them."""
+        return [p.graph for kept in self._kept.values() for p in kept]
 
     def explain_recompiles(self) -> list[str]:
         """Why each program after the first was recorded, in order."""

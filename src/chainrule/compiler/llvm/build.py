@@ -23,6 +23,13 @@ def ready() -> None:
 
 
 @functools.cache
+def ready_for_all() -> None:
+    """Starts LLVM for other processors than this one too, whose code can be read but not run."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.cache
 def host() -> Target:
     """The processor at hand."""
     features = dict(llvm.get_host_cpu_features())
@@ -86,8 +93,8 @@ def _library() -> Any:
 
 
 def assembly(text: str, target: Target) -> str:
-    """The same as assembler text, for reading."""
-    ready()
+    """The same as assembler text, for reading, also where the target is another processor."""
+    ready_for_all()
     module = llvm.parse_assembly(text)
     module.triple = target.triple
     listing: str = machine(target).emit_assembly(module)
