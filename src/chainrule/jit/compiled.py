@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -61,6 +62,7 @@ class Compiled:
         self.function = function
         self.programs = programs
         self.traces = 0
+        self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
         self._lock = threading.RLock()
@@ -102,16 +104,18 @@ class Compiled:
             return self
         return functools.partial(self, instance)
 
-    def program_for(self, call: Call) -> Program:
-        """The program for arguments like these, recorded if there is none; nothing is run."""
+    def program_for(self, args: tuple[Any, ...], call: Call) -> tuple[Program, list[Any]]:
+        """The program for arguments like these, recorded if there is none; nothing is run.
+
+        Also, how what a recording has made is undone if the first run fails.
+        """
         key = call.key, current.grad_enabled, dtypes._default
         reason = None
         for program in self._kept.get(key, ()):
             reason = program.changed(call)
             if reason is None:
-                return program
-        program, _ = self._add(tuple(call.tensors), {}, call, key, reason)
-        return program
+                return program, []
+        return self._add(args, {}, call, key, reason)
 
     def loop(
         self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
@@ -177,7 +181,9 @@ class Compiled:
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
+            began = time.perf_counter()
             program = record(self.function, args, kwargs, call, self._static)
+            self.seconds += time.perf_counter() - began
             undo = program.first_undo
             reason_now = program.changed(call)
             assert reason_now is None, reason_now

@@ -55,6 +55,7 @@ class Modules:
         self.held: dict[Module, dict[str, Any]] = {}
         self.started: dict[Module, bool] = {}  # modes before the function set them
         self.modes: dict[Module, bool] = {}
+        self.hooks: dict[Tensor, tuple[Any, ...]] = {}
         self.seen = 0
         self.inputs: list[Any] = []
 
@@ -68,6 +69,7 @@ class Modules:
         for value in found.values():
             if isinstance(value, Tensor):
                 trace.pin(value)
+                self.hooks[value] = _hooks_of(value)
 
     def finish(self, trace: Trace) -> list[Any]:
         """After the function: a buffer that was exchanged for a new value is an update of it."""
@@ -107,6 +109,9 @@ class Modules:
         if changes.now == self.seen:
             return None
         count = changes.now
+        for t, hooks in self.hooks.items():
+            if _hooks_of(t) != hooks:
+                return f"the hooks of a parameter of shape {t.shape} are others"
         for module, held in self.held.items():
             now = module.__dict__
             for name, old in held.items():
@@ -132,6 +137,11 @@ class Modules:
 
     def failed(self) -> None:
         """Nothing was changed."""
+
+
+def _hooks_of(t: Tensor) -> tuple[Any, ...]:
+    """The hooks on the gradient of a parameter."""
+    return tuple(getattr(t._node, "hooks", None) or ())
 
 
 def _change(old: Any, new: Any) -> str:

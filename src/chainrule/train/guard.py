@@ -23,13 +23,20 @@ SAFE_NORM, SAFE_RATE = 1e15, 1e10
 """Beyond these an update may overflow, so the weights are kept until it is known to be finite."""
 
 
-def gradient_norm(parameters: Sequence[Tensor]) -> float:
-    """The norm of all gradients together; not finite only where a gradient is not."""
+def gradient_norm(parameters: Sequence[Tensor], squares: list[float] | None = None) -> float:
+    """The norm of all gradients together; not finite only where a gradient is not.
+
+    squares: gets the square of each parameter's own, for as far as it can be represented.
+    """
     total = 0.0
     for p in parameters:
+        square = 0.0
         if p._grad is not None:
             g = p._grad._value
-            total += float(np.vdot(g, g))
+            square = float(np.vdot(g, g))
+            total += square
+        if squares is not None:
+            squares.append(square)
     if math.isfinite(total):
         return math.sqrt(total)
     grads = [p._grad._value for p in parameters if p._grad is not None]

@@ -117,6 +117,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
         "ema": None if trainer.ema is None else trainer.ema.decay,
         "metrics": [m.name for m in trainer.metrics],
         "seed": trainer.seed,
+        "compile": trainer.compile,
         "callbacks": [type(c).__name__ for c in trainer.callbacks],
     }
 
