@@ -151,6 +151,12 @@ def failures(result: Any, path: str = "") -> list[str]:
     ]
 
 
+def write(result: dict[str, Any], out: Path | None) -> None:
+    """What is known so far: a run that is stopped later keeps its finished parts."""
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """Runs what was asked for; 1 where something broke."""
     options = parse()
@@ -163,15 +169,16 @@ def main() -> int:
     for threads in options.threads:
         row: dict[str, Any] = {"peak": ask({"kind": "peak"}, threads, options.limit)}
         print(f"{threads} thread(s); peak of a core: {row['peak']}", flush=True)
+        result["threads"][str(threads)] = row
         if "steady" in options.parts:
             row["steady"] = run_steady(options, threads)
+            write(result, options.out)
         if "cold" in options.parts:
             row["cold"] = run_cold(options, threads, row.get("steady", {}))
+            write(result, options.out)
         if "grid" in options.parts:
             row["grid"] = run_grid(options, threads)
-        result["threads"][str(threads)] = row
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            write(result, options.out)
     broken = failures(result)
     for line in broken:
         print(f"failed:{line}")

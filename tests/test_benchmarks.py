@@ -93,6 +93,38 @@ def test_numpy_by_hand_takes_chainrules_steps(name):
     steady.check(case, trainings, losses)
 
 
+class Compiled:
+    """What `chainrule.compile` gives, taken eagerly."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, *batch):
+        return self.step(*batch)
+
+    def loop(self, data, *, batch_size, epochs, shuffle):
+        starts = [*range(0, len(data[0]), batch_size)] * epochs
+        assert not shuffle
+        steps = ([a[i : i + batch_size] for a in data] for i in starts)
+        return np.array([self.step(*batch).item() for batch in steps])
+
+
+def test_compiled_contestants_call_the_compiler(monkeypatch):
+    """Held to a stand-in: what they ask of it, and that steps and loop take the same steps."""
+    threads = []
+    monkeypatch.setattr(chainrule, "compile", Compiled, raising=False)
+    monkeypatch.setattr(chainrule, "set_num_threads", threads.append, raising=False)
+    case = load("seed")
+    trainings, losses, out = steady.prepare(case, names.chosen(["chainrule"], False), 2, 2)
+    assert not out
+    assert threads == [2, 2]
+    steady.check(case, trainings, losses)
+    for training in trainings.values():
+        training.run(1)
+    assert not hasattr(trainings["chainrule loop"], "one")
+    trainings["chainrule step"].one()
+
+
 def test_disagreement_is_found():
     case = load("seed")
     same = np.linspace(1.0, 0.5, 8)
@@ -129,7 +161,7 @@ RESULT = {
         "peak": {"gflops": 100.0},
         "steady": {"seed": {"title": "seed: small", "base": "chainrule eager", "contestants": {
             "torch": {"us": 100.0, "of_peak": 0.01}, "torch tuned": {"us": 80.0, "of_peak": 0.0125},
-            "chainrule eager": {"us": 40.0, "of_peak": 0.025},
+            "chainrule eager": {"us": 40.0, "of_peak": 0.025, "cores": 0.5},
             "numpy": {"skipped": "no reason"},
         }}},
         "cold": {"seed": {"numpy": {
@@ -147,6 +179,7 @@ def test_the_page():
     assert "P, 2 cores; Python 3.11; numpy 2.0." in page
     assert "| workload | torch | torch tuned | chainrule eager |" in page
     assert "| seed | 100 | 80.0 | 40.0 |" in page
+    assert "busy: seed (0.50 of a core for chainrule eager)." in page
     assert "| seed | chainrule eager | 2.00x | - | 2% |" in page
     assert "- numpy: no reason (everywhere)" in page
     assert "| seed | 10.0 |" in page

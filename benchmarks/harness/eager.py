@@ -20,21 +20,24 @@ class Steps:
 
     def one(self) -> None:
         """The first step of an epoch, finished when this returns."""
-        float(self.step(*self.batches[0]))
+        self.finish(self.step(*self.batches[0]))
 
-    def run(self, epochs: int) -> list[Any]:
-        """The losses of so many epochs, as the library gives them."""
+    def run(self, epochs: int) -> None:
+        """So many epochs, finished when this returns; losses are dropped, as a loop drops them."""
         step, batches = self.step, self.batches
-        losses = [step(*batch) for _ in range(epochs) for batch in batches]
-        self.finish(losses)
-        return losses
+        loss = None
+        for _ in range(epochs):
+            for batch in batches:
+                loss = step(*batch)
+        self.finish(loss)
 
-    def finish(self, losses: list[Any]) -> None:
-        """Waits until the work is done, where a library works on after its call returned."""
+    def finish(self, loss: Any) -> None:
+        """Waits until a step is done, where a library works on after its call returned."""
 
-    def losses(self, found: list[Any]) -> np.ndarray:
-        """What `run` gave, as numbers."""
-        return np.array([float(loss) for loss in found])
+    def every_loss(self, epochs: int) -> np.ndarray:
+        """So many epochs, and the loss of every step."""
+        losses = [self.step(*batch) for _ in range(epochs) for batch in self.batches]
+        return np.array([loss if isinstance(loss, float) else loss.item() for loss in losses])
 
 
 def cut(workload: Workload, arrays: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -59,7 +62,7 @@ def make_step(lib: Any, workload: Workload, **tuning: Any) -> Any:
         loss = workload.loss(lib, model, *batch)
         loss.backward()
         optimizer.step()
-        return loss.detach()
+        return loss
 
     return step
 
@@ -113,12 +116,10 @@ class ChainruleLoop:
         self.batch = workload.batch
 
     def run(self, epochs: int) -> np.ndarray:
-        """The losses of so many epochs."""
+        """So many epochs; the losses of their steps come back with it."""
         losses: np.ndarray = self.step.loop(
             self.data, batch_size=self.batch, epochs=epochs, shuffle=False
         )
         return losses
 
-    def losses(self, found: np.ndarray) -> np.ndarray:
-        """What `run` gave, as numbers."""
-        return np.asarray(found)
+    every_loss = run

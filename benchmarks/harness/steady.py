@@ -36,7 +36,7 @@ def prepare(
     for name in names:
         try:
             training = MAKERS[name](workload, threads)
-            losses[name] = every_loss(training, epochs)
+            losses[name] = training.every_loss(epochs)
             trainings[name] = training
         except Absent as reason:
             out[name] = {"skipped": str(reason)}
@@ -44,14 +44,6 @@ def prepare(
             traceback.print_exc()
             out[name] = {"failed": f"{type(error).__name__}: {str(error)[:200]}"}
     return trainings, losses, out
-
-
-def every_loss(training: Any, epochs: int) -> np.ndarray:
-    """The losses of a block: one a step, or for a library that keeps no more, one an epoch."""
-    if hasattr(training, "every_loss"):
-        return np.array(training.every_loss(epochs))
-    found: np.ndarray = training.losses(training.run(epochs))
-    return found
 
 
 def check(workload: Workload, trainings: dict[str, Any], losses: dict[str, np.ndarray]) -> None:

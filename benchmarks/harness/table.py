@@ -8,6 +8,7 @@ from typing import Any
 from .names import MODULES
 
 Cell = Callable[[dict[str, Any]], str]
+ALONE = 0.9  # processor seconds a second that whoever is not disturbed gets at least
 
 
 def number(value: float) -> str:
@@ -78,11 +79,22 @@ def out_of(rows: dict[str, dict[str, Any]]) -> list[str]:
     return ["", "Did not take part:", "", *lines]
 
 
+def busy(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """A warning where something else had the processor: those times are too long."""
+    short = [
+        f"{title} ({cell['cores']:.2f} of a core for {name})"
+        for title, row in rows.items()
+        for name, cell in row.items()
+        if cell.get("cores", 1.0) < ALONE
+    ]
+    return ["", f"Something else kept the machine busy: {', '.join(short)}."] if short else []
+
+
 def steady_part(rows: dict[str, Any]) -> list[str]:
     """The tables of steady state."""
     cells = {name: row["contestants"] for name, row in rows.items() if "contestants" in row}
     lines = ["### A step in steady state, microseconds", ""]
-    lines += table("workload", cells, "us", lambda c: number(c["us"]))
+    lines += [*table("workload", cells, "us", lambda c: number(c["us"])), *busy(cells)]
     lines += ["", "### The share of the core's measured peak", ""]
     lines += table("workload", cells, "us", lambda c: f"{c['of_peak']:.1%}")
     lines += ["", "### The best of each library against Chainrule, times", "", *compared(rows)]

@@ -69,8 +69,8 @@ class JaxSteps(Steps):
 
         super().__init__(step, cut(workload, program.data))
 
-    def finish(self, losses: list[Any]) -> None:
-        losses[-1].block_until_ready()
+    def finish(self, loss: Any) -> None:
+        loss.block_until_ready()
 
 
 class JaxScan:
@@ -96,12 +96,12 @@ class JaxScan:
         self.train = jax.jit(train, static_argnums=0, donate_argnums=(1, 2))
 
     def run(self, epochs: int) -> Any:
-        """The losses of so many epochs; each new number of them is compiled anew."""
+        """So many epochs; each new number of them is compiled anew."""
         program = self.program
         carry, losses = self.train(epochs, program.params, program.state, self.data)
         program.params, program.state = carry
         return losses.block_until_ready()
 
-    def losses(self, found: Any) -> np.ndarray:
-        """What `run` gave, as numbers."""
-        return np.asarray(found)
+    def every_loss(self, epochs: int) -> np.ndarray:
+        """So many epochs, and the loss of every step."""
+        return np.asarray(self.run(epochs))

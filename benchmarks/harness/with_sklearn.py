@@ -60,13 +60,13 @@ class SklearnFit:
         self.x, self.y = x, y if workload.classes or outputs > 1 else y[:, 0]
 
     def run(self, epochs: int) -> list[float]:
-        """The mean losses of so many epochs."""
+        """One fit of so many epochs; its mean losses."""
         model = started(self.base, self.workload)(max_iter=epochs, **self.settings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.exceptions.ConvergenceWarning)
             model.fit(self.x, self.y)
         return model.loss_curve_
 
-    def losses(self, found: list[float]) -> np.ndarray:
-        """What `run` gave, as means of the workload's own loss."""
-        return self.scale * np.array(found)
+    def every_loss(self, epochs: int) -> np.ndarray:
+        """The mean of the workload's own loss in every epoch."""
+        return self.scale * np.array(self.run(epochs))

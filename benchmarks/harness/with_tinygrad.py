@@ -42,20 +42,13 @@ class TinygradSteps(Steps):
         batches = cut(workload, arrays)
         super().__init__(step, [tuple(tensor(a).realize() for a in batch) for batch in batches])
 
-    def one(self) -> None:
-        self.step(*self.batches[0]).item()
+    def finish(self, loss: Any) -> None:
+        loss.item()
 
-    def run(self, epochs: int) -> list[Any]:
-        """The last loss of so many epochs."""
-        loss = None
-        for _ in range(epochs):
-            for batch in self.batches:
-                loss = self.step(*batch)
-        return [loss.item()] if loss is not None else []
-
-    def every_loss(self, epochs: int) -> list[float]:
+    def every_loss(self, epochs: int) -> np.ndarray:
         """The loss of every step, each read before the next one overwrites it."""
-        return [self.step(*batch).item() for _ in range(epochs) for batch in self.batches]
+        steps = [batch for _ in range(epochs) for batch in self.batches]
+        return np.array([self.step(*batch).item() for batch in steps])
 
 
 def make_optimizer(optim: Any, workload: Workload, params: list[Any]) -> Any:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .compiled import Compiled
 
 
+AT_ONCE = 1 << 20
+"""Row numbers that are drawn before they are needed."""
+
+
 class Epochs:
     """The rows of every step, epoch by epoch: whole batches, then the smaller rest."""
 
@@ -44,17 +48,31 @@ class Epochs:
 
     def stretches(self) -> Iterator[Rows]:
         """Every stretch of steps with batches of one size, in order."""
-        for epoch in range(self.epochs):
-            numbers = self.order
-            if self.shuffle:
-                with interpret(on_arrays):
-                    numbers = ops.permutation(generator_in_use().next()._value, n=self.rows)
-            elif numbers is not None and numbers.ndim == 2:
-                numbers = numbers[epoch]
+        together = 1 if self.rest else max(1, AT_ONCE // self.rows)
+        if self.order is None and not self.shuffle and not self.rest:
+            together = self.epochs
+        for first in range(0, self.epochs, together):
+            count = min(together, self.epochs - first)
+            numbers = self.numbers(range(first, first + count))
             if self.whole:
-                yield Rows(numbers, 0, self.size, self.whole)
+                yield Rows(numbers, 0, self.size, count * self.whole, self.whole)
             if self.rest:
                 yield Rows(numbers, self.whole * self.size, self.rest, 1)
+
+    def numbers(self, epochs: range) -> Any:
+        """The row numbers of some epochs, without what a whole number of batches leaves over."""
+        if self.order is None and not self.shuffle:
+            return None
+        found = []
+        for epoch in epochs:
+            if self.shuffle:
+                with interpret(on_arrays):
+                    order = ops.permutation(generator_in_use().next()._value, n=self.rows)
+            else:
+                given: Any = self.order
+                order = given if given.ndim == 1 else given[epoch]
+            found.append(order if self.rest else order[: self.whole * self.size])
+        return np.concatenate(found)
 
 
 class Loop:
@@ -74,7 +92,7 @@ class Loop:
         """All steps; what each gave, one behind the other."""
         for stretch in self.epochs.stretches():
             rows = stretch
-            while rows.steps:
+            while rows.left:
                 turn = self.turns.run(rows)
                 self.keep(turn)
                 if turn.refused is not None:

@@ -20,16 +20,28 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """Which rows a stretch of equal steps takes: `numbers` of them, or those from `first` on."""
+    """Which rows a stretch of equal steps takes.
+
+    numbers: row numbers, those of a step behind those of the step before; None: the rows from
+    `first` on as they lie, `period` steps long and then again from the first.  done: steps of it
+    that have been taken.
+    """
 
     numbers: Any
     first: int
     size: int
     steps: int
+    period: int = 0
+    done: int = 0
 
-    def after(self, done: int) -> Rows:
-        """What is left after some steps."""
-        return Rows(self.numbers, self.first + done * self.size, self.size, self.steps - done)
+    @property
+    def left(self) -> int:
+        """Steps of it that have not been taken."""
+        return self.steps - self.done
+
+    def after(self, steps: int) -> Rows:
+        """The stretch when some more steps have been taken."""
+        return self._replace(done=self.done + steps)
 
 
 class Turn(NamedTuple):
@@ -71,7 +83,7 @@ class Turns:
         program, undo = self.compiled.program_for(args, call)  # anything may have changed since
         with program.lock:
             try:
-                turn = self._run(program, call, rows, rows.steps if most is None else most)
+                turn = self._run(program, call, rows, rows.left if most is None else most)
             except BaseException:
                 _fail(program, undo)
                 raise
@@ -83,7 +95,7 @@ class Turns:
         arrays = program._collect(call)
         self.check(program, arrays, call, rows.size)
         executable: Any = program.executable
-        count = steps_a_turn(executable, min(most, rows.steps))
+        count = steps_a_turn(executable, min(most, rows.left))
         planned = None
         if self.scheduler is not None and count > 1:
             planned = Planned(self.scheduler, program, count, self.usable)
@@ -122,12 +134,15 @@ class Turns:
         for place, source in _batch_places(program):
             data, fixed[place] = self.data[source], None
             if rows.numbers is None:
-                moving.append(Moving(place, data[rows.first :], data[:1].nbytes * rows.size))
+                start = rows.done % rows.period if rows.period else 0
+                size = data[:1].nbytes * rows.size
+                moving.append(Moving(place, data[rows.first :], size, start, rows.period))
             else:
                 gathered.append(Gathered(place, data))
         order = None
         if gathered:
-            chosen = rows.numbers[rows.first : rows.first + count * rows.size]
+            first = rows.first + rows.done * rows.size
+            chosen = rows.numbers[first : first + count * rows.size]
             order = chosen.reshape(count, rows.size)
         if planned is not None:
             for place, column in planned.columns:

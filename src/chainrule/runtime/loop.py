@@ -22,11 +22,16 @@ TURN_SECONDS = 0.05
 
 
 class Moving(NamedTuple):
-    """An argument whose address moves: its place in the table, the first array, the distance."""
+    """An argument whose address moves: its place in the table, its array, the distance.
+
+    It begins `start` steps from the array's begin, and begins again there after `period` steps.
+    """
 
     place: int
-    first: Any
+    rows: Any
     bytes_a_step: int
+    start: int = 0
+    period: int = 0
 
 
 class Gathered(NamedTuple):
@@ -74,7 +79,9 @@ class Steps:
             if a is not None:
                 table[i] = a.ctypes.data
         for m in self.moving:
-            head += [m.place, m.first.ctypes.data, m.bytes_a_step]
+            begin = m.rows.ctypes.data
+            end = begin + m.period * m.bytes_a_step if m.period else 0
+            head += [m.place, begin + m.start * m.bytes_a_step, m.bytes_a_step, end, begin]
         for g, staged in zip(self.gathered, self.staged, strict=True):
             head += [g.rows.ctypes.data, staged.ctypes.data, g.rows[:1].nbytes]
             table[g.place] = staged.ctypes.data

@@ -160,8 +160,8 @@ class CompiledSteps:
             self.step, found.arrays, scheduler, usable=lambda: safe_rates(trainer),
             looked_at=numbers.reshape(-1),
         )  # fmt: skip
-        while rows.steps:
-            at = len(numbers) - rows.steps
+        while rows.left:
+            at = rows.done
             made = None
             if safe_rates(trainer):
                 most = room() if plain else 1

@@ -66,9 +66,9 @@ def stretches(found: InRows, loader: DataLoader, epoch: int, start: int) -> Iter
         listed, first = None, int(numbers[0])  # they lie in a row: nothing is copied
     whole, rest = divmod(len(numbers), size)
     if whole:
-        yield Rows(listed, first, size, whole)
+        yield Rows(listed, first, size, whole, whole)
     if rest:
-        yield Rows(listed, first + whole * size, rest, 1)
+        yield Rows(listed, first + whole * size, rest, 1, 1)
 
 
 def numbers_of(rows: Rows) -> Any:

@@ -8,7 +8,8 @@ programs.  The plan is a row of whole numbers of 64 bits:
     6  address of the order: the row numbers of all steps, one batch behind the other
     7  whether to stop (the loop's own)
     8  watched outputs
-    9  ... for each moving address: place in the table, first address, bytes to move each step
+    9  ... for each moving address: place in the table, the address, bytes to move each step, the
+       address behind the last and the first one, where it begins again
        ... for each gathered input: where its rows lie, where the batch goes, bytes of a row
        ... for each watched output: its place in the table; it is a bool, and false ends the loop
 
@@ -22,7 +23,7 @@ from .sync import NAME, define_barrier, share_of
 from .target import Target
 from .text import Function, Module, V, whole
 
-HEAD = 9
+HEAD, MOVING = 9, 5
 
 
 def driver(target: Target) -> str:
@@ -57,7 +58,7 @@ def _at(f: Function, place: V, offset: int) -> V:
 
 def _step(f: Function, s: V, first: V) -> list[V]:
     """One turn: what thread 0 prepares, what all copy, the program itself."""
-    f.when(first, lambda: _prepare(f, s))
+    f.when(first, lambda: _prepare(f))
     _gather(f, s)
     f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
     stop = f.emit(f"icmp ne i64 {_slot(f, 7).ref}, 0", "i1")
@@ -72,8 +73,8 @@ def _step(f: Function, s: V, first: V) -> list[V]:
 
 def _watch(f: Function) -> V:
     """Whether a watched output of the last step is false, as 0 or 1."""
-    others = f.binary("add", _slot(f, 3), _slot(f, 4))
-    behind = f.emit(f"mul i64 {others.ref}, 3", "i64")
+    moving = f.emit(f"mul i64 {_slot(f, 3).ref}, {MOVING}", "i64")
+    behind = f.binary("add", moving, f.emit(f"mul i64 {_slot(f, 4).ref}, 3", "i64"))
 
     def look(i: V, found: list[V]) -> list[V]:
         slot = _at(f, f.binary("add", behind, i), HEAD)
@@ -98,7 +99,7 @@ def _count(f: Function, s: V) -> None:
     f.do(f"store {_watch(f)}, {flag}, align 8")
 
 
-def _prepare(f: Function, s: V) -> None:
+def _prepare(f: Function) -> None:
     """The moving addresses, and whether somebody wants it to end."""
     flag = f.emit(f"inttoptr i64 {_slot(f, 2).ref} to ptr", "ptr")
     asked = f.emit(f"load atomic i64, {flag} monotonic, align 8", "i64")
@@ -107,12 +108,15 @@ def _prepare(f: Function, s: V) -> None:
     f.do(f"store {f.binary('or', asked, failed)}, {at}, align 8")
 
     def move(i: V, _: list[V]) -> list[V]:
-        place = f.emit(f"mul i64 {i.ref}, 3", "i64")
-        slot, base, stride = (_at(f, place, HEAD + n) for n in range(3))
-        moved = f.binary("mul", s, stride)
-        address = f.binary("add", base, moved)
+        place = f.emit(f"mul i64 {i.ref}, {MOVING}", "i64")
+        slot, address, stride, end, begin = (_at(f, place, HEAD + n) for n in range(MOVING))
         target = f.shifted(V("%table", "ptr"), slot, "i64")
         f.do(f"store {address}, {target}, align 8")
+        after = f.binary("add", address, stride)
+        over = f.emit(f"icmp eq i64 {after.ref}, {end.ref}", "i1")
+        after = f.emit(f"select {over}, {begin}, {after}", "i64")
+        kept = f.shifted(f.shifted(V("%plan", "ptr"), place, "i64"), whole(HEAD + 1), "i64")
+        f.do(f"store {after}, {kept}, align 8")
         return []
 
     f.loop(whole(0), _slot(f, 3), 1, [], move, first_is_sure=False)
@@ -122,7 +126,7 @@ def _gather(f: Function, s: V) -> None:
     """This thread's rows of every gathered input."""
     rows = _slot(f, 5)
     begin, end = share_of(f, rows)
-    moving = f.emit(f"mul i64 {_slot(f, 3).ref}, 3", "i64")
+    moving = f.emit(f"mul i64 {_slot(f, 3).ref}, {MOVING}", "i64")
     behind = f.emit(f"add i64 {moving.ref}, {HEAD}", "i64")
     order = f.emit(f"inttoptr i64 {_slot(f, 6).ref} to ptr", "ptr")
     mine = f.shifted(order, f.binary("mul", s, rows), "i64")

@@ -24,24 +24,23 @@ _RANGE = {"float32": (-105.0, 89.0), "float64": (-747.0, 710.0)}
 
 
 def _scaled(coefficients: Sequence[float], by: float) -> list[float]:
-    """The polynomial in x that has these coefficients in x * by, a power of two or its minus."""
+    """The polynomial in x that has these coefficients in by x, by = 1 or -1."""
     top = len(coefficients) - 1
     return [c * by ** (top - k) for k, c in enumerate(coefficients)]
 
 
-def _split(make: Builder, x: Expr, offset: int, by: float = 1.0) -> tuple[Expr, Expr, Expr]:
-    """(n, r, n + offset in its last bits) with by x = n ln 2 + by r."""
+def _split(make: Builder, x: Expr, offset: int, by: float = 1.0) -> tuple[Expr, Expr]:
+    """(r, n + offset in the last bits of a whole number) with by x = n ln 2 + by r, by = 1 or -1.
+
+    Near the magic number floats are 1 apart, so adding it rounds to a whole number.
+    """
     form = FORMATS[x.dtype]
     magic = make.like(form.magic + offset, x)
     shifted = make.fma(x, make.like(LOG2_E * by, x), magic)
     n = make.sub(shifted, magic)
-    return n, _rest(make, n, x, by), make.bits(shifted, form.whole)
-
-
-def _rest(make: Builder, n: Expr, x: Expr, by: float) -> Expr:
-    high, low = FORMATS[x.dtype].ln2
-    r = make.fma(n, make.like(-high / by, x), x)
-    return make.fma(n, make.like(-low / by, x), r)
+    high, low = form.ln2
+    r = make.fma(n, make.like(-high * by, x), x)
+    return make.fma(n, make.like(-low * by, x), r), make.bits(shifted, form.whole)
 
 
 def _exp_of(make: Builder, r: Expr, by: float = 1.0) -> Expr:
@@ -67,7 +66,7 @@ def exp(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     low, high = _RANGE[form.name]
     x = at_most(make, high, at_least(make, low, x))
-    _, r, k = _split(make, x, 2 * form.bias)
+    r, k = _split(make, x, 2 * form.bias)
     one, other = _halves(make, k, x)
     return make.mul(make.mul(_exp_of(make, r), one), other)
 
@@ -77,7 +76,7 @@ def expm1(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     low = -18.0 if form.name == "float32" else -38.0
     near = at_most(make, _RANGE[form.name][1], at_least(make, low, x))
-    _, r, k = _split(make, near, form.bias - 1)
+    r, k = _split(make, near, form.bias - 1)
     half = power_of_two(make, k, x.dtype)
     y = make.fma(half, _expm1_of(make, r), make.sub(half, make.like(0.5, x)))
     return with_sign(make, make.add(y, y), sign_bit(make, x))
@@ -88,7 +87,7 @@ def softplus(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     lift = 30 if form.name == "float32" else 60
     size = at_most(make, -_RANGE[form.name][0], make.abs(x))
-    _, r, k = _split(make, size, form.bias + lift, -1.0)
+    r, k = _split(make, size, form.bias + lift, -1.0)
     power = power_of_two(make, k, x.dtype)
     u = make.mul(make.mul(_exp_of(make, r, -1.0), power), make.like(2.0**-lift, x))
     return make.add(at_least(make, 0.0, x), log1p_of_unit(make, u))
@@ -99,7 +98,7 @@ def sigmoid(make: Builder, x: Expr) -> Expr:
     form = FORMATS[x.dtype]
     lift = 30 if form.name == "float32" else 60
     x = at_most(make, lift * 0.7, at_least(make, _RANGE[form.name][0], x))
-    _, r, k = _split(make, x, form.bias - lift, -1.0)
+    r, k = _split(make, x, form.bias - lift, -1.0)
     c = make.like(2.0**-lift, x)
     power = power_of_two(make, k, x.dtype)
     slope = horner(make, [-k for k in _scaled((*EXP[form.name], 1.0), -1.0)], r)

@@ -41,16 +41,14 @@ def pow(make: Builder, a: Expr, b: Expr) -> Expr:
 def _known(make: Builder, a: Expr, exponent: float) -> Expr | None:
     """a^exponent for the exponents that have a short spelling, else None.
 
-    Of a^0.5 = sqrt(a) and a^-0.5 the first is as NumPy has it, nan at -inf.
+    a^0.5 is sqrt(a), as in NumPy for an exponent that is one number: nan at -inf, -0 at -0.
     """
     if exponent == 0:
         return make.like(1, a)
     if exponent == 0.5:
         return make.sqrt(a)
-    if exponent == -0.5:
-        root = make.sqrt(make.add(a, make.like(0.0, a)))  # -0 gives inf, as 0 does
-        y = make.div(make.like(1.0, a), root)
-        return make.select(make.eq(a, make.like(-np.inf, a)), make.like(0.0, a), y)
+    if exponent in (-0.5, 1.5, -1.5):
+        return _halves(make, a, exponent)
     if a.dtype.kind != "f":
         return _multiplied(make, a, int(exponent)) if exponent > 0 else None
     longest = _LONGEST if a.dtype == dtypes.float32 else 16
@@ -61,6 +59,18 @@ def _known(make: Builder, a: Expr, exponent: float) -> Expr | None:
         wide = make.cast(a, dtypes.float64)
         return make.cast(_whole(make, wide, int(exponent)), a.dtype)
     return _whole(make, a, int(exponent))
+
+
+def _halves(make: Builder, a: Expr, exponent: float) -> Expr:
+    """a^exponent for -1/2 and 3/2 and -3/2."""
+    one, zero, inf = (make.like(c, a) for c in (1.0, 0.0, np.inf))
+    if exponent == -0.5:
+        y = make.div(one, make.sqrt(make.add(a, zero)))  # -0 gives inf, as 0 does
+    elif exponent == 1.5:
+        y = make.mul(a, make.sqrt(a))
+    else:
+        y = make.div(make.div(one, a), make.sqrt(a))
+    return make.select(make.eq(a, make.like(-np.inf, a)), inf if exponent > 0 else zero, y)
 
 
 def _whole(make: Builder, a: Expr, exponent: int) -> Expr:
