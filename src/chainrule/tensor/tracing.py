@@ -9,6 +9,7 @@ has to be put back after an error but the few attributes in `held`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ class Trace:
         self.parts: dict[Any, Any] = {}  # suppliers and guards by what they stand for
         self.undo: list[Callable[[], None]] = []
         self.names: dict[Tensor, str] = {}
+        self.labels: set[str] = set()  # names of inputs that are taken
         self.began = next(clock)
         self.first = Node(None, (), {}, Spec((), np.dtype(np.bool_))).seq
 
@@ -160,6 +162,9 @@ class Trace:
     def input(self, like: Any, source: Any, name: str = "", *, weak: bool = False) -> Node:
         """A new input, shaped and typed as an array."""
         label = name or f"x{len(self.inputs)}"
+        if label in self.labels:  # of another module, another group: programs go by name
+            label = next(f"{label}_{i}" for i in count(1) if f"{label}_{i}" not in self.labels)
+        self.labels.add(label)
         node = Node(None, (), {}, Spec(tuple(like.shape), like.dtype), label, user_site(2))
         node.weak = weak
         self.inputs[node] = Input(node, source)
