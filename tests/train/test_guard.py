@@ -11,6 +11,8 @@ from chainrule.errors import NonFiniteError
 from chainrule.train import LambdaCallback, Trainer
 from chainrule.train.guard import gradient_norm
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 FIT = {"epochs": 3, "batch_size": 4, "validation": data()}
 
 
