@@ -72,9 +72,11 @@ class Adam(Optimizer):
 
     def prepare(self, group: Group, step: int) -> State:
         b1, b2 = group["betas"]
+        root_bias = root(1 - b2**step)
+        # m^ / (sqrt(v^) + eps) with the bias of v taken out of the root: one division an element
         return {
-            **group, "b1": b1, "b2": b2, "step_size": group["lr"] / (1 - b1**step),
-            "root_bias": root(1 - b2**step),
+            **group, "b1": b1, "b2": b2, "rate": group["lr"] / (1 - b1**step) * root_bias,
+            "eps": group["eps"] * root_bias,
         }  # fmt: skip
 
     def update(self, p: Any, g: Any, s: State, h: Mapping[str, Any]) -> Any:
@@ -88,7 +90,7 @@ class Adam(Optimizer):
         s["exp_avg"], s["exp_avg_sq"] = m, v
         if h["amsgrad"]:
             v = s["max_exp_avg_sq"] = maximum(s["max_exp_avg_sq"], v)
-        return p - m / (sqrt(v) / h["root_bias"] + h["eps"]) * h["step_size"]
+        return p - m / (sqrt(v) + h["eps"]) * h["rate"]
 
 
 class AdamW(Adam):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...dtypes import DType
-from ..loops.expr import START, Expr
-from ..loops.index import Axis
+from ..loops.expr import START, Buffer, Expr
+from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .lanes import Access, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
 from .sync import share
 from .text import V, const, whole
-from .values import Values
+from .turn import Turn, turner
+from .turn import find as turned_copy
+from .values import Values, memory_type
 
 CHAINS = 4
 """Sums that run side by side, so that an addition need not wait for the one before."""
@@ -29,6 +31,10 @@ class Nests(Values):
     def nest(self, nest: Nest) -> None:
         """One nest, whole."""
         if any(a.extent == 0 for a in nest.axes):
+            return
+        turn = turned_copy(nest)
+        if turn is not None:
+            self.turn(nest, turn)
             return
         self.width = lanes_of(nest, self.target)
         lane_axis = choose(nest, self.width)
@@ -49,6 +55,33 @@ class Nests(Values):
         self.push()
         self.open_loops(outer, values, lane_axis, everything, shared=self.shared)
         self.pop()
+
+    def turn(self, nest: Nest, t: Turn) -> None:
+        """A copy that turns rows into columns, by a function that all of them share."""
+        dtype = t.source.dtype
+        name = turner(self.f.module, self.target, dtype.name, dtype.itemsize)
+        outer = [a for a in nest.axes if a is not t.u and a is not t.v]
+        along, across = t.source_flat.coefficient(t.v), t.target_flat.coefficient(t.u)
+        assert along is not None
+        assert across is not None
+
+        def body() -> None:
+            self.axes[t.u] = self.axes[t.v] = whole(0)
+            ends = [self.place_of(t.source, t.source_flat), self.place_of(t.target, t.target_flat)]
+            del self.axes[t.u], self.axes[t.v]
+            split = self.shared and not outer
+            first, end = share(self.f, t.u.extent) if split else (whole(0), whole(t.u.extent))
+            args = [ends[0], whole(along), ends[1], whole(across), first, end, whole(t.v.extent)]
+            self.f.do(f"call void @{name}({', '.join(map(str, args))})")
+
+        self.push()
+        self.open_loops(outer, [], None, body, t.u.bit | t.v.bit, shared=self.shared)
+        self.pop()
+
+    def place_of(self, buffer: Buffer, flat: Index) -> V:
+        """The address of an element."""
+        return self.f.shifted(self.pointers[buffer.name], self.index(flat),
+                              memory_type(buffer.dtype))  # fmt: skip
 
     def open_loops(
         self, axes: Sequence[Axis], values: Sequence[Expr], lane_axis: Axis | None,

@@ -3,20 +3,26 @@
 A tile is some rows by a few vectors of columns, held in registers while k runs.  It is then put
 into a little memory that stays in the first cache, and the nest's writes read it from there: bias
 and activation, a mask, a whole optimizer.
+
+    for columns, as many as fit into the second cache with their k         (blocks)
+      for k, as many as fit                                               (blocks)
+        for rows: a slab of them is gathered first where they lie apart
+          for tiles of columns: the microkernel; after the last k, the writes
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 from ...dtypes import DType
-from ..loops.index import Axis, Index
+from ..loops.expr import Expr
+from ..loops.index import Index
 from ..loops.products import Product
 from ..loops.program import Nest
 from .nest import Nests, mask_of
 from .sync import share
 from .target import Target
-from .text import SCALARS, Module, V, whole
+from .text import SCALARS, Function, Module, V, whole
 from .values import memory_type
 
 
@@ -28,8 +34,9 @@ def tile_shape(target: Target) -> tuple[int, int]:
 def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int) -> str:
     """The microkernel for a tile, made once a module; gives its name.
 
-    kernel(a, row step, k step, b, k step, c, row step, K): c = sum over k of a[r, k] b[k, v].
-    Steps are in elements; only b's and c's columns must be neighbours.
+    kernel(a, row step, k step, b, k step, c, row step, K, onto):
+    c = sum over k of a[r, k] b[k, v], added to what c holds where `onto`.  Steps are in elements;
+    only b's and c's columns must be neighbours.
     """
     scalar = SCALARS[dtype.name]
     lanes = target.lanes(dtype.itemsize)
@@ -40,166 +47,333 @@ def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int
     f = module.function(
         name,
         "ptr noalias %a, i64 %ar, i64 %ak, ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, "
-        "i64 %K",
+        "i64 %K, i1 %onto",
         "#0 ",
     )
-    row_step, a_step, b_step = V("%ar", "i64"), V("%ak", "i64"), V("%bk", "i64")
-    starts = [V("%a", "ptr")]
-    for _ in range(1, rows):
-        starts.append(f.shifted(starts[-1], row_step, scalar))
     zero = V("zeroinitializer", scalar, lanes)
     size = dtype.itemsize
+    starts = [V("%a", "ptr")]
+    lines = [V("%c", "ptr")]
+    for _ in range(1, rows):
+        starts.append(f.shifted(starts[-1], V("%ar", "i64"), scalar))
+        lines.append(f.shifted(lines[-1], V("%cr", "i64"), scalar))
+
+    def places() -> list[V]:
+        return [f.shifted(c, whole(v * lanes), scalar) for c in lines for v in range(vectors)]
+
+    def held() -> list[V]:
+        text = f"load {zero.type}"
+        return [f.emit(f"{text}, {p}, align {size}", scalar, lanes) for p in places()]
 
     def turn(i: V, sums: list[V]) -> list[V]:
-        at = f.shifted(V("%b", "ptr"), f.binary("mul", i, b_step), scalar)
+        at = f.shifted(V("%b", "ptr"), f.binary("mul", i, V("%bk", "i64")), scalar)
         columns = []
         for v in range(vectors):
             p = f.shifted(at, whole(v * lanes), scalar)
             columns.append(f.emit(f"load {zero.type}, {p}, align {size}", scalar, lanes))
-        place = f.binary("mul", i, a_step)
+        place = f.binary("mul", i, V("%ak", "i64"))
         results = []
         for r in range(rows):
             p = f.shifted(starts[r], place, scalar)
             x = f.splat(f.emit(f"load {scalar}, {p}, align {size}", scalar), lanes)
             for v in range(vectors):
-                total = sums[r * vectors + v]
-                if target.fma:
-                    results.append(f.call(f"llvm.fma.v{lanes}{_short(scalar)}",
-                                          [x, columns[v], total], scalar, lanes))  # fmt: skip
-                else:
-                    results.append(f.binary("fadd", f.binary("fmul", x, columns[v]), total))
+                results.append(_onto(f, target, x, columns[v], sums[r * vectors + v]))
         return results
 
-    sums = f.loop(whole(0), V("%K", "i64"), 1, [zero] * (rows * vectors), turn)
-    at = V("%c", "ptr")
-    for r in range(rows):
-        if r:
-            at = f.shifted(at, V("%cr", "i64"), scalar)
-        for v in range(vectors):
-            p = f.shifted(at, whole(v * lanes), scalar)
-            f.do(f"store {sums[r * vectors + v]}, {p}, align {size}")
+    begin = f.choose(V("%onto", "i1"), held, [zero] * (rows * vectors))
+    sums = f.loop(whole(0), V("%K", "i64"), 1, begin, turn)
+    for p, total in zip(places(), sums, strict=True):
+        f.do(f"store {total}, {p}, align {size}")
     return name
 
 
-def _short(scalar: str) -> str:
-    return "f32" if scalar == "float" else "f64"
+def _onto(f: Function, target: Target, x: V, y: V, total: V) -> V:
+    """x y + total."""
+    if not target.fma:
+        return f.binary("fadd", f.binary("fmul", x, y), total)
+    name = f"llvm.fma.v{x.lanes}{'f32' if x.scalar == 'float' else 'f64'}"
+    return f.call(name, [x, y, total], x.scalar, x.lanes)
+
+
+def gatherer(module: Module, target: Target, dtype: DType) -> str:
+    """The function gather(source, step, target, width, K): rows of some elements, laid together."""
+    scalar = SCALARS[dtype.name]
+    lanes = target.lanes(dtype.itemsize)
+    name = f"gather_{dtype.name}"
+    if name in module.kernels:
+        return name
+    module.kernels.add(name)
+    f = module.function(
+        name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K", "#0 "
+    )
+    width = V("%width", "i64")
+    full = f.binary("and", width, whole(-lanes))
+
+    def line(k: V, _: list[V]) -> list[V]:
+        source = f.shifted(V("%a", "ptr"), f.binary("mul", k, V("%step", "i64")), scalar)
+        goal = f.shifted(V("%b", "ptr"), f.binary("mul", k, whole(SLAB)), scalar)
+
+        def copy(kind: str, i: V) -> list[V]:
+            align = f"align {dtype.itemsize}"
+            place = f.shifted(source, i, scalar)
+            x = f.emit(f"load {kind}, {place}, {align}", scalar, lanes if kind[0] == "<" else 0)
+            f.do(f"store {x}, {f.shifted(goal, i, scalar)}, {align}")
+            return []
+
+        vector = f"<{lanes} x {scalar}>"
+        f.loop(whole(0), full, lanes, [], lambda i, _: copy(vector, i), first_is_sure=False)
+        f.loop(full, width, 1, [], lambda i, _: copy(scalar, i), first_is_sure=False)
+        return []
+
+    f.loop(whole(0), V("%K", "i64"), 1, [], line)
+    return name
+
+
+SLAB = 48
+"""Rows that are gathered at once where they lie apart: whole tiles, and whole lines of a cache."""
+
+
+class Block(NamedTuple):
+    """What is the same for all tiles of a block of columns and k."""
+
+    nest: Nest
+    product: Product
+    start: V  # first column
+    k: V  # first k
+    k_count: V
+    onto: V  # whether there were k before
+    last: V  # whether there are none after
 
 
 class Products(Nests):
     """Writes nests that are matrix products."""
 
     def product_nest(self, nest: Nest, p: Product) -> None:
-        """A whole product: tiles over columns, then rows; `nest` for anything else."""
+        """A whole product; `nest` is for anything else."""
         self.width = self.target.lanes(p.dot.dtype.itemsize)
         self.inside = {}
+        values = [w.value for w in nest.writes]
         self.push()
         self.open_loops(
-            list(p.batch), [w.value for w in nest.writes], None,
-            lambda: self.column_tiles(nest, p), p.rows.bit | p.columns.bit,
-            shared=self.shared and bool(p.batch),
+            list(p.batch), values, None, lambda: self.blocks(nest, p),
+            p.rows.bit | p.columns.bit, shared=self.shared and bool(p.batch),
         )  # fmt: skip
         self.pop()
 
-    def column_tiles(self, nest: Nest, p: Product) -> None:
-        """Tiles of as many vectors as fit, then one of what is left."""
-        _, most = tile_shape(self.target)
-        n, lanes = p.columns.extent, self.width
-        vectors = -(-n // lanes)
-        most = min(most, vectors)
-        whole_tiles = n // (most * lanes)
-        if whole_tiles:
+    def blocks(self, nest: Nest, p: Product) -> None:
+        """Blocks of columns, and of k within them."""
+        sizes = p.blocks
+        yes, no = V("true", "i1"), V("false", "i1")
+
+        def column_block(c: V, _: list[V]) -> list[V]:
+            if sizes.inner >= p.inner.extent:
+                every = Block(nest, p, c, whole(0), whole(p.inner.extent), no, yes)
+                self.rows(every)
+                return []
             self.f.loop(
-                whole(0), whole(whole_tiles * most * lanes), most * lanes, [],
-                lambda v, _: self.row_tiles(nest, p, v, most, most * lanes),
+                whole(0), whole(p.inner.extent), sizes.inner, [],
+                lambda k, _: self.inner_block(nest, p, c, k),
             )  # fmt: skip
-        left = n - whole_tiles * most * lanes
-        if left:
-            start = whole(whole_tiles * most * lanes)
-            self.row_tiles(nest, p, start, -(-left // lanes), left)
+            return []
 
-    def row_tiles(self, nest: Nest, p: Product, v: V, vectors: int, columns: int) -> list[V]:
-        """All rows of some columns."""
-        most, _ = tile_shape(self.target)
-        n = p.rows.extent
-        count = -(-n // most)
-        rows = -(-n // count)  # as even as can be
-        full = n // rows * rows
-        shared = self.shared and not p.batch
-        first, end = share(self.f, full, rows) if shared else (whole(0), whole(full))
-        self.f.loop(
-            first, end, rows, [], lambda r, _: self.tile(nest, p, r, v, rows, vectors, columns),
-            first_is_sure=not shared,
-        )  # fmt: skip
+        if sizes.columns >= p.columns.extent:
+            column_block(whole(0), [])
+        else:
+            self.f.loop(whole(0), whole(p.columns.extent), sizes.columns, [], column_block)
 
-        def rest() -> None:
-            self.tile(nest, p, whole(full), v, n - full, vectors, columns)
-
-        if full < n and shared:
-            last = self.f.emit("add i64 %tid, 1", "i64")
-            self.f.when(self.f.emit(f"icmp eq i64 {last.ref}, %threads", "i1"), rest)
-        elif full < n:
-            rest()
+    def inner_block(self, nest: Nest, p: Product, c: V, k: V) -> list[V]:
+        """One block of k."""
+        f, total = self.f, whole(p.inner.extent)
+        count = f.least(f.binary("sub", total, k), whole(p.blocks.inner))
+        onto = f.emit(f"icmp ne i64 {k.ref}, 0", "i1")
+        end = f.binary("add", k, count)
+        last = f.emit(f"icmp eq i64 {end.ref}, {total.ref}", "i1")
+        self.rows(Block(nest, p, c, k, count, onto, last))
         return []
+
+    # ------------------------------------------------------------ rows
+
+    def rows(self, b: Block) -> None:
+        """All rows, or this thread's share of them: slabs, and tiles within."""
+        most, _ = tile_shape(self.target)
+        n = b.product.rows.extent
+        shared = self.shared and not b.product.batch
+        if b.product.gathered:
+            units = -(-n // SLAB)
+            first, end = share(self.f, units) if shared else (whole(0), whole(units))
+            self.f.loop(first, end, 1, [], lambda u, _: self.slab(b, u), first_is_sure=not shared)
+            return
+        rows = -(-n // -(-n // most))  # as even as can be
+        units = -(-n // rows)
+        first, end = share(self.f, units) if shared else (whole(0), whole(units))
+
+        def tile_row(u: V, _: list[V]) -> list[V]:
+            r = self.f.binary("mul", u, whole(rows))
+            self.at_row(b, r)
+            a, row_step, k_step = self.steps(b.product.row, b)
+            self.leave(b.product.rows)
+            self.columns(b, r, rows, n, (a, whole(row_step), whole(k_step)))
+            return []
+
+        self.f.loop(first, end, 1, [], tile_row, first_is_sure=not shared)
+
+    def at_row(self, b: Block, r: V) -> None:
+        """Makes a row, and the first k of the block, known."""
+        self.enter(b.product.rows, r)
+
+    def slab(self, b: Block, u: V) -> list[V]:
+        """Rows that lie apart, gathered and then gone through tile by tile."""
+        f, p = self.f, b.product
+        n, most = p.rows.extent, tile_shape(self.target)[0]
+        dtype = p.dot.dtype
+        first = f.binary("mul", u, whole(SLAB))
+        self.at_row(b, first)
+        a, row_step, k_step = self.steps(p.row, b)
+        assert row_step == 1
+        self.leave(p.rows)
+        width = f.least(f.binary("sub", whole(n), first), whole(SLAB))
+        name = gatherer(f.module, self.target, dtype)
+        room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent))
+        args = [a, whole(k_step), room, width, b.k_count]
+        f.do(f"call void @{name}({', '.join(map(str, args))})")
+
+        def tile_row(i: V, _: list[V]) -> list[V]:
+            start = f.shifted(room, i, SCALARS[dtype.name])
+            self.columns(b, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
+            return []
+
+        f.loop(whole(0), width, most, [], tile_row)
+        return []
+
+    # ------------------------------------------------------------ tiles
+
+    def columns(self, b: Block, r: V, rows: int, n: int, a: tuple[V, V, V]) -> None:
+        """The tiles of some rows, through the columns of a block."""
+        p, lanes = b.product, self.width
+        _, most = tile_shape(self.target)
+        total = p.columns.extent
+        size = min(most, -(-total // lanes)) * lanes
+        full = total // size * size
+        if full:
+            end = whole(full)
+            if p.blocks.columns < total:
+                after = self.f.binary("add", b.start, whole(p.blocks.columns))
+                end = self.f.least(after, whole(full))
+            self.f.loop(
+                b.start, end, size, [], lambda v, _: self.tile(b, r, rows, n, v, size, a),
+                first_is_sure=p.blocks.columns >= total,
+            )  # fmt: skip
+        if full < total:
+            rest = total - full
+            if p.blocks.columns >= total:
+                self.tile(b, r, rows, n, whole(full), rest, a)
+                return
+            after = self.f.binary("add", b.start, whole(p.blocks.columns))
+            here = self.f.emit(f"icmp sge i64 {after.ref}, {total}", "i1")
+
+            def last() -> None:
+                self.tile(b, r, rows, n, whole(full), rest, a)
+
+            self.f.when(here, last)
 
     def tile(
-        self, nest: Nest, p: Product, r: V, v: V, rows: int, vectors: int, columns: int
+        self, b: Block, r: V, rows: int, n: int, v: V, columns: int, a: tuple[V, V, V]
     ) -> list[V]:
         """One tile: the microkernel, and the writes on what it gives."""
-        f, dtype = self.f, p.dot.dtype
-        scalar = SCALARS[dtype.name]
-        name = kernel(f.module, self.target, dtype, rows, vectors)
-        self.enter(p.rows, r)
+        f, p = self.f, b.product
+        scalar = SCALARS[p.dot.dtype.name]
+        vectors = -(-columns // self.width)
+        length = vectors * self.width
+        self.at_row(b, r)
         self.enter(p.columns, v)
-        a, row_step, a_step = self.steps(p.row, p.rows, p.inner)
-        b, b_step = self.column_place(p, v)
-        row_length = vectors * self.width
-        made = self.direct(nest, p, columns == row_length)
-        if made is None:
-            c, c_step = f.room(scalar, rows * row_length), row_length
-        else:
-            c, c_step = made
+        column, k_step = self.column_place(b, v)
+        made = self.direct(b, columns == length) if b.last.ref == "true" else None
         self.leave(p.columns)
         self.leave(p.rows)
-        numbers = [whole(n) for n in (row_step, a_step, b_step, c_step, p.inner.extent)]
-        args = [a, numbers[0], numbers[1], b, numbers[2], c, numbers[3], numbers[4]]
-        f.do(f"call void @{name}({', '.join(map(str, args))})")
-        if made is None:
-            self.writes_of_tile(nest, p, r, v, rows, columns, c, row_length)
+        if made is not None:
+            c, c_step = made
+        elif p.partial is not None:
+            c_step = p.partial.shape[-1]
+            place = f.binary("mul", r, whole(c_step))
+            place = f.binary("add", place, f.binary("sub", v, b.start))
+            c = f.shifted(self.pointers[p.partial.name], place, scalar)
+        else:
+            c, c_step = f.room(scalar, rows * length), length
+        here = self.call_kernel(b, r, rows, n, vectors, [*a, column, whole(k_step), c,
+                                whole(c_step), b.k_count, b.onto])  # fmt: skip
+        if made is not None:
+            return []
+
+        def writes() -> None:
+            self.writes_of_tile(b, r, here, v, columns, c, c_step)
+
+        if b.last.ref == "true":
+            writes()
+        else:
+            f.when(b.last, writes)
         return []
 
-    def steps(self, e: Any, outer: Axis, inner: Axis) -> tuple[V, int, int]:
-        """(where an operand begins in this tile, its steps along two axes)."""
+    def call_kernel(
+        self, b: Block, r: V, rows: int, n: int, vectors: int, args: list[V]
+    ) -> V:  # fmt: skip
+        """Calls the microkernel for as many rows as there are here; gives how many."""
+        f, dtype = self.f, b.product.dot.dtype
+        listed = ", ".join(map(str, args))
+
+        def call(count: int) -> None:
+            name = kernel(f.module, self.target, dtype, count, vectors)
+            f.do(f"call void @{name}({listed})")
+
+        left = n % rows
+        if not left:
+            call(rows)
+            return whole(rows)
+        here = f.least(f.binary("sub", whole(n), r), whole(rows))
+        all_there = f.emit(f"icmp eq i64 {here.ref}, {rows}", "i1")
+        f.either(all_there, lambda: call(rows), lambda: call(left))
+        return here
+
+    def steps(self, e: Expr, b: Block) -> tuple[V, int, int]:
+        """(where the row operand begins here, its steps along rows and k)."""
+        p = b.product
         buffer, index = e.at
         flat: Index = buffer.place(index)
-        at = self.without(flat, inner)
-        step, inner_step = flat.coefficient(outer), flat.coefficient(inner)
+        step, inner_step = flat.coefficient(p.rows), flat.coefficient(p.inner)
         assert step is not None
         assert inner_step is not None
-        pointer = self.pointers[buffer.name]
-        return self.f.shifted(pointer, self.index(at), memory_type(buffer.dtype)), step, inner_step
+        scalar = memory_type(buffer.dtype)
+        at = self.f.shifted(self.pointers[buffer.name], self.index(_without(flat, p.inner)), scalar)
+        return self.moved(at, b, inner_step, scalar), step, inner_step
 
-    def without(self, flat: Index, axis: Axis) -> Index:
-        """An index where an axis is at 0."""
-        return Index({a: c for a, c in flat.terms.items() if a is not axis}, flat.const)
+    def moved(self, at: V, b: Block, step: int, scalar: str) -> V:
+        """An address at the first k of the block."""
+        if b.k.ref == "0":
+            return at
+        return self.f.shifted(at, self.f.binary("mul", b.k, whole(step)), scalar)
 
-    def column_place(self, p: Product, v: V) -> tuple[V, int]:
+    def column_place(self, b: Block, v: V) -> tuple[V, int]:
         """(where the column operand's tile begins, its step along k)."""
+        p = b.product
         buffer, index = p.column.at
         scalar = memory_type(buffer.dtype)
+        start = self.pointers[buffer.name]
         if p.panel is None:
-            at, one, step = self.steps(p.column, p.columns, p.inner)
-            assert one == 1
-            return at, step
+            flat = buffer.place(index)
+            step = flat.coefficient(p.inner)
+            assert step is not None
+            at = self.f.shifted(start, self.index(_without(flat, p.inner)), scalar)
+            return self.moved(at, b, step, scalar), step
         # a panel is panel columns of all k, so column v begins at v * K for v = 0, panel, ...
         *batch, _, k, _ = index
         outer = buffer.place((*batch, k * 0, k * 0, k * 0))
         offset = self.f.binary("mul", v, whole(p.inner.extent))
-        at = self.f.shifted(self.pointers[buffer.name], self.index(outer), scalar)
-        return self.f.shifted(at, offset, scalar), p.panel
+        at = self.f.shifted(self.f.shifted(start, self.index(outer), scalar), offset, scalar)
+        return self.moved(at, b, p.panel, scalar), p.panel
 
-    def direct(self, nest: Nest, p: Product, full: bool) -> tuple[V, int] | None:
+    def direct(self, b: Block, full: bool) -> tuple[V, int] | None:
         """Where the tile itself is all that is written: that place and its row step; else None."""
-        (w, *others) = nest.writes
+        p = b.product
+        (w, *others) = b.nest.writes
         if others or w.value is not p.dot or not full:
             return None
         flat = w.buffer.place(w.place)
@@ -211,15 +385,17 @@ class Products(Nests):
         return at, step
 
     def writes_of_tile(
-        self, nest: Nest, p: Product, r: V, v: V, rows: int, columns: int, c: V, length: int
+        self, b: Block, r: V, rows: V, v: V, columns: int, c: V, length: int
     ) -> None:
         """The nest's writes, row by row and vector by vector."""
-        f, lanes = self.f, self.width
+        f, lanes, p = self.f, self.width, b.product
+        scalar = SCALARS[p.dot.dtype.name]
+        values = [w.value for w in b.nest.writes]
 
         def row(i: V, _: list[V]) -> list[V]:
             self.enter(p.rows, f.binary("add", r, i))
-            self.hoist([w.value for w in nest.writes], p.columns.bit | p.inner.bit)
-            line = f.shifted(c, f.binary("mul", i, whole(length)), SCALARS[p.dot.dtype.name])
+            self.hoist(values, p.columns.bit | p.inner.bit)
+            line = f.shifted(c, f.binary("mul", i, whole(length)), scalar)
             full = columns // lanes * lanes
             if full:
                 f.loop(whole(0), whole(full), lanes, [], lambda j, _: piece(line, j))
@@ -231,14 +407,18 @@ class Products(Nests):
             return []
 
         def piece(line: V, j: V) -> list[V]:
-            at = f.shifted(line, j, SCALARS[p.dot.dtype.name])
-            text = f"load <{lanes} x {SCALARS[p.dot.dtype.name]}>, {at}, align {lanes * 4}"
-            total = f.emit(text, SCALARS[p.dot.dtype.name], lanes)
+            at = f.shifted(line, j, scalar)
+            total = f.emit(f"load <{lanes} x {scalar}>, {at}, align 4", scalar, lanes)
 
             def body(_: list[V]) -> list[V]:
                 self.keep(id(p.dot), total)
-                return self.writes(nest)
+                return self.writes(b.nest)
 
             return self.at_lanes(p.columns, f.binary("add", v, j), [], body)
 
-        f.loop(whole(0), whole(rows), 1, [], row)
+        f.loop(whole(0), rows, 1, [], row)
+
+
+def _without(flat: Index, axis: object) -> Index:
+    """An index where an axis is at 0."""
+    return Index({a: c for a, c in flat.terms.items() if a is not axis}, flat.const)

@@ -189,6 +189,36 @@ class Function:
             ends.append(self.emit(f"phi {r.type} {sources}", r.scalar, r.lanes))
         return ends
 
+    def least(self, a: V, b: V) -> V:
+        """The smaller of two whole numbers."""
+        return self.call("llvm.smin.i64", [a, b], "i64")
+
+    def either(self, condition: V, body: Callable[[], None], other: Callable[[], None]) -> None:
+        """Runs one of two bodies."""
+        self.count += 1
+        then, otherwise, after = (f"{n}{self.count}" for n in ("then", "else", "after"))
+        self.do(f"br {condition}, label %{then}, label %{otherwise}")
+        for name, part in ((then, body), (otherwise, other)):
+            self.label(name)
+            part()
+            self.do(f"br label %{after}")
+        self.label(after)
+
+    def choose(self, condition: V, body: Callable[[], Sequence[V]], others: Sequence[V]) -> list[V]:
+        """What `body` gives where a condition holds, else the others."""
+        self.count += 1
+        before, then, after = self.block, f"then{self.count}", f"after{self.count}"
+        self.do(f"br {condition}, label %{then}, label %{after}")
+        self.label(then)
+        made = list(body())
+        end = self.block
+        self.do(f"br label %{after}")
+        self.label(after)
+        return [
+            self.emit(f"phi {a.type} [{a.ref}, %{end}], [{b.ref}, %{before}]", a.scalar, a.lanes)
+            for a, b in zip(made, others, strict=True)
+        ]
+
     def when(self, condition: V, body: Callable[[], None]) -> None:
         """Runs `body` where a condition holds."""
         self.count += 1

@@ -84,6 +84,7 @@ class Grouping:
         results = (*graph.outputs, *(v for _, v in graph.updates))
         self.results = {id(x) for x in results if isinstance(x, Node) and x.op is not None}
         self.cost: dict[int, int] = {}
+        self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
         self.needs = {id(r): self.needs_of(r) for r in self.roots}
         self.groups: list[Group] = []
@@ -109,7 +110,10 @@ class Grouping:
                 root = self.is_worth_keeping(node, cost)
             if root:
                 roots.append(node)
-                cost = 0
+                if not node.shape and cost <= CHEAP and not node.op.combines:
+                    self.light.add(id(node))
+                else:
+                    cost = 0
             self.cost[id(node)] = cost
         return roots
 
@@ -160,7 +164,7 @@ class Grouping:
             if (id(node), straight) in seen:
                 continue
             seen.add((id(node), straight))
-            if id(node) in kept or node.op is None:
+            if (id(node) in kept and id(node) not in self.light) or node.op is None:
                 before = found.get(id(node), (node, True))[1]
                 found[id(node)] = node, before and straight
                 continue
@@ -172,14 +176,18 @@ class Grouping:
     # ------------------------------------------------------------ groups
 
     def form(self) -> None:
-        """Puts every root into a group: updates last, so that what they overwrite has been read."""
-        late: set[int] = set()
+        """Puts every root into a group: updates last, so that what they overwrite has been read;
+        single numbers that follow from inputs alone first, so that nothing has to wait for them."""
+        times: dict[int, int] = {}
         for root in self.roots:
-            if id(root) in self.targets or any(i in late for i in self.needs[id(root)]):
-                late.add(id(root))
-        for part in (False, True):
+            needs = self.needs[id(root)]
+            before = [times.get(i, 0) for i, (n, _) in needs.items() if n.op is not None]
+            late = id(root) in self.targets or 2 in before
+            early = not domain_of(root) and not any(before)
+            times[id(root)] = 2 if late else 0 if early else 1
+        for time in (0, 1, 2):
             for root in self.roots:
-                if (id(root) in late) is part:
+                if times[id(root)] == time:
                     self.place(root)
 
     def place(self, root: Node) -> None:

@@ -180,6 +180,14 @@ class Index:
         quotient, remainder = divmod(self.const, by)
         return Index({a: c // by for a, c in whole.items()}, quotient), Index(rest, remainder)
 
+    def replaced(self, axis: Axis, by: Index) -> Index:
+        """This index with another in the place of an axis; only where the axis is a plain term."""
+        c = self.terms.get(axis)
+        if c is None:
+            return self
+        rest = {a: n for a, n in self.terms.items() if a is not axis}
+        return Index(rest, self.const) + by * c
+
     def coefficient(self, axis: Axis) -> int | None:
         """How far one step along an axis leads; None where that differs from step to step."""
         for atom in self.terms:

@@ -43,6 +43,7 @@ def plan(program: Program) -> tuple[dict[str, int], int]:
 def touched(nest: Nest) -> Iterator[Buffer]:
     """The buffers that a nest reads or writes."""
     seen: set[int] = set()
+    yield from nest.scratch
     for w in nest.writes:
         yield w.buffer
         exprs = [w.value]

@@ -27,8 +27,21 @@ PANEL = 4
 """Vectors of the column operand that a tile takes at once, at most."""
 FAR = 4096
 """Bytes from row to row, above which columns are gathered into panels first."""
+BLOCK = 1 << 19
+"""Bytes of the column operand that are gone through before others: half of a second cache."""
+INNER = 512
+"""How many k a block has, where they come in blocks."""
+APART_BYTES = 2048
+"""Bytes from one k to the next, from which on rows are copied together first."""
 TRANSPOSED, GATHERED, APART = 0.6, 2.0, 1.5
 """What an element costs: packed from rows, packed from anywhere, read apart in the epilogue."""
+
+
+class Blocks(NamedTuple):
+    """How many columns and k are gone through before others."""
+
+    columns: int
+    inner: int
 
 
 class Product(NamedTuple):
@@ -42,6 +55,9 @@ class Product(NamedTuple):
     row: Expr
     column: Expr
     panel: int | None = None  # lanes of the panels that the column operand was packed in
+    blocks: Blocks = Blocks(1 << 62, 1 << 62)
+    gathered: bool = False  # rows lie so far apart along k that some are copied together first
+    partial: Buffer | None = None  # sums of the k so far, where they come in blocks
 
 
 def turned(p: Product) -> Product:
@@ -96,7 +112,7 @@ class Arranging:
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
             self.lay_out(nest, (*best.batch, best.rows, best.columns))
             nest.axes = (*best.batch, best.rows, best.columns)
-            nest.product = self.rewritten(nest, self.operands(best))
+            nest.product = self.blocked(nest, self.rewritten(nest, self.operands(best)))
             self.nests.append(nest)
         self.program.nests = self.nests
 
@@ -205,6 +221,8 @@ class Arranging:
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
         make, e = self.program.make, p.column
+        if e.op == "load" and not e.args:
+            return self.cut(p, e, width)
         batch = tuple(a for a in p.batch if e.free & a.bit)
         count = -(-p.columns.extent // width)
         shape = (*(a.extent for a in batch), count, p.inner.extent, width)
@@ -215,6 +233,29 @@ class Arranging:
         self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
         return make.load(buffer, place)
 
+    def cut(self, p: Product, e: Expr, width: int) -> Expr:
+        """Panels of what lies in memory: every panel is a copy by itself."""
+        make = self.program.make
+        source, index = e.at
+        batch = [a for a in p.batch if e.free & a.bit]
+        count, rest = divmod(p.columns.extent, width)
+        shape = (*(a.extent for a in batch), count + bool(rest), p.inner.extent, width)
+        buffer = self.temporary(shape, e)
+        for first, panels, columns in ((0, count, width), (count, 1, rest)):
+            if not panels or not columns:
+                continue
+            panel, column = make.axis("c", panels), make.axis("v", columns)
+            at = ix.along(panel) + first
+            place = (*map(ix.along, batch), at, ix.along(p.inner), ix.along(column))
+            whole = at * width + ix.along(column)
+            read = make.load(source, tuple(i.replaced(p.columns, whole) for i in index))
+            axes = tuple(a for a in (*batch, panel, p.inner, column) if a.extent > 1)
+            self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, read)]))
+        column_index = ix.along(p.columns)
+        place = (*map(ix.along, batch), column_index // width, ix.along(p.inner),
+                 column_index % width)  # fmt: skip
+        return make.load(buffer, place)
+
     def rewritten(self, nest: Nest, p: Product) -> Product:
         """The product that reads the copies, and the nest's writes with it."""
         make = self.program.make
@@ -222,6 +263,32 @@ class Arranging:
         known = {id(p.dot): dot}
         nest.writes = [w._replace(value=substitute(make, w.value, known)) for w in nest.writes]
         return p._replace(dot=dot)
+
+    def blocked(self, nest: Nest, p: Product) -> Product:
+        """The product with blocks of which the column operand fits into the second cache."""
+        size = p.dot.dtype.itemsize
+        width = PANEL * self.lanes * 4 // size
+        columns, inner = p.columns.extent, p.inner.extent
+        buffer, index = p.row.at
+        flat = buffer.place(index)
+        step = flat.coefficient(p.inner) or 0
+        gathered = flat.coefficient(p.rows) == 1 and step * size >= APART_BYTES
+        gathered = gathered and columns >= 2 * width and p.rows.extent >= 2 * width
+        if columns * inner * size > BLOCK:
+            if columns <= 2 * INNER:
+                inner = max(INNER // 2, BLOCK // (columns * size) // 64 * 64)
+            else:
+                inner = min(inner, INNER)
+                columns = max(width, BLOCK // (inner * size) // width * width)
+        elif gathered:
+            inner = min(inner, INNER)  # the gathered rows must fit too
+        p = p._replace(blocks=Blocks(columns, inner), gathered=gathered)
+        if inner >= p.inner.extent:
+            return p
+        shape = (p.rows.extent, -(-min(columns, p.columns.extent) // width) * width)
+        partial = self.temporary(shape, p.dot)
+        nest.scratch.append(partial)
+        return p._replace(partial=partial)
 
     def temporary(self, shape: tuple[int, ...], e: Expr) -> Buffer:
         """New memory for a copy."""

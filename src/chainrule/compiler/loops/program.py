@@ -46,6 +46,7 @@ class Nest:
         self.writes = writes
         self.in_order = in_order
         self.product: Product | None = None  # where it is computed in tiles; see `products`
+        self.scratch: list[Buffer] = []  # memory of its own, which is lost after it
 
     def __str__(self) -> str:
         loops = ", ".join(f"{a.name}<{a.extent}" for a in self.axes)
