@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from builds import sharing_builds
 from cli_cases import SMALL
 from click.testing import CliRunner, Result
 
@@ -33,3 +34,9 @@ def xor_run(chainrule):
     result = chainrule("train", "xor", *SMALL)
     assert result.exit_code == 0, result.output
     return "xor-0001"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_builds():
+    with sharing_builds():
+        yield

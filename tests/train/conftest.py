@@ -1,6 +1,7 @@
 """Tests of training share what they compile; those that ask for `both_ways` run eagerly too."""
 
 import pytest
+
 from builds import compiling, sharing_builds
 
 

@@ -203,6 +203,7 @@ def test_the_step_that_fails_in_the_middle_of_many(turns):
     for compile in (True, False):
         net = nn.Linear(3, 1).double()
         nn.init.ones_(net.weight)
+        nn.init.zeros_(net.bias)
         x = np.random.default_rng(0).normal(size=(64, 3))
         t = Trainer(net, nn.MSELoss(), optim.SGD(net.parameters(), 50.0), compile=compile)
         with pytest.raises(NonFiniteError, match="the last good step is") as caught:

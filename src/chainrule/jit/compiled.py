@@ -117,6 +117,10 @@ class Compiled:
                 return program, []
         return self._add(args, {}, call, key, reason)
 
+    def known(self) -> list[Program]:
+        """The programs recorded so far."""
+        return [program for kept in self._kept.values() for program in kept]
+
     def loop(
         self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
         shuffle: bool = False, drop_last: bool = False, scheduler: Any = None,

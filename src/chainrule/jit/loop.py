@@ -108,7 +108,8 @@ class Loop:
         """Puts what a turn gave behind what there is."""
         if not self.kept:
             self.kept = [np.empty((self.steps, *o.shape[1:]), o.dtype) for o in turn.outputs]
-        for kept, o in zip(self.kept, turn.outputs, strict=True):
+        # results come first; gradients that the program after the first one gives too are behind
+        for kept, o in zip(self.kept, turn.outputs, strict=False):
             kept[self.done : self.done + turn.good] = o[: turn.good]
         self.done += turn.good
 

@@ -22,13 +22,14 @@ from ..jit import compile
 from ..jit.turn import Rows, Turn, Turns
 from ..jit.variables import Variables
 from ..ops.core import current
-from ..tensor.autograd import no_grad
+from ..runtime.threads import worthwhile
+from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor, wrap
 from .guard import SAFE_NORM
 from .inputs import Batch, groups
 from .losses import row_weights, shares, weight_of
 from .rows import InRows, in_rows, numbers_of, stretches
-from .steps import Done, EagerSteps, safe_rates
+from .steps import Done, EagerSteps, safe_rates, stepped
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -51,13 +52,17 @@ def training_step(
     then.  Objects are arguments so that another model, loss or optimizer is another program.
     """
     _depends_on(loss)
+    own = set(trainer.parameters)
+    others = [p for p in model.parameters() if p not in own]  # their gradients nobody asks for
     optimizer.zero_grad()
+    drop_gradients(others, True)
     losses = []
     for part, one in zip(parts or (None,), batch if parts else (batch,), strict=True):
         value = trainer.compute_loss(one)
         value = value if part is None else value * part
         value.backward()
         losses.append(ops.cast(value.detach().reshape(()), dtype=float64))
+    drop_gradients(others, True)
     total: Any = sum(losses[1:], losses[0])
     with no_grad():
         gradients = [p.grad for p in trainer.parameters]
@@ -188,18 +193,21 @@ class CompiledSteps:
                 raise
             return self.eager.step(group)
         loss, norm, sizes = (t._value for t in found)
-        error = None
-        try:
-            trainer.schedule("step")
-        except Exception as raised:
-            error = raised
+        ended = stepped(trainer)
         weight = sum([weight_of(trainer.loss, b) for b in group])
-        return Done([float(loss)], [float(norm)], [weight], len(group), [sizes], None, error)
+        return Done([float(loss)], [float(norm)], [weight], len(group), [sizes], None, ended)
+
+    @property
+    def threads(self) -> int:
+        """The most threads that a program of these steps runs on."""
+        return max((worthwhile(p.executable.shared_work) for p in self.step.known()), default=1)
 
     def _before(self) -> tuple[Any, ...]:
         """The arguments before the batch, but for `parts`."""
         t = self.trainer
-        limits = tuple(None if n is None else float(n) for n in (t.clip_grad_norm, t.clip_grad_value))
+        limits = tuple(
+            None if n is None else float(n) for n in (t.clip_grad_norm, t.clip_grad_value)
+        )
         share = None if t.ema is None else 1.0 - t.ema.decay
         return t, t.model, t.loss, t.optimizer, t.ema, limits, share
 

@@ -62,7 +62,9 @@ class Fit:
         with quietly():
             for done in trainer.steps.turns(self.train, self.room):
                 now, compiled = time.perf_counter(), trainer.compile_seconds
-                trainer.sums["seconds"] += now - start - (compiled - compiling)
+                seconds = now - start - (compiled - compiling)
+                trainer.sums["seconds"] += seconds
+                trainer.fit_seconds += seconds
                 start, compiling = now, compiled
                 self.take_in(done)
                 if trainer.batch < batches and (
@@ -89,7 +91,7 @@ class Fit:
         last = len(done.losses) - 1
         i = -1
         try:
-            for i in range(last + 1):  # noqa: B007
+            for i in range(last + 1):
                 trainer.take_in(done, i)
                 if i == last and done.error is not None:
                     raise done.error

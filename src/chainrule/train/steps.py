@@ -54,13 +54,9 @@ class EagerSteps:
         loss, norm, sizes = self._update(group)
         if trainer.ema is not None:
             trainer.ema.update()
-        error = None
-        try:
-            trainer.schedule("step")
-        except Exception as raised:
-            error = raised
+        ended = stepped(trainer)
         weight = sum([weight_of(trainer.loss, batch) for batch in group])
-        return Done([loss], [norm], [weight], len(group), [sizes], None, error)
+        return Done([loss], [norm], [weight], len(group), [sizes], None, ended)
 
     def _update(self, group: Sequence[Batch]) -> tuple[float, float, list[float]]:
         """One update from a batch, or from several whose gradients are accumulated."""
@@ -115,6 +111,15 @@ class EagerSteps:
         kept.put_back()
         self.trainer.optimizer.zero_grad()
         raise error
+
+
+def stepped(trainer: Trainer) -> Exception | None:
+    """Moves the schedule after a step, and gives what it raises."""
+    try:
+        trainer.schedule("step")
+    except Exception as error:
+        return error
+    return None
 
 
 def safe_rates(trainer: Trainer) -> bool:

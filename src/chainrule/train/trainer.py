@@ -24,8 +24,8 @@ from ..optim import Optimizer
 from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
 from .callbacks import EVENTS, Callback, check_monitors
-from .evaluation import evaluate, mode, predict
 from .compiled import CompiledSteps
+from .evaluation import evaluate, mode, predict
 from .fit import Fit
 from .guard import Guard
 from .history import History
@@ -100,6 +100,7 @@ class Trainer:
         self.history = History()
         self.resumed = False
         self.first_epoch = self.first_step = 0  # where this fit began
+        self.fit_steps, self.fit_seconds = 0, 0.0  # of the last call of fit
         self.sums: dict[str, float] = {}
         self.guard = Guard()
         self.stop_reason: str | None = None  # what a callback said
@@ -158,6 +159,7 @@ class Trainer:
         """Counts one of the steps that were made: counters, sums, what the guard remembers."""
         loss, norm, weight = done.losses[i], done.norms[i], done.weights[i]
         self.step += 1
+        self.fit_steps += 1
         self.batch += done.batches
         self.loss_value, self.grad_norm, self._sizes = loss, norm, done.sizes[i]
         self.guard.passed(loss, norm)
@@ -208,6 +210,16 @@ class Trainer:
         """How long recording and building the programs of this trainer took so far."""
         return self.steps.step.seconds if isinstance(self.steps, CompiledSteps) else 0.0
 
+    @property
+    def threads(self) -> int | None:
+        """How many threads compiled steps run on; None where nothing is compiled."""
+        return self.steps.threads if isinstance(self.steps, CompiledSteps) else None
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps of this fit in a second, without validation and compilation."""
+        return self.fit_steps / self.fit_seconds if self.fit_seconds > 0 else 0.0
+
     def grad_norm_of(self, parameter: Tensor) -> float | None:
         """The norm of a parameter's gradient at the last step, before clipping; None: no such."""
         places = [i for i, p in enumerate(self.parameters) if p is parameter]
@@ -252,6 +264,7 @@ class Trainer:
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""
         self.loader = loader
+        self.fit_steps, self.fit_seconds = 0, 0.0
         self.buffers = [(vars(m), name) for m in self.model.modules() for name in m._buffer_names]
         self.history = History(list(self.history.rows))
         if self.pending is not None:

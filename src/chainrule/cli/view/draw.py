@@ -87,12 +87,22 @@ def amount(value: float | None) -> str:
 
 
 def counters(f: Facts) -> list[Line]:
-    """Steps, speed, and what watching costs."""
+    """Steps, speed, how they are made, and what watching costs."""
     return [
         [(f"step {f.step}", "")],
+        [(f"steps/s {amount(f.steps_per_s)}", "")],
         [(f"samples/s {amount(f.samples_per_s)}", "")],
+        [(way(f.compiled, f.compile_s, f.threads), "")],
         [(f"watch overhead {f.overhead * 100:.1f} %", "")],
     ]
+
+
+def way(compiled: bool, seconds: float, threads: int | None) -> str:
+    """How the steps are made: `compiled in 0.6 s, 2 threads`, or `eager`."""
+    if not compiled:
+        return "eager"
+    spread = f", {threads} thread{'s' * (threads != 1)}" if threads else ""
+    return f"compiled in {seconds:.1f} s{spread}"
 
 
 def curves(f: Facts, t: Terminal) -> list[Line]:
