@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from builds import sharing_builds
 from cli_cases import SMALL
 from click.testing import CliRunner, Result
 
+from builds import sharing_builds
 from chainrule.cli.app import app
 
 

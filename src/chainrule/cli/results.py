@@ -41,6 +41,7 @@ class Outcome:
     stopped: str
     seconds: float
     overhead: float
+    way: str
     compiled: bool
     compile_seconds: float
     steps_per_second: float
@@ -100,6 +101,7 @@ def outcome_of(
         stopped=str(trainer.history.stopped),
         seconds=seconds,
         overhead=facts.overhead,
+        way=way(facts),
         compiled=trainer.compile,
         compile_seconds=trainer.compile_seconds,
         steps_per_second=trainer.steps_per_second,
@@ -126,8 +128,7 @@ def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
     why = "" if o.stopped in ("epochs", "steps") else f", ended by {ENDS.get(o.stopped, o.stopped)}"
     ended = f"{count(o.epochs, 'epoch')}, {count(o.steps, 'step')} in {o.seconds:.1f} s{why}."
-    made = way(o.compiled, o.compile_seconds, o.threads)
-    ended += f" {made[0].upper()}{made[1:]}, {o.steps_per_second:.0f} steps/s."
+    ended += f" Steps: {o.way}."
     if o.kept_epoch is not None:
         ended += f" Kept: the weights of epoch {o.kept_epoch}, with the lowest validation loss."
     if o.best_val is not None:

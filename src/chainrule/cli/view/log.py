@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .draw import number, way
+from .draw import number
 from .facts import Facts, LayerFacts
 from .trend import in_words
 
@@ -26,12 +26,6 @@ def log_line(f: Facts) -> str:
     layer = worst(f)
     if layer is not None:
         entries.append(f"worst={layer.name}:{layer.ratio:.1e}")
-    if f.steps_per_s is not None:
-        entries.append(f"steps/s={f.steps_per_s:.0f}")
-    if f.compiled:
-        entries.append(f"compile_s={f.compile_s:.2f} threads={f.threads}")
-    else:
-        entries.append("eager")
     entries.append(f"verdict={f.verdict.name}")
     return " ".join(entries)
 
@@ -58,8 +52,5 @@ def facts_in_words(f: Facts) -> list[str]:
             lines.append(f"{name} {number(series.now)}{', ' + change if change else ''}.")
     if f.val_acc.now is not None:
         lines.append(f"Validation accuracy {f.val_acc.now * 100:.1f} per cent.")
-    if f.steps_per_s is not None:
-        made = way(f.compiled, f.compile_s, f.threads).replace(" s,", " seconds,")
-        lines.append(f"{f.steps_per_s:.0f} steps a second, {made}.")
     lines.append(f"Verdict: {f.verdict.text.rstrip('.')}.")
     return lines
