@@ -12,6 +12,7 @@ from typing import Any
 from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError
 from ..ops.core import current
+from .anomaly import run_watched
 from .arguments import Call, differences
 from .loop import Epochs, Loop, arrays_of
 from .program import Program
@@ -89,6 +90,10 @@ class Compiled:
         if state.trace is not None:  # part of a function that is being recorded
             return self.function(*args, **kwargs)
         call = Call(args, kwargs, self._static)
+        if state.anomaly is not None:
+            program, undo = self.program_for(args, call, kwargs)
+            run = run_watched(program, call, undo, lambda: self.function(*args, **kwargs))
+            return program.result(run)
         key = call.key, state.grad_enabled, dtypes._default
         kept = self._kept.get(key)
         reason = None
@@ -104,7 +109,9 @@ class Compiled:
             return self
         return functools.partial(self, instance)
 
-    def program_for(self, args: tuple[Any, ...], call: Call) -> tuple[Program, list[Any]]:
+    def program_for(
+        self, args: tuple[Any, ...], call: Call, kwargs: dict[str, Any] | None = None
+    ) -> tuple[Program, list[Any]]:
         """The program for arguments like these, recorded if there is none; nothing is run.
 
         Also, how what a recording has made is undone if the first run fails.
@@ -115,7 +122,7 @@ class Compiled:
             reason = program.changed(call)
             if reason is None:
                 return program, []
-        return self._add(args, {}, call, key, reason)
+        return self._add(args, kwargs or {}, call, key, reason)
 
     def known(self) -> list[Program]:
         """The programs recorded so far."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ChainruleError
+from ..errors import ChainruleError, NonFiniteError
+from ..ops.core import current
 from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
 from ..tensor.core import wrap
+from .anomaly import run_watched
 from .arguments import Call
 from .execute import drive
 from .program import Program, Run
@@ -38,6 +40,14 @@ class Rows(NamedTuple):
     def left(self) -> int:
         """Steps of it that have not been taken."""
         return self.steps - self.done
+
+    def batch(self) -> Any:
+        """The row numbers of the next step."""
+        if self.numbers is None:
+            place = self.done % self.period if self.period else self.done
+            return np.arange(self.size) + (self.first + place * self.size)
+        first = self.first + self.done * self.size
+        return self.numbers[first : first + self.size]
 
     def after(self, steps: int) -> Rows:
         """The stretch when some more steps have been taken."""
@@ -78,6 +88,8 @@ class Turns:
 
     def run(self, rows: Rows, before: tuple[Any, ...] = (), most: int | None = None) -> Turn:
         """One turn, of `most` steps at most."""
+        if current.anomaly is not None:
+            return self._watched(rows, before)
         args = (*before, *[wrap(a[: rows.size]) for a in self.data])
         call = Call(args, {}, frozenset())
         program, undo = self.compiled.program_for(args, call)  # anything may have changed since
@@ -113,15 +125,33 @@ class Turns:
             for part in program.parts:
                 part.done(good)
             program._after(Run(call, [o[good - 1] for o in outputs]))
-        error = None
-        rates = None if planned is None else planned.rates
-        if self.scheduler is not None and planned is None and good:
-            try:
-                self.scheduler.step()
-            except Exception as raised:
-                error = raised
-            rates = [_first_rate(self.scheduler)]
-        return Turn(program, outputs, good, refused, error, rates)
+        turn = Turn(program, outputs, good, refused)
+        if planned is not None:
+            return turn._replace(rates=planned.rates)
+        return self.scheduled(turn) if good else turn
+
+    def scheduled(self, turn: Turn) -> Turn:
+        """The turn of one step with what the schedule does after it."""
+        if self.scheduler is None:
+            return turn
+        try:
+            self.scheduler.step()
+        except Exception as error:
+            turn = turn._replace(error=error)
+        return turn._replace(rates=[_first_rate(self.scheduler)])
+
+    def _watched(self, rows: Rows, before: tuple[Any, ...]) -> Turn:
+        """One step within detect_anomaly."""
+        args = (*before, *[wrap(a[rows.batch()]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        program, undo = self.compiled.program_for(args, call)
+        try:
+            run = run_watched(program, call, undo, lambda: self.compiled.function(*args))
+        except NonFiniteError:
+            raise
+        except ChainruleError as error:
+            return Turn(program, [], 0, error)
+        return self.scheduled(Turn(program, [o[np.newaxis] for o in run.outputs], 1))
 
     def native(
         self, program: Program, arrays: list[Any], outputs: list[Any], rows: Rows, count: int,

@@ -81,7 +81,7 @@ def training_step(
 def _depends_on(loss: Any) -> None:
     """Makes variables around a loss that is a function part of the program's conditions."""
     trace = current.trace
-    if isinstance(loss, FunctionType) and loss not in trace.parts:
+    if trace is not None and isinstance(loss, FunctionType) and loss not in trace.parts:
         trace.parts[loss] = Variables(loss, trace)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from ..data import DataLoader
+from ..errors import NonFiniteError
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..tensor.core import Tensor
 from ..tensor.random import generator_in_use
@@ -63,13 +64,12 @@ class EagerSteps:
         trainer = self.trainer
         kept = Kept(self._fragile())
         trainer.optimizer.zero_grad()
-        total = 0.0
-        for batch, share in zip(group, shares(trainer.loss, group), strict=True):
-            loss = trainer.compute_loss(batch)
-            loss = loss * share if share != 1.0 else loss
-            total += loss.item()
-            if math.isfinite(total):
-                loss.backward()
+        try:
+            total = self._gradients(group)
+        except NonFiniteError:  # within detect_anomaly, or from the model itself
+            kept.put_back()
+            trainer.optimizer.zero_grad()
+            raise
         sizes: list[float] = []
         norm = gradient_norm(trainer.parameters, sizes) if math.isfinite(total) else math.nan
         if not math.isfinite(norm):
@@ -84,6 +84,17 @@ class EagerSteps:
         else:
             self._risky_step(kept)
         return total, norm, sizes
+
+    def _gradients(self, group: Sequence[Batch]) -> float:
+        """Backward as long as the loss is finite; gives the loss."""
+        total = 0.0
+        for batch, share in zip(group, shares(self.trainer.loss, group), strict=True):
+            loss = self.trainer.compute_loss(batch)
+            loss = loss * share if share != 1.0 else loss
+            total += loss.item()
+            if math.isfinite(total):
+                loss.backward()
+        return total
 
     def _risky_step(self, kept: Kept) -> None:
         """An update so large that it may overflow; undone if it does."""
