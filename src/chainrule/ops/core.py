@@ -64,6 +64,7 @@ class Scatter(NamedTuple):
     value: Any
     adds: bool = False
     start: Callable[..., Any] | None = None
+    apart: bool = False  # no two places are one, so the order does not matter
 
 
 class Op:
@@ -159,9 +160,12 @@ class Op:
             f"{self.name} has no element or scatter: add one in {type(self).__module__}"
         )
 
-    def scatter(self, make: Any, y: Any, *inputs: Any, **params: Any) -> Scatter | None:
-        """For ops that write where their inputs say: how `y` is filled, place by place."""
-        return None
+    def scatter(self, make: Any, y: Any, *inputs: Any, **params: Any) -> list[Scatter]:
+        """For ops that write where their inputs say: how `y` is filled, one part after the other.
+
+        Nothing, where `element` serves better.
+        """
+        return []
 
     def looks_at(self, inputs: Sequence[Any]) -> int | None:
         """Which input's values may be refused, beyond shapes and dtypes; None: any will do."""

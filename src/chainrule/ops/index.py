@@ -116,12 +116,14 @@ class IndexAdd(Indexing):
         np.add.at(y, (*[slice(None)] * axis, index), v)
         return y
 
-    def scatter(self, make: Any, y: Any, v: Any, index: Any, *, axis: int, size: int) -> Scatter:
+    def scatter(
+        self, make: Any, y: Any, v: Any, index: Any, *, axis: int, size: int
+    ) -> list[Scatter]:
         axes = tuple(make.axis("i", n) for n in v.shape)
         i = tuple(make.along(a) for a in axes)
         end = axis + len(index.shape)
         row = make.read(index(i[axis:end]), size)
-        return Scatter(axes, (*i[:axis], row, *i[end:]), v(i), True, make.zero(y.dtype))
+        return [Scatter(axes, (*i[:axis], row, *i[end:]), v(i), True, make.zero(y.dtype))]
 
     def vjp(self, g: Value, y: Value, v: Value, index: Value, **params: Any) -> tuple[Value, ...]:
         return lambda: index_select(g, index, axis=params["axis"]), None
@@ -195,13 +197,13 @@ class ScatterAdd(Indexing):
 
     def scatter(
         self, make: Any, y: Any, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]
-    ) -> Scatter | None:
+    ) -> list[Scatter]:
         if index.shape[axis] == 1 and _same_but(index.shape, shape, axis):
-            return None  # at most one element meets each place: `element` can ask for it
+            return []  # at most one element meets each place: `element` can ask for it
         axes = tuple(make.axis("i", n) for n in index.shape)
         i = tuple(make.along(a) for a in axes)
         row = make.read(index(i), shape[axis])
-        return Scatter(axes, (*i[:axis], row, *i[axis + 1 :]), v(i), True, make.zero(y.dtype))
+        return [Scatter(axes, (*i[:axis], row, *i[axis + 1 :]), v(i), True, make.zero(y.dtype))]
 
     def element(
         self, make: Any, i: Any, v: Any, index: Any, *, axis: int, shape: tuple[int, ...]
@@ -258,10 +260,10 @@ class IndexPut(Indexing):
         y[index] = v
         return y
 
-    def scatter(self, make: Any, y: Any, x: Any, v: Any, index: Any) -> Scatter:
+    def scatter(self, make: Any, y: Any, x: Any, v: Any, index: Any) -> list[Scatter]:
         axes = tuple(make.axis("i", n) for n in v.shape)
         i = tuple(make.along(a) for a in axes)
-        return Scatter(axes, (make.read(index(i), x.shape[0]),), v(i), False, x)
+        return [Scatter(axes, (make.read(index(i), x.shape[0]),), v(i), False, x)]
 
     def vjp(self, g: Value, y: Value, x: Value, v: Value, index: Value) -> tuple[Value, ...]:
         return (
@@ -292,7 +294,7 @@ class Argsort(Op):
         back = np.argsort(np.flip(x, axis), axis, kind="stable")
         return np.flip(x.shape[axis] - 1 - back, axis).copy()
 
-    def scatter(self, make: Any, y: Any, x: Any, *, axis: int, descending: bool) -> Scatter:
+    def scatter(self, make: Any, y: Any, x: Any, *, axis: int, descending: bool) -> list[Scatter]:
         """Each element goes to its rank: the number of those that come before it."""
         axes = tuple(make.axis("i", n) for n in x.shape)
         i = tuple(make.along(a) for a in axes)
@@ -312,7 +314,7 @@ class Argsort(Op):
 
         rank = make.reduce("sum", [x.shape[axis]], comes_before)
         place = make.read(rank, x.shape[axis])
-        return Scatter(axes, (*i[:axis], place, *i[axis + 1 :]), make.whole(i[axis]))
+        return [Scatter(axes, (*i[:axis], place, *i[axis + 1 :]), make.whole(i[axis]))]
 
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(5,)),), {"axis": 0, "descending": False})

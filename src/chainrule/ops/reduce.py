@@ -207,14 +207,14 @@ class Cumsum(Op):
     def forward(self, x: Any, *, axis: int) -> Any:
         return np.add.accumulate(x, axis, None if x.dtype.kind == "f" else np.int64)
 
-    def scatter(self, make: Any, y: Any, x: Any, *, axis: int) -> Scatter:
+    def scatter(self, make: Any, y: Any, x: Any, *, axis: int) -> list[Scatter]:
         axes = [make.axis("i", n) for n in x.shape]
         i = tuple(make.along(a) for a in axes)
         before = (*i[:axis], i[axis] - 1, *i[axis + 1 :])
         with make.within(before[axis], 0, x.shape[axis]) as inside:
             left = make.select(inside, y(before), make.const(0, y.dtype))
         order = (*axes[:axis], *axes[axis + 1 :], axes[axis])
-        return Scatter(order, i, make.add(left, make.cast(x(i), y.dtype)))
+        return [Scatter(order, i, make.add(left, make.cast(x(i), y.dtype)))]
 
     def vjp(self, g: Value, y: Value, x: Value, *, axis: int) -> tuple[Value, ...]:
         return (flip(cumsum(flip(g, axis=(axis,)), axis=axis), axis=(axis,)),)

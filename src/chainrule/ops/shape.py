@@ -11,10 +11,14 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType
 from ..errors import ShapeError
-from .core import NOTHING, VALUE_X, Op, Sample, Shape, Spec, Value
+from .core import NOTHING, VALUE_X, Op, Sample, Scatter, Shape, Spec, Value
 
 Ranges = tuple[tuple[int, int, int], ...]
 """(start, stop, step) for every dimension, step > 0, stop exclusive."""
+
+
+FEW = 3
+"""So many parts of a `concat` are chosen from place by place; more are copied one by one."""
 
 
 class Full(Op):
@@ -286,6 +290,18 @@ class Concat(Op):
 
     def forward(self, *xs: Any, axis: int) -> Any:
         return np.concatenate(xs, axis)
+
+    def scatter(self, make: Any, y: Any, *xs: Any, axis: int) -> list[Scatter]:
+        """Every part by itself, where there are too many to ask each place which one is its."""
+        parts: list[Scatter] = []
+        start = 0
+        for x in xs if len(xs) > FEW else ():
+            axes = tuple(make.axis("i", n) for n in x.shape)
+            i = tuple(make.along(a) for a in axes)
+            place = (*i[:axis], i[axis] + start, *i[axis + 1 :])
+            parts.append(Scatter(axes, place, x(i), apart=True))
+            start += x.shape[axis]
+        return parts
 
     def element(self, make: Any, i: Any, *xs: Any, axis: int) -> Any:
         y, start = None, 0

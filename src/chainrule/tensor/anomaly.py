@@ -31,9 +31,8 @@ class Found(NamedTuple):
         """`log at model.py:12 (layer fc1)`."""
         line = describe_site(self.site)
         layer = next((n for n, m in model.named_modules() if m is self.module and n), None)
-        return (
-            self.op.name + (f" at {line}" if line else "") + (f" (layer {layer})" if layer else "")
-        )
+        place = f" at {line}" if line else ""
+        return self.op.name + place + (f" (layer {layer})" if layer else "")
 
 
 class Watch:
@@ -64,7 +63,7 @@ class Watch:
         return y
 
     def began(self, outputs: Sequence[Any]) -> None:
-        """Backward starts: raises where its outputs are not finite, though no op has made them so."""
+        """Backward starts: raises where outputs are not finite, though no op has made them so."""
         for output in outputs:
             if np.isfinite(output._value).all():
                 continue
@@ -91,7 +90,7 @@ class Watch:
             problem = f"detect_anomaly: what arrives at {name} on the way back is {_kinds(arrived)}"
         error = NonFiniteError(
             problem, expected="finite gradients",
-            got=_where(value, [("gradient of its result", arrived), *_named(node.op, inputs)], "gradient"),
+            got=_where(value, [("dy", arrived), *_named(node.op, inputs)], "gradient"),
             fix="values away from where the derivative is infinite, or chainrule.where on the "
             "operand, not on the result", line="",
         )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..loops.expr import Buffer
 from ..loops.memory import plan, touched
 from ..loops.program import Nest, Program
 from .product import Products
@@ -18,6 +19,17 @@ from .target import Target
 from .text import Function, Module, V, whole
 
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
+
+
+class Call(NamedTuple):
+    """A nest, the function that runs it, and the memory that it is given."""
+
+    name: str
+    nest: Nest
+    buffers: list[Buffer]
+    shared: bool
+
+
 WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
 
@@ -35,22 +47,28 @@ def emit(program: Program, target: Target) -> Emitted:
     module = Module()
     offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
-    names: dict[str, Nest] = {}
+    calls: list[Call] = []
+    known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
     total = 0
     for i, nest in enumerate(program.nests):
-        f = module.function(f"nest{i}", PARAMS, "#0 ")
-        writer = Products(f, program, target)
-        writer.pointers = _pointers(f, nest, places, offsets)
         work = work_of(nest)
-        if is_shared(nest, work):
-            writer.shared = True
-            total += work
+        shared = is_shared(nest, work)
+        total += work if shared else 0
+        buffers = list(dict.fromkeys(touched(nest)))
+        params = "".join(f", ptr %b{n}" for n in range(len(buffers)))
+        f = module.function(f"nest{i}", f"i64 %tid, i64 %threads{params}", "#0 ")
+        writer = Products(f, program, target)
+        writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
+        writer.shared = shared
         if nest.product is None:
             writer.nest(nest)
         else:
             writer.product_nest(nest, nest.product)
-        names[f.name] = nest
-    _step(module, target, names, _span(offsets, program))
+        text = f.body()
+        if text in known:
+            module.functions.remove(f)
+        calls.append(Call(known.setdefault(text, f.name), nest, buffers, shared))
+    _step(module, target, calls, places, offsets, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
     text = f'{module}\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
     return Emitted(text, arena, total)
@@ -94,61 +112,65 @@ def _meet(a: tuple[int, int] | str, b: tuple[int, int] | str) -> bool:
     return a[0] < b[1] and b[0] < a[1]
 
 
-def _step(module: Module, target: Target, nests: dict[str, Nest], span: Span) -> None:
+def _step(
+    module: Module, target: Target, calls: list[Call], places: dict[str, int],
+    offsets: dict[str, int], span: Span,
+) -> None:  # fmt: skip
     """The function that runs all nests, with barriers where one needs what another made."""
     define_barrier(module, target)
     f = module.function("step", f"{PARAMS}, ptr %sync", "#0 ")
+    used = list(dict.fromkeys(b for call in calls for b in call.buffers))
+    pointers = _pointers(f, used, places, offsets)
     first = f.emit("icmp eq i64 %tid, 0", "i1")
     read: list[tuple[int, int] | str] = []
     written: list[tuple[int, int] | str] = []
-    alone: list[str] = []  # nests for one thread that follow one another
+    alone: list[Call] = []  # nests for one thread that follow one another
     before_shared = False  # whether a shared nest has run since the last barrier
 
     def run_alone() -> None:
         for waiting in alone:
-            _call(f, waiting)
+            _call(f, waiting, pointers)
 
     def flush() -> None:
         if alone:
             f.when(first, run_alone)
             alone.clear()
 
-    for name, nest in nests.items():
-        shared = is_shared(nest, work_of(nest))
-        makes = [span(w.buffer.name) for w in nest.writes]
-        uses = [span(b.name) for b in touched(nest)]
+    for call in calls:
+        makes = [span(w.buffer.name) for w in call.nest.writes]
+        makes += [span(b.name) for b in call.nest.scratch]
+        uses = [span(b.name) for b in call.buffers]
         depends = any(_meet(a, b) for a in written for b in uses) or any(
             _meet(a, b) for a in read for b in makes
         )
-        if depends and (shared or before_shared):
+        if depends and (call.shared or before_shared):
             flush()
             f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
             read, written, before_shared = [], [], False
         read += uses
         written += makes
-        if shared:
+        if call.shared:
             flush()
-            _call(f, name)
+            _call(f, call, pointers)
             before_shared = True
         else:
-            alone.append(name)
+            alone.append(call)
     flush()
     f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
 
 
-def _call(f: Function, name: str) -> None:
-    f.do(f"call void @{name}(ptr %args, i64 %tid, i64 %threads)")
+def _call(f: Function, call: Call, pointers: dict[str, V]) -> None:
+    given = "".join(f", {pointers[b.name]}" for b in call.buffers)
+    f.do(f"call void @{call.name}(i64 %tid, i64 %threads{given})")
 
 
 def _pointers(
-    f: Function, nest: Nest, places: dict[str, int], offsets: dict[str, int]
+    f: Function, buffers: list[Buffer], places: dict[str, int], offsets: dict[str, int]
 ) -> dict[str, V]:
-    """The addresses of what a nest touches, read from the table."""
+    """The addresses of buffers, read from the table."""
     table, arena = V("%args", "ptr"), None
     found: dict[str, V] = {}
-    for buffer in touched(nest):
-        if buffer.name in found:
-            continue
+    for buffer in buffers:
         if buffer.name in places:
             at = f.shifted(table, whole(places[buffer.name]), "ptr")
             found[buffer.name] = f.emit(f"load ptr, {at}, align 8", "ptr")

@@ -229,6 +229,10 @@ class Function:
         self.do(f"br label %{after}")
         self.label(after)
 
+    def body(self) -> str:
+        """All but the name."""
+        return "\n".join([self.head[self.head.index("(") :], *self.lines])
+
     def __str__(self) -> str:
         return "\n".join([self.head, *self.lines, "  ret void", "}"])
 

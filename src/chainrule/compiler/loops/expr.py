@@ -62,7 +62,7 @@ class Buffer:
         total = ix.constant(0)
         for i, stride in zip(index, self.strides, strict=True):
             total = total + i * stride
-        return total
+        return total.joined()
 
     def __repr__(self) -> str:
         return self.name

@@ -15,6 +15,7 @@ from collections import defaultdict
 from typing import Any
 
 from ...graph import Graph, Node
+from ...ops.shape import FEW
 from .expr import COSTS
 
 CHEAP = 6
@@ -56,6 +57,8 @@ def scatters(node: Node) -> bool:
     assert node.op is not None
     if not node.op.scatters:
         return False
+    if node.op.name == "concat":
+        return len(node.inputs) > FEW
     if node.op.name != "scatter_add":
         return True
     index, axis, shape = node.inputs[1], node.params["axis"], node.params["shape"]

@@ -180,13 +180,40 @@ class Index:
         quotient, remainder = divmod(self.const, by)
         return Index({a: c // by for a, c in whole.items()}, quotient), Index(rest, remainder)
 
+    def joined(self) -> Index:
+        """The same with n * (x // n) + x % n as x, wherever the coefficients allow it."""
+        for atom, c in self.terms.items():
+            if isinstance(atom, Part) and atom.sign == "%":
+                other = Part("//", atom.index, atom.by)
+                if self.terms.get(other) == c * atom.by:
+                    rest = {a: n for a, n in self.terms.items() if a not in (atom, other)}
+                    return (Index(rest, self.const) + atom.index * c).joined()
+        return self
+
     def replaced(self, axis: Axis, by: Index) -> Index:
-        """This index with another in the place of an axis; only where the axis is a plain term."""
-        c = self.terms.get(axis)
-        if c is None:
+        """This index with another in the place of an axis; what is read must not depend on it."""
+        if not self.free & axis.bit:
             return self
-        rest = {a: n for a, n in self.terms.items() if a is not axis}
-        return Index(rest, self.const) + by * c
+        total = Index({}, self.const)
+        for atom, c in self.terms.items():
+            if atom is axis:
+                part = by
+            elif isinstance(atom, Part):
+                inner = atom.index.replaced(axis, by)
+                part = inner // atom.by if atom.sign == "//" else inner % atom.by
+            else:
+                assert not atom.free & axis.bit, f"{atom!r} depends on {axis!r}"
+                part = _of(atom)
+            total = total + part * c
+        return total
+
+    def reads(self, axis: Axis) -> bool:
+        """Whether a number that is read depends on an axis."""
+        return any(
+            a.free & axis.bit and (isinstance(a, Read) or (isinstance(a, Part) and
+                                                          a.index.reads(axis)))
+            for a in self.terms
+        )  # fmt: skip
 
     def coefficient(self, axis: Axis) -> int | None:
         """How far one step along an axis leads; None where that differs from step to step."""

@@ -66,7 +66,7 @@ class Lowering:
         """All nests, in order; copies into results that could not be written at once last."""
         self.assign_homes()
         for group in self.grouping.groups:
-            self.program.nests.append(self.nest(group))
+            self.program.nests += self.nests(group)
         self.group = None
         self.known.clear()
         for target, value in self.copies:
@@ -131,13 +131,13 @@ class Lowering:
                 index.append(ix.along(axes[-1]))
         return tuple(axes), tuple(index)
 
-    def nest(self, group: Group) -> Nest:
-        """The nest of a group."""
+    def nests(self, group: Group) -> list[Nest]:
+        """The nest of a group; more than one for an op that writes where its inputs say."""
         self.group = group
         self.known.clear()
         first = group.roots[0]
         if group.closed:
-            return self.scatter_nest(first)
+            return self.scatter_nests(first)
         axes, squeezed = self.axes_of(group.domain)
         writes = []
         for root in group.roots:
@@ -149,27 +149,28 @@ class Lowering:
                 writes.append(Write(self.home[id(root)], index, value))
         self.ready.update(id(r) for r in group.roots)
         name = writes[-1].buffer.name if writes else "nothing"
-        return Nest(name, axes, writes)
+        return [Nest(name, axes, writes)]
 
     def home_is_written(self, root: Node) -> bool:
         """Whether a root's value is kept at all."""
         return id(root) in self.grouping.stored
 
-    def scatter_nest(self, root: Node) -> Nest:
-        """The nest of an op that writes where its inputs say: first a start, then in order."""
+    def scatter_nests(self, root: Node) -> list[Nest]:
+        """The nests of an op that writes where its inputs say: first a start, then in order."""
         assert root.op is not None
         home = self.home[id(root)]
         y = Element(root.shape, root.dtype, lambda i: self.make.load(home, i))
         operands = [self.operand(x, root) for x in root.inputs]
         made = root.op.scatter(self.make, y, *operands, **root.params)
-        assert made is not None
-        if made.start is not None:
-            axes, index = self.axes_of(root.shape)
-            start = Nest(home.name, axes, [Write(home, index, made.start(index))])
-            self.program.nests.append(start)
+        nests = []
+        for part in made:
+            if part.start is not None:
+                axes, index = self.axes_of(root.shape)
+                nests.append(Nest(home.name, axes, [Write(home, index, part.start(index))]))
+            write = Write(home, part.place, part.value, part.adds)
+            nests.append(Nest(home.name, part.axes, [write], in_order=not part.apart))
         self.ready.add(id(root))
-        write = Write(home, made.place, made.value, made.adds)
-        return Nest(home.name, made.axes, [write], in_order=True)
+        return nests
 
     # ------------------------------------------------------------ elements
 

@@ -221,7 +221,7 @@ class Arranging:
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
         make, e = self.program.make, p.column
-        if e.op == "load" and not e.args:
+        if e.op == "load" and not e.args and not any(i.reads(p.columns) for i in e.at[1]):
             return self.cut(p, e, width)
         batch = tuple(a for a in p.batch if e.free & a.bit)
         count = -(-p.columns.extent // width)
