@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builds import sharing_builds
 
 import chainrule
+from builds import sharing_builds
 from chainrule import nn, optim
 from chainrule.errors import ArgumentTypeError, NonFiniteError
 from chainrule.ops.core import State, current
