@@ -1,4 +1,4 @@
-"""detect_anomaly names the first operation that goes wrong, forward or backward, compiled or not."""
+"""detect_anomaly names the first op that goes wrong, forward or backward, compiled or not."""
 
 from __future__ import annotations
 
