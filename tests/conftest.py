@@ -23,6 +23,8 @@ def switches() -> dict[str, object]:
     return {
         "grad mode": current.grad_enabled,
         "interpreter": current.interpreter,
+        "interpreters": (current.tensors, current.compute),
+        "recording": current.trace,
         "running module": current.module,
         "silence": current.quiet,
         "default dtype": dtypes.get_default_dtype(),
@@ -33,6 +35,8 @@ def switches() -> dict[str, object]:
 def restore(before: dict[str, object]) -> None:
     current.grad_enabled = before["grad mode"]
     current.interpreter = before["interpreter"]
+    current.tensors, current.compute = before["interpreters"]
+    current.trace = before["recording"]
     current.module = before["running module"]
     current.quiet = before["silence"]
     dtypes.set_default_dtype(before["default dtype"])

@@ -55,7 +55,6 @@ class Modules:
         self.held: dict[Module, dict[str, Any]] = {}
         self.started: dict[Module, bool] = {}  # modes before the function set them
         self.modes: dict[Module, bool] = {}
-        self.hooks: dict[Tensor, tuple[Any, ...]] = {}
         self.seen = 0
         self.inputs: list[Any] = []
 
@@ -69,18 +68,17 @@ class Modules:
         for value in found.values():
             if isinstance(value, Tensor):
                 trace.pin(value)
-                self.hooks[value] = _hooks_of(value)
 
     def finish(self, trace: Trace) -> list[Any]:
         """After the function: a buffer that was exchanged for a new value is an update of it."""
         for module, held in self.held.items():
             now = module.__dict__
             for name in {**held, **now}:
-                if name in HOOKS or (name == "training" and module in self.modes):
+                if name == "training" and (module in self.modes or name not in now):
                     continue
                 old, new = held.get(name, self), now.get(name, self)
-                if name == "training" and new is self:
-                    continue
+                if name in HOOKS:
+                    new = tuple(now[name])
                 if old is new or (isinstance(old, PLAIN) and type(old) is type(new) and old == new):
                     continue
                 fits = isinstance(old, Tensor) and isinstance(new, Tensor)
@@ -99,7 +97,10 @@ class Modules:
             for name in [n for n in now if n not in held and n != "training"]:
                 del now[name]
             for name, value in held.items():
-                if name not in HOOKS and (name != "training" or name in now):
+                if name in HOOKS:
+                    for handle in [h for h in now[name] if h not in value]:
+                        del now[name][handle]
+                elif name != "training" or name in now:
                     now[name] = value
         for module, mode in self.started.items():
             module.__dict__["training"] = mode
@@ -109,9 +110,6 @@ class Modules:
         if changes.now == self.seen:
             return None
         count = changes.now
-        for t, hooks in self.hooks.items():
-            if _hooks_of(t) != hooks:
-                return f"the hooks of a parameter of shape {t.shape} are others"
         for module, held in self.held.items():
             now = module.__dict__
             for name in now:
@@ -140,11 +138,6 @@ class Modules:
 
     def failed(self) -> None:
         """Nothing was changed."""
-
-
-def _hooks_of(t: Tensor) -> tuple[Any, ...]:
-    """The hooks on the gradient of a parameter."""
-    return tuple(getattr(t._node, "hooks", None) or ())
 
 
 def _change(old: Any, new: Any) -> str:
