@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 
 import numpy as np
@@ -20,11 +21,20 @@ settings.register_profile("chainrule", deadline=None, database=None, derandomize
 settings.load_profile("chainrule")
 
 
+def pytest_configure(config):
+    """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run."""
+    folder = tempfile.TemporaryDirectory(prefix="chainrule-")
+    os.environ["CHAINRULE_CACHE_DIR"] = folder.name
+    config.add_cleanup(folder.cleanup)
+
+
 def switches() -> dict[str, object]:
     """Everything global that a test could leave changed."""
     return {
         "grad mode": current.grad_enabled,
         "interpreter": current.interpreter,
+        "interpreters": (current.tensors, current.compute),
+        "recording": current.trace,
         "running module": current.module,
         "silence": current.quiet,
         "default dtype": dtypes.get_default_dtype(),
@@ -35,6 +45,8 @@ def switches() -> dict[str, object]:
 def restore(before: dict[str, object]) -> None:
     current.grad_enabled = before["grad mode"]
     current.interpreter = before["interpreter"]
+    current.tensors, current.compute = before["interpreters"]
+    current.trace = before["recording"]
     current.module = before["running module"]
     current.quiet = before["silence"]
     dtypes.set_default_dtype(before["default dtype"])

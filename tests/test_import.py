@@ -9,7 +9,7 @@ import pytest
 
 LATE = (
     "llvmlite", "torch", "rich", "click", "jinja2", "sklearn", "pandas", "polars", "onnx",
-    "safetensors", "hashlib",
+    "safetensors", "hashlib", "chainrule.jit",
 )  # fmt: skip
 
 

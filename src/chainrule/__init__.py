@@ -102,8 +102,6 @@ from .functional import unbind as unbind
 from .functional import unflatten as unflatten
 from .functional import unsqueeze as unsqueeze
 from .functional import var as var
-from .jit import assert_no_recompile as assert_no_recompile
-from .jit import compile as compile
 from .ops import abs as abs
 from .ops import cos as cos
 from .ops import eq as eq
@@ -187,14 +185,22 @@ bool, int, long, float, double = dtypes.bool_, int32, int64, float32, float64
 if TYPE_CHECKING:
     from . import check as check
     from . import data as data
+    from . import jit as jit
     from . import train as train
     from . import utils as utils
+    from .jit import assert_no_recompile as assert_no_recompile
+    from .jit import compile as compile
     from .train.files import load as load
     from .train.files import save as save
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
-_PARTS = {"check": ".check", "data": ".data", "train": ".train", "utils": ".utils"}
-_FUNCTIONS = {"load": ".train.files", "save": ".train.files"}
+_PARTS = {
+    "check": ".check", "data": ".data", "jit": ".jit", "train": ".train", "utils": ".utils",
+}  # fmt: skip
+_FUNCTIONS = {
+    "load": ".train.files", "save": ".train.files",
+    "compile": ".jit", "assert_no_recompile": ".jit",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from chainrule.errors import ArgumentError, ArgumentTypeError, IndexRangeError, 
 from chainrule.optim.lr_scheduler import CosineAnnealingLR
 
 RNG = np.random.default_rng(5)
+pytestmark = pytest.mark.native
 X, Y = RNG.normal(size=(50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
 
 

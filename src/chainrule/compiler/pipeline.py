@@ -1,4 +1,7 @@
-"""Compiling as one list of named steps; what each gives can be printed (see `show`)."""
+"""Compiling as one list of named steps; what each gives can be printed (see `show`).
+
+What loads LLVM is imported from here on only.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..graph import Graph
-from .llvm.build import compile_text
+from ..runtime.executable import Times
+from ..runtime.threads import get_num_threads
+from .compiled import Compiled, Facts
+from .llvm.build import compile_text, compile_texts
+from .llvm.driver import driver
 from .llvm.emit import emit
 from .llvm.target import Target
 from .loops.lower import lower
@@ -16,22 +23,23 @@ from .passes import dce, simplify, spell
 
 
 class Step(NamedTuple):
-    """name, and what makes the next form of a program out of the one before."""
+    """name; what its time is counted as; what makes the next form of a program out of the last."""
 
     name: str
+    clock: str
     run: Callable[[Any, Target], Any]
 
 
 STEPS = (
-    Step("spell", lambda graph, target: spell(graph)),
-    Step("simplify", lambda graph, target: simplify(graph)),
-    Step("dce", lambda graph, target: dce(graph)),
-    Step("loops", lambda graph, target: lower(graph)),
-    Step("products", lambda program, target: arrange(program, target.lanes(4))),
-    Step("llvm", lambda program, target: emit(program, target)),
-    Step("object", lambda emitted, target: compile_text(emitted.text, target)),
+    Step("spell", "passes", lambda graph, target: spell(graph)),
+    Step("simplify", "passes", lambda graph, target: simplify(graph)),
+    Step("dce", "passes", lambda graph, target: dce(graph)),
+    Step("loops", "lower", lambda graph, target: lower(graph)),
+    Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
+    Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
+    Step("objects", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
 )
-"""A Graph three times, a loop Program twice, the text of an LLVM module, an object file."""
+"""A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
 
 Observer = Callable[[str, Any, Any], None]
 _observers: list[Observer] = []
@@ -47,11 +55,27 @@ def observed(observer: Observer) -> Iterator[None]:
         _observers.remove(observer)
 
 
-def steps(graph: Graph, target: Target) -> Iterator[tuple[str, Any]]:
+def steps(graph: Graph, target: Target, times: Times) -> Iterator[tuple[str, Any]]:
     """(name, result) of each step, as it is done."""
     form: Any = graph
     for step in STEPS:
-        before, form = form, step.run(form, target)
+        before = form
+        with times.step(step.clock):
+            form = step.run(before, target)
         for observer in _observers:
             observer(step.name, before, form)
         yield step.name, form
+
+
+def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
+    """The object files of a graph."""
+    made = dict(steps(graph, target, times))
+    program, emitted = made["products"], made["llvm"]
+    results = tuple((b.shape, b.dtype.name) for b in program.outputs)
+    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
+    return Compiled(facts, made["objects"])
+
+
+def compile_driver(target: Target) -> Compiled:
+    """The object file of the native loop."""
+    return Compiled(Facts(0, (), 0, 0), [compile_text(driver(target), target)])

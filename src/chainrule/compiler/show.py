@@ -6,11 +6,11 @@ from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph import Graph
-from .llvm.build import assembly, host
+from ..runtime.executable import Times
+from .hardware import host
 from .llvm.target import Target
-from .pipeline import STEPS, steps
 
-STAGES = {"graph": "dce", "loops": "products", "llvm": "llvm", "asm": "object"}
+STAGES = {"graph": "dce", "loops": "products", "llvm": "llvm", "asm": "objects"}
 """stage -> the step that it is the result of."""
 
 
@@ -33,6 +33,8 @@ def show(f: Any, stage: str = "loops", target: Target | None = None) -> str:
     nest out0 [i<2, j<3]
       out0[i, j] = relu(x[i, j]) * 2.0
     """
+    from .pipeline import STEPS  # and with it LLVM: only now
+
     name = STAGES.get(stage, stage)
     if name not in [step.name for step in STEPS]:
         raise ArgumentError(f"show: no stage is called {stage!r}", expected=", ".join(STAGES))
@@ -58,8 +60,11 @@ def _graphs_of(f: Any) -> list[Graph]:
 
 def _text(graph: Graph, wanted: str, target: Target) -> str:
     """The result of a step as text; later steps are not taken."""
-    last = "llvm" if wanted == "object" else wanted  # the object file itself is no text
-    form = next(form for name, form in steps(graph, target) if name == last)
-    if wanted == "object":
-        return assembly(form.text, target)
-    return str(form.text if wanted == "llvm" else form)
+    from .llvm.build import assembly
+    from .pipeline import steps
+
+    last = "llvm" if wanted == "objects" else wanted  # object files themselves are no text
+    form = next(form for name, form in steps(graph, target, Times()) if name == last)
+    if last != "llvm":
+        return str(form)
+    return "\n".join([assembly(t, target) for t in form.texts] if wanted != last else form.texts)

@@ -6,6 +6,8 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from ..errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..ops.arithmetic import nowhere
@@ -166,7 +168,7 @@ def _check_counted(name: str, x: Value, target: Value, ignore_index: int, ignori
 
 
 def _check_not_all(name: str, shape: tuple[int, ...], ignore_index: int, values: Any) -> None:
-    if bool((values == ignore_index).all()):
+    if values.flat[0] == ignore_index and bool((values == ignore_index).all()):
         raise empty_mean(name, shape, f"all {values.size} targets are ignore_index {ignore_index}")
 
 
@@ -215,6 +217,10 @@ def _are_classes(classes: int, ignore_index: int, target: Value) -> Value:
 def _look_at_classes(name: str, classes: int, ignore_index: int, values: Any) -> bool:
     """Whether some class numbers are ignored; raises where one is out of range."""
     if not values.size:
+        return False
+    # seen as unsigned a negative number is huge: one pass, and mostly all is in range
+    unsigned = values.view(f"u{values.itemsize}")
+    if not 0 <= ignore_index < classes and np.maximum.reduce(unsigned, axis=None) < classes:
         return False
     low, high = values.min(), values.max()
     if low < 0 or high >= classes:

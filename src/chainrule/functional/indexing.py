@@ -140,7 +140,7 @@ def _places(shape: tuple[int, ...], numbers: tuple[Any, ...], rest: tuple[Any, .
 
     The table of all coordinates takes no memory: it is repeated along the other dimensions.
     """
-    total: Any = 0
+    total: Any = 0 if shape else np.zeros((), np.int64)[numbers][rest]  # a mask can pick nothing
     stride = 1
     for axis in reversed(range(len(shape))):
         line = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])

@@ -48,9 +48,13 @@ def read_places(x: Value, key: Any) -> Value:
                 fix="chainrule.where(mask, x, 0.0), and divide by mask.sum() for a mean",
             )
     if len(parts) == 1 and x.shape:
-        return ops.index_select(x, _counted(parts[0], x.shape[0], 0), axis=0)
-    flat = ops.reshape(x, shape=(math.prod(x.shape),))
-    return ops.index_select(flat, _places(x, parts), axis=0)
+        y = ops.index_select(x, _counted(parts[0], x.shape[0], 0), axis=0)
+    else:
+        flat = ops.reshape(x, shape=(math.prod(x.shape),))
+        y = ops.index_select(flat, _places(x, parts), axis=0)
+    if not any(isinstance(p, (list, np.ndarray)) or getattr(p, "shape", ()) for p in parts):
+        current.trace.loosen(y, x)  # numbers and slices: elsewhere a view
+    return y
 
 
 def written_places(x: Value, key: Any, value: Any) -> Value:
@@ -141,7 +145,8 @@ def _places(x: Value, key: tuple[Any, ...]) -> Value:
     parts = expand_key(tuple(_Known(p) if hasattr(p, "_value") else p for p in key), len(x.shape))
     strides = [math.prod(x.shape[i + 1 :]) for i in range(len(x.shape))]
     items: list[_Item] = []
-    offset = axis = 0
+    offset: Any = 0
+    axis = 0
     for p in parts:
         if p is None:
             items.append(_Item(None, 1, 0, 0))
@@ -154,6 +159,8 @@ def _places(x: Value, key: tuple[Any, ...]) -> Value:
             for i, where in enumerate(p.nonzero()):
                 items.append(_Item(current.trace.tensor(where), 0, 0, strides[axis + i]))
             axis += p.ndim - 1
+        elif isinstance(p, _Known) and not p.tensor.shape:  # as a number: it takes no part in
+            offset = _counted(p.tensor, n, axis) * stride + offset  # where the arrays go
         elif isinstance(p, (np.ndarray, _Known)):
             index = p.tensor if isinstance(p, _Known) else current.trace.tensor(p)
             items.append(_Item(_counted(index, n, axis), 0, 0, stride))
@@ -166,11 +173,11 @@ def _places(x: Value, key: tuple[Any, ...]) -> Value:
     return _summed(items, offset)
 
 
-def _summed(items: list[_Item], offset: int) -> Value:
+def _summed(items: list[_Item], offset: Any) -> Value:
     """The places, from what each dimension adds to them; arrays meet as NumPy says."""
     chosen = [i for i, item in enumerate(items) if item.index is not None]
-    together = broadcast_shapes("index", *(items[i].index.shape for i in chosen))
-    adjacent = chosen == list(range(chosen[0], chosen[-1] + 1))
+    together = broadcast_shapes("index", (), *(items[i].index.shape for i in chosen))
+    adjacent = bool(chosen) and chosen == list(range(chosen[0], chosen[-1] + 1))
     front = chosen[0] if adjacent else 0
     plain = [i for i in range(len(items)) if i not in chosen]
     ndim = len(plain) + len(together)

@@ -25,6 +25,18 @@ from ..ops.core import Op, Params, Shape, Spec
 _ages = itertools.count(1)
 
 
+_RETURN = "return the tensor and read it outside, or leave this part uncompiled"
+_INSTEAD = {
+    "the truth of a tensor": "chainrule.where(condition, a, b) in place of `if`, or an argument "
+    "that is a bool, which is part of the program",
+    "an index": "compile(..., static=['name']) makes an argument part of the program",
+    "one_hot without num_classes": "num_classes=...: a shape can't depend on values",
+    "nonzero": "chainrule.where(condition, a, b): a shape can't depend on values",
+    "unique": "do this outside the compiled function: a shape can't depend on values",
+    "a list of tensors": "chainrule.stack([...])",
+}
+
+
 def unknown(node: Node, what: str) -> TraceError:
     """The error for a look at a value while a program is recorded: `what` says at what for."""
     if node.op is None:
@@ -36,8 +48,9 @@ def unknown(node: Node, what: str) -> TraceError:
         f"{what}: values are not known while a compiled function is recorded",
         expected="operations on tensors: they are recorded, and run at every call",
         got=origin.rstrip(),
-        fix="chainrule.where(condition, a, b) in place of `if`; return the tensor and read it "
-        "outside; or leave this part uncompiled",
+        fix=f"compile(..., static=[{node.name!r}]): the number becomes part of the program"
+        if node.weak and node.op is None
+        else _INSTEAD.get(what, _RETURN),
     )
 
 

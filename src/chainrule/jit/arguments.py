@@ -54,9 +54,11 @@ class Call:
             return "is", x
         if kind is tuple or kind is list:
             return kind.__name__, tuple([self._part(v) for v in x])
-        if isinstance(x, (np.ndarray, np.generic)):
-            self.tensors.append(np.asarray(x))
-            return "array", x.shape, as_dtype(x.dtype).num
+        if isinstance(x, np.ndarray):
+            self.tensors.append(np.asarray(x, as_dtype(x.dtype)))
+            return "array", x.shape, self.tensors[-1].dtype.num
+        if isinstance(x, np.generic):
+            return self._part(x.item())
         if isinstance(x, tuple):
             return kind.__name__, tuple([self._part(v) for v in x])
         if kind is dict:
@@ -77,8 +79,9 @@ class Call:
 
 def rebuild(x: Any, tensor: Callable[[Any], Any], number: Callable[[Any], Any]) -> Any:
     """An argument with its tensors and numbers exchanged, in the order in which Call lists them."""
-    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+    if isinstance(x, (Tensor, np.ndarray)):
         return tensor(x)
+    x = x.item() if isinstance(x, np.generic) else x
     kind = type(x)
     if kind is float or kind is int:
         return number(x)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ArgumentTypeError, RecompileError
+from ..errors import ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
 from ..ops.core import current
 from .arguments import Call, differences
@@ -93,9 +93,10 @@ class Compiled:
         reason = None
         if kept is not None:
             for program in kept:
-                reason = program.changed(call)
-                if reason is None:
+                why = program.changed(call)
+                if why is None:
                     return program.run(call)
+                reason = reason or why  # the newest program is the nearest
         return self._record(args, kwargs, call, key, reason)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -159,11 +160,13 @@ class Compiled:
     ) -> Any:  # fmt: skip
         program, undo = self._add(args, kwargs, call, key, reason)
         try:
-            return program.run(call)
+            result = program.run(call)
         except BaseException:
             for step in reversed(undo):
                 step()
             raise
+        program.first_undo = []
+        return result
 
     def _add(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
@@ -172,16 +175,21 @@ class Compiled:
         """A new program, and how what its recording has made is undone."""
         with self._lock:
             for program in self._kept.get(key, ()):  # another thread may have been first
-                reason = program.changed(call)
-                if reason is None:
+                if program.changed(call) is None:
                     return program, []
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
-            program = record(self.function, args, kwargs, call, self._static)
+            program = record(self.function, args, kwargs, call, self._static, self._names)
             undo = program.first_undo
-            reason_now = program.changed(call)
-            assert reason_now is None, reason_now
+            program.seal()
+            changed = program.changed(call)
+            if changed is not None:
+                raise TraceError(
+                    "the compiled function changes what it depends on, so no program serves twice",
+                    got=changed,
+                    fix="change it outside of the compiled function",
+                )
             self.traces += 1
             if reason is not None:
                 self._reasons.append(reason)
@@ -257,8 +265,8 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     A new shape or dtype, training or evaluation mode, or a changed variable records another
     program: `step.traces` counts them, `step.explain_recompiles()` says why, and
     `assert_no_recompile()` rules it out.  Reading a value in the function (`if loss > 1`,
-    `.item()`) raises TraceError with the line; shapes can be read.  What the function prints or
-    appends to a list happens once, while it is recorded.
+    `.item()`) raises TraceError with the line, and so does putting a result into a list or an
+    attribute; shapes can be read.  What the function prints is printed once, while it is recorded.
 
     Differs from torch.compile: the backward pass and the optimizer belong to the program; nothing
     runs uncompiled when something can't be recorded, it raises; a gradient that the optimizer has

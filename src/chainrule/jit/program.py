@@ -9,20 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ChainruleError, Site, TraceError, describe_site
-from ..grad import clock
+from ..errors import ArgumentError, ChainruleError, Site, TraceError, describe_site
+from ..grad import Leaf, clock
 from ..graph.node import Graph, Node
-from ..ops.core import quietly
+from ..ops.core import changes
 from ..tensor.core import Tensor, wrap
-from ..tensor.tracing import Check, Demand, GradOf, Trace
+from ..tensor.placing import Check, Demand, GradOf
+from ..tensor.tracing import Trace
 from .arguments import Call
 from .execute import Executable, build
 
 
 class Effect(NamedTuple):
-    """What is done to a tensor after a call: its gradient is set, dropped, or marked as used."""
+    """What is done to a tensor, or an argument, after a call: its gradient is set, dropped, or
+    marked as used."""
 
-    tensor: Tensor
+    tensor: Tensor | None
     argument: int | None
     kind: str
     output: int
@@ -55,12 +57,20 @@ class Program:
         self.demands = trace.demands
         self.lock = threading.Lock()
         self.pinned = [(trace.arguments[t], t) for t in trace.pinned]
-        self.grads = [(t, trace.arguments.get(t), there) for t, there in trace.grads_read.items()]
+        self.grads = [(t if t not in trace.arguments else None, trace.arguments.get(t), there)
+                      for t, there in trace.grads_read.items()]  # fmt: skip
         self._place_inputs(trace, graph)
         own = [t for t in written if t is not None and t not in trace.arguments]
         self.cells = [(t._shared_cell(), t._cell.site) for t in own]  # type: ignore[union-attr]
+        for t in own:
+            _check_writeable(t._value, trace.names.get(t, "a tensor"))
+        self.written = set(own)
         self.written_arguments = [trace.arguments[t] for t in written if t in trace.arguments]
         self.first_undo = trace.undo
+        self.names = {t: n for t, n in trace.names.items() if t not in trace.arguments}
+        references = [t for t, _ in self.references]
+        self.touched = dict.fromkeys(t for t in (*references, *trace.held)
+                                     if t not in trace.arguments)  # fmt: skip
         self.executable: Executable = build(self.graph)
 
     def _place_inputs(self, trace: Trace, graph: Graph) -> None:
@@ -109,6 +119,11 @@ class Program:
         self.unused = {c.node: trace.inputs[c.node].source for c in self.checks
                        if c.node not in self.number_of}  # fmt: skip
 
+    def seal(self) -> None:
+        """Notes which tensors require a gradient and have hooks, once all is as it was before."""
+        self.kinds = [(t, *_kind(t)) for t in self.touched]
+        self.seen = changes.now
+
     # ------------------------------------------------------------ before a call
 
     def changed(self, call: Call) -> str | None:
@@ -118,18 +133,32 @@ class Program:
                 reason = self._exchange(i, t, array)
                 if reason is not None:
                     return reason
+        if self.seen != changes.now:
+            now = changes.now
+            for t, leaf, hooks in self.kinds:
+                if _kind(t) != (leaf, hooks):
+                    return self._kind_changed(t, leaf)
+            self.seen = now
         for index, t in self.pinned:
             if call.tensors[index] is not t:
                 return f"argument {index} is another tensor, and the function reaches it elsewhere"
-        for t, argument, there in self.grads:
-            holder = t if argument is None else call.tensors[argument]
+        for own, argument, there in self.grads:
+            holder: Any = own if argument is None else call.tensors[argument]
             if (holder._grad is not None) is not there:
                 return "a gradient is there that was not" if not there else "a gradient is missing"
         for part in self.parts:
             reason = part.changed()
             if reason is not None:
+                for prepared in self.parts:
+                    prepared.failed()
                 return str(reason)
         return None
+
+    def _kind_changed(self, t: Tensor, leaf: bool) -> str:
+        name = self.names.get(t, f"a tensor of shape {t.shape}")
+        if _kind(t)[0] is leaf:
+            return f"{name} has other hooks"
+        return f"{name} requires {'no ' if leaf else 'a '}gradient now"
 
     def _exchange(self, i: int, t: Tensor, array: Any) -> str | None:
         new = t._value
@@ -140,6 +169,8 @@ class Program:
                 f"{self.graph.inputs[i].name} is {new.dtype} {new.shape}, and was "
                 f"{array.dtype} {array.shape}"
             )
+        if t in self.written:
+            _check_writeable(new, self.graph.inputs[i].name)
         self.references[i] = (t, new)
         self.fixed[i] = new
         return None
@@ -153,8 +184,7 @@ class Program:
                 arrays = self._collect(call)
                 for check in self.checks:
                     self._check(check, arrays, call)
-                with quietly():
-                    outputs = self.executable.run(arrays)
+                outputs = self.executable.run(arrays)
                 if self.demands:
                     self._examine(outputs)
             except BaseException:
@@ -178,6 +208,9 @@ class Program:
         for i in self.from_arguments:
             x = tensors[i]
             arrays.append(x if type(x) is np.ndarray else x._value)
+        for i in self.written_arguments:
+            x = tensors[i]
+            _check_writeable(x if type(x) is np.ndarray else x._value, f"argument {i}")
         for i, array in self.from_numbers:
             array[...] = call.numbers[i]
             arrays.append(array)
@@ -249,7 +282,7 @@ class Program:
             if isinstance(x, Tensor):
                 x._note_write()
         for tensor, argument, kind, output, site in self.effects:
-            t = tensor if argument is None else run.call.tensors[argument]
+            t: Any = tensor if argument is None else run.call.tensors[argument]
             if kind == "used":
                 t._grad = None
                 t._used = site
@@ -261,6 +294,21 @@ class Program:
                 t.requires_grad_(True)
             else:
                 t.requires_grad_(False)
+
+
+def _check_writeable(array: Any, name: str) -> None:
+    if not array.flags.writeable:
+        raise ArgumentError(
+            "compile: the function writes into memory that is read-only",
+            got=f"{name} {array.shape}",
+            fix=".clone() before the write",
+        )
+
+
+def _kind(t: Tensor) -> tuple[bool, tuple[Any, ...]]:
+    """Whether a tensor is a leaf that requires a gradient, and its hooks."""
+    node = t._node
+    return type(node) is Leaf, tuple(getattr(node, "hooks", None) or ())
 
 
 def _located(error: ChainruleError, where: Check | Demand) -> ChainruleError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..errors import TraceError, describe_site, user_site
 from ..grad import Leaf
@@ -14,7 +15,8 @@ from ..ops import logical_and, where
 from ..ops.core import current, interpret, quietly
 from ..tensor.core import Tensor, wrap
 from ..tensor.interpreter import apply_traced
-from ..tensor.tracing import Memory, Trace
+from ..tensor.placing import Memory
+from ..tensor.tracing import Trace
 from .arguments import Call, rebuild, template
 from .program import Effect, Program
 from .variables import Variables
@@ -24,7 +26,7 @@ WORK: Any = 10_000  # how hard NumPy tries to find out whether two arrays overla
 
 def record(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
-    static: frozenset[Any],
+    static: frozenset[Any], names: list[str],
 ) -> Program:  # fmt: skip
     """The program of a function for arguments like these.  After an error nothing has changed."""
     trace = Trace()
@@ -38,9 +40,12 @@ def record(
     try:
         with quietly():
             trace.parts[Variables] = Variables(function, trace)
-            given, named = _arguments(trace, args, kwargs, call, static)
+            given, named = _arguments(trace, args, kwargs, call, static, names)
             result = function(*given, **named)
             program = _finish(trace, result, call)
+            trace.restore()
+            del given, named, result
+            trace.close()
     except BaseException:
         for part in trace.parts.values():
             if hasattr(part, "restore"):
@@ -58,29 +63,34 @@ def record(
 
 
 def _arguments(
-    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, static: frozenset[Any]
-) -> tuple[list[Any], dict[str, Any]]:
+    trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
+    static: frozenset[Any], names: list[str],
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """The arguments as the function gets them: numbers and arrays as Tensors."""
     places = iter(range(len(call.tensors)))
     counts = iter(range(len(call.numbers)))
+    label = ""
 
     def tensor(x: Any) -> Tensor:
         i = next(places)
         if isinstance(x, Tensor):
             trace.arguments.setdefault(x, i)
+            trace.names.setdefault(x, label)
             return x
-        return wrap(trace.input(call.tensors[i], i, f"argument_{i}"))
+        return wrap(trace.input(call.tensors[i], i, label))
 
     def number(x: Any) -> Tensor:
-        i = next(counts)
         like = np.zeros((), np.float64 if type(x) is float else np.int64)
-        return wrap(trace.input(like, Number(i), f"number_{i}", weak=True))
+        return wrap(trace.input(like, Number(next(counts)), label, weak=True))
 
-    given = [x if i in static else rebuild(x, tensor, number) for i, x in enumerate(args)]
+    given = []
+    for i, x in enumerate(args):
+        label = names[i] if i < len(names) else f"argument {i}"
+        given.append(x if i in static else rebuild(x, tensor, number))
     named = {}
-    for name in sorted(kwargs):
-        x = kwargs[name]
-        named[name] = x if name in static else rebuild(x, tensor, number)
+    for label in sorted(kwargs):
+        x = kwargs[label]
+        named[label] = x if label in static else rebuild(x, tensor, number)
     return given, named
 
 
@@ -93,6 +103,7 @@ class Number:
 
 def _finish(trace: Trace, result: Any, call: Call) -> Program:
     """Everything that the function did, as a program."""
+    trace.check_torn()
     extra: list[tuple[Node, Node]] = []
     for part in list(trace.parts.values()):
         extra += part.finish(trace)
@@ -101,7 +112,7 @@ def _finish(trace: Trace, result: Any, call: Call) -> Program:
     effects = _effects(trace, outputs)
     memories = {id(p.memory): p.memory for p in trace.places.values()}
     written = [m for m in memories.values() if m.start is not None and m.node is not m.start]
-    _check_apart(trace, written)
+    _check_apart(trace)
     updates = [(m.start, m.node) for m in written] + extra
     demanded = _demanded(trace, outputs)
     if demanded is not None:
@@ -138,23 +149,24 @@ def _effects(trace: Trace, outputs: list[Node]) -> list[Effect]:
     effects = []
     for t, before in trace.held.items():
         index = trace.arguments.get(t)
+        held = t if index is None else None
         leaf = type(t._node) is Leaf
         if leaf != (type(before.node) is Leaf) and type(t._node) in (Leaf, type(None)):
-            effects.append(Effect(t, index, "leaf" if leaf else "constant", 0, None))
+            effects.append(Effect(held, index, "leaf" if leaf else "constant", 0, None))
         if t not in trace.replaced or t._grad is before.grad is not None:
             continue
         grad = t._grad
         if grad is None:
-            effects.append(Effect(t, index, "none", 0, None))
+            effects.append(Effect(held, index, "none", 0, None))
             continue
         place = trace.places.get(grad)
         if place is not None and place.memory.tensor is before.grad is not None:
             continue  # zeroed in place, and added to
         if t in trace.consumed and t not in trace.grads_read:
-            effects.append(Effect(t, index, "used", 0, trace.consumed[t]))
+            effects.append(Effect(held, index, "used", 0, trace.consumed[t]))
             continue
         outputs.append(trace.value(grad))
-        effects.append(Effect(t, index, "grad", len(outputs) - 1, None))
+        effects.append(Effect(held, index, "grad", len(outputs) - 1, None))
     return effects
 
 
@@ -170,37 +182,47 @@ def _demanded(trace: Trace, outputs: list[Node]) -> Node | None:
     return together
 
 
-def _check_apart(trace: Trace, written: list[Memory]) -> None:
+def _check_apart(trace: Trace) -> None:
     """Raises where memory that is written is also seen through another tensor."""
-    memories = {
-        id(p.memory): p.memory for p in trace.places.values() if p.memory.tensor is not None
-    }
-    for m in written:
+    places = trace.places.values()
+    memories = {id(p.memory): p.memory for p in places if p.memory.tensor is not None}
+    spans = []
+    for m in memories.values():
         assert m.tensor is not None
-        for other in memories.values():
-            assert other.tensor is not None
-            if other is m or not np.may_share_memory(m.tensor._value, other.tensor._value):
-                continue
-            try:
-                shared = np.shares_memory(m.tensor._value, other.tensor._value, max_work=WORK)
-            except np.exceptions.TooHardError:
-                shared = True
-            if shared:
-                raise TraceError(
-                    "two tensors from outside share memory, and the compiled function writes into "
-                    "one of them",
-                    got=f"{_named(trace, m)} is written at {describe_site(m.site)}, and "
-                    f"{_named(trace, other)} shows the same memory",
-                    fix="use one of the two tensors only, or .clone() the other",
-                )
+        if m.tensor._value.size:
+            spans.append((*byte_bounds(m.tensor._value), m))
+    spans.sort(key=lambda span: span[0])
+    reaching: list[tuple[int, Memory]] = []  # those that end behind the start of the next
+    for start, end, m in spans:
+        reaching = [(e, other) for e, other in reaching if e > start]
+        for _, other in reaching:
+            for one, two in ((m, other), (other, m)):
+                if one.node is not one.start and _share(one, two):
+                    raise TraceError(
+                        "two tensors from outside share memory, and the compiled function writes "
+                        "into one of them",
+                        got=f"{_named(trace, one)} is written at {describe_site(one.site)}, and "
+                        f"{_named(trace, two)} shows the same memory",
+                        fix="use one of the two tensors only, or .clone() the other",
+                    )
+        reaching.append((end, m))
+
+
+def _share(a: Memory, b: Memory) -> bool:
+    assert a.tensor is not None
+    assert b.tensor is not None
+    try:
+        return np.shares_memory(a.tensor._value, b.tensor._value, max_work=WORK)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _named(trace: Trace, m: Memory) -> str:
     assert m.tensor is not None
-    name = trace.names.get(m.tensor)
-    if name is None and m.tensor in trace.arguments:
-        name = f"argument {trace.arguments[m.tensor]}"
-    return f"{name or 'a tensor'} {m.tensor.shape}"
+    for t, place in trace.places.items():
+        if place.memory is m and t in trace.older and t in trace.names:
+            return f"{trace.names[t]} {t.shape}"
+    return f"a tensor {m.tensor.shape}"
 
 
 def _pruned(trace: Trace, outputs: list[Node], updates: list[Any]) -> Graph:

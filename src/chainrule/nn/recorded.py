@@ -74,11 +74,11 @@ class Modules:
         for module, held in self.held.items():
             now = module.__dict__
             for name in {**held, **now}:
-                if name in HOOKS or (name == "training" and module in self.modes):
+                if name == "training" and (module in self.modes or name not in now):
                     continue
                 old, new = held.get(name, self), now.get(name, self)
-                if name == "training" and new is self:
-                    continue
+                if name in HOOKS:
+                    new = tuple(now[name])
                 if old is new or (isinstance(old, PLAIN) and type(old) is type(new) and old == new):
                     continue
                 fits = isinstance(old, Tensor) and isinstance(new, Tensor)
@@ -97,7 +97,10 @@ class Modules:
             for name in [n for n in now if n not in held and n != "training"]:
                 del now[name]
             for name, value in held.items():
-                if name not in HOOKS and (name != "training" or name in now):
+                if name in HOOKS:
+                    for handle in [h for h in now[name] if h not in value]:
+                        del now[name][handle]
+                elif name != "training" or name in now:
                     now[name] = value
         for module, mode in self.started.items():
             module.__dict__["training"] = mode

@@ -21,7 +21,6 @@ from ..tensor.autograd import drop_gradients, enable_grad
 from ..tensor.core import Tensor, wrap
 from .arguments import LeafError, OptimizerStateError, brief, brief_list, check_number
 from .layout import Layout
-from .recorded import recorded_step
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -186,6 +185,8 @@ class Optimizer:
                 loss = closure()
         trace = current.trace
         if trace is not None:
+            from .recorded import recorded_step  # loaded when first used
+
             recorded_step(trace, self)
             return loss
         for group in self.param_groups:

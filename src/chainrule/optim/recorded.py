@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..dtypes import bool_, float64, int64
-from ..errors import user_site
+from ..errors import TraceError, user_site
 from ..graph.node import Node
 from ..ops import where
 from ..ops.core import Spec, current, interpret
@@ -75,6 +75,7 @@ class Steps:
         self.age_of: dict[Tensor, Age] = {}
         self.slot_inputs: list[tuple[State, str]] = []
         self.buffer = np.zeros(0)
+        self.scalars: list[Any] = []
         self.last: list[Any] = []
         self.created: list[Callable[[], None]] = []
         self.inputs: list[Node] = []
@@ -98,11 +99,16 @@ class Steps:
                 trace.pin(p)
                 trace.consumed[p] = site
                 age = self.age_of.get(p) or self._join(trace, i, group, p)
-                with interpret(current.compute):
-                    if age not in h:
-                        stepped.append(age)
-                        h[age] = self._prepare(i, group, age)
-                    self._update(trace, group, p, trace.value(g), age, h[age])
+                try:
+                    with interpret(current.compute):
+                        if age not in h:
+                            stepped.append(age)
+                            h[age] = self._prepare(i, group, age)
+                        self._update(trace, group, p, trace.value(g), age, h[age])
+                except TraceError as error:
+                    error.fix = "the rule in operators and ops; optim.arguments.active(factor) for "
+                    error.fix += "`if factor`; `fixed` names numbers that are part of the program"
+                    raise
                 p._note_write(site)
             for age in stepped:
                 age.updates += 1
@@ -208,6 +214,7 @@ class Steps:
         for age in self.ages:
             self.inputs += [n for n in (age.start, age.fresh) if n is not None]
         self.buffer = np.zeros(len(self.settings))
+        self.scalars = [self.buffer[i : i + 1].reshape(()) for i in range(len(self.buffer))]
         self.last = [None] * len(self.settings)
         for s, slot in self.slot_inputs:
             start = trace.places[s[slot]].memory.start
@@ -317,7 +324,7 @@ class Steps:
 
     def arrays(self) -> list[Any]:
         """What the program is given, in the order of `inputs`."""
-        found: list[Any] = [self.buffer[i : i + 1].reshape(()) for i in range(len(self.buffer))]
+        found = list(self.scalars)
         for age in self.ages:
             if age.start is not None:
                 found.append(age.array)

@@ -166,7 +166,7 @@ class _Traced(_Plain):
     def retain(self, node: Any, g: Any) -> None:
         holder = node.retained()
         if holder is not None:
-            _accumulate(holder, core.wrap(g))
+            _accumulate(holder, core.wrap(g), current.trace)
 
 
 class _Recording(Reader):
@@ -188,7 +188,7 @@ class _Recording(Reader):
     def retain(self, node: Any, g: Any) -> None:
         holder = node.retained()
         if holder is not None:
-            _accumulate(holder, g)
+            _accumulate(holder, g, current.trace)
 
 
 def _again(x: Tensor, edge: Any) -> Tensor:
@@ -284,8 +284,7 @@ def _run(
         state.interpreter, state.grad_enabled = outer
 
 
-def _accumulate(holder: Tensor, g: Tensor) -> None:
-    trace = current.trace
+def _accumulate(holder: Tensor, g: Tensor, trace: Any = None) -> None:
     held = holder._grad if trace is None else trace.gradient(holder)
     if held is None:
         if trace is not None:
@@ -349,15 +348,16 @@ def backward(
             _require_history(x, "backward: inputs")
         route = Route([o._node_now() for o in outputs], [x._node_now() for x in wanted])
     done = _run(outputs, gradients, route, keep, create_graph, "backward")
+    trace = current.trace
     if route is not None:
         for x in wanted:
             if (node := x._node_now()) in done.ends:
-                _accumulate(x, _own(done.ends[node], node in done.shared))
+                _accumulate(x, _own(done.ends[node], node in done.shared), trace)
         return
     for node, g in done.ends.items():
         holder = node.ref() if type(node) is Leaf else None
         if holder is not None:
-            _accumulate(holder, _own(g, node in done.shared))
+            _accumulate(holder, _own(g, node in done.shared), trace)
 
 
 def _own(g: Any, shared: bool) -> Tensor:

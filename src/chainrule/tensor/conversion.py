@@ -117,6 +117,9 @@ class Conversions:
 
     def item(self) -> Any:
         """The one element as a Python number."""
+        return self._one("item")
+
+    def _one(self, what: str) -> Any:
         if self._value.size != 1:
             raise AmbiguousTruth(
                 "item: only a tensor with one element is a number",
@@ -124,24 +127,24 @@ class Conversions:
                 got=f"shape {self._value.shape}",
                 fix=".tolist(), .sum() or an index",
             )
-        return look(self, "item").item()
+        return look(self, what).item()
 
     def tolist(self) -> Any:
         """The elements as nested lists."""
         return look(self, "tolist").tolist()
 
     def __float__(self) -> Any:
-        return float(self.item())
+        return float(self._one("float()"))
 
     def __int__(self) -> Any:
-        return int(self.item())
+        return int(self._one("int()"))
 
     def __index__(self) -> Any:
         if self._value.dtype.kind not in "iu":
             raise ArgumentTypeError(
                 "index: only an integer tensor can be an index", got=self._value.dtype.name
             )
-        return int(self.item())
+        return int(self._one("an index"))
 
     def __bool__(self) -> Any:
         if self._value.size != 1:

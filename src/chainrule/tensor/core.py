@@ -212,6 +212,7 @@ class Tensor(TensorMethods):
         """Forgets how this tensor was made, in place."""
         if self._base is not None:
             raise GradError("detach_: a view can't forget its base", fix=".detach()")
+        changes.note()
         if current.trace is not None:
             current.trace.hold(self)
         self._node = None

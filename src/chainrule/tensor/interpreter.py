@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -52,28 +53,23 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     if op.view and _shares_memory(op, y, values[0]):
         out._as_view(inputs[0], op, params)
     if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
-        record(op, inputs, params, out, y)
+        edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
+        keeps = op.keeps[op.mask_of(edges)]
+        if keeps.everything:
+            kept: tuple[Any, ...] = tuple(inputs)
+        elif keeps.nothing:
+            kept = (None,) * len(edges)
+        else:
+            kept = tuple([saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
+        cell = out._shared_cell() if keeps.y else None
+        out._node = Node(
+            op, kept, params, edges, state.module, keeps.values, y if keeps.y else None, cell
+        )
     elif tracked or lost is not None:
         if lost is None:
             lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
         out._lost = lost
     return out
-
-
-def record(op: Op, inputs: Sequence[Any], params: Params, out: Tensor, y: Any) -> None:
-    """Notes on the tape how a tensor was made."""
-    edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
-    keeps = op.keeps[op.mask_of(edges)]
-    if keeps.everything:
-        kept: tuple[Any, ...] = tuple(inputs)
-    elif keeps.nothing:
-        kept = (None,) * len(edges)
-    else:
-        kept = tuple([saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
-    cell = out._shared_cell() if keeps.y else None
-    out._node = Node(
-        op, kept, params, edges, current.module, keeps.values, y if keeps.y else None, cell
-    )
 
 
 def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
@@ -104,11 +100,18 @@ def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     y.weak = weak
     out = Tensor.__new__(Tensor)
     out._value = y
+    trace.made.append(ref(out))
     if op.view and (op is not _RESHAPE or trace.reshapes_in_place(inputs[0], y.shape)):
         out._as_view(inputs[0], op, params)
         trace.alias(out, inputs[0], ((op, params),), y)
     if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
-        record(op, inputs, params, out, y)
+        edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
+        keeps = op.keeps[op.mask_of(edges)]
+        kept = tuple([saved(x, k) for x, k in zip(inputs, keeps.inputs, strict=False)])
+        cell = out._shared_cell() if keeps.y else None
+        out._node = Node(
+            op, kept, params, edges, state.module, keeps.values, y if keeps.y else None, cell
+        )
     elif tracked or lost is not None:
         if lost is None:
             lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off

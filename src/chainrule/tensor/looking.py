@@ -22,6 +22,19 @@ def leaked(node: Node) -> TraceError:
     )
 
 
+def kept_outside(node: Node) -> TraceError:
+    """The error for a computed value that something outside holds on to."""
+    name = node.name if node.op is None else node.op.name
+    return TraceError(
+        "a value that the compiled function computed was put into a list, a dict or an attribute: "
+        "that would happen once, while it is recorded",
+        expected="results that are returned, and tensors that are written in place",
+        got=f"{type_text(node)}, made by {name} at {describe_site(node.site)}",
+        fix="return it, or target.copy_(value) in place of a new tensor",
+        line=describe_site(node.site),
+    )
+
+
 def look(t: Any, what: str) -> Any:
     """A tensor's array, for those who read values in Python: not while a function is recorded."""
     trace = current.trace

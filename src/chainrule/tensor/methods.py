@@ -14,7 +14,6 @@ import numpy as np
 from .. import functional as F
 from .. import ops
 from ..errors import ArgumentTypeError, DTypeError, ShapeError
-from ..functional.traced_indexing import has_values, read_places, with_constants, written_places
 from ..ops.core import Op, current
 from . import autograd, core
 from .conversion import Conversions
@@ -253,9 +252,11 @@ class TensorMethods(Conversions):
     # ------------------------------------------------------------ indexing
     def __getitem__(self, key: Any) -> Any:
         if current.trace is not None:
-            key = with_constants(key)
-            if has_values(key):
-                return read_places(self, key)
+            from ..functional import traced_indexing as T  # loaded when first used
+
+            key = T.with_constants(key)
+            if T.has_values(key):
+                return T.read_places(self, key)
         rows = F.row_index(self, key)
         if rows is not None:
             return ops.index_select(self, core.constant(rows), axis=0)
@@ -269,9 +270,12 @@ class TensorMethods(Conversions):
         me: Any = self
         me._check_writable("x[...] = v")
         if current.trace is not None:
-            key = with_constants(key)
-            if has_values(key):
-                me._write(written_places(me._before_write((value,)), key, value), "x[...] = v")
+            from ..functional import traced_indexing as T  # loaded when first used
+
+            key = T.with_constants(key)
+            if T.has_values(key):
+                me._write(T.written_places(me._before_write((value,)), key, value), "x[...] = v")
+                current.trace.settle(value)
                 return
         view = F.basic(self, key)
         if view is not None:

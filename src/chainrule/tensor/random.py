@@ -82,7 +82,7 @@ class Draws:
         self.chosen = chosen  # not named by the caller: the one in use
         self.count = 0
         self.array = generator.state._value.copy()
-        self.before = 0
+        self.before: int | None = None  # the count before the run that is going on
         self.inputs: list[Any] = []
 
     def next(self, trace: Any) -> Tensor:
@@ -118,6 +118,7 @@ class Draws:
 
     def done(self, times: int = 1) -> None:
         """After that many runs of the program, the first of which `arrays` has counted."""
+        self.before = None
         if times != 1:
             with _one_at_a_time:
                 self.generator.state._value[1] += np.uint64(self.count * (times - 1))
@@ -126,8 +127,9 @@ class Draws:
         """After a run that has changed nothing: what was drawn is given back."""
         state = self.generator.state._value
         with _one_at_a_time:
-            if int(state[1]) == self.before + self.count:
+            if self.before is not None and int(state[1]) == self.before + self.count:
                 state[1] = self.before
+            self.before = None
 
 
 def traced_draw(trace: Any, generator: Generator) -> Tensor:

@@ -8,84 +8,24 @@ has to be put back after an error but the few attributes in `held`.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..errors import Site, TraceError, user_site
+from ..errors import Site, TraceError, describe_site, user_site
 from ..grad import clock
 from ..graph.node import Node, unknown
 from ..graph.trace import Recorder
 from ..ops import REGISTRY, full, iota
 from ..ops.core import Op, Params, Spec, current, interpret
 from .core import Tensor, repeats, wrap
-from .looking import leaked
+from .looking import kept_outside, leaked
+from .placing import Before, Chain, Check, Demand, GradOf, Input, Memory, Place, phantom_of
 
-Chain = tuple[tuple[Op, Params], ...]
 _EXPAND, _RESHAPE, _CAST = REGISTRY["expand"], REGISTRY["reshape"], REGISTRY["cast"]
-
-
-class Memory:
-    """A piece of memory at this point of the program: what it holds, and who owned it before."""
-
-    __slots__ = ("node", "site", "start", "tensor", "version")
-
-    def __init__(self, node: Node, tensor: Tensor | None = None) -> None:
-        self.node = node
-        self.start = node if tensor is not None else None  # the input, if it is one
-        self.tensor = tensor
-        self.version = 0
-        self.site: Site | None = None  # where it was written last
-
-
-class Place:
-    """Where a tensor's value lies: in a piece of memory, seen through view ops."""
-
-    __slots__ = ("chain", "memory", "node", "version")
-
-    def __init__(self, memory: Memory, chain: Chain, node: Node) -> None:
-        self.memory = memory
-        self.chain = chain
-        self.node = node
-        self.version = memory.version
-
-
-class Input(NamedTuple):
-    """An input of the program: where its array comes from at each call.
-
-    source: an argument's number, a Tensor (its memory), an array (a constant), or a Supplier.
-    """
-
-    node: Node
-    source: Any
-
-
-class Check(NamedTuple):
-    """A look at an input's values before each call."""
-
-    node: Node
-    path: Chain
-    check: Callable[[Any], Any]
-    site: Site | None
-    module: Any
-
-
-class Demand(NamedTuple):
-    """A condition on values computed by the program: if it fails nothing is updated."""
-
-    holds: Node
-    value: Node | None
-    check: Callable[[Any], Any]
-    site: Site | None
-    module: Any
-
-
-class Before(NamedTuple):
-    """Attributes of a tensor as they were before the recording."""
-
-    node: Any
-    grad: Tensor | None
 
 
 class Trace:
@@ -94,6 +34,11 @@ class Trace:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.places: dict[Tensor, Place] = {}
+        self.made: list[weakref.ref[Tensor]] = []  # results of ops
+        self.older: set[Tensor] = set()  # tensors of these that existed before
+        self.memories: dict[int, Memory] = {}  # by the array that was there before
+        self.loose: dict[Tensor, tuple[Memory, int]] = {}  # copies that elsewhere are views
+        self.torn: dict[Tensor, Site | None] = {}  # those that were written, and where
         self.inputs: dict[Node, Input] = {}
         self.constants: dict[Node, Any] = {}
         self.held: dict[Tensor, Before] = {}
@@ -108,6 +53,7 @@ class Trace:
         self.parts: dict[Any, Any] = {}  # suppliers and guards by what they stand for
         self.undo: list[Callable[[], None]] = []
         self.names: dict[Tensor, str] = {}
+        self.labels: dict[str, int] = {}
         self.began = next(clock)
         self.first = Node(None, (), {}, Spec((), np.dtype(np.bool_))).seq
 
@@ -116,6 +62,10 @@ class Trace:
     def value(self, t: Tensor) -> Node:
         """What a tensor holds at this point of the program."""
         place = self.places.get(t)
+        if t in self.loose:
+            memory, version = self.loose[t]
+            if memory.version != version:
+                raise self._torn(t, "read after x was written")
         if place is None:
             value = t._value
             if isinstance(value, Node):
@@ -130,36 +80,74 @@ class Trace:
             place.node, place.version = node, memory.version
         return place.node
 
+    def loosen(self, out: Tensor, x: Tensor) -> None:
+        """Says that x[i] is a copy for a number i that is a tensor, where it would be a view."""
+        memory = self._memory(x)
+        self.loose[out] = memory, memory.version
+
+    def settle(self, t: Any) -> None:
+        """`x[i] = t`: what was written into the copy has come to its place (x[i] += 1)."""
+        if t in self.loose:
+            del self.loose[t]
+            self.torn.pop(t, None)
+
+    def check_torn(self) -> None:
+        """Raises where something was written into a copy, and left there."""
+        for t, site in self.torn.items():
+            raise self._torn(t, f"written at {describe_site(site)}")
+
+    def _torn(self, t: Tensor, how: str) -> TraceError:
+        return TraceError(
+            "x[i] with a tensor for a number i is a copy in a compiled function, and else a view",
+            got=f"the result of shape {t.shape} is {how}",
+            fix="x[i] = ... to write; x[i] again to read; or compile(..., static=...) for i",
+        )
+
     def _check_own(self, node: Node) -> None:
         if node.seq < self.first:
             raise leaked(node)
 
     def existed(self, t: Tensor) -> bool:
         """Whether a tensor is older than the recording."""
-        place = self.places.get(t)
-        return not isinstance(t._value, Node) if place is None else place.memory.tensor is t
+        return t in self.older or (t not in self.places and not isinstance(t._value, Node))
 
     def _found(self, t: Tensor) -> Place:
         """The place of a tensor that is seen for the first time: an input, or a view of one."""
+        self.older.add(t)
+        if t in self.arguments:  # at the next call it may show something else
+            return self.lift(t, self.arguments[t])
+        memory = self.memories.get(id(t._value))
+        if memory is not None and memory.tensor not in self.arguments:
+            # another tensor of the very same array, as detach() makes one
+            place = self.places[t] = Place(memory, (), memory.node)
+            return place
         base = t._base
-        if base is not None and np.may_share_memory(t._value, base._value):
+        if (
+            base is not None
+            and base not in self.arguments
+            and np.may_share_memory(t._value, base._value)
+        ):
             self.value(base)
             place = Place(self._memory(base), t._chain, self.places[base].node)
             place.version = -1
             self.places[t] = place
             return place
-        return self.lift(t, self.arguments.get(t, t))
+        return self.lift(t, t)
 
     def lift(self, t: Tensor, source: Any, name: str = "") -> Place:
         """Makes a tensor an input of the program."""
         label = name or self.names.get(t, "")
         node = self.input(t._value, source, label)
-        place = self.places[t] = Place(Memory(node, t), (), node)
+        memory = self.memories[id(t._value)] = Memory(node, t)
+        place = self.places[t] = Place(memory, (), node)
+        self.older.add(t)
         return place
 
     def input(self, like: Any, source: Any, name: str = "", *, weak: bool = False) -> Node:
         """A new input, shaped and typed as an array."""
         label = name or f"x{len(self.inputs)}"
+        self.labels[label] = count = self.labels.get(label, 0) + 1
+        label = label if count == 1 else f"{label}#{count}"
         node = Node(None, (), {}, Spec(tuple(like.shape), like.dtype), label, user_site(2))
         node.weak = weak
         self.inputs[node] = Input(node, source)
@@ -205,10 +193,14 @@ class Trace:
         """Records that a new tensor shows the memory of x, or a part of it."""
         memory = self._memory(x)
         chain = self.places[x].chain
+        if x in self.loose:
+            self.loose[out] = self.loose[x]
         self.places[out] = Place(memory, chain + more, self.value(x) if node is None else node)
 
     def write(self, t: Tensor, new: Node) -> None:
         """Replaces what a tensor shows, in the memory where it lies."""
+        if t in self.loose:
+            self.torn[t] = user_site(2)
         memory = self._memory(t)
         chain = self.places[t].chain
         levels = [memory.node]
@@ -239,28 +231,31 @@ class Trace:
         """Whether several elements of a tensor are one place in memory."""
         place = self.places.get(t)
         if place is None:
-            return False
-        shape = place.memory.node.shape
-        phantom = np.empty(shape, np.int8)
+            return not isinstance(t._value, Node) and repeats(t._value)
+        memory = place.memory
+        shown = (
+            memory.tensor._value
+            if memory.tensor is not None
+            else np.empty(memory.first.shape, np.int8)
+        )
         for op, params in place.chain:
-            phantom = op.forward(phantom, **params)
-        return repeats(phantom)
+            shown = op.forward(shown, **params)
+        return repeats(shown)
 
     def reshapes_in_place(self, t: Tensor, shape: tuple[int, ...]) -> bool:
         """Whether t under another shape is a view: whether its elements lie in a row."""
         place = self.places.get(t)
-        memory = None if place is None else place.memory
-        if memory is not None and memory.tensor is not None:
-            phantom = memory.tensor._value
+        if [n for n in t.shape if n != 1] == [n for n in shape if n != 1]:
+            return True
+        if place is None:
+            shown = phantom_of(self.value(t))
+        elif place.memory.tensor is not None:
+            shown = place.memory.tensor._value
         else:
-            node = memory.node if memory is not None else self.value(t)
-            phantom = np.empty(node.shape, np.int8) if in_order(node) else None
-        if phantom is None:
-            return False
+            shown = phantom_of(place.memory.first)
         for op, params in place.chain if place is not None else ():
-            phantom = op.forward(phantom, **params)
-        shown = phantom.reshape(shape)
-        return bool(np.may_share_memory(shown, phantom)) or not phantom.size
+            shown = op.forward(shown, **params)
+        return bool(np.may_share_memory(shown.reshape(shape), shown)) or not shown.size
 
     # ------------------------------------------------------------ attributes of the user's tensors
 
@@ -290,6 +285,17 @@ class Trace:
         """Puts attributes back as they were."""
         for t, before in self.held.items():
             t._node, t._grad = before
+
+    def close(self) -> None:
+        """Lets go of all tensors; raises where somebody else has kept one that was computed."""
+        for held in (self.places, self.loose, self.torn, self.replaced, self.consumed):
+            held.clear()
+        if any(made() is not None for made in self.made):
+            gc.collect()
+        for made in self.made:
+            t = made()
+            if t is not None:
+                raise kept_outside(t._value)
 
     # ------------------------------------------------------------ conditions on values
 
@@ -353,27 +359,3 @@ class Trace:
         if array is None:
             raise unknown(self.value(t), what)
         return array
-
-
-class GradOf(NamedTuple):
-    """The source of an input that is another tensor's gradient."""
-
-    tensor: Tensor
-
-
-def in_order(node: Node) -> bool:
-    """Whether the array that an op makes lies in row-major order, as it does unless it follows
-    an operand whose dimensions were permuted."""
-    seen, stack = {node}, [node]
-    while stack:
-        x = stack.pop()
-        if x.op is None or x.op is _RESHAPE or not (x.op.pointwise or x.op.view):
-            continue
-        if x.op.name == "permute":
-            axes = [a for a in x.params["axes"] if x.inputs[0].shape[a] != 1]
-            if axes != sorted(axes):
-                return False
-        more = [y for y in x.inputs if isinstance(y, Node) and y not in seen]
-        seen.update(more)
-        stack += more
-    return True

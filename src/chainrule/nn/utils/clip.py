@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,18 +35,16 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p._grad for p in listed if p._grad is not None]
 
 
-def _where_not_finite(grads: list[Tensor]) -> str:
+def _where_not_finite(grads: Sequence[Tensor]) -> str:
     """The first gradient that holds a nan or an infinity, and how many."""
     for i, g in enumerate(grads):
-        if not isinstance(g._value, np.ndarray):  # computed in a compiled function
-            return ""
         bad = int((~np.isfinite(g._value)).sum())
         if bad:
             return f"; gradient {i} of shape {g.shape}: {bad} of {g.numel()} are nan or infinite"
-    return "; finite gradients whose norm overflows"
+    return "; finite gradients whose norm overflows" if grads else ""
 
 
-def _check_total(grads: list[Tensor], total: Any) -> None:
+def _check_total(grads: Sequence[Tensor], total: Any) -> None:
     if not math.isfinite(total):
         raise NonFiniteError(
             "the total norm of the gradients is not finite, so they can't be clipped",
@@ -91,7 +89,7 @@ def get_total_norm(
     with no_grad():
         total = _norm(listed, norm_type)
     if error_if_nonfinite:
-        later(total, partial(_check_total, listed), F.isfinite)
+        later(total, partial(_check_total, listed if current.trace is None else ()), F.isfinite)
     return total
 
 
