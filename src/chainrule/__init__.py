@@ -135,6 +135,8 @@ from .ops import tanh as tanh
 from .ops import where as where
 from .runtime.threads import get_num_threads as get_num_threads
 from .runtime.threads import set_num_threads as set_num_threads
+from .tensor.anomaly import detect_anomaly as detect_anomaly
+from .tensor.anomaly import set_detect_anomaly as set_detect_anomaly
 from .tensor.autograd import enable_grad as enable_grad
 from .tensor.autograd import is_grad_enabled as is_grad_enabled
 from .tensor.autograd import no_grad as no_grad

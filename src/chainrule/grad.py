@@ -106,6 +106,8 @@ class Freed:
 class Reader:
     """How a sweep reads what nodes saved: as plain values, as Tensors, as nodes of a program."""
 
+    watch: Callable[[Any, Value, Value], None] | None = None  # looks at what each rule gives
+
     def arguments(self, node: Node) -> tuple[Value, list[Value]]:
         """(y, inputs) as the rule wants them."""
         raise NotImplementedError
@@ -174,7 +176,7 @@ class Sweep:
         """Goes from the newest node to the oldest; each is visited once, when complete."""
         queue, arrived, reader = self.queue, self.arrived, self.reader
         route, shared, parts = self.route, self.shared, self.parts
-        deliver = self.deliver
+        deliver, watch = self.deliver, self.reader.watch
         masked = False
         while queue:
             node = heappop(queue)[1]
@@ -198,6 +200,8 @@ class Sweep:
                     r = r()
                 if masked and op.singular:
                     r = reader.without_nan(g, r)
+                if watch is not None:
+                    watch(node, g, r)
                 if r is g:
                     shared.add(edge)
                 deliver(edge, r)

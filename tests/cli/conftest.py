@@ -6,6 +6,7 @@ import pytest
 from cli_cases import SMALL
 from click.testing import CliRunner, Result
 
+from builds import sharing_builds
 from chainrule.cli.app import app
 
 
@@ -33,3 +34,9 @@ def xor_run(chainrule):
     result = chainrule("train", "xor", *SMALL)
     assert result.exit_code == 0, result.output
     return "xor-0001"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_builds():
+    with sharing_builds():
+        yield

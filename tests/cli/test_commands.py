@@ -153,8 +153,10 @@ def test_log_lines_and_result(chainrule):
     lines = result.stdout.splitlines()
     form = (r"epoch=\d+ loss=\d\.\d{4} val_loss=\d\.\d{4} val_acc=\d\.\d{3} lr=\S+ "
             r"worst=(fc1|out):\d\.\de-\d\d verdict=[a-z:-]+")  # fmt: skip
-    assert [bool(re.fullmatch(form, line)) for line in lines[:4]] == [True, True, True, False]
-    assert "held-out accuracy" in lines[4]
+    found = [bool(re.fullmatch(form, line)) for line in lines[:5]]
+    assert found == [True, False, True, True, False]
+    assert re.fullmatch(r"steps: \S+( k)?/s compiled in \d\.\d s, 1 thread", lines[1])
+    assert "held-out accuracy" in lines[5]
     assert "most confused" in result.stdout
     assert os.path.join("runs", "xor-0001") in result.stdout
     assert "chainrule predict xor-0001" in result.stdout
@@ -296,7 +298,7 @@ def test_results_fit(width, plain):
     o = Outcome(
         Recipe("digits"), "digits-0001", "runs/digits-0001", 0.99, 0.1,
         (np.eye(10, dtype=int) * 35 + 1).tolist(), tuple("0123456789"), (1.0, 13), 34, 54, 1134,
-        "early stopping", 3.6, 0.011,
+        "early stopping", 3.6, 0.011, "9.1 k/s compiled in 0.6 s, 2 threads", True, 0.6, 9100.0, 2,
     )  # fmt: skip
     t = Terminal(width=width, signs=ASCII, plain=plain)
     lines = [text_of(line) for line in results(o, t)]

@@ -23,6 +23,7 @@ def some_facts(layers: int = 3) -> Facts:
         data="moons", model="mlp 2-8-8-1 tanh", parameters=105, optimizer="adam",
         schedule="cosine", run="moons-0007", epochs=60, epoch=34, progress=0.57, eta_s=3,
         step=1088, lr=3e-3, samples_per_s=412345.0, overhead=0.018, patience=10,
+        steps_per_s=51543.0, compiled=True, compile_s=0.62, threads=2,
     )  # fmt: skip
     f.loss.values = [0.3 * 0.97**i for i in range(33)] + [0.1084]
     f.val_loss.values = [0.3 * 0.97**i for i in range(31)] + [0.1180, 0.1192, 0.1192]
@@ -56,7 +57,8 @@ def test_the_view_at_80_columns():
     assert lines == [
         "moons · mlp 2-8-8-1 tanh · 105 params · adam lr 3.0e-03 (cosine) · moons-0007",
         "epoch 34/60  ━━━━━━━━━━━━━━━━━━━━━━━━━━╸────────────────────   57 %  eta 0:00:03",
-        "step 1088   samples/s 412 k   watch overhead 1.8 %",
+        "step 1088   samples/s 412 k   51.5 k/s compiled in 0.6 s, 2 threads",
+        "watch overhead 1.8 %",
         "          now     best (epoch)  last 10 epochs  trend",
         "loss  tr  0.1084  0.1084 (34)   █▇▆▆▅▄▃▃▂▁      falling 3.1 %/epoch",
         "      va  0.1192  0.1180 (32)   █▇▆▅▄▃▂▁▁▁      falling 2.3 %/epoch",

@@ -15,7 +15,6 @@ from chainrule.compiler.llvm.emit import emit
 from chainrule.compiler.loops.expr import walk
 from chainrule.compiler.loops.memory import plan
 from chainrule.compiler.pipeline import steps
-from chainrule.runtime.executable import Times
 from compiler.processors import FIXED
 
 BATCH, WIDTH = 64, 32
@@ -38,7 +37,7 @@ def forms(depth, optimizer="SGD"):
 
     step(chainrule.ones(BATCH, WIDTH), chainrule.zeros(BATCH, WIDTH))
     (graph,) = step.graphs
-    return dict(steps(graph, FIXED["avx2"], Times()))
+    return dict(steps(graph, FIXED["avx2"]))
 
 
 def is_parameter(buffer):
@@ -83,7 +82,9 @@ def test_memory_of_a_step(optimizer):
 
 def test_the_text_does_not_grow_with_layers_of_one_shape():
     """Their nests are one function each, and all products one or two kernels: calls are added."""
-    texts = [emit(forms(n)["products"], FIXED["avx2"]).texts[0] for n in (2, 3, 4)]
+    texts = [
+        emit(forms(depth)["products"], FIXED["avx2"]).text for depth in (2, 3, 4)
+    ]  # in one part
     lengths = [text.count("\n") for text in texts]
     assert lengths[2] - lengths[1] == lengths[1] - lengths[0] < 50
     assert len({text.count("define ") for text in texts}) == 1

@@ -22,11 +22,11 @@ def test_every_step_has_a_text(stage):
         "products": "program",
         "llvm": "define",
         "asm": "\t.",
-        "objects": "\t.",
+        "object": "\t.",
     }
     for target in FIXED.values():
         text = show(two_layers(), stage, target)
-        assert text.startswith(first.get(stage, "graph(")) or stage in ("asm", "objects")
+        assert text.startswith(first.get(stage, "graph(")) or stage in ("asm", "object")
         assert len(text.splitlines()) > 10
 
 

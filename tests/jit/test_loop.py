@@ -150,3 +150,32 @@ def test_bad_arguments(kind, arguments):
 def test_an_argument_can_not_be_returned_as_it_is():
     with pytest.raises(ArgumentTypeError, match="returns an argument as it is"):
         chainrule.compile(lambda x: x).loop(X, 10)
+
+
+def test_two_tensors_of_one_name():
+    """Two groups have a setting and a count each, two modules a weight."""
+    chainrule.manual_seed(0)
+    a, b = nn.Linear(2, 2), nn.Linear(2, 2)
+    groups = [{"params": [a.weight], "lr": 0.5}, {"params": [b.weight, b.bias], "lr": 0.25}]
+    optimizer = optim.Adam(groups)
+
+    @chainrule.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = (b(a(x)) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x = RNG.normal(size=(8, 2)).astype(np.float32)
+    step.loop(x, 4, epochs=2)
+    graph = step.program_for((chainrule.tensor(x[:4]),), _call(x[:4]))[0].graph
+    names = [n.name for n in graph.inputs]
+    assert len(set(names)) == len(names)
+    assert {s["step"] for s in optimizer.state.values()} == {4}
+
+
+def _call(x):
+    from chainrule.jit.arguments import Call
+
+    return Call((chainrule.tensor(x),), {}, frozenset())

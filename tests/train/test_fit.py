@@ -16,6 +16,8 @@ from chainrule.train import Callback, EarlyStopping, LambdaCallback, Trainer
 from chainrule.train.callbacks import EVENTS
 from chainrule.train.metrics import METRICS
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 def plain(lr=0.1, loss=None, dtype=chainrule.float64, **settings):
     """A linear model without anything random, in float64."""
@@ -27,6 +29,11 @@ def plain(lr=0.1, loss=None, dtype=chainrule.float64, **settings):
 
 def weights(t):
     return np.concatenate([p.detach().numpy().ravel() for p in t.model.parameters()])
+
+
+def same(compiled, a, b):
+    """Two trainers with the same weights, which compiled code may round differently."""
+    np.testing.assert_allclose(weights(a), weights(b), rtol=1e-13 if compiled else 0)
 
 
 # ---------------------------------------------------------------- endings
@@ -125,7 +132,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_examples(batch_size, rows):
     assert found == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_step_is_the_step_that_one_writes_by_hand():
+def test_a_step_is_the_step_that_one_writes_by_hand(both_ways):
     x, y = data()
     t = plain(clip_grad_norm=0.01, clip_grad_value=0.003)
     by_hand = plain()
@@ -138,11 +145,11 @@ def test_a_step_is_the_step_that_one_writes_by_hand():
         nn.utils.clip_grad_norm_(params, 0.01)
         nn.utils.clip_grad_value_(params, 0.003)
         by_hand.optimizer.step()
-    assert (weights(t) == weights(by_hand)).all()
+    same(both_ways, t, by_hand)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.999, 1.0, 1.001, 2.0])
-def test_a_limit_near_the_norm_clips_as_clip_grad_norm_does(share):
+def test_a_limit_near_the_norm_clips_as_clip_grad_norm_does(share, both_ways):
     x, y = data()
     first = plain()
     limit = share * first.fit((x, y), steps=1, batch_size=len(x), shuffle=False)["grad_norm"][0]
@@ -152,7 +159,7 @@ def test_a_limit_near_the_norm_clips_as_clip_grad_norm_does(share):
     by_hand.loss(out, chainrule.tensor(y)).backward()
     nn.utils.clip_grad_norm_(by_hand.model.parameters(), limit)
     by_hand.optimizer.step()
-    assert (weights(t) == weights(by_hand)).all()
+    same(both_ways, t, by_hand)
 
 
 def test_several_inputs_and_a_loss_that_is_a_function():

@@ -12,6 +12,8 @@ from chainrule.optim import lr_scheduler
 from chainrule.train import Callback, Run, Trainer
 from chainrule.train.files import writing
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
@@ -24,7 +26,7 @@ FIT = {"validation": data(), "epochs": EPOCHS, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")
-def undisturbed():
+def undisturbed(both_ways):
     t = trainer()
     t.fit(data(), **FIT)
     return bits(t)

@@ -51,6 +51,7 @@ class Recipe:
     val_fraction: float = 0.1
     patience: int | None = 20
     seed: int = 0
+    eager: bool = False
 
     def to_config(self) -> dict[str, Any]:
         """For config.json."""
@@ -233,7 +234,7 @@ def from_config(config: Any, where: str) -> Recipe:
     """The recipe in a config.json; raises where it is not one."""
     known = {f.name for f in fields(Recipe)}
     held = config.get("recipe") if isinstance(config, dict) else None
-    if not isinstance(held, dict) or set(held) != known or held.get("data") not in DATA:
+    if not isinstance(held, dict) or set(held) | {"eager"} != known or held.get("data") not in DATA:
         odd = sorted(set(held) ^ known) if isinstance(held, dict) else ["recipe"]
         raise FormatError(
             f"{where}: not a run of `chainrule train`",
@@ -241,6 +242,7 @@ def from_config(config: Any, where: str) -> Recipe:
             got=f"missing or unknown: {', '.join(map(str, odd))[:60]}",
             line="",
         )
+    held = {**held, "eager": held.get("eager", True)}  # older runs knew no other way
     default = Recipe(held["data"])
     for name, value in held.items():
         if not _fits(value, getattr(default, name), KINDS.get(name)):
@@ -254,6 +256,8 @@ def from_config(config: Any, where: str) -> Recipe:
 def _fits(value: Any, default: Any, names: Any) -> bool:
     if names is not None:
         return isinstance(value, str) and value in names
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     if isinstance(default, tuple):
         return isinstance(value, list) and all(type(n) is int and n > 0 for n in value)
     if default is None or value is None:  # a limit: none, or a number

@@ -12,6 +12,7 @@ import numpy as np
 from ..train import EarlyStopping, Run, Trainer
 from .recipe import Parts, Recipe, load
 from .terminal import Line, Terminal, as_typed, text_of, words
+from .view.draw import way
 from .view.facts import Facts
 
 PAIRS = 5
@@ -40,6 +41,11 @@ class Outcome:
     stopped: str
     seconds: float
     overhead: float
+    way: str
+    compiled: bool
+    compile_seconds: float
+    steps_per_second: float
+    threads: int | None
 
     @property
     def right(self) -> int:
@@ -95,6 +101,11 @@ def outcome_of(
         stopped=str(trainer.history.stopped),
         seconds=seconds,
         overhead=facts.overhead,
+        way=way(facts),
+        compiled=trainer.compile,
+        compile_seconds=trainer.compile_seconds,
+        steps_per_second=trainer.steps_per_second,
+        threads=trainer.threads,
     )
 
 
@@ -117,6 +128,7 @@ def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
     why = "" if o.stopped in ("epochs", "steps") else f", ended by {ENDS.get(o.stopped, o.stopped)}"
     ended = f"{count(o.epochs, 'epoch')}, {count(o.steps, 'step')} in {o.seconds:.1f} s{why}."
+    ended += f" Steps: {o.way}."
     if o.kept_epoch is not None:
         ended += f" Kept: the weights of epoch {o.kept_epoch}, with the lowest validation loss."
     if o.best_val is not None:

@@ -14,8 +14,10 @@ from typing import Any
 import click
 
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
+from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
 from ..train import EarlyStopping, History, Run, Trainer
+from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
 from . import recipe as recipes
@@ -59,6 +61,10 @@ def recipe_options(function: Any) -> Any:
         ("--seed", Number(0, 2**63 - 1, whole=True), "Same seed, same bits", d.seed),
     ]
     function = click.option(
+        "--eager", is_flag=True, default=None,
+        help="Step by step in NumPy; without it the training step is compiled.",
+    )(function)  # fmt: skip
+    function = click.option(
         "--early-stopping/--no-early-stopping", default=None,
         help="Stop when validation no longer improves, and keep the best weights [on].",
     )(function)  # fmt: skip
@@ -73,6 +79,7 @@ def recipe_options(function: Any) -> Any:
 @recipe_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
+@click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--no-save", is_flag=True, help="Write no files.")
 @click.option("--quiet", "-q", is_flag=True, help="The result only.")
@@ -80,7 +87,7 @@ def recipe_options(function: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON; progress on stderr.")
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
-    quiet: bool, plain: bool, as_json: bool, **chosen: Any,
+    quiet: bool, plain: bool, as_json: bool, threads: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral or xor.
 
@@ -94,6 +101,8 @@ def command(
       chainrule train spiral --epochs 200 --seed 3
       chainrule train --resume digits-0001
     """
+    if threads is not None:
+        set_num_threads(threads)
     given = {key: value for key, value in chosen.items() if value is not None}
     stream = sys.stderr if as_json else sys.stdout
     screen = screen_for(detect(stream, plain=plain), stream, quiet)
@@ -204,7 +213,7 @@ class _Job:
         self.trainer = Trainer(
             parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
             schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
-            seed=r.seed, clip_grad_norm=r.clip_grad_norm,
+            seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
         )  # fmt: skip
 
     def begin(self, name: str, runs_dir: str) -> None:
@@ -255,6 +264,7 @@ class _Job:
         """Keeps in the run why it failed; a hint in terms of the command line."""
         run = self.trainer.run
         if error.fix:  # it speaks of the Trainer's arguments
+            error.fix = error.fix.replace(UNCOMPILED, "--eager")
             error.fix = re.sub(r"\b(lr|clip_grad_norm)=", _as_option, error.fix)
         if run is None or isinstance(error, InUseError):
             return

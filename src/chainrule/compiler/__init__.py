@@ -1,6 +1,6 @@
 """From a recorded graph to native code, compiled once and kept.
 
-    graph -> spell -> simplify -> dce -> loops -> products -> llvm -> objects -> Executable
+    graph -> spell -> simplify -> dce -> loops -> products -> llvm -> object -> Executable
 
 `pipeline.STEPS` is the list of these steps; `show` prints the result of each.  What was compiled
 before is found in memory or in the `cache`, and then neither the steps nor LLVM are even imported.
@@ -9,8 +9,10 @@ before is found in memory or in the `cache`, and then neither the steps nor LLVM
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from ..graph import Graph
@@ -20,7 +22,9 @@ from .compiled import Compiled, Native, from_header, to_header
 from .hardware import host, processor
 from .key import key_of, name_of
 from .llvm.target import Target
-from .show import show as show
+
+if TYPE_CHECKING:
+    from .show import show as show
 
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
 
@@ -79,3 +83,11 @@ def _pipeline() -> ModuleType:
     from . import pipeline
 
     return pipeline
+
+
+def __getattr__(name: str) -> Any:
+    if name != "show":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = importlib.import_module(".show", __name__).show
+    globals()["show"] = found  # the function, and not the module that an import puts here
+    return found

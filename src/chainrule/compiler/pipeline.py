@@ -23,10 +23,10 @@ from .passes import dce, simplify, spell
 
 
 class Step(NamedTuple):
-    """name; what its time is counted as; what makes the next form of a program out of the last."""
+    """name, the part of the time that it counts to, and what makes the next form of a program."""
 
     name: str
-    clock: str
+    part: str
     run: Callable[[Any, Target], Any]
 
 
@@ -37,7 +37,7 @@ STEPS = (
     Step("loops", "lower", lambda graph, target: lower(graph)),
     Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
     Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
-    Step("objects", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
+    Step("object", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
 )
 """A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
 
@@ -55,13 +55,13 @@ def observed(observer: Observer) -> Iterator[None]:
         _observers.remove(observer)
 
 
-def steps(graph: Graph, target: Target, times: Times) -> Iterator[tuple[str, Any]]:
+def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[tuple[str, Any]]:
     """(name, result) of each step, as it is done."""
+    times = times or Times()
     form: Any = graph
     for step in STEPS:
-        before = form
-        with times.step(step.clock):
-            form = step.run(before, target)
+        with times.step(step.part):
+            before, form = form, step.run(form, target)
         for observer in _observers:
             observer(step.name, before, form)
         yield step.name, form
@@ -73,7 +73,7 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     program, emitted = made["products"], made["llvm"]
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
     facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
-    return Compiled(facts, made["objects"])
+    return Compiled(facts, made["object"])
 
 
 def compile_driver(target: Target) -> Compiled:

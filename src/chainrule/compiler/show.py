@@ -6,11 +6,12 @@ from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph import Graph
-from ..runtime.executable import Times
-from .hardware import host
+from .llvm.build import assembly, host
+from .llvm.emit import emit
 from .llvm.target import Target
+from .pipeline import STEPS, steps
 
-STAGES = {"graph": "dce", "loops": "products", "llvm": "llvm", "asm": "objects"}
+STAGES = {"graph": "dce", "loops": "products", "llvm": "llvm", "asm": "object"}
 """stage -> the step that it is the result of."""
 
 
@@ -33,8 +34,6 @@ def show(f: Any, stage: str = "loops", target: Target | None = None) -> str:
     nest out0 [i<2, j<3]
       out0[i, j] = relu(x[i, j]) * 2.0
     """
-    from .pipeline import STEPS  # and with it LLVM: only now
-
     name = STAGES.get(stage, stage)
     if name not in [step.name for step in STEPS]:
         raise ArgumentError(f"show: no stage is called {stage!r}", expected=", ".join(STAGES))
@@ -60,11 +59,9 @@ def _graphs_of(f: Any) -> list[Graph]:
 
 def _text(graph: Graph, wanted: str, target: Target) -> str:
     """The result of a step as text; later steps are not taken."""
-    from .llvm.build import assembly
-    from .pipeline import steps
-
-    last = "llvm" if wanted == "objects" else wanted  # object files themselves are no text
-    form = next(form for name, form in steps(graph, target, Times()) if name == last)
-    if last != "llvm":
+    last = "products" if wanted in ("llvm", "object") else wanted
+    form = next(form for name, form in steps(graph, target) if name == last)
+    if last == wanted:
         return str(form)
-    return "\n".join([assembly(t, target) for t in form.texts] if wanted != last else form.texts)
+    text = emit(form, target).text  # in one part: how many there are is a matter of threads
+    return assembly(text, target) if wanted == "object" else text

@@ -160,21 +160,23 @@ class DataLoader:
         return self.collate_fn(examples(self.dataset, np.asarray(indices)))
 
     def __iter__(self) -> Iterator[Any]:
+        return self._run(self.reading())
+
+    def reading(self) -> Reading:
+        """Begins an epoch, or takes one up, for somebody who says which batches were taken."""
         if self.position and not self._resumed:  # a loop was left before its end
             self.epoch = self._epoch + 1
         self._resumed = False
         self._check_unchanged()
-        self._running = run = object()
-        return self._run(run, self._epoch, self.position)
+        self._running = run = Reading(self)
+        return run
 
-    def _run(self, run: object, epoch: int, start: int) -> Iterator[Any]:
-        for i, indices in enumerate(self.batches(epoch, start), start + 1):
+    def _run(self, run: Reading) -> Iterator[Any]:
+        for i, indices in enumerate(self.batches(run.epoch, run.start), run.start + 1):
             batch = self.fetch(indices)
-            if self._running is run:
-                self.position = i
+            run.reached(i)
             yield batch
-        if self._running is run:
-            self.epoch = epoch + 1
+        run.end()
 
     def _check_unchanged(self) -> None:
         size = len(self.dataset)
@@ -185,6 +187,27 @@ class DataLoader:
                 got=str(size),
                 fix="a new DataLoader",
             )
+
+
+class Reading:
+    """One pass over a loader: which epoch it is, and from which batch on it is read.
+
+    What it says of its progress counts until the loader is read anew.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+        self.epoch, self.start = loader.epoch, loader.position
+
+    def reached(self, position: int) -> None:
+        """So many batches of the epoch were taken."""
+        if self.loader._running is self:
+            self.loader.position = position
+
+    def end(self) -> None:
+        """The epoch is over."""
+        if self.loader._running is self:
+            self.loader.epoch = self.epoch + 1
 
 
 def _check_exclusive(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
 from ..ops.core import current
+from .anomaly import run_watched
 from .arguments import Call, differences
 from .loop import Epochs, Loop, arrays_of
 from .program import Program
@@ -62,6 +64,7 @@ class Compiled:
         self.function = function
         self.programs = programs
         self.traces = 0
+        self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
         self._lock = threading.RLock()
@@ -88,6 +91,10 @@ class Compiled:
         if state.trace is not None:  # part of a function that is being recorded
             return self.function(*args, **kwargs)
         call = Call(args, kwargs, self._static)
+        if state.anomaly is not None:
+            program, undo = self.program_for(args, call, kwargs)
+            run = run_watched(program, call, undo, lambda: self.function(*args, **kwargs))
+            return program.result(run)
         key = call.key, state.grad_enabled, dtypes._default
         kept = self._kept.get(key)
         reason = None
@@ -104,16 +111,25 @@ class Compiled:
             return self
         return functools.partial(self, instance)
 
-    def program_for(self, call: Call) -> Program:
-        """The program for arguments like these, recorded if there is none; nothing is run."""
+    def program_for(
+        self, args: tuple[Any, ...], call: Call, kwargs: dict[str, Any] | None = None
+    ) -> tuple[Program, list[Any]]:
+        """The program for arguments like these, recorded if there is none; nothing is run.
+
+        Also, how what a recording has made is undone if the first run fails.
+        """
         key = call.key, current.grad_enabled, dtypes._default
         reason = None
         for program in self._kept.get(key, ()):
-            reason = program.changed(call)
-            if reason is None:
-                return program
-        program, _ = self._add(tuple(call.tensors), {}, call, key, reason)
-        return program
+            why = program.changed(call)
+            if why is None:
+                return program, []
+            reason = reason or why  # the newest program is the nearest
+        return self._add(args, kwargs or {}, call, key, reason)
+
+    def known(self) -> list[Program]:
+        """The programs recorded so far."""
+        return [program for kept in self._kept.values() for program in kept]
 
     def loop(
         self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
@@ -180,7 +196,9 @@ class Compiled:
             if self.traces:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
+            began = time.perf_counter()
             program = record(self.function, args, kwargs, call, self._static, self._names)
+            self.seconds += time.perf_counter() - began
             undo = program.first_undo
             program.seal()
             changed = program.changed(call)

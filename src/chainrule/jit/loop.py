@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from .. import ops
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ops.core import arrays as on_arrays
 from ..ops.core import interpret
-from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
-from ..tensor.core import Tensor, wrap
+from ..tensor.core import Tensor
 from ..tensor.random import generator_in_use
-from .arguments import Call
-from .execute import drive
 from .program import Program, Run
+from .turn import Rows, Turn, Turns
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -24,22 +22,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1 << 20
 """Row numbers that are drawn before they are needed."""
-
-
-class Rows(NamedTuple):
-    """Which rows a stretch of equal steps takes.
-
-    numbers: row numbers, those of a step behind those of the step before; None: the rows from
-    `first` on as they lie, `period` steps long and then again from the first.  done: steps of it
-    that have been taken.
-    """
-
-    numbers: Any
-    first: int
-    size: int
-    steps: int
-    period: int = 0
-    done: int = 0
 
 
 class Epochs:
@@ -100,111 +82,41 @@ class Loop:
         self, compiled: Compiled, data: Sequence[Any], epochs: Epochs, scheduler: Any,
         on_turn: Callable[[int, int], Any] | None,
     ) -> None:  # fmt: skip
-        self.compiled, self.data, self.epochs = compiled, data, epochs
-        self.scheduler, self.on_turn = scheduler, on_turn
+        self.turns = Turns(compiled, data, scheduler)
+        self.epochs, self.on_turn = epochs, on_turn
         self.steps = epochs.epochs * epochs.a_epoch
         self.done = 0
         self.kept: list[Any] = []  # a row a step of every output
-        self.checked: set[tuple[int, int]] = set()
 
     def run(self) -> Any:
         """All steps; what each gave, one behind the other."""
-        for rows in self.epochs.stretches():
-            call = Call(tuple(wrap(a[: rows.size]) for a in self.data), {}, frozenset())
-            while rows.done < rows.steps:
-                program = self.compiled.program_for(call)  # anything may have changed since
-                rows = rows._replace(done=rows.done + self.turn(program, call, rows))
+        for stretch in self.epochs.stretches():
+            rows = stretch
+            while rows.left:
+                turn = self.turns.run(rows)
+                self.keep(turn)
+                if turn.refused is not None:
+                    raise turn.refused
+                if turn.error is not None:
+                    raise turn.error
+                rows = rows.after(turn.good)
                 if self.on_turn is not None and self.on_turn(self.done, self.steps):
-                    return self.result(program)
-        return self.result(program)
+                    return self.result(turn.program)
+        return self.result(turn.program)
+
+    def keep(self, turn: Turn) -> None:
+        """Puts what a turn gave behind what there is."""
+        if not self.kept:
+            self.kept = [np.empty((self.steps, *o.shape[1:]), o.dtype) for o in turn.outputs]
+        # results come first; gradients that the program after the first one gives too are behind
+        for kept, o in zip(self.kept, turn.outputs, strict=False):
+            kept[self.done : self.done + turn.good] = o[: turn.good]
+        self.done += turn.good
 
     def result(self, program: Program) -> Any:
         """What the function returns, with a leading dimension of steps."""
         stand_in: Any = _NoArguments()
         return program.result(Run(stand_in, [kept[: self.done] for kept in self.kept]))
-
-    def turn(self, program: Program, call: Call, rows: Rows) -> int:
-        """Some steps in machine code, and what follows from them in Python; gives how many."""
-        with program.lock:
-            arrays = program._collect(call)
-            self.check(program, arrays, call, rows.size)
-            executable: Any = program.executable
-            count = steps_a_turn(executable, rows.steps - rows.done)
-            outputs = [np.empty((count, *s), d) for s, d in executable.results]
-            planned = None
-            if self.scheduler is not None:
-                planned = Planned(self.scheduler, program, count)
-            native = self.native(program, arrays, outputs, rows, count, planned)
-            done = native.run(count)
-            if planned is not None:
-                planned.settle(done)
-            last = [o[done - 1] for o in outputs]
-            try:
-                program._examine(last)
-                good = done
-            except BaseException:
-                good = done - 1  # the last step has changed nothing
-                raise
-            finally:
-                for part in program.parts:
-                    part.done(good)
-            program._after(Run(call, last))
-        if not self.kept:
-            self.kept = [np.empty((self.steps, *o.shape[1:]), o.dtype) for o in outputs]
-        for kept, o in zip(self.kept, outputs, strict=True):
-            kept[self.done : self.done + done] = o[:done]
-        self.done += done
-        return done
-
-    def native(
-        self, program: Program, arrays: list[Any], outputs: list[Any], rows: Rows, count: int,
-        planned: Planned | None,
-    ) -> Steps:  # fmt: skip
-        """The next steps as addresses."""
-        fixed: list[Any] = [*arrays, *[None] * len(outputs)]
-        moving = [Moving(len(arrays) + i, o, o[:1].nbytes) for i, o in enumerate(outputs)]
-        gathered = []
-        for place, source in _batch_places(program):
-            data, fixed[place] = self.data[source], None
-            if rows.numbers is None:
-                start = rows.done % rows.period if rows.period else 0
-                size = data[:1].nbytes * rows.size
-                moving.append(Moving(place, data[rows.first :], size, start, rows.period))
-            else:
-                gathered.append(Gathered(place, data))
-        order = None
-        if gathered:
-            first = rows.first + rows.done * rows.size
-            chosen = rows.numbers[first : first + count * rows.size]
-            order = chosen.reshape(count, rows.size)
-        if planned is not None:
-            for place, column in planned.columns:
-                fixed[place] = None
-                moving.append(Moving(place, column, column.itemsize))
-        watched = _watched(program, len(arrays), len(outputs))
-        return Steps(program.executable, drive(), fixed, moving, gathered, order, watched)
-
-    def check(self, program: Program, arrays: list[Any], call: Call, size: int) -> None:
-        """Conditions on the data, once for all rows, before anything is done."""
-        if (id(program), size) in self.checked:
-            return
-        self.checked.add((id(program), size))
-        start = _first_batch(program)
-        for check in program.checks:
-            number = program.number_of.get(check.node)
-            source = program.unused.get(check.node)
-            if number is not None and start <= number < start + len(program.from_arguments):
-                source = program.from_arguments[number - start]
-            if not isinstance(source, int):
-                program._check(check, arrays, call)
-                continue
-            data = self.data[source]
-            if all(op.name in ("reshape", "permute", "expand") for op, _ in check.path):
-                program._check_array(check._replace(path=()), data)  # the same values, all at once
-                continue
-            for first in range(0, len(data) - size + 1, size):
-                program._check_array(check, data[first : first + size])
-            program._check_array(check, data[len(data) - size :])
 
 
 class _NoArguments:
@@ -216,70 +128,6 @@ class _NoArguments:
         raise ArgumentTypeError(
             "loop: the function returns an argument as it is", fix="return x.clone()"
         )
-
-
-class Planned:
-    """The settings of every step of a turn, where a schedule changes them from step to step."""
-
-    def __init__(self, scheduler: Any, program: Program, count: int) -> None:
-        self.scheduler = scheduler
-        self.before = scheduler.state_dict()
-        groups = scheduler.optimizer.param_groups
-        self.groups = [{k: v for k, v in g.items() if k != "params"} for g in groups]
-        found = [(p, places) for p, places in _setting_places(program)]
-        tables = [np.empty((len(places), count)) for _, places in found]
-        for s in range(count):
-            for (part, places), table in zip(found, tables, strict=True):
-                part.changed()
-                table[:, s] = [part.buffer[i] for i, _ in places]
-            scheduler.step()
-        self.columns = [
-            (place, column)
-            for (_, places), table in zip(found, tables, strict=True)
-            for (_, place), column in zip(places, table, strict=True)
-        ]
-
-    def settle(self, done: int) -> None:
-        """Puts the schedule where the steps ended."""
-        for group, before in zip(self.scheduler.optimizer.param_groups, self.groups, strict=True):
-            group.update(before)
-        self.scheduler.load_state_dict(self.before)
-        for _ in range(done):
-            self.scheduler.step()
-
-
-def _first_batch(program: Program) -> int:
-    """The place in the table of the first input that is an argument."""
-    behind = len(program.from_arguments) + len(program.from_numbers)
-    return len(program.graph.inputs) - behind
-
-
-def _batch_places(program: Program) -> Iterator[tuple[int, int]]:
-    """(place in the table, number of the argument) of every argument that the program reads."""
-    start = _first_batch(program)
-    return ((start + i, source) for i, source in enumerate(program.from_arguments))
-
-
-def _setting_places(program: Program) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
-    """For every optimizer: (number of a setting, its place in the table)."""
-    start = len(program.fixed)
-    for part, wanted in program.picks:
-        listed = list(range(len(part.inputs))) if wanted is None else wanted
-        settings = len(getattr(part, "settings", ()))
-        places = [(i, start + n) for n, i in enumerate(listed) if i < settings]
-        if places:
-            yield part, places
-        start += len(listed)
-
-
-def _watched(program: Program, inputs: int, outputs: int) -> list[int]:
-    """The places in the table of the outputs that say whether a condition holds."""
-    place = inputs + outputs - sum(1 if d.value is None else 2 for d in program.demands)
-    found = []
-    for demand in program.demands:
-        found.append(place)
-        place += 1 if demand.value is None else 2
-    return found
 
 
 def arrays_of(data: Any) -> list[Any]:

@@ -112,6 +112,9 @@ class Modules:
         count = changes.now
         for module, held in self.held.items():
             now = module.__dict__
+            for name in now:
+                if name not in held and not (name == "training" and module in self.modes):
+                    return f"{name} of {type(module).__name__} is new"
             for name, old in held.items():
                 new = now.get(name, module.training if name == "training" else None)
                 if name in HOOKS:

@@ -246,6 +246,7 @@ class State(threading.local):
     interpreter: Interpreter = staticmethod(arrays)
     tensors: Interpreter = staticmethod(arrays)  # what an op call on Tensors means
     compute: Interpreter = staticmethod(arrays)  # and on their values: arrays, or nodes
+    anomaly: Any = None  # what looks at every result, within detect_anomaly
     trace: Any = None  # the recording of a compiled function that is going on
     grad_enabled: bool = True
     switched_off: Any = None  # where recording was last switched off

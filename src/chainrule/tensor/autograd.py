@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -272,6 +273,10 @@ def _run(
     reader: Reader = _RECORDING
     if not create_graph:
         reader = _PLAIN if trace is None else _TRACED
+    if state.anomaly is not None and trace is None:
+        state.anomaly.began(outputs)
+        reader = copy.copy(reader)
+        reader.watch = state.anomaly.rule
     outer = state.interpreter, state.grad_enabled
     state.interpreter = state.tensors if create_graph else state.compute
     state.grad_enabled = create_graph

@@ -27,7 +27,15 @@ class Callback:
     A subclass writes the methods that it needs; the others cost nothing.  An error in a callback
     goes out of `fit`; the weights are then those of the last whole step.
     What a callback has to remember over a resume it returns from `state_dict`.
+
+    every_steps: how often `on_step_end` finds the state as it is then.  It is called after every
+    step, with the right `step`, `loss_value`, `grad_norm` and `lr`.  A compiled fit goes through
+    many steps before it tells of them; weights, buffers and the optimizer's state are those of
+    `trainer.step` at every multiple of every_steps (1: always), and whenever `trainer.current`.
+    What a callback changes or asks for (a stop) at another step comes after the last of them.
     """
+
+    every_steps: int = 1
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first step; after a resume too."""
@@ -59,13 +67,14 @@ class Callback:
 
 
 class LambdaCallback(Callback):
-    """Functions as a callback, by the name of the event.
+    """Functions as a callback, by the name of the event; every_steps: see Callback.
 
     >>> from chainrule.train import LambdaCallback
     >>> show = LambdaCallback(on_epoch_end=lambda trainer: print(trainer.row["loss"]))
     """
 
-    def __init__(self, **functions: Callable[[Trainer], Any]) -> None:
+    def __init__(self, *, every_steps: int = 1, **functions: Callable[[Trainer], Any]) -> None:
+        self.every_steps = every_steps
         for name, function in functions.items():
             choice("LambdaCallback", "event", name, EVENTS)
             if not callable(function):

@@ -10,7 +10,7 @@ from ..data import DataLoader
 from ..errors import ArgumentError
 from ..functional import cat
 from ..nn import Module
-from ..ops.core import quietly
+from ..ops.core import changes, quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
 from .inputs import as_batch
@@ -27,6 +27,7 @@ def mode(model: Module, training: bool) -> Iterator[None]:
     finally:
         for module, was in before:
             module.__dict__["training"] = was
+        changes.note()
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,10 @@ from ..errors import NonFiniteError
 from ..ops.core import quietly
 from ..tensor.random import generator_in_use
 from .history import History
-from .inputs import groups
 from .interrupts import Interrupts
 from .limits import Limits
 from .recorder import Recorder
+from .steps import Done
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -56,23 +57,50 @@ class Fit:
         if not trainer.batch:
             trainer.sums = {"loss": 0.0, "weight": 0.0, "grad_norm": 0.0, "seconds": 0.0}
             trainer.emit("on_epoch_start")
-        start = time.perf_counter()
+        start, compiling = time.perf_counter(), trainer.compile_seconds
         batches = len(self.train)
         with quietly():
-            for group in groups(self.train, trainer.accumulate):
-                trainer.train_step(group)
-                now = time.perf_counter()
-                trainer.sums["seconds"] += now - start
-                start = now
-                trainer.emit("on_step_end")
-                if self.recorder is not None:
-                    self.recorder.after_step()
+            for done in trainer.steps.turns(self.train, self.room):
+                now, compiled = time.perf_counter(), trainer.compile_seconds
+                seconds = now - start - (compiled - compiling)
+                trainer.sums["seconds"] += seconds
+                trainer.fit_seconds += seconds
+                start, compiling = now, compiled
+                self.take_in(done)
                 if trainer.batch < batches and (
                     signals.asked or trainer.stop_reason or limits.out_of_steps(trainer)
                 ):
                     return False
         trainer.trained = True
         return True
+
+    def room(self) -> int:
+        """The steps until a callback, a checkpoint or the end needs the state as it is then."""
+        trainer = self.trainer
+        rhythms = [c.every_steps for c in trainer.listening("on_step_end")]
+        if trainer.run is not None and trainer.run.checkpoint_steps is not None:
+            rhythms.append(trainer.run.checkpoint_steps)
+        left = [every - trainer.step % every for every in rhythms]
+        if self.limits.steps is not None:
+            left.append(self.limits.steps - (trainer.step - trainer.first_step))
+        return max(min(left, default=sys.maxsize), 1)
+
+    def take_in(self, done: Done) -> None:
+        """Goes through steps that were made, as if they were made now."""
+        trainer = self.trainer
+        last = len(done.losses) - 1
+        i = -1
+        try:
+            for i in range(last + 1):
+                trainer.take_in(done, i)
+                if i == last and done.error is not None:
+                    raise done.error
+                trainer.emit("on_step_end")
+                if i == last and self.recorder is not None:
+                    self.recorder.after_step()
+        finally:
+            for rest in range(i + 1, last + 1):  # a callback has raised: the counts stay right
+                trainer.take_in(done, rest)
 
     def end_epoch(self, signals: Interrupts) -> bool:
         """Validation, schedule and the epoch's row; False if the validation was broken off."""

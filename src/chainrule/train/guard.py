@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NonFiniteError, describe_site, user_site
-from ..ops.core import Op, Params, current, interpret
+from ..errors import NonFiniteError
+from ..ops.core import interpret
+from ..tensor.anomaly import Watch
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
-from ..tensor.interpreter import apply
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -23,13 +23,20 @@ SAFE_NORM, SAFE_RATE = 1e15, 1e10
 """Beyond these an update may overflow, so the weights are kept until it is known to be finite."""
 
 
-def gradient_norm(parameters: Sequence[Tensor]) -> float:
-    """The norm of all gradients together; not finite only where a gradient is not."""
+def gradient_norm(parameters: Sequence[Tensor], squares: list[float] | None = None) -> float:
+    """The norm of all gradients together; not finite only where a gradient is not.
+
+    squares: gets the square of each parameter's own, for as far as it can be represented.
+    """
     total = 0.0
     for p in parameters:
+        square = 0.0
         if p._grad is not None:
             g = p._grad._value
-            total += float(np.vdot(g, g))
+            square = float(np.vdot(g, g))
+            total += square
+        if squares is not None:
+            squares.append(square)
     if math.isfinite(total):
         return math.sqrt(total)
     grads = [p._grad._value for p in parameters if p._grad is not None]
@@ -99,11 +106,12 @@ class Guard:
                 if t.dtype.kind == "f" and not np.isfinite(t._value).all():
                     bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
                     return f"the batch itself, value {i}, row {int(bad[0])}, is not finite"
-            finder = Finder()
-            with interpret(finder), no_grad():
+            watch = Watch(raises=False)
+            with interpret(watch), no_grad():
                 trainer.compute_loss(batch)
-            if finder.found is not None:
-                return f"first in {finder.describe(trainer.model)}"
+            found = watch.made or watch.met
+            if found is not None:
+                return f"first in {found.describe(trainer.model)}"
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
                 return f"first in the gradient of {name}"
@@ -121,23 +129,3 @@ class Guard:
         if largest > 100 and math.isfinite(largest):
             advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
         return advice
-
-
-class Finder:
-    """An interpreter that computes as usual and notes the first result that is not finite."""
-
-    def __init__(self) -> None:
-        self.found: tuple[Op, Any, str | None] | None = None
-
-    def __call__(self, op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
-        y = apply(op, inputs, params)
-        if self.found is None and y.dtype.kind == "f" and not np.isfinite(y._value).all():
-            self.found = op, current.module, describe_site(user_site(2))
-        return y
-
-    def describe(self, model: Any) -> str:
-        """`log at model.py:12 (layer fc1)`."""
-        assert self.found is not None
-        op, module, site = self.found
-        layer = next((n for n, m in model.named_modules() if m is module and n), None)
-        return op.name + (f" at {site}" if site else "") + (f" (layer {layer})" if layer else "")

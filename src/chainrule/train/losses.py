@@ -34,3 +34,20 @@ def shares(loss: Any, group: Sequence[Batch]) -> list[float]:
     weights = [weight_of(loss, batch) for batch in group]
     total = sum(weights)
     return [w / total for w in weights] if total else [1.0 / len(group)] * len(group)
+
+
+def row_weights(loss: Any, targets: Any) -> Any:
+    """What each row of an array of targets adds to `weight_of` a batch; None: 1 each."""
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is None or targets.dtype.kind not in "iu":
+        return None
+    counted = targets != ignored
+    per_class = getattr(loss, "weight", None)
+    if per_class is None:
+        if counted.all() and targets.ndim == 1:
+            return None
+        weights = counted.astype(np.float64)
+    else:
+        weights = np.zeros(targets.shape)
+        weights[counted] = per_class._value[targets[counted]]
+    return weights.reshape(len(targets), -1).sum(1)

@@ -60,8 +60,10 @@ class Recorder:
         trainer, history = self.trainer, self.trainer.history
         self.save_model()
         self.run.write_result(
-            stopped=history.stopped, epochs=trainer.epoch, steps=trainer.step, last=history.last
-        )
+            stopped=history.stopped, epochs=trainer.epoch, steps=trainer.step, last=history.last,
+            compiled=trainer.compile, compile_seconds=trainer.compile_seconds,
+            steps_per_second=trainer.steps_per_second, threads=trainer.threads,
+        )  # fmt: skip
 
     def save(self) -> None:
         """A checkpoint of the whole state."""
@@ -117,6 +119,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
         "ema": None if trainer.ema is None else trainer.ema.decay,
         "metrics": [m.name for m in trainer.metrics],
         "seed": trainer.seed,
+        "compile": trainer.compile,
         "callbacks": [type(c).__name__ for c in trainer.callbacks],
     }
 

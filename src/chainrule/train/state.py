@@ -25,7 +25,15 @@ COUNTERS = (
 
 
 def capture(trainer: Trainer) -> dict[str, Any]:
-    """The state of a trainer; tensors share memory with it, so it is to be written at once."""
+    """The state of a trainer; tensors share memory with it, so it is to be written at once.
+
+    Raises StateError where `on_step_end` tells of a step whose state is gone already.
+    """
+    if not trainer.current:
+        raise StateError(
+            f"the state after step {trainer.step} is not there any more: compiled steps went on",
+            fix="checkpoints at multiples of the callback's every_steps",
+        )
     with drawing_from(trainer.generator):
         rng = generator_in_use().get_state()
     return {

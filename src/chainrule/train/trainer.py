@@ -1,8 +1,9 @@
 """Trainer: the loop that everybody writes, with what it takes to end well.
 
-`fit` goes through epochs, an epoch through steps; `_step` is a training step as one would write
-it by hand.  Everything that a later step depends on is in `state_dict`, so that a fit stopped at
-any step and resumed ends with the same bits.
+`fit` goes through epochs, an epoch through steps: `compiled.training_step`, run many at a time in
+machine code, or `steps.EagerSteps`, as one would write it by hand.  Everything that a later step
+depends on is in `state.capture`, so that a fit stopped at any step and resumed ends with the same
+bits.
 """
 
 from __future__ import annotations
@@ -12,31 +13,29 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
-
-import numpy as np
+from typing import Any
 
 from ..data import DataLoader
 from ..errors import ArgumentError, ArgumentTypeError, StateError
 from ..functional.arguments import choice
 from ..nn import Module
-from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..ops.core import is_number
 from ..optim import Optimizer
 from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
 from .callbacks import EVENTS, Callback, check_monitors
+from .compiled import CompiledSteps
 from .evaluation import evaluate, mode, predict
 from .fit import Fit
-from .guard import SAFE_NORM, SAFE_RATE, Guard, Kept, gradient_norm
+from .guard import Guard
 from .history import History
 from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite, column_names
 from .interrupts import Interrupts
 from .limits import Limits
-from .losses import shares, weight_of
 from .metrics import as_metric
 from .run import Run, open_run
 from .state import capture, restore
+from .steps import Done, EagerSteps
 from .weights import EMA
 
 
@@ -51,7 +50,9 @@ class Trainer:
     ema: decay of a moving average of the weights, used to evaluate and to save.  run: a Run that
     gets the files, or None.  seed: makes shuffling and dropout the same on every run and
     independent of other threads; None draws from the default generator.
-    PyTorch leaves this loop to the user.
+    compile: whether the whole step becomes one program in machine code, which runs through many
+    steps of data in memory by itself; the losses are those of compile=False but for rounding.
+    Raises TraceError where the step can't be compiled.  PyTorch leaves this loop to the user.
 
     >>> import chainrule
     >>> from chainrule import nn, optim
@@ -70,7 +71,7 @@ class Trainer:
         scheduler: Any = None, schedule_by: str = "epoch", metrics: Sequence[Any] = (),
         callbacks: Sequence[Callback] = (), clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None, accumulate: int = 1, ema: float | None = None,
-        run: Run | None = None, seed: int | None = None,
+        run: Run | None = None, seed: int | None = None, compile: bool = True,
     ) -> None:  # fmt: skip
         _check_parts(model, loss, optimizer, accumulate)
         _check_limits({"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value})
@@ -99,15 +100,21 @@ class Trainer:
         self.history = History()
         self.resumed = False
         self.first_epoch = self.first_step = 0  # where this fit began
+        self.fit_steps, self.fit_seconds = 0, 0.0  # of the last call of fit
         self.sums: dict[str, float] = {}
         self.guard = Guard()
         self.stop_reason: str | None = None  # what a callback said
         self.loader: DataLoader | None = None
         self.pending: dict[str, Any] | None = None  # what a resumed fit still has to take up
-        self._parameters = [p for g in optimizer.param_groups for p in g["params"]]
+        self.parameters = [p for g in optimizer.param_groups for p in g["params"]]
         self.validation: dict[str, Any] = {}  # all results of the last validation
         self.trained = False  # the epoch's steps are done, its end is not
-        self._buffers: list[tuple[dict[str, Any], str]] = []
+        self.buffers: list[tuple[dict[str, Any], str]] = []
+        self.current = True  # whether weights and state are those after `step`, not a later one
+        self.compile = compile
+        self.steps = CompiledSteps(self) if compile else EagerSteps(self)
+        self._sizes: Sequence[float] = ()
+        self._rate: float | None = None  # after `step`, where the optimizer's is of a later one
         self._listeners = {
             event: [c for c in self.callbacks if _hears(c, event)] for event in EVENTS
         }
@@ -148,45 +155,20 @@ class Trainer:
                 with mode(self.model, True), Interrupts() as signals:
                     return Fit(self, loader, held_out, limits).run(signals)
 
-    def train_step(self, group: Sequence[Batch]) -> None:
-        """One update and everything that follows it: counters, sums, average, schedule."""
-        self._step(group)
+    def take_in(self, done: Done, i: int) -> None:
+        """Counts one of the steps that were made: counters, sums, what the guard remembers."""
+        loss, norm, weight = done.losses[i], done.norms[i], done.weights[i]
         self.step += 1
-        self.batch += len(group)
-        self.guard.passed(self.loss_value, self.grad_norm)
-        weight = sum([weight_of(self.loss, batch) for batch in group])
+        self.fit_steps += 1
+        self.batch += done.batches
+        self.loss_value, self.grad_norm, self._sizes = loss, norm, done.sizes[i]
+        self.guard.passed(loss, norm)
         sums = self.sums
-        sums["loss"] += self.loss_value * weight
+        sums["loss"] += loss * weight
         sums["weight"] += weight
-        sums["grad_norm"] = max(sums["grad_norm"], self.grad_norm)
-        if self.ema is not None:
-            self.ema.update()
-        self.schedule("step")
-
-    def _step(self, group: Sequence[Batch]) -> None:
-        """One update from a batch, or from several whose gradients are accumulated."""
-        kept = Kept(self._fragile())
-        self.optimizer.zero_grad()
-        total = 0.0
-        for batch, share in zip(group, shares(self.loss, group), strict=True):
-            loss = self.compute_loss(batch) * share if share != 1.0 else self.compute_loss(batch)
-            total += loss.item()
-            if math.isfinite(total):
-                loss.backward()
-        norm = gradient_norm(self._parameters) if math.isfinite(total) else math.nan
-        if not math.isfinite(norm):
-            self._fail("the loss" if not math.isfinite(total) else "the gradient", kept, group)
-        limit = self.clip_grad_norm
-        if limit is not None and norm > 0.99 * limit:  # below, clipping multiplies by exactly 1
-            clip_grad_norm_(self._parameters, limit)
-        if self.clip_grad_value is not None:
-            clip_grad_value_(self._parameters, self.clip_grad_value)
-        rates = [g["lr"] for g in self.optimizer.param_groups]
-        if norm < SAFE_NORM and all(rate < SAFE_RATE for rate in rates):
-            self.optimizer.step()
-        else:
-            self._risky_step(kept, group)
-        self.loss_value, self.grad_norm = total, norm
+        sums["grad_norm"] = max(sums["grad_norm"], norm)
+        self.current = i == len(done.losses) - 1
+        self._rate = None if self.current or done.rates is None else done.rates[i]
 
     def compute_loss(self, batch: Batch) -> Tensor:
         """The loss of one batch (x1, ..., y)."""
@@ -198,33 +180,6 @@ class Trainer:
                 fix="reduction='mean'" if isinstance(loss, Tensor) else None,
             )
         return loss
-
-    def _risky_step(self, kept: Kept, group: Sequence[Batch]) -> None:
-        """An update so large that it may overflow; undone if it does."""
-        optimizer = self.optimizer
-        if not all(math.isfinite(g["lr"]) for g in optimizer.param_groups):
-            self._fail("a learning rate", kept, ())
-        weights = Kept([p._value for p in self._parameters])
-        state = optimizer.state_dict()
-        optimizer.step()
-        slots = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
-        if not all(np.isfinite(t._value).all() for t in (*self._parameters, *slots)):
-            weights.put_back()
-            optimizer.load_state_dict(state)
-            self._fail("the update", kept, ())
-
-    def _fragile(self) -> list[Any]:
-        """What a forward pass changes besides its results: random numbers drawn, buffers."""
-        held = [d[name]._value for d, name in self._buffers if d[name] is not None]
-        return [generator_in_use().state._value, *held]
-
-    def _fail(self, what: str, kept: Kept, group: Sequence[Batch]) -> NoReturn:
-        """Raises, with everything as it was after the last good step."""
-        kept.put_back()
-        error = self.guard.error(self, f"{what} is not finite", group)
-        kept.put_back()
-        self.optimizer.zero_grad()
-        raise error
 
     def schedule(self, after: str) -> None:
         """The schedule's step after an 'epoch' or a 'step'."""
@@ -246,10 +201,32 @@ class Trainer:
     @property
     def lr(self) -> float:
         """The learning rate of the first parameter group."""
+        if self._rate is not None:
+            return self._rate
         return float(self.optimizer.param_groups[0]["lr"])
 
+    @property
+    def compile_seconds(self) -> float:
+        """How long recording and building the programs of this trainer took so far."""
+        return self.steps.step.seconds if isinstance(self.steps, CompiledSteps) else 0.0
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads compiled steps run on; None where nothing is compiled."""
+        return self.steps.threads if isinstance(self.steps, CompiledSteps) else None
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps of this fit in a second, without validation and compilation."""
+        return self.fit_steps / self.fit_seconds if self.fit_seconds > 0 else 0.0
+
+    def grad_norm_of(self, parameter: Tensor) -> float | None:
+        """The norm of a parameter's gradient at the last step, before clipping; None: no such."""
+        places = [i for i, p in enumerate(self.parameters) if p is parameter]
+        return math.sqrt(self._sizes[places[0]]) if places and len(self._sizes) else None
+
     def stop(self, reason: str = "a callback") -> None:
-        """Ends the fit after this step (from `on_step_end`) or this epoch."""
+        """Ends the fit after this step (from `on_step_end`; see Callback.every_steps) or epoch."""
         self.stop_reason = reason
 
     def evaluated_weights(self) -> dict[str, Tensor]:
@@ -287,7 +264,8 @@ class Trainer:
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""
         self.loader = loader
-        self._buffers = [(vars(m), name) for m in self.model.modules() for name in m._buffer_names]
+        self.fit_steps, self.fit_seconds = 0, 0.0
+        self.buffers = [(vars(m), name) for m in self.model.modules() for name in m._buffer_names]
         self.history = History(list(self.history.rows))
         if self.pending is not None:
             if self.pending["loader"] is not None:
@@ -319,6 +297,10 @@ class Trainer:
         restore(self, state)
         self.run, self.resumed = run, True
         return self
+
+    def listening(self, event: str) -> list[Callback]:
+        """The callbacks that hear an event."""
+        return self._listeners[event]
 
     def emit(self, event: str) -> None:
         """Calls the callbacks that listen to an event."""

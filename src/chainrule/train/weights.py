@@ -39,7 +39,14 @@ class EMA:
 
     def restart(self) -> None:
         """The average starts from the weights as they are now."""
-        self.weights = copy_weights(self.parameters)
+        self._take(self.parameters)
+
+    def _take(self, weights: Mapping[str, Tensor]) -> None:
+        """Other values in the memory of before: a compiled step goes on writing into it."""
+        if self.weights.keys() != weights.keys():
+            self.weights = copy_weights(weights)
+        for name, t in weights.items():
+            np.copyto(self.weights[name]._value, t._value)
 
     def update(self) -> None:
         """Takes the weights after a step in."""
@@ -69,4 +76,4 @@ class EMA:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from an average that was saved."""
         self.decay = state["decay"]
-        self.weights = copy_weights(state["weights"])
+        self._take(state["weights"])

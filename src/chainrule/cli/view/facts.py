@@ -71,6 +71,10 @@ class Facts:
     step: int = 0
     lr: float = 0.0
     samples_per_s: float | None = None
+    steps_per_s: float | None = None
+    compiled: bool = False
+    compile_s: float = 0.0
+    threads: int | None = None  # of compiled steps
     overhead: float = 0.0  # share of the time that watching took
     patience: int | None = None
     first_epoch: int = 1  # the epoch of the first entry of every series

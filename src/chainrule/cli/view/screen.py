@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, Protocol
 
 from ..terminal import Terminal
+from .draw import way
 from .facts import OK, Facts
 from .log import facts_in_words, log_line
 
@@ -44,14 +45,18 @@ class Silent:
 
 
 class Log(Silent):
-    """One line an epoch."""
+    """One line an epoch, which two runs of one seed share; after the first, how steps are made."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
+        self.begun = False
 
     def epoch(self, facts: Facts) -> None:
         """The line of this epoch, at once: a log is often read through a pipe."""
         print(log_line(facts), file=self.stream, flush=True)
+        if not self.begun:
+            self.begun = True
+            print(f"steps: {way(facts)}", file=self.stream, flush=True)
 
 
 class Plain(Silent):
@@ -61,6 +66,7 @@ class Plain(Silent):
         self.stream = stream
         self.said = 0.0
         self.verdict = OK
+        self.begun = False
 
     def begin(self, facts: Facts) -> None:
         """What is trained."""
@@ -74,6 +80,9 @@ class Plain(Silent):
 
     def epoch(self, facts: Facts) -> None:
         """The facts, now and then."""
+        if not self.begun:
+            self.begun = True
+            print(f"Steps: {way(facts)}.", file=self.stream, flush=True)
         changed = facts.verdict.severity != self.verdict
         if changed or facts.progress >= self.said + 0.1 or facts.progress >= 1.0:
             self.said, self.verdict = facts.progress, facts.verdict.severity

@@ -21,10 +21,16 @@ if TYPE_CHECKING:
     from ...train import Trainer
 
 EVERY = 100  # steps between two looks inside
+SELDOM = 1 << 40  # steps, for which the weights need not be seen
 
 
 class Watch(Callback):
-    """Fills `facts` from a Trainer and hands them to a screen (see screen.py)."""
+    """Fills `facts` from a Trainer and hands them to a screen (see screen.py).
+
+    Between two looks inside it needs no weights, so compiled steps run on (`every_steps`).
+    """
+
+    every_steps = SELDOM
 
     def __init__(self, facts: Facts, probe: Probe, screen: Any, total_steps: int) -> None:
         self.facts, self.probe, self.screen = facts, probe, screen
@@ -52,6 +58,7 @@ class Watch(Callback):
         if trainer.step >= self.next_look:
             self.before = [s.linear.weight._value.copy() for s in self.probe.stages]
             self.next_look = trainer.step + EVERY
+            self.every_steps = 1
         self.spent += time.perf_counter() - began
 
     def on_step_end(self, trainer: Trainer) -> None:
@@ -60,7 +67,7 @@ class Watch(Callback):
         self.top_lr = max(self.top_lr, trainer.lr)
         if self.before is not None:
             self._look(trainer, self.before)
-            self.before = None
+            self.before, self.every_steps = None, SELDOM
         if self.screen.due(began, began - self.start, self.spent):
             self._progress(trainer)
             self.screen.draw(self.facts)
@@ -87,8 +94,7 @@ class Watch(Callback):
         layers = self.probe.measure()
         for layer, stage, old in zip(layers, self.probe.stages, before, strict=True):
             weight = stage.linear.weight
-            if weight.grad is not None:
-                layer.grad = float(np.linalg.norm(weight.grad._value))
+            layer.grad = trainer.grad_norm_of(weight)
             size = float(np.linalg.norm(old))
             if size:
                 self._ratio(layer, float(np.linalg.norm(weight._value - old)) / size, trainer.lr)
@@ -116,6 +122,10 @@ class Watch(Callback):
         f.lr = trainer.lr
         f.progress = min(trainer.step / max(self.total_steps, 1), 1.0)
         f.overhead = self.spent / elapsed if elapsed > 0 else 0.0
-        if done and elapsed > 0:
-            f.eta_s = elapsed / done * max(self.total_steps - trainer.step, 0)
-            f.samples_per_s = done * f.batch_size / elapsed
+        f.compiled, f.compile_s = trainer.compile, trainer.compile_seconds
+        f.threads = trainer.threads
+        trained = elapsed - trainer.compile_seconds
+        if done and trained > 0:
+            f.eta_s = trained / done * max(self.total_steps - trainer.step, 0)
+            f.samples_per_s = done * f.batch_size / trained
+            f.steps_per_s = trainer.steps_per_second

@@ -46,6 +46,11 @@ class Emitted(NamedTuple):
     arena: int
     shared_work: int
 
+    @property
+    def text(self) -> str:
+        """All parts, one behind the other: for reading."""
+        return "\n".join(self.texts)
+
 
 def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
     """The module of a program for a processor, in that many parts at most."""

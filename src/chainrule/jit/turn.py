@@ -1,0 +1,311 @@
+"""A turn of a native loop: some steps on rows of arrays in machine code, and what follows from
+them in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ChainruleError, NonFiniteError
+from ..ops.core import current
+from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
+from ..tensor.core import wrap
+from .anomaly import run_watched
+from .arguments import Call
+from .execute import drive
+from .program import Program, Run
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+
+SHAPES = ("reshape", "permute", "expand")
+
+
+class Rows(NamedTuple):
+    """Which rows a stretch of equal steps takes.
+
+    numbers: row numbers, those of a step behind those of the step before; None: the rows from
+    `first` on as they lie, `period` steps long and then again from the first.  done: steps of it
+    that have been taken.
+    """
+
+    numbers: Any
+    first: int
+    size: int
+    steps: int
+    period: int = 0
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Steps of it that have not been taken."""
+        return self.steps - self.done
+
+    def batch(self) -> Any:
+        """The row numbers of the next step."""
+        if self.numbers is None:
+            place = self.done % self.period if self.period else self.done
+            return np.arange(self.size) + (self.first + place * self.size)
+        first = self.first + self.done * self.size
+        return self.numbers[first : first + self.size]
+
+    def after(self, steps: int) -> Rows:
+        """The stretch when some more steps have been taken."""
+        return self._replace(done=self.done + steps)
+
+
+class Turn(NamedTuple):
+    """What a turn gave: a row a step of every output of the program, and how it ended.
+
+    good: steps that were made.  refused: why the step after them was not, though it was computed:
+    it has changed nothing.  error: what the schedule raised after the last step.  rates: the
+    learning rate of the first group after every step, where a schedule was stepped.
+    """
+
+    program: Program
+    outputs: list[Any]
+    good: int
+    refused: ChainruleError | None = None
+    error: Exception | None = None
+    rates: Sequence[float] | None = None
+
+
+class Turns:
+    """Steps function(*before, *rows of the data), so many at a time as take about 50 ms.
+
+    scheduler: stepped after every step.  usable: whether an update may be made with the settings
+    that a schedule has just set; else the turn ends before it.  looked_at: the row numbers for
+    which conditions on the data are examined, before the first step; None: all of them.
+    """
+
+    def __init__(
+        self, compiled: Compiled, data: Sequence[Any], scheduler: Any = None, *,
+        usable: Callable[[], bool] | None = None, looked_at: Any = None,
+    ) -> None:  # fmt: skip
+        self.compiled, self.data, self.scheduler = compiled, data, scheduler
+        self.usable, self.looked_at = usable, looked_at
+        self.checked: set[tuple[int, int]] = set()
+
+    def run(self, rows: Rows, before: tuple[Any, ...] = (), most: int | None = None) -> Turn:
+        """One turn, of `most` steps at most."""
+        if current.anomaly is not None:
+            return self._watched(rows, before)
+        args = (*before, *[wrap(a[: rows.size]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        program, undo = self.compiled.program_for(args, call)  # anything may have changed since
+        with program.lock:
+            try:
+                turn = self._run(program, call, rows, rows.left if most is None else most)
+            except BaseException:
+                _fail(program, undo)
+                raise
+        if not turn.good:
+            _fail(program, undo)
+        return turn
+
+    def _run(self, program: Program, call: Call, rows: Rows, most: int) -> Turn:
+        arrays = program._collect(call)
+        self.check(program, arrays, call, rows.size)
+        executable: Any = program.executable
+        count = steps_a_turn(executable, min(most, rows.left))
+        planned = None
+        if self.scheduler is not None and count > 1:
+            planned = Planned(self.scheduler, program, count, self.usable)
+            if planned.count < 2:
+                planned.settle(0)
+                planned = None
+            count = 1 if planned is None else planned.count
+        outputs = [np.empty((count, *s), d) for s, d in executable.results]
+        done = self.native(program, arrays, outputs, rows, count, planned).run(count)
+        refused = _refusal(program, [o[done - 1] for o in outputs])
+        good = done if refused is None else done - 1
+        if planned is not None:
+            planned.settle(good)
+        if good:
+            for part in program.parts:
+                part.done(good)
+            program._after(Run(call, [o[good - 1] for o in outputs]))
+        turn = Turn(program, outputs, good, refused)
+        if planned is not None:
+            return turn._replace(rates=planned.rates)
+        return self.scheduled(turn) if good else turn
+
+    def scheduled(self, turn: Turn) -> Turn:
+        """The turn of one step with what the schedule does after it."""
+        if self.scheduler is None:
+            return turn
+        try:
+            self.scheduler.step()
+        except Exception as error:
+            turn = turn._replace(error=error)
+        return turn._replace(rates=[_first_rate(self.scheduler)])
+
+    def _watched(self, rows: Rows, before: tuple[Any, ...]) -> Turn:
+        """One step within detect_anomaly."""
+        args = (*before, *[wrap(a[rows.batch()]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        program, undo = self.compiled.program_for(args, call)
+        try:
+            run = run_watched(program, call, undo, lambda: self.compiled.function(*args))
+        except NonFiniteError:
+            raise
+        except ChainruleError as error:
+            return Turn(program, [], 0, error)
+        return self.scheduled(Turn(program, [o[np.newaxis] for o in run.outputs], 1))
+
+    def native(
+        self, program: Program, arrays: list[Any], outputs: list[Any], rows: Rows, count: int,
+        planned: Planned | None,
+    ) -> Steps:  # fmt: skip
+        """The next steps as addresses."""
+        fixed: list[Any] = [*arrays, *[None] * len(outputs)]
+        moving = [Moving(len(arrays) + i, o, o[:1].nbytes) for i, o in enumerate(outputs)]
+        gathered = []
+        for place, source in _batch_places(program):
+            data, fixed[place] = self.data[source], None
+            if rows.numbers is None:
+                start = rows.done % rows.period if rows.period else 0
+                size = data[:1].nbytes * rows.size
+                moving.append(Moving(place, data[rows.first :], size, start, rows.period))
+            else:
+                gathered.append(Gathered(place, data))
+        order = None
+        if gathered:
+            first = rows.first + rows.done * rows.size
+            chosen = rows.numbers[first : first + count * rows.size]
+            order = chosen.reshape(count, rows.size)
+        if planned is not None:
+            for place, column in planned.columns:
+                fixed[place] = None
+                moving.append(Moving(place, column, column.itemsize))
+        watched = _watched(program, len(arrays), len(outputs))
+        return Steps(program.executable, drive(), fixed, moving, gathered, order, watched)
+
+    def check(self, program: Program, arrays: list[Any], call: Call, size: int) -> None:
+        """Conditions on the inputs: on the data once for all rows, before anything is done."""
+        start = _first_batch(program)
+        for check in program.checks:
+            number = program.number_of.get(check.node)
+            source = program.unused.get(check.node)
+            if number is not None and start <= number < start + len(program.from_arguments):
+                source = program.from_arguments[number - start]
+            if not isinstance(source, int):
+                program._check(check, arrays, call)
+                continue
+            if (id(program), size) in self.checked:
+                continue
+            data = self.data[source]
+            if self.looked_at is not None:
+                data = data[self.looked_at]
+            if all(op.name in SHAPES or op.name == "cast" for op, _ in check.path):
+                casts = tuple((op, params) for op, params in check.path if op.name == "cast")
+                program._check_array(check._replace(path=casts), data)  # the same values at once
+                continue
+            for first in range(0, len(data) - size + 1, size):
+                program._check_array(check, data[first : first + size])
+            program._check_array(check, data[len(data) - size :])
+        self.checked.add((id(program), size))
+
+
+class Planned:
+    """The settings of every step of a turn, where a schedule changes them from step to step.
+
+    count: for how many steps; fewer than `most` where the schedule raises, or sets what `usable`
+    refuses.
+    """
+
+    def __init__(
+        self, scheduler: Any, program: Program, most: int, usable: Callable[[], bool] | None
+    ) -> None:
+        self.scheduler = scheduler
+        self.before = scheduler.state_dict()
+        groups = scheduler.optimizer.param_groups
+        self.groups = [{k: v for k, v in g.items() if k != "params"} for g in groups]
+        self.rates: list[float] = []
+        found = [(p, places) for p, places in _setting_places(program)]
+        tables = [np.empty((len(places), most)) for _, places in found]
+        self.stepped = self.count = 0
+        while self.count < most and (not self.count or usable is None or usable()):
+            for (part, places), table in zip(found, tables, strict=True):
+                part.changed()
+                table[:, self.count] = [part.buffer[i] for i, _ in places]
+            self.stepped += 1
+            try:
+                scheduler.step()
+            except Exception:  # it is raised where the step has been made
+                break
+            self.count += 1
+            self.rates.append(_first_rate(scheduler))
+        self.columns = [
+            (place, column)
+            for (_, places), table in zip(found, tables, strict=True)
+            for (_, place), column in zip(places, table, strict=True)
+        ]
+
+    def settle(self, done: int) -> None:
+        """Puts the schedule where the steps ended."""
+        if done == self.stepped:
+            return
+        for group, before in zip(self.scheduler.optimizer.param_groups, self.groups, strict=True):
+            group.update(before)
+        self.scheduler.load_state_dict(self.before)
+        for _ in range(done):
+            self.scheduler.step()
+
+
+def _first_rate(scheduler: Any) -> float:
+    return float(scheduler.optimizer.param_groups[0]["lr"])
+
+
+def _refusal(program: Program, last: list[Any]) -> ChainruleError | None:
+    """Why the last step has changed nothing, or None."""
+    try:
+        program._examine(last)
+    except ChainruleError as error:
+        return error
+    return None
+
+
+def _fail(program: Program, undo: list[Callable[[], None]]) -> None:
+    """After a turn in which no step was made."""
+    for part in program.parts:
+        part.failed()
+    for step in reversed(undo):
+        step()
+
+
+def _first_batch(program: Program) -> int:
+    """The place in the table of the first input that is an argument."""
+    behind = len(program.from_arguments) + len(program.from_numbers)
+    return len(program.graph.inputs) - behind
+
+
+def _batch_places(program: Program) -> Iterator[tuple[int, int]]:
+    """(place in the table, number of the argument) of every argument that the program reads."""
+    start = _first_batch(program)
+    return ((start + i, source) for i, source in enumerate(program.from_arguments))
+
+
+def _setting_places(program: Program) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
+    """For every optimizer: (number of a setting, its place in the table)."""
+    start = len(program.fixed)
+    for part, wanted in program.picks:
+        listed = list(range(len(part.inputs))) if wanted is None else wanted
+        settings = len(getattr(part, "settings", ()))
+        places = [(i, start + n) for n, i in enumerate(listed) if i < settings]
+        if places:
+            yield part, places
+        start += len(listed)
+
+
+def _watched(program: Program, inputs: int, outputs: int) -> list[int]:
+    """The places in the table of the outputs that say whether a condition holds."""
+    place = inputs + outputs - sum(1 if d.value is None else 2 for d in program.demands)
+    found = []
+    for demand in program.demands:
+        found.append(place)
+        place += 1 if demand.value is None else 2
+    return found

@@ -1,0 +1,224 @@
+"""Training steps as one program: recorded once, run many at a time in machine code.
+
+The program makes an update only where it is finite and can't overflow.  Where it is not, nothing
+has changed, and the step is made again by `EagerSteps`, which knows what to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import ops
+from ..data import DataLoader
+from ..dtypes import float64
+from ..errors import ChainruleError, NonFiniteError, RecompileError, TraceError
+from ..functional.arguments import later
+from ..jit import compile
+from ..jit.turn import Rows, Turn, Turns
+from ..jit.variables import Variables
+from ..ops.core import current
+from ..runtime.threads import worthwhile
+from ..tensor.autograd import drop_gradients, no_grad
+from ..tensor.core import Tensor, wrap
+from .guard import SAFE_NORM
+from .inputs import Batch, groups
+from .losses import row_weights, shares, weight_of
+from .rows import InRows, in_rows, numbers_of, stretches
+from .steps import Done, EagerSteps, safe_rates, stepped
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+UNCOMPILED = "Trainer(..., compile=False)"
+
+
+class RefusedError(NonFiniteError):
+    """A step that was computed and not made, because it is not sure to leave finite numbers."""
+
+
+def training_step(
+    trainer: Trainer, model: Any, loss: Any, optimizer: Any, ema: Any, limits: tuple[Any, Any],
+    share: Any, parts: tuple[Any, ...], *batch: Any,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """One update: the loss, the gradient's norm before clipping, and its square by parameter.
+
+    parts: what the loss of each batch is multiplied by, where there are several; each is a tuple
+    then.  Objects are arguments so that another model, loss or optimizer is another program.
+    """
+    _depends_on(loss)
+    own = set(trainer.parameters)
+    others = [p for p in model.parameters() if p not in own]  # their gradients nobody asks for
+    optimizer.zero_grad()
+    drop_gradients(others, True)
+    losses = []
+    for part, one in zip(parts or (None,), batch if parts else (batch,), strict=True):
+        value = trainer.compute_loss(one)
+        value = value if part is None else value * part
+        value.backward()
+        losses.append(ops.cast(value.detach().reshape(()), dtype=float64))
+    drop_gradients(others, True)
+    total: Any = sum(losses[1:], losses[0])
+    with no_grad():
+        gradients = [p.grad for p in trainer.parameters]
+        sizes = F.stack([_square(g, total) for g in gradients])
+        norm = ops.sqrt(F.sum(sizes))
+        later(F.isfinite(total) & (norm < SAFE_NORM), _refuse, lambda held: held)
+        _clip([g for g in gradients if g is not None], norm, *limits)
+    optimizer.step()
+    if ema is not None:
+        with no_grad():
+            for name, p in ema.parameters.items():
+                ema.weights[name].copy_(F.lerp(ema.weights[name], p.detach(), share))
+    return total, norm, sizes
+
+
+def _depends_on(loss: Any) -> None:
+    """Makes variables around a loss that is a function part of the program's conditions."""
+    trace = current.trace
+    if trace is not None and isinstance(loss, FunctionType) and loss not in trace.parts:
+        trace.parts[loss] = Variables(loss, trace)
+
+
+def _square(g: Any, total: Any) -> Any:
+    return total * 0.0 if g is None else ops.cast(F.sum(g * g), dtype=float64)
+
+
+def _refuse(held: Any) -> None:
+    if not held:
+        raise RefusedError("the step was not made")
+
+
+def _clip(gradients: list[Tensor], norm: Any, most: Any, bound: Any) -> None:
+    """As clip_grad_norm_ and clip_grad_value_ do, with the norm that is known already."""
+    if most is not None:
+        scale = ops.minimum(most / (norm + 1e-6), 1.0)
+        for g in gradients:
+            g.mul_(scale.to(g.dtype))
+    if bound is not None:
+        for g in gradients:
+            g.copy_(ops.minimum(ops.maximum(g, -bound), bound))
+
+
+def counts_steps(scheduler: Any) -> bool:
+    """Whether a schedule is one of ours: it follows from the number of steps, and may run ahead."""
+    inner = getattr(scheduler, "_schedulers", ())
+    ours = type(scheduler).__module__.startswith("chainrule.") and "step" not in vars(scheduler)
+    return ours and all(counts_steps(s) for s in inner)
+
+
+def _made(turn: Turn, weights: Any) -> Done:
+    losses, norms, sizes = (o[: turn.good] for o in turn.outputs[:3])
+    return Done(
+        losses.tolist(), norms.tolist(), weights.tolist(), 1, sizes, turn.rates, turn.error
+    )  # fmt: skip
+
+
+def _weights(loss: Any, targets: Any, numbers: Any) -> Any:
+    """What the batches weigh in the mean over the epoch: see `weight_of`."""
+    each = row_weights(loss, targets)
+    if each is None:
+        return np.full(len(numbers), float(numbers.shape[1]))
+    return each[numbers].sum(1)
+
+
+class CompiledSteps:
+    """Makes the steps of a trainer by a compiled function."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.eager = EagerSteps(trainer)
+        self.step = compile(training_step)
+
+    def turns(self, loader: DataLoader, room: Callable[[], int]) -> Iterator[Done]:
+        """The rest of an epoch: many steps at a time where batches are rows of arrays.
+
+        room: the steps until somebody has to see the state as it is then.
+        """
+        found = in_rows(loader) if self.trainer.accumulate == 1 else None
+        if found is None:
+            for group in groups(loader, self.trainer.accumulate):
+                yield self._one(group)
+            return
+        reading = loader.reading()
+        at = reading.start
+        for rows in stretches(found, loader, reading.epoch, reading.start):
+            for done in self._stretch(found, rows, room):
+                at += len(done.losses)
+                reading.reached(at)
+                yield done
+        reading.end()
+
+    def _stretch(self, found: InRows, rows: Rows, room: Callable[[], int]) -> Iterator[Done]:
+        """Steps with batches of one size."""
+        trainer = self.trainer
+        numbers = numbers_of(rows)
+        weights = _weights(trainer.loss, found.arrays[-1], numbers)
+        scheduler = trainer.scheduler if trainer.schedule_by == "step" else None
+        plain = scheduler is None or counts_steps(scheduler)
+        turns = Turns(
+            self.step, found.arrays, scheduler, usable=lambda: safe_rates(trainer),
+            looked_at=numbers.reshape(-1),
+        )  # fmt: skip
+        while rows.left:
+            at = rows.done
+            made = None
+            if safe_rates(trainer):
+                most = room() if plain else 1
+                turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
+                made = _made(turn, weights[at : at + turn.good]) if turn.good else None
+            if made is None:
+                made = self.eager.step([tuple(wrap(a[numbers[at]]) for a in found.arrays)])
+            yield made
+            rows = rows.after(len(made.losses))
+
+    def _one(self, group: Sequence[Batch]) -> Done:
+        """A step from batches that somebody else has made."""
+        trainer = self.trainer
+        if not safe_rates(trainer):
+            return self.eager.step(group)
+        parts = tuple(shares(trainer.loss, group)) if len(group) > 1 else ()
+        batch = [tuple(b) for b in group] if parts else list(group[0])
+        known = self.step.traces
+        try:
+            args = (*self._before(), parts, *batch)
+            found = self._compiled(self.step, *args)
+        except ChainruleError as error:
+            if self.step.traces != known and not isinstance(error, RefusedError):
+                raise
+            return self.eager.step(group)
+        loss, norm, sizes = (t._value for t in found)
+        ended = stepped(trainer)
+        weight = sum([weight_of(trainer.loss, b) for b in group])
+        return Done([float(loss)], [float(norm)], [weight], len(group), [sizes], None, ended)
+
+    @property
+    def threads(self) -> int:
+        """The most threads that a program of these steps runs on."""
+        return max((worthwhile(p.executable.shared_work) for p in self.step.known()), default=1)
+
+    def _before(self) -> tuple[Any, ...]:
+        """The arguments before the batch, but for `parts`."""
+        t = self.trainer
+        limits = tuple(
+            None if n is None else float(n) for n in (t.clip_grad_norm, t.clip_grad_value)
+        )
+        share = None if t.ema is None else 1.0 - t.ema.decay
+        return t, t.model, t.loss, t.optimizer, t.ema, limits, share
+
+    def _compiled(self, run: Callable[..., Any], *args: Any) -> Any:
+        """A run, with the way out where something can't be compiled."""
+        try:
+            return run(*args)
+        except (TraceError, RecompileError) as error:
+            error.fix = f"{error.fix}; or {UNCOMPILED}" if error.fix else UNCOMPILED
+            raise
+        except NotImplementedError as error:
+            raise TraceError(
+                "this training step can't be compiled", got=str(error), fix=UNCOMPILED, line=""
+            ) from error
