@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import optim_cases
 import pytest
 import test_jit_equals_eager as jit
 
@@ -37,7 +36,7 @@ def test_every_case(case, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("run", optim_cases.RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("run", jit.optim_cases.RUNS, ids=lambda run: run.name)
 def test_every_optimizer(run, dtype):
     rows, _, _ = jit.trained(run, dtype, False)
     compiled, _, _ = jit.trained(run, dtype, True)
