@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 
 import numpy as np
@@ -11,11 +12,20 @@ from hypothesis import settings
 
 import chainrule
 from chainrule import dtypes
+from chainrule.compiler.pipeline import observed
+from chainrule.compiler.verify import verify_step
 from chainrule.ops.core import current
 
 # Machines differ in speed.  Runs of one commit draw the same examples in CI; elsewhere new ones.
 settings.register_profile("chainrule", deadline=None, database=None, derandomize="CI" in os.environ)
 settings.load_profile("chainrule")
+
+
+def pytest_configure(config):
+    """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run."""
+    folder = tempfile.TemporaryDirectory(prefix="chainrule-")
+    os.environ["CHAINRULE_CACHE_DIR"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def switches() -> dict[str, object]:
@@ -56,6 +66,13 @@ def sealed():
     chainrule.set_rng_state(state)
     left = [f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k]]
     assert not left, "the test left changed: " + ", ".join(left)
+
+
+@pytest.fixture(autouse=True)
+def verified():
+    """Whatever a test compiles is looked at after every step."""
+    with observed(verify_step):
+        yield
 
 
 @pytest.fixture

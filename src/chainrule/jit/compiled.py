@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError, TraceError
+from ..graph import Graph
 from ..ops.core import current
 from .anomaly import run_watched
 from .arguments import Call, differences
@@ -242,6 +243,11 @@ class Compiled:
             if best is None or len(found) < len(best):
                 best = found
         return "; ".join(best or ["an earlier recording failed"])
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """The recorded programs; `chainrule.compiler.show` prints them."""
+        return [p.graph for kept in self._kept.values() for p in kept]
 
     def explain_recompiles(self) -> list[str]:
         """Why each program after the first was recorded, in order."""

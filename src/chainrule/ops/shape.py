@@ -252,7 +252,7 @@ class Pad(Op):
         return Spec(tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)), x.dtype)
 
     def forward(self, x: Any, *, widths: tuple[tuple[int, int], ...], value: float) -> Any:
-        return np.pad(x, widths, constant_values=value)
+        return np.pad(x, widths, constant_values=value) if widths else np.array(x)
 
     def element(self, make: Any, i: Any, x: Any, *, widths: Any, value: float) -> Any:
         own = tuple(j - before for j, (before, _) in zip(i, widths, strict=True))

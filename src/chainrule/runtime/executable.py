@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,31 @@ def aligned(size: int) -> Any:
     return raw[start : start + size]
 
 
+class Times:
+    """What each step of building took, in milliseconds; cached: most of them were not needed."""
+
+    def __init__(self) -> None:
+        self.passes = self.lower = self.emit = self.llvm = self.link = 0.0
+        self.cached = False
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Adds what the block takes to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + 1e3 * (time.perf_counter() - start))
+
+    def record(self) -> dict[str, float | bool]:
+        """All of it by name, for a run's record."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        steps = [f"{k} {v:.1f}" for k, v in vars(self).items() if k != "cached" and v]
+        return f"<{', '.join(steps)} ms{', cached' if self.cached else ''}>"
+
+
 class Executable:
     """A compiled program: `run(arrays)` changes some of them in place and returns the outputs.
 
@@ -36,6 +63,7 @@ class Executable:
     ) -> None:  # fmt: skip
         self.code = code
         self.address = address
+        self.times = Times()
         kinds = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
         self.call = ctypes.CFUNCTYPE(None, *kinds)(address)
         self.inputs = inputs

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
+from ...runtime import threads
 from .target import Target, describe
 
 
@@ -18,51 +23,98 @@ def ready() -> None:
 
 
 @functools.cache
+def ready_for_all() -> None:
+    """Starts LLVM for other processors than this one too, whose code can be read but not run."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@functools.cache
 def host() -> Target:
     """The processor at hand."""
     features = dict(llvm.get_host_cpu_features())
     return describe(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
 
 
-@functools.cache
-def machine(target: Target, jit: bool = True) -> Any:
-    """LLVM's code generator for a target."""
+def machine(target: Target) -> Any:
+    """LLVM's code generator for a target.
+
+    Code of the small model, position independent: calls and constants are reached from the place
+    where they are used, and it can lie anywhere.
+    """
     ready()
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", jit=jit
+        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
     )
+
+
+def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
+    """The object files of modules, made by as many threads as programs run on."""
+    count = min(threads.get_num_threads(), len(texts))
+    if count == 1:
+        return [compile_text(text, target) for text in texts]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(compile_text, texts, [target] * len(texts)))
 
 
 def compile_text(text: str, target: Target) -> bytes:
     """The object file of a module."""
     ready()
-    module = llvm.parse_assembly(text)
-    module.triple = target.triple
-    code: bytes = machine(target).emit_object(module)
-    return code
+    generator = machine(target)  # holds state while it works: one for each thread
+    with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
+        module.triple = target.triple
+        return _emit_object(generator, module)
+
+
+def _emit_object(generator: Any, module: Any) -> bytes:
+    """What `generator.emit_object(module)` does, without llvmlite's lock around it.
+
+    LLVM generates code on any number of threads, as long as each has its own context.
+    """
+    with ffi.OutputString() as problem:
+        buffer = _library().LLVMPY_TargetMachineEmitToMemory(generator, module, 1, problem)
+        if not buffer:
+            raise RuntimeError(f"LLVM: {problem}")
+    try:
+        start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(start, size)
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _library() -> Any:
+    """LLVM's library, whose functions let other threads in while they run."""
+    library = ctypes.CDLL(ffi.lib._name, handle=ffi.lib._handle)
+    emit = library.LLVMPY_TargetMachineEmitToMemory
+    emit.argtypes = ffi.lib.LLVMPY_TargetMachineEmitToMemory.argtypes
+    emit.restype = ffi.lib.LLVMPY_TargetMachineEmitToMemory.restype
+    return library
 
 
 def assembly(text: str, target: Target) -> str:
-    """The same as assembler text, for reading."""
-    ready()
+    """The same as assembler text, for reading, also where the target is another processor."""
+    ready_for_all()
     module = llvm.parse_assembly(text)
     module.triple = target.triple
-    listing: str = machine(target, jit=False).emit_assembly(module)
+    listing: str = machine(target).emit_assembly(module)
     return listing
 
 
 class Loaded:
-    """Machine code that can be called, kept as long as this object lives."""
+    """What `runtime.loader.Code` is, by LLVM's own linker: for processors that ours can't serve."""
 
     _number = 0
 
-    def __init__(self, code: bytes, target: Target, names: tuple[str, ...]) -> None:
+    def __init__(self, objects: Sequence[bytes], target: Target, names: tuple[str, ...]) -> None:
         Loaded._number += 1
-        builder = llvm.JITLibraryBuilder().add_object_img(code)
+        builder = llvm.JITLibraryBuilder()
+        for code in objects:
+            builder.add_object_img(code)
         for name in names:
             builder.export_symbol(name)
         self.library = builder.link(jit(target), f"program{Loaded._number}")
-        self.address: dict[str, int] = {name: self.library[name] for name in names}
+        self.addresses: dict[str, int] = {name: self.library[name] for name in names}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""A loop program as the text of one LLVM module.
+"""A loop program as the text of an LLVM module, in parts that can be compiled apart.
 
 The module has one function, `step(ptr args, i64 tid, i64 threads, ptr sync)`.  args points to the
 addresses of all inputs and outputs, in order, and of the memory for temporaries behind them.  Each
@@ -34,16 +34,26 @@ WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
 
 
-class Emitted(NamedTuple):
-    """The text of a module, the bytes of temporary memory, and how many operations are shared."""
+PART = 16_000
+"""Letters that are worth a part of their own: about 10 ms, and each part costs 1 or 2 more."""
 
-    text: str
+
+class Emitted(NamedTuple):
+    """A module as texts to be compiled apart, the bytes of temporary memory, and how many
+    operations are shared."""
+
+    texts: list[str]
     arena: int
     shared_work: int
 
+    @property
+    def text(self) -> str:
+        """All parts, one behind the other: for reading."""
+        return "\n".join(self.texts)
 
-def emit(program: Program, target: Target) -> Emitted:
-    """The module of a program for a processor."""
+
+def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
+    """The module of a program for a processor, in that many parts at most."""
     module = Module()
     offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
@@ -70,8 +80,9 @@ def emit(program: Program, target: Target) -> Emitted:
         calls.append(Call(known.setdefault(text, f.name), nest, buffers, shared))
     _step(module, target, calls, places, offsets, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
-    text = f'{module}\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
-    return Emitted(text, arena, total)
+    end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
+    texts = [part + end for part in module.parts(PART, parts)]
+    return Emitted(texts, arena, total)
 
 
 def work_of(nest: Nest) -> int:

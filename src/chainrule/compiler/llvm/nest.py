@@ -141,8 +141,8 @@ class Nests(Values):
             self.push()
             now = self.value(old)
             self.pop()
-            v = self.f.binary("fadd" if w.buffer.dtype.kind == "f" else "add",
-                              *self.f.alike(now, v))  # fmt: skip
+            now, v = self.f.alike(now, v)
+            v = self.together("sum", now, v, w.buffer.dtype)
         self.store(w.buffer, w.place, v)
 
     # ------------------------------------------------------------ lanes

@@ -363,10 +363,12 @@ class Products(Nests):
             assert step is not None
             at = self.f.shifted(start, self.index(_without(flat, p.inner)), scalar)
             return self.moved(at, b, step, scalar), step
-        # a panel is panel columns of all k, so column v begins at v * K for v = 0, panel, ...
+        # a panel is panel columns of all k: one that begins with column v begins at v * K
         *batch, _, k, _ = index
         outer = buffer.place((*batch, k * 0, k * 0, k * 0))
-        offset = self.f.binary("mul", v, whole(p.inner.extent))
+        within = self.f.binary("and", v, whole(p.panel - 1))
+        offset = self.f.binary("mul", self.f.binary("sub", v, within), whole(p.inner.extent))
+        offset = self.f.binary("add", offset, within)
         at = self.f.shifted(self.f.shifted(start, self.index(outer), scalar), offset, scalar)
         return self.moved(at, b, p.panel, scalar), p.panel
 

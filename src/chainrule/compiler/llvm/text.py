@@ -6,6 +6,7 @@ first step waits for it.  Every value carries its type and every instruction che
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ SCALARS = {
     "float32": "float", "float64": "double", "int8": "i8", "int16": "i16", "int32": "i32",
     "int64": "i64", "uint8": "i8", "uint64": "i64", "bool": "i1",
 }  # fmt: skip
+
+
+_CALLED = re.compile(r"@([\w.]+)\(")
 
 
 class V:
@@ -68,6 +72,7 @@ class Function:
         self.module = module
         self.name = name
         self.head = f"define void @{name}({params}) {attributes}{{"
+        self.declaration = f"declare void @{name}({params})"  # for modules without its body
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
@@ -261,3 +266,29 @@ class Module:
         own = {f.name for f in self.functions}
         outside = [text for name, text in self.declared.items() if name not in own]
         return "\n\n".join([*map(str, self.functions), *self.raw, "\n".join(outside)]) + "\n"
+
+    def parts(self, size: int, most: int) -> list[str]:
+        """The same as so many modules of `size` letters or more, which can be compiled apart.
+
+        The code of a function is the same in whatever module it stands.
+        """
+        texts = {f.name: str(f) for f in self.functions}
+        total = sum(map(len, texts.values()))
+        count = max(1, min(most, total // size))
+        shares: list[list[str]] = [[] for _ in range(count)]
+        filled = [0] * count
+        for name in sorted(texts, key=lambda n: (-len(texts[n]), n)):
+            lightest = filled.index(min(filled))
+            shares[lightest].append(name)
+            filled[lightest] += len(texts[name])
+        return [self._part({n: texts[n] for n in share}) for share in shares if share]
+
+    def _part(self, texts: dict[str, str]) -> str:
+        """A module of some functions, with what they call: raw ones copied, others declared."""
+        called = set(_CALLED.findall("\n".join(texts.values())))
+        raw = [t for t in self.raw if called & set(_CALLED.findall(t.partition("\n")[0]))]
+        for t in raw:
+            called.update(_CALLED.findall(t))
+        known = {f.name: f.declaration for f in self.functions} | self.declared
+        outside = [text for name, text in known.items() if name in called and name not in texts]
+        return "\n\n".join([*texts.values(), *raw, "\n".join(outside)]) + "\n"

@@ -1,12 +1,15 @@
 """Scalar expressions: what one element of a result is computed from.
 
-    expr   := number | index | buffer "[" index* "]" | function "(" expr* ")" | choice
-            | combine "[" axis* "](" expr ")"
-    choice := "select(" condition "," expr "," expr ")"
-    combine:= "sum" | "prod" | "max" | "min" | "dot"
+    expr    := number | index | name | function "(" expr* ")" | expr sign expr | "-" expr
+             | buffer "[" index* ("if" expr)? "]"        0 where the condition does not hold
+             | combine "[" (axis "<" extent)* "](" (let ";")* expr ")"
+    function:= "select" | "exp" | "cast." type | ...     see UNARY and BINARY
+    sign    := "+" | "-" | "*" | "/" | "=" | "!=" | "<" | "<=" | ">" | ">=" | "and" | "or"
+    combine := "sum" | "prod" | "max" | "min" | "dot"
 
-Equal expressions are one object, so what two results share is computed once.  `free` says which
-axes an expression depends on: it is computed in the loop of the innermost of these.
+A number has the type of what stands beside it.  Equal expressions are one object, so what two
+results share is computed once.  `free` says which axes an expression depends on: it is computed in
+the loop of the innermost of these.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from ... import dtypes
 from ...dtypes import DType
 from . import index as ix
 from .index import Axis, Index
+from .text import Writer
 
 
 class Buffer:
@@ -84,21 +88,7 @@ class Expr:
         self.at = at
 
     def __repr__(self) -> str:
-        if self.op == "const":
-            return repr(self.at)
-        if self.op == "index":
-            return repr(self.at)
-        if self.op == "load":
-            buffer, index = self.at
-            guard = f" if {self.args[0]!r}" if self.args else ""
-            return f"{buffer}[{', '.join(map(repr, index))}{guard}]"
-        inside = ", ".join(map(repr, self.args))
-        if self.op in ("reduce", "dot"):
-            kind, axes = self.at
-            return f"{kind}[{', '.join(f'{a.name}<{a.extent}' for a in axes)}]({inside})"
-        if self.op in ("cast", "bits"):
-            return f"{self.op}.{self.dtype.name}({inside})"
-        return f"{self.op}({inside})"
+        return Writer().expr(self)
 
 
 COSTS = {

@@ -264,6 +264,8 @@ def flatten(index: tuple[Index, ...], shape: tuple[int, ...]) -> Index:
 
 def unflatten(place: Index, shape: tuple[int, ...]) -> tuple[Index, ...]:
     """The dimensions' indices of a place in row-major order."""
+    if 0 in shape:  # there is no place, and nothing to divide by
+        return tuple([constant(0)] * len(shape))
     result: list[Index] = []
     for i, n in enumerate(reversed(shape)):
         last = i == len(shape) - 1

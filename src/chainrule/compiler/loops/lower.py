@@ -4,8 +4,8 @@ Why: the graph says what is computed for whole arrays; a nest says it for one el
 ops gone into the indices.
 
 Before: %0 = matmul(x, w, tb=True)   %1 = expand(b)   %2 = add(%0, %1)   %3 = relu(%2)
-After:  nest %3 [i0<64, j1<32]
-          %3[i0, j1] = relu(add(dot[k2<8](mul(x[i0, k2], w[j1, k2])), b[j1]))
+After:  nest %3 [i<64, j<32]
+          %3[i, j] = relu(dot[k<8](x[i, k] * w[j, k]) + b[j])
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import index as ix
 from .expr import Buffer, Builder, Expr
 from .group import Group, Grouping
 from .index import Index
-from .program import Nest, Program, Write
+from .program import Nest, Program, Step, Write
 
 LETTERS = "ijlmnopq"
 
@@ -60,17 +60,20 @@ class Lowering:
         self.known: dict[Any, Expr] = {}
         self.group: Group | None = None
         self.ready: set[int] = {id(n) for n in graph.inputs}
-        self.copies: list[tuple[Buffer, Any]] = []  # written when all else is done
+        self.first: list[tuple[Any, ...]] = []  # copies of inputs, before anything is written
+        self.copies: list[tuple[Any, ...]] = []  # what is written when all else is done
 
     def run(self) -> Program:
         """All nests, in order; copies into results that could not be written at once last."""
         self.assign_homes()
+        for copy in self.first:
+            self.program.nests.append(self.copy(*copy))
         for group in self.grouping.groups:
             self.program.nests += self.nests(group)
         self.group = None
         self.known.clear()
-        for target, value in self.copies:
-            self.program.nests.append(self.copy(target, value))
+        for copy in self.copies:
+            self.program.nests.append(self.copy(*copy))
         return self.program
 
     # ------------------------------------------------------------ where values live
@@ -89,6 +92,8 @@ class Lowering:
         for buffer, x in zip(self.program.outputs, self.graph.outputs, strict=True):
             if isinstance(x, Node) and id(x) in grouping.of and id(x) not in self.home:
                 self.home[id(x)] = buffer
+            elif isinstance(x, Node) and x.op is None:
+                self.first.append((buffer, x))
             else:
                 self.copies.append((buffer, x))
         for i, root in enumerate(grouping.roots):
@@ -100,22 +105,25 @@ class Lowering:
     def later(self, target: Buffer, v: Any) -> None:
         """Keeps an update's value apart until everything has read what it overwrites."""
         if isinstance(v, Node) and v.op is None and v.name != target.name:
-            before = Buffer(f"old_{v.name}", v.shape, v.dtype, "temp")
-            self.program.temps.append(before)
-            self.copies.insert(0, (before, v))
-            self.copies.append((target, before))
+            before = next((b for b, x in self.first if x is v), None)
+            if before is None:
+                before = Buffer(f"old_{v.name}", v.shape, v.dtype, "temp")
+                self.program.temps.append(before)
+                self.first.append((before, v))
+            self.copies.append((target, v, before))
         elif not (isinstance(v, Node) and v.op is None):
             self.copies.append((target, v))
 
-    def copy(self, target: Buffer, value: Any) -> Nest:
+    def copy(self, target: Buffer, value: Any, source: Buffer | None = None) -> Nest:
         """A nest that writes a value, or a number, into a buffer."""
         axes, index = self.axes_of(target.shape)
-        if isinstance(value, Buffer):
-            expr = self.make.load(value, index)
+        if source is not None:
+            expr = self.load(source, value, index)
         elif is_number(value):
             expr = self.make.const(value, target.dtype)
         else:
             expr = self.element(value, index)
+        self.program.trail.append(Step("writes", value, target))
         return Nest(target.name, axes, [Write(target, index, expr)])
 
     # ------------------------------------------------------------ nests
@@ -148,6 +156,8 @@ class Lowering:
             if id(root) in self.home and self.home_is_written(root):
                 writes.append(Write(self.home[id(root)], index, value))
         self.ready.update(id(r) for r in group.roots)
+        stored = [r for r in group.roots if id(r) in self.home and self.home_is_written(r)]
+        self.program.trail += [Step("writes", r, self.home[id(r)]) for r in stored]
         name = writes[-1].buffer.name if writes else "nothing"
         return [Nest(name, axes, writes)]
 
@@ -170,6 +180,7 @@ class Lowering:
             write = Write(home, part.place, part.value, part.adds)
             nests.append(Nest(home.name, part.axes, [write], in_order=not part.apart))
         self.ready.add(id(root))
+        self.program.trail.append(Step("writes", root, home))
         return nests
 
     # ------------------------------------------------------------ elements
@@ -196,12 +207,17 @@ class Lowering:
             if found is not None:
                 return found
         if id(node) in self.ready and id(node) in self.home:
-            value = self.make.load(self.home[id(node)], index)
+            value = self.load(self.home[id(node)], node, index)
         else:
             value = self.compute(node, index)
         if not self.make.guards:
             self.known[key] = value
         return value
+
+    def load(self, buffer: Buffer, value: Node, index: tuple[Index, ...]) -> Expr:
+        """One element of a value that is kept in memory."""
+        self.program.trail.append(Step("reads", value, buffer))
+        return self.make.load(buffer, index)
 
     def compute(self, node: Node, index: tuple[Index, ...]) -> Expr:
         """One element of a line, from the elements of its inputs."""

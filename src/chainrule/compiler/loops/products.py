@@ -6,9 +6,9 @@ number at a time, from anywhere.  Either operand of a matmul can take either par
 laid out as the product writes them, so that a chain of layers needs no packing at all; what does
 not lie right is copied once, by a nest of its own.
 
-Before: nest %1 [i<128, j<512]:  %1[i, j] = relu(dot[k<784](mul(x[i, k], w[j, k])))
+Before: nest %1 [i<128, j<512]:  %1[i, j] = relu(dot[k<784](x[i, k] * w[j, k]))
 After:  nest pack [k<784, i<128]: %p[k, i] = x[i, k]
-        nest %1 [j<512, i<128]:   %1[i, j] = relu(dot[k<784](mul(%p[k, i], w[j, k])))
+        nest %1 [j<512, i<128]:   %1[i, j] = relu(dot[k<784](%p[k, i] * w[j, k]))
         with %1 lying column by column, as the next layer wants it
 """
 
@@ -136,7 +136,10 @@ class Arranging:
         for a in nest.axes:
             full |= a.bit
         wide = [e for e in loads if e.free == full and e.at[0].name in self.settled]
-        if nest.in_order or not wide:
+        if nest.in_order:  # no axis says where it writes: rows, as buffers lie at first
+            self.settled.update(w.buffer.name for w in nest.writes)
+            return
+        if not wide:
             self.lay_out(nest, nest.axes)
             return
         buffer, index = max(wide, key=lambda e: e.at[0].size).at

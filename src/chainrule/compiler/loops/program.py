@@ -2,21 +2,23 @@
 
     program := "program" buffer* nest*
     buffer  := kind name ":" dtype "[" size* "]" ("order" dimension*)?
-    nest    := "nest" "[" (axis "<" extent)* "]" (start)? write+
-    start   := "first" buffer "[" index* "]" "=" expr        over all of the buffer
+    nest    := "nest" name "[" (axis "<" extent)* "]" ("in order" | "in tiles")? let* write+
+    let     := "let" name "=" expr
     write   := buffer "[" index* "]" ("=" | "+=") expr
 
-A nest whose writes go to `buffer[axis*]` may run over its axes in any order, on any number of
-threads; one that is marked "in order" may not, since its places depend on what it reads.
-Expressions are those of `expr`.
+A nest may run over its axes in any order, on any number of threads: each of their values writes
+places of its own.  One that is marked "in order" may not, since its places, or its values, depend
+on what it reads.  "in tiles": a matrix product, see `products`.  A name after `let` stands for an
+expression that occurs several times.  Expressions are those of `expr`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .expr import Buffer, Builder, Expr
 from .index import Axis, Index
+from .text import buffer_text, nest_text
 
 if TYPE_CHECKING:
     from .products import Product
@@ -49,13 +51,19 @@ class Nest:
         self.scratch: list[Buffer] = []  # memory of its own, which is lost after it
 
     def __str__(self) -> str:
-        loops = ", ".join(f"{a.name}<{a.extent}" for a in self.axes)
-        head = f"nest {self.name} [{loops}]" + (" in order" if self.in_order else "")
-        return "\n".join([head, *(f"  {w}" for w in self.writes)])
+        return nest_text(self)
+
+
+class Step(NamedTuple):
+    """What the lowering did with a buffer: it 'reads' a value there, or 'writes' it."""
+
+    action: str
+    value: Any
+    buffer: Buffer
 
 
 class Program:
-    """Buffers and the nests that fill them."""
+    """Buffers and the nests that fill them, and the trail of how they came about."""
 
     def __init__(self, make: Builder, inputs: list[Buffer], outputs: list[Buffer]) -> None:
         self.make = make
@@ -63,11 +71,9 @@ class Program:
         self.outputs = outputs
         self.temps: list[Buffer] = []
         self.nests: list[Nest] = []
+        self.trail: list[Step] = []
 
     def __str__(self) -> str:
-        lines = ["program"]
-        for b in (*self.inputs, *self.outputs, *self.temps):
-            sizes = ",".join(map(str, b.shape))
-            order = "" if b.order == tuple(range(len(b.shape))) else f" order {b.order}"
-            lines.append(f"  {b.kind} {b.name}: {b.dtype.name}[{sizes}]{order}")
+        buffers = (*self.inputs, *self.outputs, *self.temps)
+        lines = ["program", *(f"  {buffer_text(b)}" for b in buffers)]
         return "\n".join([*lines, *map(str, self.nests)])

@@ -26,7 +26,7 @@ def simplify(graph: Graph) -> Graph:
         op = node.op
         assert op is not None
         if op.pointwise and op.name != "cast":
-            operands = tuple([_number_in(x, node, operands) for x in operands])
+            operands = tuple([_number_in(x, operands, node) for x in operands])
         same = _unchanged(node, operands)
         if same is not None:
             return same
@@ -52,9 +52,9 @@ def _settings(node: Node) -> Any:
     return tuple([(k, repr(v)) for k, v in node.params.items()])
 
 
-def _number_in(x: Any, reader: Node, operands: tuple[Any, ...]) -> Any:
+def _number_in(x: Any, operands: tuple[Any, ...], reader: Node) -> Any:
     """The number that a full operand of a pointwise op holds; x itself where another one shapes."""
-    if not isinstance(x, Node) or x.op is not FULL or len(reader.inputs) == 1:
+    if not isinstance(x, Node) or x.op is not FULL or len(operands) == 1:
         return x
     others = [y for y in operands if isinstance(y, Node) and y.op is not FULL]
     fits = any(y.shape == reader.shape and y.dtype == x.dtype for y in others)

@@ -1,0 +1,81 @@
+"""Compiling as one list of named steps; what each gives can be printed (see `show`).
+
+What loads LLVM is imported from here on only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ..graph import Graph
+from ..runtime.executable import Times
+from ..runtime.threads import get_num_threads
+from .compiled import Compiled, Facts
+from .llvm.build import compile_text, compile_texts
+from .llvm.driver import driver
+from .llvm.emit import emit
+from .llvm.target import Target
+from .loops.lower import lower
+from .loops.products import arrange
+from .passes import dce, simplify, spell
+
+
+class Step(NamedTuple):
+    """name, the part of the time that it counts to, and what makes the next form of a program."""
+
+    name: str
+    part: str
+    run: Callable[[Any, Target], Any]
+
+
+STEPS = (
+    Step("spell", "passes", lambda graph, target: spell(graph)),
+    Step("simplify", "passes", lambda graph, target: simplify(graph)),
+    Step("dce", "passes", lambda graph, target: dce(graph)),
+    Step("loops", "lower", lambda graph, target: lower(graph)),
+    Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
+    Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
+    Step("object", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
+)
+"""A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
+
+Observer = Callable[[str, Any, Any], None]
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Within it `observer(name, before, after)` sees every step: tests verify there."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[tuple[str, Any]]:
+    """(name, result) of each step, as it is done."""
+    times = times or Times()
+    form: Any = graph
+    for step in STEPS:
+        with times.step(step.part):
+            before, form = form, step.run(form, target)
+        for observer in _observers:
+            observer(step.name, before, form)
+        yield step.name, form
+
+
+def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
+    """The object files of a graph."""
+    made = dict(steps(graph, target, times))
+    program, emitted = made["products"], made["llvm"]
+    results = tuple((b.shape, b.dtype.name) for b in program.outputs)
+    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
+    return Compiled(facts, made["object"])
+
+
+def compile_driver(target: Target) -> Compiled:
+    """The object file of the native loop."""
+    return Compiled(Facts(0, (), 0, 0), [compile_text(driver(target), target)])

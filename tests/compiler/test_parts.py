@@ -1,0 +1,78 @@
+"""A program that is compiled in parts, on any number of threads, is the program compiled whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainrule import compiler
+from chainrule.compiler.compiled import Native
+from chainrule.compiler.llvm import build, emit
+from chainrule.compiler.pipeline import compile_graph
+from chainrule.runtime import threads
+from chainrule.runtime.executable import Times
+from small_programs import same, training_step
+
+
+@pytest.fixture
+def thread_count():
+    before = threads.get_num_threads()
+    yield threads.set_num_threads
+    threads.set_num_threads(before)
+
+
+def compiled(graph):
+    return compile_graph(graph, compiler.host(), Times())
+
+
+def results(made, arrays):
+    return Native(made, compiler.host()).executable().run([a.copy() for a in arrays])
+
+
+@pytest.mark.parametrize("size", [1, 4000, emit.PART])
+def test_parts_compute_what_the_whole_does(size, thread_count, monkeypatch):
+    monkeypatch.setattr(emit, "PART", size)
+    graph, arrays = training_step(layers=3)
+    wanted = None
+    for count in (1, 2, 3, 100):
+        thread_count(count)
+        made = compiled(graph)
+        assert len(made.objects) <= count
+        assert len(made.objects) > 1 or count == 1 or size > 4000
+        thread_count(1)
+        found = results(made, arrays)
+        wanted = wanted or found
+        assert same(wanted, found)
+
+
+def test_what_llvm_refuses_is_an_error(thread_count):
+    thread_count(2)
+    with pytest.raises(RuntimeError, match="LLVM IR parsing error"):
+        build.compile_texts(["define void @f() {\nret void\n}\n", "nonsense"], compiler.host())
+
+
+def test_more_than_one_thread_generates_code_at_a_time(monkeypatch):
+    """llvmlite's lock is not held meanwhile: another thread gets it."""
+    import threading
+
+    from llvmlite.binding import ffi
+
+    library = build._library()
+    seen = []
+
+    class Watched:
+        def __getattr__(self, name):
+            def call(*args):
+                def ask():
+                    with ffi.lib._lock:
+                        seen.append(name)
+
+                other = threading.Thread(target=ask)
+                other.start()
+                other.join(10)
+                return getattr(library, name)(*args)
+
+            return call
+
+    monkeypatch.setattr(build, "_library", Watched)
+    build.compile_text("define void @f() {\nret void\n}\n", compiler.host())
+    assert seen == ["LLVMPY_TargetMachineEmitToMemory"]

@@ -1,0 +1,62 @@
+"""Programs of a few lines, each of which was once compiled wrongly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chainrule import graph as G
+from chainrule import ops
+from compiler.native import by_lines, ways
+from compiler.processors import EXECUTABLE
+
+
+def hold(f, *arrays, updates=()):
+    """f gives its outputs; `updates` are (input, number of an output that is written into it)."""
+    graph = G.trace(f, *arrays)
+    results = [(graph.inputs[i], graph.outputs[o]) for i, o in updates]
+    graph = G.Graph(graph.inputs, graph.nodes, graph.outputs, results)
+    outputs, left = by_lines(graph, arrays)
+    for name, (found, after) in ways(graph, arrays, EXECUTABLE).items():
+        for y, w in zip((*found, *after), (*outputs, *left), strict=True):
+            np.testing.assert_allclose(y, w, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("old", "new"), [((1, 0), (0,)), ((0, 3), (2, 0, 5)), ((0,), (0, 2))])
+def test_an_empty_value_under_another_shape(old, new):
+    hold(lambda x: ops.neg(ops.reshape(x, shape=new)), np.zeros(old))
+
+
+@pytest.mark.parametrize("columns", [17, 40, 64, 100])
+def test_tiles_within_a_panel(columns):
+    """Panels are four vectors wide, tiles of processors with few registers two."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=s).astype(np.float32) for s in ((16, 33), (columns, 33)))
+    hold(lambda x, y: ops.add(ops.matmul(x, y, tb=True), 1.0), a, b)
+
+
+def test_what_is_shown_of_an_input_is_its_value_before_it_was_written():
+    hold(lambda x, y: (x, y), np.ones(3), np.zeros(3), updates=[(0, 1)])
+    hold(lambda x, y: (x, x * 2.0), np.ones(3), np.zeros(3), updates=[(0, 1)])
+
+
+def test_an_input_is_taken_over_before_it_is_written():
+    hold(lambda x, y: (y, y * 2.0), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])
+    hold(lambda x, y: (y, x), np.ones(3), np.full(3, 5.0), updates=[(0, 0), (1, 1)])
+
+
+def test_where_a_scattered_value_lies():
+    order = lambda x: ops.argsort(x, axis=0, descending=False)  # noqa: E731
+    hold(lambda x: ops.flip(order(x), axis=(0,)), np.array([3, 1, 2]))
+    rows = np.array([2, 0, 2])
+    x = np.arange(12.0).reshape(3, 4)
+    hold(lambda x, i: ops.index_add(x, i, axis=0, size=3) * 2.0, x, rows)
+    hold(lambda x, i: ops.index_add(x, i, axis=1, size=3) * 2.0, x.T.copy(), rows)
+
+
+def test_truths_that_add_up_at_one_place():
+    hold(lambda x, i: ops.index_add(x, i, axis=0, size=2), np.array([True, True]), np.array([1, 1]))
+
+
+def test_a_number_without_dimensions_is_padded():
+    hold(lambda x: ops.pad(x, widths=(), value=1.0), np.asarray(2.0))
