@@ -237,6 +237,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("computed", [False, True])
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.native
 def test_values_that_are_refused(name, computed):
     """An input is checked before the call, what was computed after it: nothing was updated."""
     f, values, error, text = REFUSED[name]
@@ -253,7 +254,7 @@ def test_values_that_are_refused(name, computed):
     step(good)
     drawn = chainrule.get_rng_state()
     if computed:
-        error, text = ChainruleError, f"{text}|not admitted where it is used"
+        error, text = ChainruleError, "not admitted where it is used"
     with pytest.raises(error, match=text) as caught:
         step(chainrule.tensor(values))
     assert "test_jit_values.py" in caught.value.line

@@ -121,9 +121,10 @@ class Compiled:
         key = call.key, current.grad_enabled, dtypes._default
         reason = None
         for program in self._kept.get(key, ()):
-            reason = program.changed(call)
-            if reason is None:
+            why = program.changed(call)
+            if why is None:
                 return program, []
+            reason = reason or why  # the newest program is the nearest
         return self._add(args, kwargs or {}, call, key, reason)
 
     def known(self) -> list[Program]:

@@ -113,7 +113,7 @@ class Modules:
         for module, held in self.held.items():
             now = module.__dict__
             for name in now:
-                if name not in held and name != "training":  # it hides one of the class
+                if name not in held and not (name == "training" and module in self.modes):
                     return f"{name} of {type(module).__name__} is new"
             for name, old in held.items():
                 new = now.get(name, module.training if name == "training" else None)

@@ -218,6 +218,10 @@ class Trace:
     def replace(self, t: Tensor, value: Tensor) -> None:
         """`t.data = value`: a write, since the program keeps t's memory."""
         new = self.value(value)
+        if not self.existed(t):  # made in this function: it may become anything
+            self.places.pop(t, None)
+            t._value = new
+            return
         if new.shape != t.shape or new.dtype != t.dtype:
             raise TraceError(
                 "data: a compiled function can't change the shape or dtype of a tensor in place",
