@@ -155,7 +155,7 @@ def test_log_lines_and_result(chainrule):
             r"worst=(fc1|out):\d\.\de-\d\d verdict=[a-z:-]+")  # fmt: skip
     found = [bool(re.fullmatch(form, line)) for line in lines[:5]]
     assert found == [True, False, True, True, False]
-    assert re.fullmatch(r"steps: \S+( k)?/s compiled in \d\.\d s, 1 thread", lines[1])
+    assert re.fullmatch(r"steps: \S+( k)?/s (compiled|loaded) in \d\.\d s, 1 thread", lines[1])
     assert "held-out accuracy" in lines[5]
     assert "most confused" in result.stdout
     assert os.path.join("runs", "xor-0001") in result.stdout
@@ -298,7 +298,8 @@ def test_results_fit(width, plain):
     o = Outcome(
         Recipe("digits"), "digits-0001", "runs/digits-0001", 0.99, 0.1,
         (np.eye(10, dtype=int) * 35 + 1).tolist(), tuple("0123456789"), (1.0, 13), 34, 54, 1134,
-        "early stopping", 3.6, 0.011, "9.1 k/s compiled in 0.6 s, 2 threads", True, 0.6, 9100.0, 2,
+        "early stopping", 3.6, 0.011, "9.1 k/s compiled in 0.6 s, 2 threads", True, 0.6,
+        False, 9100.0, 2,
     )  # fmt: skip
     t = Terminal(width=width, signs=ASCII, plain=plain)
     lines = [text_of(line) for line in results(o, t)]

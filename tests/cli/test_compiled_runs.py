@@ -11,6 +11,7 @@ from cli_cases import SMALL, refused
 import chainrule as library
 from chainrule.cli import recipe as recipes
 from chainrule.cli.recipe import Recipe
+from chainrule.cli.view.draw import way
 from chainrule.cli.view.facts import Facts
 from chainrule.cli.view.screen import Plain
 from chainrule.train import open_run
@@ -34,6 +35,8 @@ def test_eager_gives_the_same_losses(chainrule):
     a, b = compiled.result, eager.result
     assert (a["compiled"], b["compiled"]) == (True, False)
     assert a["compile_seconds"] > 0 == b["compile_seconds"]
+    assert b["compile_cached"] is False
+    assert isinstance(a["compile_cached"], bool)
     assert (a["threads"], b["threads"]) == (1, None)
     assert a["steps_per_second"] > 0 < b["steps_per_second"]
     kept = [json.loads((r.path / "config.json").read_text())["trainer"] for r in (compiled, eager)]
@@ -86,4 +89,6 @@ def test_plain_says_it_once(capsys):
     facts = Facts(compiled=True, compile_s=1.25, threads=2, steps_per_s=1500.0, epochs=2)
     screen.epoch(facts)
     screen.epoch(facts)
+    facts.cached = True
+    assert way(facts) == "1.5 k/s loaded in 1.2 s, 2 threads"
     assert capsys.readouterr().out.count("Steps: 1.5 k/s compiled in 1.2 s, 2 threads.") == 1

@@ -44,6 +44,7 @@ class Outcome:
     way: str
     compiled: bool
     compile_seconds: float
+    compile_cached: bool
     steps_per_second: float
     threads: int | None
 
@@ -104,6 +105,7 @@ def outcome_of(
         way=way(facts),
         compiled=trainer.compile,
         compile_seconds=trainer.compile_seconds,
+        compile_cached=trainer.compile_cached,
         steps_per_second=trainer.steps_per_second,
         threads=trainer.threads,
     )

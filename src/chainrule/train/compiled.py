@@ -198,6 +198,12 @@ class CompiledSteps:
         return Done([float(loss)], [float(norm)], [weight], len(group), [sizes], None, ended)
 
     @property
+    def cached(self) -> bool:
+        """Whether the code of all programs so far was there already, from an earlier run."""
+        known = self.step.known()
+        return bool(known) and all(p.executable.times.cached for p in known)
+
+    @property
     def threads(self) -> int:
         """The most threads that a program of these steps runs on."""
         return max((worthwhile(p.executable.shared_work) for p in self.step.known()), default=1)

@@ -62,6 +62,7 @@ class Recorder:
         self.run.write_result(
             stopped=history.stopped, epochs=trainer.epoch, steps=trainer.step, last=history.last,
             compiled=trainer.compile, compile_seconds=trainer.compile_seconds,
+            compile_cached=trainer.compile_cached,
             steps_per_second=trainer.steps_per_second, threads=trainer.threads,
         )  # fmt: skip
 

@@ -211,6 +211,11 @@ class Trainer:
         return self.steps.step.seconds if isinstance(self.steps, CompiledSteps) else 0.0
 
     @property
+    def compile_cached(self) -> bool:
+        """Whether all compiled code was found where an earlier run has left it."""
+        return isinstance(self.steps, CompiledSteps) and self.steps.cached
+
+    @property
     def threads(self) -> int | None:
         """How many threads compiled steps run on; None where nothing is compiled."""
         return self.steps.threads if isinstance(self.steps, CompiledSteps) else None

@@ -97,12 +97,16 @@ def counters(f: Facts) -> list[Line]:
 
 
 def way(f: Facts) -> str:
-    """How the steps are made: `9.1 k/s compiled in 0.6 s, 2 threads`, or `1.2 k/s eager`."""
+    """How the steps are made: `9.1 k/s compiled in 0.6 s, 2 threads`, or `1.2 k/s eager`.
+
+    loaded: what was compiled by an earlier run lay in the cache.
+    """
     speed = "" if f.steps_per_s is None else f"{amount(f.steps_per_s)}/s "
     if not f.compiled:
         return f"{speed}eager"
     spread = f", {f.threads} thread{'s' * (f.threads != 1)}" if f.threads else ""
-    return f"{speed}compiled in {f.compile_s:.1f} s{spread}"
+    how = "loaded" if f.cached else "compiled"
+    return f"{speed}{how} in {f.compile_s:.1f} s{spread}"
 
 
 def curves(f: Facts, t: Terminal) -> list[Line]:

@@ -74,6 +74,7 @@ class Facts:
     steps_per_s: float | None = None
     compiled: bool = False
     compile_s: float = 0.0
+    cached: bool = False  # the code was there, from an earlier run
     threads: int | None = None  # of compiled steps
     overhead: float = 0.0  # share of the time that watching took
     patience: int | None = None

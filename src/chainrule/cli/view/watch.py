@@ -123,7 +123,7 @@ class Watch(Callback):
         f.progress = min(trainer.step / max(self.total_steps, 1), 1.0)
         f.overhead = self.spent / elapsed if elapsed > 0 else 0.0
         f.compiled, f.compile_s = trainer.compile, trainer.compile_seconds
-        f.threads = trainer.threads
+        f.cached, f.threads = trainer.compile_cached, trainer.threads
         trained = elapsed - trainer.compile_seconds
         if done and trained > 0:
             f.eta_s = trained / done * max(self.total_steps - trainer.step, 0)
