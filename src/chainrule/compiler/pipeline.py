@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from ..errors import FormatError
 from ..graph import Graph
 from ..runtime.executable import Times
 from ..runtime.threads import get_num_threads
+from . import cache
 from .compiled import Compiled, Facts
+from .hardware import processor
+from .key import name_of
 from .llvm.build import compile_text, compile_texts
 from .llvm.driver import driver
-from .llvm.emit import emit
+from .llvm.emit import Emitted, emit
 from .llvm.target import Target
 from .loops.lower import lower
 from .loops.products import arrange
@@ -37,7 +41,7 @@ STEPS = (
     Step("loops", "lower", lambda graph, target: lower(graph)),
     Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
     Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
-    Step("object", "llvm", lambda emitted, target: compile_texts(emitted.texts, target)),
+    Step("object", "llvm", lambda emitted, target: objects(emitted, target)),
 )
 """A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
 
@@ -65,6 +69,30 @@ def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[
         for observer in _observers:
             observer(step.name, before, form)
         yield step.name, form
+
+
+def objects(emitted: Emitted, target: Target) -> list[bytes]:
+    """The object files of a program: its own, and kernels, which are compiled once a machine."""
+    names = [name_of("kernel", repr(target), str(processor()), text) for text in emitted.kernels]
+    found = [None if name is None else cache.read(name, _only, program=False) for name in names]
+    missing = [t for t, code in zip(emitted.kernels, found, strict=True) if code is None]
+    made = compile_texts([*emitted.texts, *missing], target)
+    fresh = iter(made[len(emitted.texts) :])
+    kernels = []
+    for name, code in zip(names, found, strict=True):
+        if code is None:
+            code = next(fresh)
+            if name is not None:
+                cache.write(name, {}, [code])
+        kernels.append(code)
+    return [*made[: len(emitted.texts)], *kernels]
+
+
+def _only(header: dict[str, Any], parts: list[bytes]) -> bytes:
+    """The one part of a kept kernel."""
+    if len(parts) != 1:
+        raise FormatError("cache: a kernel is one part", got=str(len(parts)))
+    return parts[0]
 
 
 def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:

@@ -53,8 +53,10 @@ def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
     count = min(threads.get_num_threads(), len(texts))
     if count == 1:
         return [compile_text(text, target) for text in texts]
+    longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(compile_text, texts, [target] * len(texts)))
+        made = {i: pool.submit(compile_text, texts[i], target) for i in longest_first}
+        return [made[i].result() for i in range(len(texts))]
 
 
 def compile_text(text: str, target: Target) -> bytes:

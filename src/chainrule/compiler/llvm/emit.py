@@ -21,12 +21,18 @@ from .text import Function, Module, V, whole
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
 
 
+GENERAL = 4096
+"""Scalar operations from which on a nest takes its sizes as arguments: smaller ones are faster
+with numbers, larger ones share their code with nests of other sizes."""
+
+
 class Call(NamedTuple):
-    """A nest, the function that runs it, and the memory that it is given."""
+    """A nest, the function that runs it, and the memory and the numbers that it is given."""
 
     name: str
     nest: Nest
     buffers: list[Buffer]
+    numbers: list[int]
     shared: bool
 
 
@@ -39,17 +45,18 @@ PART = 16_000
 
 
 class Emitted(NamedTuple):
-    """A module as texts to be compiled apart, the bytes of temporary memory, and how many
-    operations are shared."""
+    """A module as texts to be compiled apart, kernels that other programs use too, the bytes of
+    temporary memory, and how many operations are shared."""
 
     texts: list[str]
+    kernels: list[str]
     arena: int
     shared_work: int
 
     @property
     def text(self) -> str:
         """All parts, one behind the other: for reading."""
-        return "\n".join(self.texts)
+        return "\n".join([*self.texts, *self.kernels])
 
 
 def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
@@ -70,6 +77,7 @@ def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
         writer = Products(f, program, target)
         writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
         writer.shared = shared
+        writer.general = work >= GENERAL
         if nest.product is None:
             writer.nest(nest)
         else:
@@ -77,12 +85,14 @@ def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
         text = f.body()
         if text in known:
             module.functions.remove(f)
-        calls.append(Call(known.setdefault(text, f.name), nest, buffers, shared))
+        numbers = list(f.given.values())
+        calls.append(Call(known.setdefault(text, f.name), nest, buffers, numbers, shared))
     _step(module, target, calls, places, offsets, _span(offsets, program))
     width = f'"prefer-vector-width"="{target.bits}"'
     end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
     texts = [part + end for part in module.parts(PART, parts)]
-    return Emitted(texts, arena, total)
+    kernels = [kernel + end for kernel in module.apart()]
+    return Emitted(texts, kernels, arena, total)
 
 
 def work_of(nest: Nest) -> int:
@@ -172,6 +182,7 @@ def _step(
 
 def _call(f: Function, call: Call, pointers: dict[str, V]) -> None:
     given = "".join(f", {pointers[b.name]}" for b in call.buffers)
+    given += "".join(f", i64 {n}" for n in call.numbers)
     f.do(f"call void @{call.name}(i64 %tid, i64 %threads{given})")
 
 

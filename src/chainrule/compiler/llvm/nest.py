@@ -10,7 +10,7 @@ from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .lanes import Access, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
-from .sync import share
+from .sync import share_of
 from .text import V, const, whole
 from .turn import Turn, turner
 from .turn import find as turned_copy
@@ -70,8 +70,9 @@ class Nests(Values):
             ends = [self.place_of(t.source, t.source_flat), self.place_of(t.target, t.target_flat)]
             del self.axes[t.u], self.axes[t.v]
             split = self.shared and not outer
-            first, end = share(self.f, t.u.extent) if split else (whole(0), whole(t.u.extent))
-            args = [ends[0], whole(along), ends[1], whole(across), first, end, whole(t.v.extent)]
+            first, end = self.span(t.u, split)
+            steps = self.size(along, "along"), self.size(across, "across")
+            args = [ends[0], steps[0], ends[1], steps[1], first, end, self.extent(t.v)]
             self.f.do(f"call void @{name}({', '.join(map(str, args))})")
 
         self.push()
@@ -107,8 +108,17 @@ class Nests(Values):
             self.leave(axis)
             return []
 
-        first, end = share(self.f, axis.extent) if shared else (whole(0), whole(axis.extent))
+        first, end = self.span(axis, shared)
         self.f.loop(first, end, 1, [], turn, first_is_sure=not shared)
+
+    def extent(self, axis: Axis) -> V:
+        """How many places an axis has."""
+        return self.size(axis.extent, ("extent", axis))
+
+    def span(self, axis: Axis, shared: bool) -> tuple[V, V]:
+        """(first, end) of an axis, or of this thread's part of it."""
+        end = self.extent(axis)
+        return share_of(self.f, end) if shared else (whole(0), end)
 
     def enter(self, axis: Axis, i: V) -> None:
         """A loop's variable becomes known."""
@@ -167,18 +177,21 @@ class Nests(Values):
         start = 0
         if chains > 1 and n >= width * chains:
             stop = n // (width * chains) * width * chains
-            carried = self.f.loop(whole(0), whole(stop), width * chains, carried, turns)
+            end = self.size(stop, ("chains", axis))
+            carried = self.f.loop(whole(0), end, width * chains, carried, turns)
             start = stop
         if n - start >= width:
             stop = n // width * width
             carried[:count] = self.f.loop(
-                whole(start), whole(stop), width, carried[:count],
+                self.size(start, ("chains", axis)), self.size(stop, ("full", axis)), width,
+                carried[:count],
                 lambda i, values: self.at_lanes(axis, i, values, body),
             )  # fmt: skip
             start = stop
         if start < n and self.target.masks:
             self.mask = V(mask_of(n - start, width), "i1", width)
-            carried[:count] = self.at_lanes(axis, whole(start), carried[:count], body)
+            rest = self.size(start, ("full", axis))
+            carried[:count] = self.at_lanes(axis, rest, carried[:count], body)
             self.mask = None
         elif start < n:
             return self.one_by_one(axis, start, carried, body)
@@ -188,7 +201,8 @@ class Nests(Values):
         """This thread's vectors of an axis; the last thread takes what no whole vector holds."""
         width, n = self.width, axis.extent
         full = n // width * width
-        first, end = share(self.f, full, width)
+        units = self.size(full // width, ("units", axis))
+        first, end = (self.f.binary("mul", v, whole(width)) for v in share_of(self.f, units))
         self.f.loop(
             first, end, width, [], lambda i, _: self.at_lanes(axis, i, [], body),
             first_is_sure=False,
@@ -201,7 +215,7 @@ class Nests(Values):
                 self.one_by_one(axis, full, [], body)
                 return
             self.mask = V(mask_of(n - full, width), "i1", width)
-            self.at_lanes(axis, whole(full), [], body)
+            self.at_lanes(axis, self.size(full, ("full", axis)), [], body)
             self.mask = None
 
         last = self.f.emit("add i64 %tid, 1", "i64")
@@ -231,7 +245,8 @@ class Nests(Values):
             self.leave(axis)
             return []
 
-        return self.f.loop(whole(start), whole(axis.extent), 1, [], turn)
+        first = self.size(start, ("full", axis))
+        return self.f.loop(first, self.extent(axis), 1, [], turn)
 
     # ------------------------------------------------------------ combinations
 
@@ -303,7 +318,7 @@ class Nests(Values):
             self.leave(axis)
             return [result]
 
-        return self.f.loop(whole(0), whole(axis.extent), 1, [total], turn)[0]
+        return self.f.loop(whole(0), self.extent(axis), 1, [total], turn)[0]
 
     def chained(self, axis: Axis, e: Expr, total: V) -> V:
         """A long loop with several totals, which are added at the end."""
@@ -320,9 +335,10 @@ class Nests(Values):
             return results
 
         totals = [total, *[start] * (CHAINS - 1)]
-        totals = self.f.loop(whole(0), whole(stop), CHAINS, totals, turn)
+        end = self.size(stop, ("chained", axis))
+        totals = self.f.loop(whole(0), end, CHAINS, totals, turn)
         for n in range(stop, axis.extent):
-            self.enter(axis, whole(n))
+            self.enter(axis, end if n == stop else self.f.binary("add", end, whole(n - stop)))
             totals[n - stop] = self.step(e, totals[n - stop])
             self.leave(axis)
         return self.tree(e, totals)
@@ -360,7 +376,7 @@ class Nests(Values):
                 self.leave(first)
                 return results
 
-            return self.f.loop(whole(0), whole(first.extent), 1, carried, turn)
+            return self.f.loop(whole(0), self.extent(first), 1, carried, turn)
 
         total = self.across(e, self.tree(e, rows(outer, totals)))
         if masked < axis.extent:
@@ -386,10 +402,13 @@ class Nests(Values):
         carried = list(carried)
         middle = stop // (width * chains) * width * chains
         if middle:
-            carried = self.f.loop(whole(0), whole(middle), width * chains, carried,
+            end = self.size(middle, ("chains", axis.name))
+            carried = self.f.loop(whole(0), end, width * chains, carried,
                                   lambda i, v: turns(i, v, chains))  # fmt: skip
         if middle < stop:
-            carried[:1] = self.f.loop(whole(middle), whole(stop), width, carried[:1],
+            first, end = (self.size(middle, ("chains", axis.name)),
+                          self.size(stop, ("stop", axis.name)))  # fmt: skip
+            carried[:1] = self.f.loop(first, end, width, carried[:1],
                                       lambda i, v: turns(i, v, 1))  # fmt: skip
         return carried
 
@@ -419,7 +438,8 @@ class Nests(Values):
                 self.leave(first)
                 return [result]
 
-            return self.f.loop(whole(begin), whole(first.extent), 1, [value], turn)[0]
+            at = self.size(begin, ("begin", first))
+            return self.f.loop(at, self.extent(first), 1, [value], turn)[0]
 
         return go([*outer, axis], total)
 

@@ -20,7 +20,7 @@ from ..loops.index import Index
 from ..loops.products import Product
 from ..loops.program import Nest
 from .nest import Nests, mask_of
-from .sync import share
+from .sync import share_of
 from .target import Target
 from .text import SCALARS, Function, Module, V, whole
 from .values import memory_type
@@ -167,11 +167,11 @@ class Products(Nests):
 
         def column_block(c: V, _: list[V]) -> list[V]:
             if sizes.inner >= p.inner.extent:
-                every = Block(nest, p, c, whole(0), whole(p.inner.extent), no, yes)
+                every = Block(nest, p, c, whole(0), self.extent(p.inner), no, yes)
                 self.rows(every)
                 return []
             self.f.loop(
-                whole(0), whole(p.inner.extent), sizes.inner, [],
+                whole(0), self.extent(p.inner), sizes.inner, [],
                 lambda k, _: self.inner_block(nest, p, c, k),
             )  # fmt: skip
             return []
@@ -179,11 +179,11 @@ class Products(Nests):
         if sizes.columns >= p.columns.extent:
             column_block(whole(0), [])
         else:
-            self.f.loop(whole(0), whole(p.columns.extent), sizes.columns, [], column_block)
+            self.f.loop(whole(0), self.extent(p.columns), sizes.columns, [], column_block)
 
     def inner_block(self, nest: Nest, p: Product, c: V, k: V) -> list[V]:
         """One block of k."""
-        f, total = self.f, whole(p.inner.extent)
+        f, total = self.f, self.extent(p.inner)
         count = f.least(f.binary("sub", total, k), whole(p.blocks.inner))
         onto = f.emit(f"icmp ne i64 {k.ref}, 0", "i1")
         end = f.binary("add", k, count)
@@ -200,22 +200,28 @@ class Products(Nests):
         shared = self.shared and not b.product.batch
         if b.product.gathered:
             units = -(-n // SLAB)
-            first, end = share(self.f, units) if shared else (whole(0), whole(units))
+            first, end = self.part_of(units, shared)
             self.f.loop(first, end, 1, [], lambda u, _: self.slab(b, u), first_is_sure=not shared)
             return
         rows = -(-n // -(-n // most))  # as even as can be
         units = -(-n // rows)
-        first, end = share(self.f, units) if shared else (whole(0), whole(units))
+        first, end = self.part_of(units, shared)
 
         def tile_row(u: V, _: list[V]) -> list[V]:
             r = self.f.binary("mul", u, whole(rows))
             self.at_row(b, r)
             a, row_step, k_step = self.steps(b.product.row, b)
             self.leave(b.product.rows)
-            self.columns(b, r, rows, n, (a, whole(row_step), whole(k_step)))
+            steps = self.size(row_step, "row step"), self.size(k_step, "row k step")
+            self.columns(b, r, rows, n, (a, *steps))
             return []
 
         self.f.loop(first, end, 1, [], tile_row, first_is_sure=not shared)
+
+    def part_of(self, units: int, shared: bool) -> tuple[V, V]:
+        """(first, end) of all tiles or slabs, or of this thread's share of them."""
+        count = self.size(units, "units")
+        return share_of(self.f, count) if shared else (whole(0), count)
 
     def at_row(self, b: Block, r: V) -> None:
         """Makes a row, and the first k of the block, known."""
@@ -231,10 +237,10 @@ class Products(Nests):
         a, row_step, k_step = self.steps(p.row, b)
         assert row_step == 1
         self.leave(p.rows)
-        width = f.least(f.binary("sub", whole(n), first), whole(SLAB))
+        width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
         room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent))
-        args = [a, whole(k_step), room, width, b.k_count]
+        args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
         def tile_row(i: V, _: list[V]) -> list[V]:
@@ -255,10 +261,10 @@ class Products(Nests):
         size = min(most, -(-total // lanes)) * lanes
         full = total // size * size
         if full:
-            end = whole(full)
+            end = self.size(full, "full columns")
             if p.blocks.columns < total:
                 after = self.f.binary("add", b.start, whole(p.blocks.columns))
-                end = self.f.least(after, whole(full))
+                end = self.f.least(after, self.size(full, "full columns"))
             self.f.loop(
                 b.start, end, size, [], lambda v, _: self.tile(b, r, rows, n, v, size, a),
                 first_is_sure=p.blocks.columns >= total,
@@ -266,13 +272,13 @@ class Products(Nests):
         if full < total:
             rest = total - full
             if p.blocks.columns >= total:
-                self.tile(b, r, rows, n, whole(full), rest, a)
+                self.tile(b, r, rows, n, self.size(full, "full columns"), rest, a)
                 return
             after = self.f.binary("add", b.start, whole(p.blocks.columns))
             here = self.f.emit(f"icmp sge i64 {after.ref}, {total}", "i1")
 
             def last() -> None:
-                self.tile(b, r, rows, n, whole(full), rest, a)
+                self.tile(b, r, rows, n, self.size(full, "full columns"), rest, a)
 
             self.f.when(here, last)
 
@@ -291,16 +297,17 @@ class Products(Nests):
         self.leave(p.columns)
         self.leave(p.rows)
         if made is not None:
-            c, c_step = made
+            c, c_step = made[0], self.size(made[1], "direct step")
         elif p.partial is not None:
-            c_step = p.partial.shape[-1]
-            place = f.binary("mul", r, whole(c_step))
+            c_step = self.size(p.partial.shape[-1], "partial step")
+            place = f.binary("mul", r, c_step)
             place = f.binary("add", place, f.binary("sub", v, b.start))
             c = f.shifted(self.pointers[p.partial.name], place, scalar)
         else:
-            c, c_step = f.room(scalar, rows * length), length
-        here = self.call_kernel(b, r, rows, n, vectors, [*a, column, whole(k_step), c,
-                                whole(c_step), b.k_count, b.onto])  # fmt: skip
+            c, c_step = f.room(scalar, rows * length), whole(length)
+        step = self.size(k_step, "column k step")
+        given = [*a, column, step, c, c_step, b.k_count, b.onto]
+        here = self.call_kernel(b, r, rows, n, vectors, given)
         if made is not None:
             return []
 
@@ -328,7 +335,7 @@ class Products(Nests):
         if not left:
             call(rows)
             return whole(rows)
-        here = f.least(f.binary("sub", whole(n), r), whole(rows))
+        here = f.least(f.binary("sub", self.extent(b.product.rows), r), whole(rows))
         all_there = f.emit(f"icmp eq i64 {here.ref}, {rows}", "i1")
         f.either(all_there, lambda: call(rows), lambda: call(left))
         return here
@@ -349,7 +356,8 @@ class Products(Nests):
         """An address at the first k of the block."""
         if b.k.ref == "0":
             return at
-        return self.f.shifted(at, self.f.binary("mul", b.k, whole(step)), scalar)
+        by = self.f.binary("mul", b.k, self.size(step, ("k step", scalar, step)))
+        return self.f.shifted(at, by, scalar)
 
     def column_place(self, b: Block, v: V) -> tuple[V, int]:
         """(where the column operand's tile begins, its step along k)."""
@@ -367,7 +375,7 @@ class Products(Nests):
         *batch, _, k, _ = index
         outer = buffer.place((*batch, k * 0, k * 0, k * 0))
         within = self.f.binary("and", v, whole(p.panel - 1))
-        offset = self.f.binary("mul", self.f.binary("sub", v, within), whole(p.inner.extent))
+        offset = self.f.binary("mul", self.f.binary("sub", v, within), self.extent(p.inner))
         offset = self.f.binary("add", offset, within)
         at = self.f.shifted(self.f.shifted(start, self.index(outer), scalar), offset, scalar)
         return self.moved(at, b, p.panel, scalar), p.panel
@@ -386,9 +394,7 @@ class Products(Nests):
                             memory_type(w.buffer.dtype))  # fmt: skip
         return at, step
 
-    def writes_of_tile(
-        self, b: Block, r: V, rows: V, v: V, columns: int, c: V, length: int
-    ) -> None:
+    def writes_of_tile(self, b: Block, r: V, rows: V, v: V, columns: int, c: V, step: V) -> None:
         """The nest's writes, row by row and vector by vector."""
         f, lanes, p = self.f, self.width, b.product
         scalar = SCALARS[p.dot.dtype.name]
@@ -397,7 +403,7 @@ class Products(Nests):
         def row(i: V, _: list[V]) -> list[V]:
             self.enter(p.rows, f.binary("add", r, i))
             self.hoist(values, p.columns.bit | p.inner.bit)
-            line = f.shifted(c, f.binary("mul", i, whole(length)), scalar)
+            line = f.shifted(c, f.binary("mul", i, step), scalar)
             full = columns // lanes * lanes
             if full:
                 f.loop(whole(0), whole(full), lanes, [], lambda j, _: piece(line, j))

@@ -72,11 +72,11 @@ class Function:
         self.module = module
         self.name = name
         self.head = f"define void @{name}({params}) {attributes}{{"
-        self.declaration = f"declare void @{name}({params})"  # for modules without its body
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
         self.rooms: dict[tuple[str, int], V] = {}
+        self.given: dict[Any, int] = {}  # numbers that are arguments, by what they are
 
     def new(self) -> str:
         """A fresh name."""
@@ -138,6 +138,15 @@ class Function:
         if offset.ref == "0":
             return pointer
         return self.emit(f"getelementptr {scalar}, {pointer}, {offset}", "ptr", offset.lanes)
+
+    def argument(self, n: int, key: Any) -> V:
+        """A number that callers give: others may call the function with another one."""
+        if key not in self.given:
+            self.given[key] = n
+            at = self.head.rindex(")")
+            self.head = f"{self.head[:at]}, i64 %n{len(self.given) - 1}{self.head[at:]}"
+        assert self.given[key] == n, (key, n)
+        return V(f"%n{list(self.given).index(key)}", "i64")
 
     def room(self, scalar: str, count: int) -> V:
         """A little memory of the function's own, at a line of the cache."""
@@ -234,6 +243,13 @@ class Function:
         self.do(f"br label %{after}")
         self.label(after)
 
+    @property
+    def declaration(self) -> str:
+        """What modules without the body say of it."""
+        return (
+            f"declare void @{self.name}{self.head[self.head.index('(') : self.head.rindex(')')]})"
+        )
+
     def body(self) -> str:
         """All but the name."""
         return "\n".join([self.head[self.head.index("(") :], *self.lines])
@@ -268,11 +284,11 @@ class Module:
         return "\n\n".join([*map(str, self.functions), *self.raw, "\n".join(outside)]) + "\n"
 
     def parts(self, size: int, most: int) -> list[str]:
-        """The same as so many modules of `size` letters or more, which can be compiled apart.
+        """All but the kernels as so many modules of `size` letters or more, to be compiled apart.
 
         The code of a function is the same in whatever module it stands.
         """
-        texts = {f.name: str(f) for f in self.functions}
+        texts = {f.name: str(f) for f in self.functions if f.name not in self.kernels}
         total = sum(map(len, texts.values()))
         count = max(1, min(most, total // size))
         shares: list[list[str]] = [[] for _ in range(count)]
@@ -282,6 +298,10 @@ class Module:
             shares[lightest].append(name)
             filled[lightest] += len(texts[name])
         return [self._part({n: texts[n] for n in share}) for share in shares if share]
+
+    def apart(self) -> list[str]:
+        """Every kernel as a module of its own: other programs use it too."""
+        return [self._part({f.name: str(f)}) for f in self.functions if f.name in self.kernels]
 
     def _part(self, texts: dict[str, str]) -> str:
         """A module of some functions, with what they call: raw ones copied, others declared."""

@@ -33,7 +33,17 @@ class Values:
         self.lane_axis: Axis | None = None
         self.lanes = 0
         self.mask: V | None = None  # lanes that count, where not all do
+        self.general = False  # sizes are arguments, so that nests of other sizes can use the code
         self.scopes: list[dict[Any, V]] = [{}]
+
+    def size(self, n: int, key: Any) -> V:
+        """A size or a step: an argument of the function where it may serve others with other sizes.
+
+        key: what the number is; equal keys are one argument.
+        """
+        if not self.general or n in (0, 1):
+            return whole(n)
+        return self.f.argument(n, key)
 
     # ------------------------------------------------------------ scopes
 
@@ -139,12 +149,12 @@ class Values:
         for a, c in self.sorted_by_depth(list(i.terms.items())):
             v = atom(a)
             if c != 1:
-                v = self.f.binary("mul", *self.f.alike(v, whole(c)))
+                v = self.f.binary("mul", *self.f.alike(v, self.size(c, (i, a))))
             total = v if total is None else self.f.binary("add", *self.f.alike(total, v))
         if total is None:
-            return whole(i.const)
+            return self.size(i.const, (i, None))
         if i.const:
-            total = self.f.binary("add", *self.f.alike(total, whole(i.const)))
+            total = self.f.binary("add", *self.f.alike(total, self.size(i.const, (i, None))))
         return total
 
     def sorted_by_depth(self, terms: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
