@@ -56,6 +56,7 @@ def natively(graph, arrays, target=HOST, threads=None):
 
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(np, "empty", empty))
+        patches.enter_context(mock.patch.object(compiler, "key_of", return_value=None))  # no cache
         patches.enter_context(mock.patch.object(executable, "aligned", aligned(margins)))
         if threads:
             patches.enter_context(mock.patch.object(emit, "WORTH", 0))

@@ -30,7 +30,7 @@ import programs  # noqa: E402
 REFUSED = {"one_hot"}  # its shape depends on values
 MADE_INSIDE = {c.name for c in layer_cases.CASES}  # and then their dtype can't be changed
 CASES = [
-    pytest.param(c, d, id=f"{c.name} {d}")
+    pytest.param(c, d, id=f"{c.name} {d}", marks=pytest.mark.slow if d == "float64" else ())
     for c in nn_cases.CASES + module_cases.CLIPS + functional_cases.CASES
     if c.name not in REFUSED
     for d in c.dtypes
@@ -111,7 +111,7 @@ def trained(run, dtype, compiled):
     return np.array(rows), optimizer.state_dict(), f
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("run", optim_cases.RUNS, ids=lambda run: run.name)
 def test_every_optimizer(run, dtype):
     """Whole trajectories with settings that change on the way; the state is the same too.
