@@ -16,7 +16,7 @@ pty = pytest.importorskip("pty")
 pytestmark = pytest.mark.slow  # each starts a Python of its own
 
 COMMAND = [sys.executable, "-m", "chainrule"]
-LONG = ("--layers", "8", "--epochs", "90", "--no-early-stopping", "--dropout", "0.3")
+LONG = ("--layers", "8", "--epochs", "400", "--no-early-stopping", "--dropout", "0.3")
 
 
 def start(*args: str, **env: str) -> subprocess.Popen[str]:
@@ -36,7 +36,7 @@ def interrupted_after(epochs: int, *args: str) -> tuple[int, str]:
     """Sends SIGINT after a number of log lines; gives the exit code and stderr."""
     p = start(*args)
     assert p.stdout is not None
-    for _ in range(epochs):
+    for _ in range(epochs + 1):  # and one that says how steps are made
         p.stdout.readline()
     p.send_signal(signal.SIGINT)
     _, err = p.communicate(timeout=60)
