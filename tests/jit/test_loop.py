@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -114,6 +117,22 @@ def test_somebody_may_end_it():
     )
     assert turns == [(1, 5000)]
     assert len(found) == 1
+
+
+def test_ctrl_c_ends_it_after_a_whole_step():
+    """The weights are those after as many steps as the optimizer has counted."""
+    a, b = Case(), Case()
+    adam, again = (optim.Adam(c.model.parameters(), lr=1e-3) for c in (a, b))
+    a.optimizer, b.optimizer = adam, again
+    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
+    a.loop((X, Y), 10)  # compiled by now
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        a.compiled.loop((X, Y), 10, epochs=10**7)
+    steps = adam.state[a.model[0].weight]["step"]
+    assert steps > 5
+    b.loop((X, Y), 10, np.tile(np.arange(50), -(-steps // 5))[: 10 * steps])
+    assert same(a, b)
 
 
 def test_labels_are_looked_at_before_the_first_step():

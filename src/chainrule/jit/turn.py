@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ChainruleError, NonFiniteError
 from ..ops.core import current
 from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
+from ..runtime.signals import Unbroken
 from ..tensor.core import wrap
 from .anomaly import run_watched
 from .arguments import Call
@@ -119,7 +120,18 @@ class Turns:
                 planned = None
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
-        done = self.native(program, arrays, outputs, rows, count, planned).run(count)
+        native = self.native(program, arrays, outputs, rows, count, planned)
+        with Unbroken(native.stop):
+            return self._turn(native, program, call, outputs, count, planned)
+
+    def _turn(
+        self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
+        planned: Planned | None,
+    ) -> Turn:  # fmt: skip
+        """The steps themselves, and the books after them: Ctrl-C does not come between."""
+        done = native.run(count)
+        if not done:  # Ctrl-C came before the first
+            return Turn(program, outputs, 0)
         refused = _refusal(program, [o[done - 1] for o in outputs])
         good = done if refused is None else done - 1
         if planned is not None:
