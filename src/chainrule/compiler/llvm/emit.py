@@ -52,11 +52,13 @@ class Emitted(NamedTuple):
     kernels: list[str]
     arena: int
     shared_work: int
+    module: Module
+    end: str
 
     @property
     def text(self) -> str:
-        """All parts, one behind the other: for reading."""
-        return "\n".join([*self.texts, *self.kernels])
+        """All of it as one module: for reading."""
+        return f"{self.module}{self.end}"
 
 
 def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
@@ -92,7 +94,7 @@ def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
     end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
     texts = [part + end for part in module.parts(PART, parts)]
     kernels = [kernel + end for kernel in module.apart()]
-    return Emitted(texts, kernels, arena, total)
+    return Emitted(texts, kernels, arena, total, module, end)
 
 
 def work_of(nest: Nest) -> int:
