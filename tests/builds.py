@@ -18,7 +18,9 @@ def shared(graph):
     if e is None:
         e = _made[text] = execute.build(graph)
         return e
-    again = Executable(e.code, e.address, e.inputs, e.results, e.arena.nbytes, e.shared_work)
+    again = Executable(
+        e.code, e.address, e.inputs, e.results, e.arena.nbytes, e.shared_work, e.updated
+    )
     again.times = e.times
     return again
 

@@ -37,7 +37,9 @@ def by_llvm(compiled):
     facts = compiled.facts
     results = [(shape, as_dtype(name)) for shape, name in facts.results]
     address = loaded.addresses["step"]
-    return Executable(loaded, address, facts.inputs, results, facts.arena, facts.shared_work)
+    return Executable(
+        loaded, address, facts.inputs, results, facts.arena, facts.shared_work, facts.updated
+    )
 
 
 def both(graph, arrays):

@@ -17,13 +17,14 @@ class Facts(NamedTuple):
     """What has to be known to call a program.
 
     inputs: how many there are.  results: shape and dtype of each.  arena: bytes of temporary
-    memory.  shared_work: how many operations threads share.
+    memory.  shared_work: how many operations threads share.  updated: which inputs are written.
     """
 
     inputs: int
     results: tuple[Result, ...]
     arena: int
     shared_work: int
+    updated: tuple[int, ...]
 
 
 class Compiled(NamedTuple):
@@ -54,7 +55,10 @@ class Native:
         """The program with memory of its own."""
         facts = self.facts
         results = [(shape, as_dtype(name)) for shape, name in facts.results]
-        return Executable(self, self.address, facts.inputs, results, facts.arena, facts.shared_work)
+        return Executable(
+            self, self.address, facts.inputs, results, facts.arena, facts.shared_work,
+            facts.updated,
+        )  # fmt: skip
 
 
 def to_header(facts: Facts) -> dict[str, Any]:
@@ -66,10 +70,12 @@ def from_header(header: dict[str, Any]) -> Facts:
     """The same facts again; raises FormatError on anything that is none."""
     try:
         results = tuple((tuple(shape), as_dtype(name).name) for shape, name in header["results"])
-        found = Facts(header["inputs"], results, header["arena"], header["shared_work"])
+        updated = tuple(header["updated"])
+        found = Facts(header["inputs"], results, header["arena"], header["shared_work"], updated)
     except (KeyError, TypeError, ValueError, ArgumentTypeError) as error:
         raise FormatError("cache: a header without the facts") from error
-    sizes = [found.inputs, found.arena, found.shared_work, *(n for s, _ in results for n in s)]
+    sizes = [found.inputs, found.arena, found.shared_work, *updated]
+    sizes += [n for s, _ in results for n in s]
     if not all(type(n) is int and n >= 0 for n in sizes):
         raise FormatError("cache: a header with impossible sizes")
     return found

@@ -100,10 +100,12 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     made = dict(steps(graph, target, times))
     program, emitted = made["products"], made["llvm"]
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
-    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work)
+    numbers = {id(x): i for i, x in enumerate(graph.inputs)}
+    updated = tuple(numbers[id(x)] for x, _ in graph.updates)
+    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work, updated)
     return Compiled(facts, made["object"])
 
 
 def compile_driver(target: Target) -> Compiled:
     """The object file of the native loop."""
-    return Compiled(Facts(0, (), 0, 0), [compile_text(driver(target), target)])
+    return Compiled(Facts(0, (), 0, 0, ()), [compile_text(driver(target), target)])

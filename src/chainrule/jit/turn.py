@@ -98,10 +98,12 @@ class Turns:
         call = Call(args, {}, frozenset())
         program, undo = self.compiled.program_for(args, call)  # anything may have changed since
         with program.lock:
+            self.made = False
             try:
                 turn = self._run(program, call, rows, rows.left if most is None else most)
             except BaseException:
-                _fail(program, undo)
+                if not self.made:  # Ctrl-C is raised after steps that count
+                    _fail(program, undo)
                 raise
         if not turn.good:
             _fail(program, undo)
@@ -120,23 +122,29 @@ class Turns:
                 planned = None
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
-        native = self.native(program, arrays, outputs, rows, count, planned)
+        given, back = executable.in_rows(arrays)
+        native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
-            return self._turn(native, program, call, outputs, count, planned)
+            return self._turn(native, program, call, outputs, count, planned, back)
 
     def _turn(
         self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
-        planned: Planned | None,
+        planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
         """The steps themselves, and the books after them: Ctrl-C does not come between."""
         done = native.run(count)
+        for array, copy in back:
+            np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first
+            if planned is not None:
+                planned.settle(0)
             return Turn(program, outputs, 0)
         refused = _refusal(program, [o[done - 1] for o in outputs])
         good = done if refused is None else done - 1
         if planned is not None:
             planned.settle(good)
         if good:
+            self.made = True
             for part in program.parts:
                 part.done(good)
             program._after(Run(call, [o[good - 1] for o in outputs]))

@@ -54,12 +54,13 @@ class Executable:
 
     code: what keeps the machine code alive.  address: of its function `step`.  inputs: how many
     there are.  results: shape and dtype of each output.  arena: bytes of temporary memory.
-    shared_work: how many operations threads share, from which their number follows.
+    shared_work: how many operations threads share, from which their number follows.  updated: the
+    numbers of the inputs that it writes into.
     """
 
     def __init__(
         self, code: Any, address: int, inputs: int, results: Sequence[tuple[Any, Any]], arena: int,
-        shared_work: int = 0,
+        shared_work: int = 0, updated: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self.code = code
         self.address = address
@@ -69,6 +70,7 @@ class Executable:
         self.inputs = inputs
         self.results = list(results)
         self.shared_work = shared_work
+        self.updated = frozenset(updated)
         self.lock = threading.Lock()  # the memory below serves one run at a time
         self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
@@ -80,20 +82,26 @@ class Executable:
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """One run on arrays of the shapes and types that the program was made for."""
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
-        apart: list[tuple[Any, Any]] = []
+        given, back = self.in_rows(arrays)
         with self.lock:
             table = self.table
-            for i, a in enumerate((*arrays, *outputs)):
-                if not a.flags.c_contiguous:
-                    row_major = np.ascontiguousarray(a)
-                    if a.flags.writeable:
-                        apart.append((a, row_major))
-                    a = row_major
+            for i, a in enumerate((*given, *outputs)):
                 table[i] = a.ctypes.data
             self.run_table()
-        for a, row_major in apart:
-            np.copyto(a, row_major)
+        for a, copy in back:
+            np.copyto(a, copy)
         return outputs
+
+    def in_rows(self, arrays: Sequence[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
+        """(arrays in row-major order, copied where need be; (array, copy) to be written back)."""
+        given = list(arrays)
+        back = []
+        for i, a in enumerate(arrays):
+            if not a.flags.c_contiguous:
+                given[i] = np.ascontiguousarray(a)
+                if i in self.updated:
+                    back.append((a, given[i]))
+        return given, back
 
     def run_table(self) -> None:
         """One run on what the table of addresses points to."""

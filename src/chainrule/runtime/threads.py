@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ArgumentError, ArgumentTypeError
+from .signals import Unbroken
 
 VARIABLE = "CHAINRULE_NUM_THREADS"
 WORK_A_THREAD = 200_000
@@ -110,6 +111,7 @@ class Worker:
         while True:
             self.begin.acquire()
             self.job()
+            self.job = int  # what has been run may go
             self.done.release()
 
 
@@ -124,7 +126,13 @@ class Pool:
         """So many workers, new ones where too few are free."""
         with self.lock:
             taken = [self.free.pop() for _ in range(min(count, len(self.free)))]
-        return taken + [Worker() for _ in range(count - len(taken))]
+        try:
+            while len(taken) < count:
+                taken.append(Worker())
+        except BaseException:
+            self.give_back(taken)
+            raise
+        return taken
 
     def give_back(self, workers: list[Worker]) -> None:
         """Parks workers again."""
@@ -149,16 +157,17 @@ def run_together(call: Callable[[int], object], threads: int) -> None:
     if threads == 1:
         call(0)
         return
-    workers = pool.take(threads - 1)
-    for number, worker in enumerate(workers, 1):
-        worker.job = lambda n=number: call(n)  # type: ignore[misc]
-        worker.begin.release()
-    try:
-        call(0)
-    finally:
-        for worker in workers:
-            worker.done.acquire()
-        pool.give_back(workers)
+    with Unbroken(lambda: None):  # an interrupt in between would leave some waiting for others
+        workers = pool.take(threads - 1)
+        for number, worker in enumerate(workers, 1):
+            worker.job = lambda n=number: call(n)  # type: ignore[misc]
+            worker.begin.release()
+        try:
+            call(0)
+        finally:
+            for worker in workers:
+                worker.done.acquire()
+            pool.give_back(workers)
 
 
 def yielding() -> int:

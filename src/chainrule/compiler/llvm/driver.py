@@ -32,7 +32,7 @@ def driver(target: Target) -> str:
     define_barrier(module, target)
     f = module.function(
         "drive",
-        "ptr noalias %plan, ptr %step, ptr %table, i64 %tid, i64 %threads, ptr %sync",
+        "ptr %plan, ptr %step, ptr %table, i64 %tid, i64 %threads, ptr %sync",
         "#0 ",
     )
     first = f.emit("icmp eq i64 %tid, 0", "i1")

@@ -286,7 +286,7 @@ class Nests(Values):
         else:
             total, value = self.f.alike(total, self.value(inner))
             v = self.together(kind, total, value, e.dtype)
-        if self.mask is not None and self.varies(inner.free):
+        if self.mask is not None:
             return self.scalars.select(self.mask, *self.f.alike(v, total))
         return v
 

@@ -156,7 +156,7 @@ class Products(Nests):
         self.push()
         self.open_loops(
             list(p.batch), values, None, lambda: self.blocks(nest, p),
-            p.rows.bit | p.columns.bit, shared=self.shared and bool(p.batch),
+            p.rows.bit | p.columns.bit, shared=self.shared and bool(p.batch) and p.partial is None,
         )  # fmt: skip
         self.pop()
 
@@ -197,7 +197,7 @@ class Products(Nests):
         """All rows, or this thread's share of them: slabs, and tiles within."""
         most, _ = tile_shape(self.target)
         n = b.product.rows.extent
-        shared = self.shared and not b.product.batch
+        shared = self.shared and (not b.product.batch or b.product.partial is not None)
         if b.product.gathered:
             units = -(-n // SLAB)
             first, end = self.part_of(units, shared)
@@ -239,7 +239,7 @@ class Products(Nests):
         self.leave(p.rows)
         width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
-        room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent))
+        room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent), "slab")
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
@@ -304,7 +304,7 @@ class Products(Nests):
             place = f.binary("add", place, f.binary("sub", v, b.start))
             c = f.shifted(self.pointers[p.partial.name], place, scalar)
         else:
-            c, c_step = f.room(scalar, rows * length), whole(length)
+            c, c_step = f.room(scalar, rows * length, "tile"), whole(length)
         step = self.size(k_step, "column k step")
         given = [*a, column, step, c, c_step, b.k_count, b.onto]
         here = self.call_kernel(b, r, rows, n, vectors, given)

@@ -75,7 +75,7 @@ class Function:
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
-        self.rooms: dict[tuple[str, int], V] = {}
+        self.rooms: dict[tuple[str, str, int], V] = {}
         self.given: dict[Any, int] = {}  # numbers that are arguments, by what they are
 
     def new(self) -> str:
@@ -148,9 +148,9 @@ class Function:
         assert self.given[key] == n, (key, n)
         return V(f"%n{list(self.given).index(key)}", "i64")
 
-    def room(self, scalar: str, count: int) -> V:
+    def room(self, scalar: str, count: int, use: str) -> V:
         """A little memory of the function's own, at a line of the cache."""
-        key = (scalar, count)
+        key = (use, scalar, count)
         if key not in self.rooms:
             v = self.rooms[key] = V(f"%room{len(self.rooms)}", "ptr")
             self.lines[0] += f"\n  {v.ref} = alloca {scalar}, i64 {count}, align 64"

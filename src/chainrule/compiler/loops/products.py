@@ -277,14 +277,14 @@ class Arranging:
         step = flat.coefficient(p.inner) or 0
         gathered = flat.coefficient(p.rows) == 1 and step * size >= APART_BYTES
         gathered = gathered and columns >= 2 * width and p.rows.extent >= 2 * width
+        if gathered:
+            inner = min(inner, INNER)  # the gathered rows must fit into the cache, and on the stack
         if columns * inner * size > BLOCK:
             if columns <= 2 * INNER:
                 inner = max(INNER // 2, BLOCK // (columns * size) // 64 * 64)
             else:
                 inner = min(inner, INNER)
                 columns = max(width, BLOCK // (inner * size) // width * width)
-        elif gathered:
-            inner = min(inner, INNER)  # the gathered rows must fit too
         p = p._replace(blocks=Blocks(columns, inner), gathered=gathered)
         if inner >= p.inner.extent:
             return p
