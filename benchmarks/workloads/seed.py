@@ -12,6 +12,6 @@ WORKLOAD = Dense(
     out="sigmoid",
     batch=1,
     batches=4,
-    epochs=250,
+    epochs=2500,
     optimizer=Rule("SGD", lr=0.5),
 )

@@ -39,6 +39,6 @@ WORKLOAD = Snippet(
     activation="relu",
     batch=2,
     batches=1,
-    epochs=1000,
+    epochs=10_000,
     optimizer=Rule("SGD", lr=0.01),
 )

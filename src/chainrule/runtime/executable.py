@@ -17,10 +17,16 @@ ALIGNMENT = 64
 SYNC_BYTES = 192
 
 
+def address_of(a: Any) -> int:
+    """Where an array begins; a third of the time that `a.ctypes` takes."""
+    address: int = a.__array_interface__["data"][0]
+    return address
+
+
 def aligned(size: int) -> Any:
     """Bytes that begin at a line of the cache, all 0."""
     raw = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    start = -address_of(raw) % ALIGNMENT
     return raw[start : start + size]
 
 
@@ -74,7 +80,7 @@ class Executable:
         self.lock = threading.Lock()  # the memory below serves one run at a time
         self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
-        self.table[inputs + len(self.results)] = self.arena.ctypes.data
+        self.table[inputs + len(self.results)] = address_of(self.arena)
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
         self.step_seconds = 0.0  # of a step in a native loop, as last measured
@@ -86,7 +92,7 @@ class Executable:
         with self.lock:
             table = self.table
             for i, a in enumerate((*given, *outputs)):
-                table[i] = a.ctypes.data
+                table[i] = address_of(a)
             self.run_table()
         for a, copy in back:
             np.copyto(a, copy)
@@ -106,7 +112,7 @@ class Executable:
     def run_table(self) -> None:
         """One run on what the table of addresses points to."""
         count = threads.worthwhile(self.shared_work, threads.WORK_OF_ONE_RUN)
-        sync = self.sync.ctypes.data
+        sync = address_of(self.sync)
         if count == 1:
             self.call(self.table, 0, 1, sync)
         else:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import threads
-from .executable import Executable, aligned
+from .executable import Executable, address_of, aligned
 
 HEAD = 9
 TURN_SECONDS = 0.05
@@ -70,21 +70,21 @@ class Steps:
     def plan(self, count: int) -> Any:
         """What the native loop is told; fills the table too."""
         head = [0] * HEAD
-        head[0], head[2] = count, self.flag.ctypes.data
+        head[0], head[2] = count, address_of(self.flag)
         head[3], head[4], head[5] = len(self.moving), len(self.gathered), self.batch
-        head[6] = 0 if self.order is None else self.order.ctypes.data
+        head[6] = 0 if self.order is None else address_of(self.order)
         head[8] = len(self.watched)
         table = self.executable.table
         for i, a in enumerate(self.fixed):
             if a is not None:
-                table[i] = a.ctypes.data
+                table[i] = address_of(a)
         for m in self.moving:
-            begin = m.rows.ctypes.data
+            begin = address_of(m.rows)
             end = begin + m.period * m.bytes_a_step if m.period else 0
             head += [m.place, begin + m.start * m.bytes_a_step, m.bytes_a_step, end, begin]
         for g, staged in zip(self.gathered, self.staged, strict=True):
-            head += [g.rows.ctypes.data, staged.ctypes.data, g.rows[:1].nbytes]
-            table[g.place] = staged.ctypes.data
+            head += [address_of(g.rows), address_of(staged), g.rows[:1].nbytes]
+            table[g.place] = address_of(staged)
         return np.array([*head, *self.watched], np.int64)
 
     def run(self, count: int) -> int:
@@ -94,7 +94,7 @@ class Steps:
         with e.lock:
             plan = self.plan(count)
             team = threads.worthwhile(e.shared_work)
-            address, sync = plan.ctypes.data, e.sync.ctypes.data
+            address, sync = address_of(plan), address_of(e.sync)
             threads.run_together(
                 lambda n: self.call(address, e.address, e.table, n, team, sync), team
             )
