@@ -19,7 +19,7 @@ and all threads copy the rows of gathered inputs, each its share.
 
 from __future__ import annotations
 
-from .sync import NAME, define_barrier, share_of
+from .sync import NAME, define_barrier, share
 from .target import Target
 from .text import Function, Module, V, whole
 
@@ -125,7 +125,7 @@ def _prepare(f: Function) -> None:
 def _gather(f: Function, s: V) -> None:
     """This thread's rows of every gathered input."""
     rows = _slot(f, 5)
-    begin, end = share_of(f, rows)
+    begin, end = share(f, rows)
     moving = f.emit(f"mul i64 {_slot(f, 3).ref}, {MOVING}", "i64")
     behind = f.emit(f"add i64 {moving.ref}, {HEAD}", "i64")
     order = f.emit(f"inttoptr i64 {_slot(f, 6).ref} to ptr", "ptr")

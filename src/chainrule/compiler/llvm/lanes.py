@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..loops.expr import Expr, walk
-from ..loops.index import Axis, Index, Part, Read
+from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .target import Target
 
@@ -54,24 +52,16 @@ def accesses(nest: Nest) -> tuple[list[Access], list[tuple[Expr, float]]]:
         for below in e.args:
             visit(below, weight, inside)
         for i in e.at[1] if e.op == "load" else (e.at,) if e.op == "index" else ():
-            for r in _read_in(i):
+            for r in i.expressions():
                 visit(r, weight, inside)
 
     for w in nest.writes:
         found.append(Access(w.buffer.place(w.place), 1.0, None))
         visit(w.value, 1.0, None)
         for i in w.place:
-            for r in _read_in(i):
+            for r in i.expressions():
                 visit(r, 1.0, None)
     return found, combinations
-
-
-def _read_in(index: Index) -> Iterable[Expr]:
-    for atom in index.terms:
-        if isinstance(atom, Read):
-            yield atom.expr
-        elif isinstance(atom, Part):
-            yield from _read_in(atom.index)
 
 
 def waste(axis: Axis, lanes: int) -> float:

@@ -10,7 +10,7 @@ from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .lanes import Access, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
-from .sync import share_of
+from .sync import share
 from .text import V, const, whole
 from .turn import Turn, turner
 from .turn import find as turned_copy
@@ -48,7 +48,7 @@ class Nests(Values):
             if lane_axis is None:
                 self.writes(nest)
             elif split:
-                self.share_of_lanes(lane_axis, lambda _: self.writes(nest))
+                self.share_lanes(lane_axis, lambda _: self.writes(nest))
             else:
                 self.along_lanes(lane_axis, [], lambda _: self.writes(nest))
 
@@ -118,7 +118,7 @@ class Nests(Values):
     def span(self, axis: Axis, shared: bool) -> tuple[V, V]:
         """(first, end) of an axis, or of this thread's part of it."""
         end = self.extent(axis)
-        return share_of(self.f, end) if shared else (whole(0), end)
+        return share(self.f, end) if shared else (whole(0), end)
 
     def enter(self, axis: Axis, i: V) -> None:
         """A loop's variable becomes known."""
@@ -197,12 +197,12 @@ class Nests(Values):
             return self.one_by_one(axis, start, carried, body)
         return carried
 
-    def share_of_lanes(self, axis: Axis, body: Callable[[list[V]], list[V]]) -> None:
+    def share_lanes(self, axis: Axis, body: Callable[[list[V]], list[V]]) -> None:
         """This thread's vectors of an axis; the last thread takes what no whole vector holds."""
         width, n = self.width, axis.extent
         full = n // width * width
         units = self.size(full // width, ("units", axis))
-        first, end = (self.f.binary("mul", v, whole(width)) for v in share_of(self.f, units))
+        first, end = (self.f.binary("mul", v, whole(width)) for v in share(self.f, units))
         self.f.loop(
             first, end, width, [], lambda i, _: self.at_lanes(axis, i, [], body),
             first_is_sure=False,

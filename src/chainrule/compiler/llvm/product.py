@@ -20,7 +20,7 @@ from ..loops.index import Index
 from ..loops.products import Product
 from ..loops.program import Nest
 from .nest import Nests, mask_of
-from .sync import share_of
+from .sync import share
 from .target import Target
 from .text import SCALARS, Function, Module, V, whole
 from .values import memory_type
@@ -221,7 +221,7 @@ class Products(Nests):
     def part_of(self, units: int, shared: bool) -> tuple[V, V]:
         """(first, end) of all tiles or slabs, or of this thread's share of them."""
         count = self.size(units, "units")
-        return share_of(self.f, count) if shared else (whole(0), count)
+        return share(self.f, count) if shared else (whole(0), count)
 
     def at_row(self, b: Block, r: V) -> None:
         """Makes a row, and the first k of the block, known."""

@@ -9,7 +9,7 @@ a tenth of a microsecond when all run; after SPINS looks they let others run in 
 from __future__ import annotations
 
 from .target import Target
-from .text import Function, Module, V, whole
+from .text import Function, Module, V
 
 SPINS = 2000
 NAME = "barrier"
@@ -61,16 +61,7 @@ done:
 }}""")
 
 
-def share(f: Function, count: int, unit: int = 1) -> tuple[V, V]:
-    """(first, end) of this thread's part of 0 .. count - 1; both are multiples of a unit, which
-    divides the count.  The parts differ by one unit at most and depend on nothing else."""
-    first, end = share_of(f, whole(count // unit))
-    if unit == 1:
-        return first, end
-    return f.binary("mul", first, whole(unit)), f.binary("mul", end, whole(unit))
-
-
-def share_of(f: Function, count: V) -> tuple[V, V]:
+def share(f: Function, count: V) -> tuple[V, V]:
     """(first, end) of this thread's part of 0 .. count - 1."""
     ends = []
     for number in ("%tid", f.emit("add i64 %tid, 1", "i64").ref):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...dtypes import DType
 from ..loops.expr import Buffer, Expr
-from ..loops.index import Axis, Index, Part, Read
+from ..loops.index import Axis, Index, Part
 from ..loops.maths import SPELLED
 from ..loops.program import Program
 from .scalar import Scalars, suffix
@@ -81,17 +81,7 @@ class Values:
             else:
                 stack.extend(e.args)
                 for i in e.at[1] if e.op == "load" else ():
-                    stack.extend(self.reads(i))
-
-    def reads(self, index: Index) -> list[Expr]:
-        """The expressions that an index reads."""
-        found = []
-        for atom in index.terms:
-            if isinstance(atom, Read):
-                found.append(atom.expr)
-            elif isinstance(atom, Part):
-                found.extend(self.reads(atom.index))
-        return found
+                    stack.extend(i.expressions())
 
     # ------------------------------------------------------------ expressions
 

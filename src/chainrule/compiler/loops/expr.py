@@ -24,7 +24,7 @@ from ... import dtypes
 from ...dtypes import DType
 from . import index as ix
 from .index import Axis, Index
-from .text import Writer
+from .text import Writer, parts
 
 
 class Buffer:
@@ -355,22 +355,4 @@ def walk(expr: Expr, seen: set[int] | None = None) -> Iterator[Expr]:
         elif id(e) not in seen:
             seen.add(id(e))
             stack.append((e, True))
-            stack.extend((a, False) for a in _below(e))
-
-
-def _below(e: Expr) -> Iterator[Expr]:
-    yield from e.args
-    if e.op == "load":
-        for i in e.at[1]:
-            yield from _reads(i)
-    elif e.op == "index":
-        yield from _reads(e.at)
-
-
-def _reads(index: Index) -> Iterator[Expr]:
-    """The expressions on which an index depends."""
-    for atom in index.terms:
-        if isinstance(atom, ix.Read):
-            yield atom.expr
-        elif isinstance(atom, ix.Part):
-            yield from _reads(atom.index)
+            stack.extend((a, False) for a in parts(e))

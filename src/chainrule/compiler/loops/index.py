@@ -9,6 +9,7 @@ contiguous array through a reshape leaves a plain sum of axes, which costs nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -214,6 +215,14 @@ class Index:
                                                           a.index.reads(axis)))
             for a in self.terms
         )  # fmt: skip
+
+    def expressions(self) -> Iterator[Any]:
+        """The expressions whose values the index reads, however deep they lie."""
+        for atom in self.terms:
+            if isinstance(atom, Read):
+                yield atom.expr
+            elif isinstance(atom, Part):
+                yield from atom.index.expressions()
 
     def coefficient(self, axis: Axis) -> int | None:
         """How far one step along an axis leads; None where that differs from step to step."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .expr import Buffer, walk
-from .index import Part, Read
 from .program import Nest, Program
 
 ALIGNMENT = 64
@@ -46,13 +45,7 @@ def touched(nest: Nest) -> Iterator[Buffer]:
     yield from nest.scratch
     for w in nest.writes:
         yield w.buffer
-        exprs = [w.value]
-        for i in w.place:
-            for atom in i.terms:
-                if isinstance(atom, Read):
-                    exprs.append(atom.expr)
-                elif isinstance(atom, Part):
-                    exprs.extend(a.expr for a in atom.index.terms if isinstance(a, Read))
+        exprs = [w.value, *(e for i in w.place for e in i.expressions())]
         for expr in exprs:
             for e in walk(expr, seen):
                 if e.op == "load":

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .index import Axis, Index, Part, Read
+from .index import Axis, Index, Read
 
 LONG = 24
 """From so many characters on, what occurs several times is written once."""
@@ -34,16 +34,7 @@ def parts(e: Any) -> Iterator[Any]:
     """The expressions directly below one, those that its indices read included."""
     yield from e.args
     for i in e.at[1] if e.op == "load" else (e.at,) if e.op == "index" else ():
-        yield from read_by(i)
-
-
-def read_by(index: Index) -> Iterator[Any]:
-    """The expressions that an index reads."""
-    for atom in index.terms:
-        if isinstance(atom, Read):
-            yield atom.expr
-        elif isinstance(atom, Part):
-            yield from read_by(atom.index)
+        yield from i.expressions()
 
 
 class Writer:
@@ -212,7 +203,7 @@ def nest_text(nest: Any) -> str:
     """One nest."""
     writer = Writer()
     roots = [w.value for w in nest.writes]
-    roots += [e for w in nest.writes for i in w.place for e in read_by(i)]
+    roots += [e for w in nest.writes for i in w.place for e in i.expressions()]
     writer.study(nest.axes, roots)
     how = " in order" if nest.in_order else " in tiles" if nest.product is not None else ""
     lines = [f"nest {nest.name} [{writer.axes(nest.axes)}]{how}"]
