@@ -51,7 +51,7 @@ def _philox_of(make: Any, seed: Any, draw: Any, block: Any) -> list[Any]:
         return make.const(n, dtypes.uint64)
 
     def low(x: Any) -> Any:
-        return make.bitand(x, number(0xFFFFFFFF))
+        return make.both(x, number(0xFFFFFFFF))
 
     index = make.whole(block, dtypes.uint64)
     even = [low(index), low(draw)]

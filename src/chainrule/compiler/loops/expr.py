@@ -325,7 +325,6 @@ def _function(name: str) -> Callable[..., Expr]:
 for _name in (*UNARY, *BINARY, "fma"):
     setattr(Builder, {"and": "both", "or": "either", "not": "negated"}.get(_name, _name),
             _function(_name))  # fmt: skip
-Builder.bitand = Builder.both  # type: ignore[attr-defined]
 
 
 def substitute(make: Builder, e: Expr, known: dict[int, Expr]) -> Expr:
