@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+
+# Python's own versions look every number up as a member of an enumeration, at 5 us a call.
+_get_handler = inspect.unwrap(signal.getsignal)
+_set_handler = inspect.unwrap(signal.signal)
 
 
 class Unbroken:
@@ -22,9 +27,9 @@ class Unbroken:
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if _get_handler(signal.SIGINT) is signal.default_int_handler:
             self.holds = True
-            signal.signal(signal.SIGINT, self.note)
+            _set_handler(signal.SIGINT, self.note)
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signal has come."""
@@ -33,6 +38,6 @@ class Unbroken:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self.holds:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _set_handler(signal.SIGINT, signal.default_int_handler)
         if self.asked and kind is None:
             raise KeyboardInterrupt

@@ -291,11 +291,16 @@ class Values:
         zero = "zeroinitializer" if v.lanes else "0"
         return self.f.emit(f"icmp ne {v}, {zero}", "i1", v.lanes)
 
+    def stored(self, v: V, dtype: DType) -> V:
+        """A value as memory holds it."""
+        if dtype.kind != "b":
+            return v
+        return self.f.emit(f"zext {v} to {_typed('i8', v.lanes)}", "i8", v.lanes)
+
     def store(self, buffer: Buffer, index: tuple[Index, ...], v: V) -> None:
         """Writes an element, or one for each lane."""
         pointer, step = self.place(buffer, index)
-        if buffer.dtype.kind == "b":
-            v = self.f.emit(f"zext {v} to {_typed('i8', v.lanes)}", "i8", v.lanes)
+        v = self.stored(v, buffer.dtype)
         if self.lanes and step != 0:
             v = self.f.splat(v, self.lanes)
         align = V(str(buffer.dtype.itemsize), "i32")
