@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from ..loops.expr import START, Buffer, Expr, walk
+from ..loops.expr import COSTS, START, Buffer, Expr, walk
 from ..loops.index import Axis, Index, Part
 from ..loops.program import Nest, Program, Write
 from .nest import CHAINS, Nests
 from .text import V, const, whole
 from .values import memory_type
 
-MOST = 400
+MOST = 1000
 """Scalar operations up to which a program is one straight line."""
 
 
@@ -25,19 +25,28 @@ def is_tiny(program: Program) -> bool:
     """Whether a program is small enough, and always reads and writes the same places."""
     total = 0
     for nest in program.nests:
-        places = 1
-        for a in nest.axes:
-            places *= a.extent
         seen: set[int] = set()
         for w in nest.writes:
-            total += places * (w.value.cost + 1)
-            if total > MOST:
+            if w.value.cost > MOST * MOST:  # without looking into it
                 return False
-            if any(e.op == "load" and e.args for e in walk(w.value, seen)):
-                return False
+            for e in walk(w.value, seen):
+                total += COSTS.get(e.op, 1) * places(program, e)
+                if total > MOST or (e.op == "load" and e.args):
+                    return False
             if any(True for i in _indices(w) for _ in i.expressions()):
                 return False
     return True
+
+
+def places(program: Program, e: Expr) -> int:
+    """For how many values of the axes an expression is computed."""
+    count = 1
+    free, number = e.free, 0
+    while free:
+        if free & 1:
+            count *= program.make.axes[number].extent
+        free, number = free >> 1, number + 1
+    return count
 
 
 def _indices(w: Write) -> Iterator[Index]:
