@@ -308,8 +308,8 @@ class Verifier:
                 self.fail(f"{e!r} does not lie in memory")
             flat = e.at[0].place(e.at[1])
             if p.panel is None or e is p.row:
-                wanted = (1,) if e is p.column else range(1 << 62)
-                if flat.coefficient(mine) not in wanted or flat.coefficient(p.inner) is None:
+                steps = flat.coefficient(mine), flat.coefficient(p.inner)
+                if None in steps or (e is p.column and steps[0] != 1):
                     self.fail(f"{e!r} does not lie in steps along {mine}")
         if p.panel is not None:
             buffer, (*_, panel, k, lane) = p.column.at
