@@ -67,3 +67,8 @@ def test_a_product_of_rows_from_the_last_to_the_first():
     x, w, y = (rng.normal(size=(16, 16)).astype(np.float32) for _ in range(3))
     hold(lambda x, w, y: ops.matmul(ops.flip(ops.matmul(x, w), axis=(0,)), y), x, w, y)
     hold(lambda x, w, y: ops.matmul(ops.flip(x, axis=(0,)), ops.flip(y, axis=(1,))), x, w, y)
+
+
+def test_no_products_of_matrices_that_are_cut_into_panels():
+    a, b = (np.zeros(s, np.float32) for s in ((0, 17, 3), (0, 17, 100)))
+    hold(lambda x, y: ops.matmul(x, y, ta=True), a, b)
