@@ -23,11 +23,6 @@ STEP = "step"
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
 
 
-GENERAL = 4096
-"""Scalar operations from which on a nest takes its sizes as arguments: smaller ones are faster
-with numbers, larger ones share their code with nests of other sizes."""
-
-
 class Call(NamedTuple):
     """A nest, the function that runs it, and the memory and the numbers that it is given."""
 
@@ -95,7 +90,6 @@ def emit(program: Program, target: Target) -> Emitted:
         writer = Products(f, program, target)
         writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
         writer.shared = shared
-        writer.general = work >= GENERAL
         if nest.product is None:
             writer.nest(nest)
         else:

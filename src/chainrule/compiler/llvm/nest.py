@@ -8,6 +8,7 @@ from ...dtypes import DType
 from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
+from .called import CALLED, function
 from .lanes import Access, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
 from .sync import share
@@ -154,6 +155,18 @@ class Nests(Values):
             now, v = self.f.alike(now, v)
             v = self.together("sum", now, v, w.buffer.dtype)
         self.store(w.buffer, w.place, v)
+
+    def spelled(self, e: Expr) -> V:
+        """A function that is no instruction; long ones of single numbers are called."""
+        if e.op not in CALLED or e.dtype.kind != "f" or e.args[1].op == "const":
+            return super().spelled(e)
+        args = [self.value(a) for a in e.args]
+        if any(v.lanes for v in args):
+            return super().spelled(e)
+        name = function(self.f.module, self.target, e.op, e.dtype)
+        room = self.f.room(args[0].scalar, 1, e.op)
+        self.f.do(f"call void @{name}({', '.join(map(str, [*args, room]))})")
+        return self.read(room, e.dtype)
 
     # ------------------------------------------------------------ lanes
 

@@ -308,7 +308,7 @@ class Module:
         names = self.names()
         texts = {n: str(f) for f in self.functions if (n := f.name) in names}
         texts = {n: t for n, t in texts.items() if names[n] not in known}
-        last = self.functions[-1].name
+        last = list(names)[-1]
         nests = [n for n in texts if n != last]
         total = sum(len(texts[n]) for n in nests)
         shares: list[list[str]] = [[] for _ in range(max(1, min(most, total // size)))]
