@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import threads
+from .forks import renew_in_children
 
 ALIGNMENT = 64
 SYNC_BYTES = 192
@@ -81,14 +82,19 @@ class Executable:
         self.results = list(results)
         self.shared_work = shared_work
         self.updated = frozenset(updated)
-        self.lock = threading.Lock()  # the memory below serves one run at a time
         self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
         self.table[inputs + len(self.results)] = address_of(self.arena)
         self.known = [_nothing] * (inputs + len(self.results))
+        self.renew()
+        renew_in_children(self)
+        self.step_seconds = 0.0  # of a step in a native loop, as last measured
+
+    def renew(self) -> None:
+        """Nobody runs it; its memory serves one run at a time."""
+        self.lock = threading.Lock()
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
-        self.step_seconds = 0.0  # of a step in a native loop, as last measured
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """One run on arrays of the shapes and types that the program was made for."""
