@@ -111,6 +111,20 @@ def ways(graph, arrays, targets=None):
     return found
 
 
+def hold(f, *arrays, updates=()):
+    """Raises unless every way to run f gives the same.
+
+    f gives its outputs; `updates` are (input, number of an output that is written into it).
+    """
+    graph = G.trace(f, *arrays)
+    results = [(graph.inputs[i], graph.outputs[o]) for i, o in updates]
+    graph = G.Graph(graph.inputs, graph.nodes, graph.outputs, results)
+    outputs, left = by_lines(graph, arrays)
+    for name, (found, after) in ways(graph, arrays).items():
+        for y, w in zip((*found, *after), (*outputs, *left), strict=True):
+            np.testing.assert_allclose(y, w, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def same_bits(one, other):
     """Whether two runs gave the same, to the last bit."""
     return all(

@@ -239,6 +239,9 @@ class ArgExtremum(Op):
             )
         return Spec((*x.shape[:axis], *x.shape[axis + 1 :]), dtypes.int64)
 
+    def bound(self, x: Any, *, axis: int) -> int | None:
+        return int(x.shape[axis])
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(4,)),), {"axis": 0})
         yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": 1})

@@ -292,13 +292,11 @@ class Nests(Values):
 
     def combine_plain(self, e: Expr) -> V:
         """One after the other, or several chains where there is one long axis."""
-        _, axes = e.at
-        return self.loops_carrying(list(axes), e, self.start(e, 0))
+        return self.loops_carrying(list(e.at[1]), e, self.start(e, 0))
 
     def combine_each_lane(self, e: Expr) -> V:
         """For every lane by itself."""
-        _, axes = e.at
-        return self.loops_carrying(list(axes), e, self.start(e, self.lanes))
+        return self.loops_carrying(list(e.at[1]), e, self.start(e, self.lanes))
 
     def loops_carrying(self, axes: list[Axis], e: Expr, total: V) -> V:
         """Loops over axes that carry a total."""
@@ -318,7 +316,9 @@ class Nests(Values):
             self.leave(axis)
             return [result]
 
-        return self.f.loop(whole(0), self.extent(axis), 1, [total], turn)[0]
+        few = axis.extent < 4 * CHAINS  # a number, so that LLVM can write the turns out
+        end = whole(axis.extent) if few else self.extent(axis)
+        return self.f.loop(whole(0), end, 1, [total], turn)[0]
 
     def chained(self, axis: Axis, e: Expr, total: V) -> V:
         """A long loop with several totals, which are added at the end."""

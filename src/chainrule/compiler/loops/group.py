@@ -12,9 +12,11 @@ After:  group [64, 32]: %2 (with %1 and %0 inside)
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from ...graph import Graph, Node
+from ...ops.broadcast import kept_shape
 from ...ops.shape import FEW
 from .expr import COSTS
 
@@ -157,8 +159,12 @@ class Grouping:
         found: dict[int, tuple[Node, bool]] = {}
         kept = {id(r) for r in self.roots}
         assert root.op is not None
-        aligned = not (root.op.combines or scatters(root) or root.op.moves)
-        stack = [(x, aligned or _keeps_places(root)) for x in root.inputs if isinstance(x, Node)]
+        if "axis" in root.params and root.op.combines:
+            stack = list(_reduced(root, kept))
+        else:
+            aligned = not (root.op.combines or scatters(root) or root.op.moves)
+            aligned = aligned or _keeps_places(root)
+            stack = [(x, aligned) for x in root.inputs if isinstance(x, Node)]
         domain = domain_of(root)
         seen: set[tuple[int, bool]] = set()
         while stack:
@@ -267,3 +273,25 @@ def _keeps_places(node: Node) -> bool:
         and isinstance(x, Node)
         and domain_of(x) == domain_of(node)
     )
+
+
+def _reduced(root: Node, kept: set[int]) -> Iterator[tuple[Node, bool]]:
+    """(line, whether it is read place by place) for what a reduction reads.
+
+    Of values that are repeated along the reduced dimensions, as the maximum is within a softmax,
+    each place reads its own one.
+    """
+    (x,) = root.inputs
+    narrow = kept_shape(x.shape, root.params["axis"])
+    stack, seen = [x], set()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.op is not None and node.op.name == "expand" and node.inputs[0].shape == narrow:
+            yield node.inputs[0], True
+        elif node.op is None or id(node) in kept or not node.op.pointwise:
+            yield node, False
+        else:
+            stack.extend(y for y in node.inputs if isinstance(y, Node))
