@@ -14,14 +14,14 @@ from chainrule.compiler.llvm import emit
 from chainrule.compiler.loops.interpret import interpret
 from chainrule.compiler.loops.lower import lower
 from chainrule.compiler.loops.products import arrange
-from chainrule.compiler.passes import dce, simplify, spell
+from chainrule.compiler.passes import border, dce, simplify, spell
 from chainrule.runtime import executable
 from compiler.processors import EXECUTABLE, HOST
 
 
 def simplified(graph):
     """The graph after its passes, each of which must leave a valid one."""
-    for step in (spell, simplify, dce):
+    for step in (spell, border, simplify, dce):
         graph = step(graph)
         G.verify(graph)
     return graph

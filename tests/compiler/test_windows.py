@@ -49,3 +49,47 @@ def test_the_first_of_equal_ones_is_chosen_and_nan_is_the_greatest(settings, siz
 
 def test_the_places_of_the_greatest():
     hold(lambda x: F.max_pool1d(x, 3, 2, padding=1, return_indices=True), np.round(draw(2, 3, 9)))
+
+
+# ---------------------------------------------------------------- convolution
+
+
+def convolved(x, w, g, **settings):
+    y = (F.conv1d if len(x.shape) == 3 else F.conv2d)(x, w, **settings)
+    return [y, *gradients(y, [x, w], g=g)]
+
+
+def test_no_memory_for_windows():
+    """Products read them where they lie: what is stored is the image with its border, and copies
+    of the weights."""
+    image, weight = (4, 16, 12, 12), (24, 16, 3, 3)
+    made = nests(lambda *a: convolved(*a, padding=1), image, weight, (4, 24, 12, 12))
+    border = (14 / 12) ** 2
+    assert all(w.buffer.size <= 4 * 24 * 12 * 12 * border for n in made for w in n.writes)
+    products = [n.product for n in made if n.product]
+    assert [p.listed for p in products] == [True] * 3
+
+
+CASES = {
+    "plain": ((2, 8, 7, 6), (20, 8, 3, 3), {}),
+    "border": ((2, 8, 7, 6), (20, 8, 3, 2), {"padding": (1, 0)}),
+    "wide border": ((1, 3, 5, 5), (16, 3, 2, 2), {"padding": 2}),
+    "steps": ((2, 8, 9, 8), (20, 8, 3, 3), {"stride": 2, "padding": 1}),
+    "apart": ((2, 8, 9, 8), (20, 8, 3, 3), {"dilation": 2, "padding": 2}),
+    "groups": ((2, 16, 7, 6), (32, 8, 3, 3), {"groups": 2, "padding": 1}),
+    "one by one": ((2, 20, 7, 6), (20, 20, 1, 1), {}),
+    "a row": ((3, 8, 20), (24, 8, 5), {"padding": 2}),
+}
+
+
+QUICK = ("border", "steps")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
+def test_a_convolution_and_its_gradients(name):
+    image, weight, settings = CASES[name]
+    x, w = draw(*image), draw(*weight)
+    spec = G.trace(lambda x, w: convolved(x, w, 1.0, **settings), x, w).outputs[0].spec
+    hold(lambda x, w, g: convolved(x, w, g, **settings), x, w, draw(*spec.shape))

@@ -54,6 +54,12 @@ def is_dot(node: Node) -> bool:
     return node.op is not None and node.op.name == "matmul"
 
 
+def moves(node: Node) -> bool:
+    """Whether a line holds elements of its input as they are."""
+    assert node.op is not None
+    return node.op.moves or (node.op.name == "windows" and not any(node.params["grid"].padding))
+
+
 def scatters(node: Node) -> bool:
     """Whether a line writes where its inputs say."""
     assert node.op is not None
@@ -104,14 +110,14 @@ class Grouping:
         roots = []
         for node in self.graph.nodes:
             assert node.op is not None
-            cost = 0 if node.op.moves else COSTS.get(node.op.name, 1)
+            cost = 0 if moves(node) else COSTS.get(node.op.name, 1)
             if node.op.name in ("uniform", "normal"):
                 cost = 200
             for x in node.inputs:
                 if isinstance(x, Node):
                     cost += self.cost.get(id(x), 0)
             root = id(node) in self.results or node.op.combines or scatters(node)
-            if not root and not node.op.moves and cost > 0:
+            if not root and not moves(node) and cost > 0:
                 root = self.is_worth_keeping(node, cost)
             if root:
                 roots.append(node)
@@ -143,15 +149,14 @@ class Grouping:
             for reader in self.readers[id(stack.pop())]:
                 op = reader.op
                 assert op is not None
-                if op.moves:
+                if moves(reader):
                     stack.append(reader)
                     wider = reader.spec.size > node.spec.size
                     repeated = repeated or (wider and op.name == "expand") or op.name in (
-                        "index_select", "gather")  # fmt: skip
+                        "index_select", "gather", "windows")  # fmt: skip
                 else:
                     found.add(id(reader))
                     dots = dots or op.name == "matmul"
-                    repeated = repeated or op.name == "windows"
         return found, repeated, dots
 
     def needs_of(self, root: Node) -> dict[int, tuple[Node, bool]]:
@@ -162,7 +167,7 @@ class Grouping:
         if "axis" in root.params and root.op.combines:
             stack = list(_reduced(root, kept))
         else:
-            aligned = not (root.op.combines or scatters(root) or root.op.moves)
+            aligned = not (root.op.combines or scatters(root) or moves(root))
             aligned = aligned or _keeps_places(root)
             stack = [(x, aligned) for x in root.inputs if isinstance(x, Node)]
         domain = domain_of(root)

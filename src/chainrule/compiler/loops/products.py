@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from . import index as ix
 from .expr import Buffer, Expr, substitute, walk
-from .index import Axis
+from .index import Axis, Index
 from .program import Nest, Program, Write
 
 LEAST = 4096
@@ -31,6 +31,8 @@ BLOCK = 1 << 19
 """Bytes of the column operand that are gone through before others: half of a second cache."""
 INNER = 512
 """How many k a block has, where they come in blocks."""
+LISTED = 2048
+"""How many k a block has at most where their places are listed: the list lies on the stack."""
 APART_BYTES = 2048
 """Bytes from one k to the next, from which on rows are copied together first."""
 TRANSPOSED, GATHERED, APART = 0.6, 2.0, 1.5
@@ -57,6 +59,7 @@ class Product(NamedTuple):
     panel: int | None = None  # lanes of the panels that the column operand was packed in
     blocks: Blocks = Blocks(1 << 62, 1 << 62)
     gathered: bool = False  # rows lie so far apart along k that some are copied together first
+    listed: bool = False  # the row operand lies in no even steps: where is written into tables
     partial: Buffer | None = None  # sums of the k so far, where they come in blocks
 
 
@@ -90,6 +93,13 @@ def find(nest: Nest) -> Product | None:
     if inner.extent < 4 or rows[0].extent * columns[0].extent * inner.extent < LEAST:
         return None
     return Product(dot, rows[0], columns[0], inner, tuple(batch), a, b)
+
+
+def apart(flat: Index, p: Product) -> tuple[Index, Index] | None:
+    """The place of the row operand as (what depends on the row, what depends on k), if it is such
+    a sum: that of an image's windows is, once the border is part of the image."""
+    split = flat.split(p.inner)
+    return split if split and split[0].split(p.rows) else None
 
 
 class Arranging:
@@ -131,11 +141,11 @@ class Arranging:
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
-        loads = [e for w in nest.writes for e in walk(w.value) if e.op == "load" and not e.args]
+        loads = [e for w in nest.writes for e in walk(w.value) if e.op == "load"]
         full = 0
         for a in nest.axes:
             full |= a.bit
-        wide = [e for e in loads if e.free == full and e.at[0].name in self.settled]
+        wide = [e for e in loads if not full & ~e.free and e.at[0].name in self.settled]
         if nest.in_order:  # no axis says where it writes: rows, as buffers lie at first
             self.settled.update(w.buffer.name for w in nest.writes)
             return
@@ -197,14 +207,12 @@ class Arranging:
 
     def operands(self, p: Product) -> Product:
         """The product with both operands where it can read them."""
-        row = p.row
-        plain = row.op == "load" and not row.args
-        if plain:
-            flat = row.at[0].place(row.at[1])
-            plain = flat.coefficient(p.rows) is not None and flat.coefficient(p.inner) is not None
-        if not plain:
+        row, column = p.row, p.column
+        flat = row.at[0].place(row.at[1]) if row.op == "load" and not row.args else None
+        if flat is None or apart(flat, p) is None:
             row = self.pack(p, row, p.rows, p.inner)
-        column = p.column
+        elif flat.coefficient(p.rows) is None or flat.coefficient(p.inner) is None:
+            p = p._replace(listed=True)
         if self.lies_right(p):
             return p._replace(row=row, column=column)
         width = PANEL * self.lanes * 4 // column.dtype.itemsize
@@ -279,6 +287,8 @@ class Arranging:
         gathered = gathered and columns >= 2 * width and p.rows.extent >= 2 * width
         if gathered:
             inner = min(inner, INNER)  # the gathered rows must fit into the cache, and on the stack
+        if p.listed:
+            inner = min(inner, LISTED)
         if columns * inner * size > BLOCK:
             if columns <= 2 * INNER:
                 inner = max(INNER // 2, BLOCK // (columns * size) // 64 * 64)
