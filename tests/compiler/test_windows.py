@@ -47,6 +47,14 @@ def test_the_first_of_equal_ones_is_chosen_and_nan_is_the_greatest(settings, siz
     hold(lambda x, g: pooled(x, g, **settings), x, draw(2, 3, *sizes))
 
 
+def test_the_places_take_a_byte():
+    (forward, _) = nests(pooled, (2, 3, 8, 8), (2, 3, 4, 4))
+    assert sorted(str(w.buffer.dtype) for w in forward.writes) == ["float32", "uint8"]
+    hold(lambda x, g: pooled(x, g), np.round(draw(1, 2, 4, 4)), draw(1, 2, 2, 2))
+    many = lambda x: F.max_pool1d(x, 300, return_indices=True)  # noqa: E731
+    hold(many, draw(1, 2, 900))
+
+
 def test_the_places_of_the_greatest():
     hold(lambda x: F.max_pool1d(x, 3, 2, padding=1, return_indices=True), np.round(draw(2, 3, 9)))
 

@@ -14,7 +14,7 @@ from .sync import share
 from .text import V, const, whole
 from .turn import Turn, turner
 from .turn import find as turned_copy
-from .values import Values, memory_type
+from .values import Values, mask_of, memory_type
 
 CHAINS = 4
 """Sums that run side by side, so that an addition need not wait for the one before."""
@@ -41,19 +41,26 @@ class Nests(Values):
         found, combinations = accesses(nest)
         self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
         outer = [a for a in nest.axes if a is not lane_axis]
+        few = [a for a in outer[1:][-1:] if a.extent <= CHAINS and not nest.in_order]
+        outer = outer[: len(outer) - len(few)]
         values = [w.value for w in nest.writes]
         split = lane_axis is not None and self.shared and not outer
 
+        def place(_: list[V]) -> list[V]:
+            self.open_loops(few, values, None, lambda: self.writes(nest))
+            return []
+
         def everything() -> None:
             if lane_axis is None:
-                self.writes(nest)
+                place([])
             elif split:
-                self.share_lanes(lane_axis, lambda _: self.writes(nest))
+                self.share_lanes(lane_axis, place)
             else:
-                self.along_lanes(lane_axis, [], lambda _: self.writes(nest))
+                self.along_lanes(lane_axis, [], place)
 
         self.push()
-        self.open_loops(outer, values, lane_axis, everything, shared=self.shared)
+        within = sum(a.bit for a in few)
+        self.open_loops(outer, values, lane_axis, everything, within, shared=self.shared)
         self.pop()
 
     def turn(self, nest: Nest, t: Turn) -> None:
@@ -86,7 +93,7 @@ class Nests(Values):
 
     def open_loops(
         self, axes: Sequence[Axis], values: Sequence[Expr], lane_axis: Axis | None,
-        body: Callable[[], None], later: int = 0, shared: bool = False,
+        body: Callable[[], object], later: int = 0, shared: bool = False,
     ) -> None:  # fmt: skip
         """Loops around a body; before each, what does not depend on it is computed.
 
@@ -112,8 +119,9 @@ class Nests(Values):
         self.f.loop(first, end, 1, [], turn, first_is_sure=not shared)
 
     def extent(self, axis: Axis) -> V:
-        """How many places an axis has."""
-        return self.size(axis.extent, ("extent", axis))
+        """How many places an axis has: a number where LLVM may write the turns of a loop out."""
+        few = axis.extent < 4 * CHAINS
+        return whole(axis.extent) if few else self.size(axis.extent, ("extent", axis))
 
     def span(self, axis: Axis, shared: bool) -> tuple[V, V]:
         """(first, end) of an axis, or of this thread's part of it."""
@@ -316,9 +324,7 @@ class Nests(Values):
             self.leave(axis)
             return [result]
 
-        few = axis.extent < 4 * CHAINS  # a number, so that LLVM can write the turns out
-        end = whole(axis.extent) if few else self.extent(axis)
-        return self.f.loop(whole(0), end, 1, [total], turn)[0]
+        return self.f.loop(whole(0), self.extent(axis), 1, [total], turn)[0]
 
     def chained(self, axis: Axis, e: Expr, total: V) -> V:
         """A long loop with several totals, which are added at the end."""
@@ -442,8 +448,3 @@ class Nests(Values):
             return self.f.loop(at, self.extent(first), 1, [value], turn)[0]
 
         return go([*outer, axis], total)
-
-
-def mask_of(count: int, lanes: int) -> str:
-    bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
-    return f"<{bits}>"

@@ -19,10 +19,10 @@ from ..loops.index import Index
 from ..loops.products import Product, apart
 from ..loops.program import Nest
 from .kernel import SLAB, gatherer, kernel, tile_shape
-from .nest import Nests, mask_of
+from .nest import Nests
 from .sync import share
 from .text import SCALARS, V, whole
-from .values import memory_type
+from .values import mask_of, memory_type
 
 
 class Block(NamedTuple):

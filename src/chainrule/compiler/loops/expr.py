@@ -151,9 +151,9 @@ class Builder:
             self.made[key] = found
         return self.cast(found, dtype)
 
-    def load(self, buffer: Buffer, index: tuple[Index, ...]) -> Expr:
-        """An element of memory."""
-        guard = self.guards
+    def load(self, buffer: Buffer, index: tuple[Index, ...], guard: Expr | None = None) -> Expr:
+        """An element of memory; `guard` says where it is read, if not what the block says."""
+        guard = self.guards if guard is None else guard
         key = ("load", buffer, index, guard)
         found = self.made.get(key)
         if found is None:

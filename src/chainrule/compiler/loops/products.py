@@ -20,6 +20,7 @@ from . import index as ix
 from .expr import Buffer, Expr, substitute, walk
 from .index import Axis, Index
 from .program import Nest, Program, Write
+from .split import split
 
 LEAST = 4096
 """Products of fewer multiplications are ordinary loops."""
@@ -117,6 +118,9 @@ class Arranging:
             product = find(nest)
             if product is None:
                 self.follow(nest)
+                for axis in nest.axes[:] if not nest.in_order else ():
+                    if not any(w.buffer.place(w.place).coefficient(axis) == 1 for w in nest.writes):
+                        split(self.program.make, nest, axis)
                 self.nests.append(nest)
                 continue
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))

@@ -1,0 +1,76 @@
+"""Axes that are divided become two: what each of their parts decides is known in a loop of its own.
+
+Why: the backward pass of a pooling reads at i // 2 what it writes at i, so all but one of the
+reads of a window repeat what was read already; and divisions cost more than the rest.
+
+Before: nest %1 [i<8]:         %1[i] = select(%0[i // 2] = i % 2, g[i // 2], 0.0)
+After:  nest %1 [i0<4, i1<2]:  %1[2*i0 + i1] = select(%0[i0] = i1, g[i0], 0.0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import index as ix
+from .expr import Builder, Expr, walk
+from .index import Axis, Index, Part
+from .program import Nest, Write
+
+
+def split(make: Builder, nest: Nest, axis: Axis) -> None:
+    """Splits one axis of a nest, if it is divided."""
+    by = _divisor(nest, axis)
+    if by is None:
+        return
+    outer, inner = make.axis(axis.name, axis.extent // by), make.axis(axis.name, by)
+    place = ix.along(outer) * by + ix.along(inner)
+    known: dict[int, Expr] = {}
+    nest.writes = [
+        Write(w.buffer, tuple(i.replaced(axis, place) for i in w.place),
+              _moved(make, w.value, axis, place, known), w.adds)
+        for w in nest.writes
+    ]  # fmt: skip
+    nest.axes = tuple(b for a in nest.axes for b in ((outer, inner) if a is axis else (a,)))
+
+
+def _divisor(nest: Nest, axis: Axis) -> int | None:
+    """The one number by which an axis is divided wherever it is divided; None where there is none,
+    or where numbers that are read depend on the axis."""
+    found = set()
+    for i in _indices(nest):
+        if i.reads(axis):
+            return None
+        found |= {a.by if a.index.terms == {axis: 1} and not a.index.const else 0
+                  for a in i.terms if isinstance(a, Part) and a.free & axis.bit}  # fmt: skip
+    by = max(found, default=0)
+    return by if found == {by} and by and not axis.extent % by and by < axis.extent else None
+
+
+def _indices(nest: Nest) -> Iterator[Index]:
+    """All indices that a nest reads, writes, or computes with."""
+    seen: set[int] = set()
+    for w in nest.writes:
+        yield from w.place
+        for e in walk(w.value, seen):
+            yield from e.at[1] if e.op == "load" else (e.at,) if e.op == "index" else ()
+
+
+def _moved(make: Builder, e: Expr, axis: Axis, place: Index, known: dict[int, Expr]) -> Expr:
+    """An expression with an index in the place of an axis."""
+    if not e.free & axis.bit:
+        return e
+    found = known.get(id(e))
+    if found is None:
+        args = [_moved(make, a, axis, place, known) for a in e.args]
+        if e.op == "load":
+            buffer, index = e.at
+            guard = args[0] if args else None
+            found = make.load(buffer, tuple(i.replaced(axis, place) for i in index), guard)
+        elif e.op == "index":
+            found = make.whole(e.at.replaced(axis, place))
+        elif e.op in ("reduce", "dot"):
+            found = make.combine(*e.at, *args)
+        else:
+            found = make.op(e.op, *args, dtype=e.dtype)
+        known[id(e)] = found
+    return found
