@@ -101,3 +101,18 @@ def test_a_convolution_and_its_gradients(name):
     x, w = draw(*image), draw(*weight)
     spec = G.trace(lambda x, w: convolved(x, w, 1.0, **settings), x, w).outputs[0].spec
     hold(lambda x, w, g: convolved(x, w, g, **settings), x, w, draw(*spec.shape))
+
+
+def test_a_layer_after_pooling_reads_in_even_steps():
+    """The channels stand last in memory until a product wants an image in a row."""
+
+    def network(x, w, v):
+        y = F.max_pool2d(F.conv2d(x, w), 2)
+        return F.linear(F.reshape(y, (16, -1)), v)
+
+    made = nests(network, (16, 4, 10, 10), (16, 4, 3, 3), (24, 256))
+    pool = next(n for n in made if "max" in str(n))
+    (convolution, dense) = [n.product for n in made if n.product]
+    assert convolution.column.at[0].shape == (36, 16)  # the weights, the channels side by side
+    assert [w.buffer.order for w in pool.writes] == [tuple(range(5))]
+    assert not dense.listed

@@ -122,28 +122,32 @@ class Products(Nests):
     def places_of_k(self, b: Block) -> V:
         """A table of how far the k of a block lie behind the start of a row."""
         f, p = self.f, b.product
-        table = f.room("i64", min(p.blocks.inner, p.inner.extent), "places of k")
+        table = self.table("i64", min(p.blocks.inner, p.inner.extent), "places of k")
 
-        def entry(i: V, _: list[V]) -> list[V]:
-            self.enter(p.inner, f.binary("add", b.k, i))
-            f.do(f"store {self.index(self.row_place(p)[1])}, {f.shifted(table, i, 'i64')}, align 8")
-            self.leave(p.inner)
+        def entries(i: V, _: list[V]) -> list[V]:
+            first = f.binary("add", b.k, i)
+            (at,) = self.at_lanes(p.inner, first, [], lambda _: [self.index(self.row_place(p)[1])])
+            f.do(f"store {at}, {f.shifted(table, i, 'i64')}, align 8")
             return []
 
-        f.loop(whole(0), b.k_count, 1, [], entry)
+        f.loop(whole(0), b.k_count, self.width, [], entries)
         return table
 
     def places_of_rows(self, b: Block, r: V, rows: int) -> V:
         """A table of the addresses at which the rows of a tile begin."""
         f, p = self.f, b.product
-        table = f.room("ptr", rows, "places of rows")
-        scalar, start = memory_type(p.row.dtype), self.pointers[p.row.at[0].name]
-        for i in range(rows):
-            self.at_row(b, f.binary("add", r, whole(i)))
-            at = f.shifted(start, self.index(self.row_place(p)[0]), scalar)
-            self.leave(p.rows)
-            f.do(f"store {at}, {f.shifted(table, whole(i), 'ptr')}, align 8")
+        table = self.table("ptr", rows, "places of rows")
+        start, scalar = self.pointers[p.row.at[0].name], memory_type(p.row.dtype)
+        for i in range(0, rows, self.width):
+            first = f.binary("add", r, whole(i))
+            (at,) = self.at_lanes(p.rows, first, [], lambda _: [self.index(self.row_place(p)[0])])
+            f.do(f"store {f.shifted(start, at, scalar)}, {f.shifted(table, whole(i), 'ptr')}, "
+                 "align 8")  # fmt: skip
         return table
+
+    def table(self, scalar: str, count: int, use: str) -> V:
+        """Room for some entries, which are written a vector at a time."""
+        return self.f.room(scalar, -(-count // self.width) * self.width, use)
 
     def row_place(self, p: Product) -> tuple[Index, Index]:
         """Where the row operand lies: what depends on the row, and what depends on k."""

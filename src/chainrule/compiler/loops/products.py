@@ -32,7 +32,7 @@ BLOCK = 1 << 19
 """Bytes of the column operand that are gone through before others: half of a second cache."""
 INNER = 512
 """How many k a block has, where they come in blocks."""
-LISTED = 2048
+LISTED = 1024
 """How many k a block has at most where their places are listed: the list lies on the stack."""
 APART_BYTES = 2048
 """Bytes from one k to the next, from which on rows are copied together first."""
@@ -111,6 +111,8 @@ class Arranging:
         self.lanes = lanes  # of float32
         self.settled = {b.name for b in (*program.inputs, *program.outputs)}
         self.nests: list[Nest] = []
+        self.wanted = [(p, e.at) for p in map(find, program.nests) if p
+                       for e in (p.row, p.column) if e.op == "load"]  # fmt: skip
 
     def run(self) -> None:
         """All nests in order: each finds the layouts that those before it have chosen."""
@@ -141,7 +143,18 @@ class Arranging:
             order = [d for d, i in enumerate(w.place) if not i.terms]
             for axis in axes:
                 order += [d for d, i in enumerate(w.place) if axis in i.terms]
+            lies = self.in_steps(w.buffer)
             w.buffer.lay(tuple(order))
+            if lies and not self.in_steps(w.buffer):
+                w.buffer.lay(tuple(range(len(order))))
+
+    def in_steps(self, buffer: Buffer) -> bool:
+        """Whether products read a buffer, and each can go through it in even steps as it lies."""
+        flats = [(p, b.place(index)) for p, (b, index) in self.wanted if b is buffer]
+        return bool(flats) and all(
+            flat.coefficient(a) is not None for p, flat in flats for a in (*p.batch, p.rows,
+                                                                           p.columns, p.inner)
+        )  # fmt: skip
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
@@ -291,14 +304,14 @@ class Arranging:
         gathered = gathered and columns >= 2 * width and p.rows.extent >= 2 * width
         if gathered:
             inner = min(inner, INNER)  # the gathered rows must fit into the cache, and on the stack
-        if p.listed:
-            inner = min(inner, LISTED)
         if columns * inner * size > BLOCK:
             if columns <= 2 * INNER:
                 inner = max(INNER // 2, BLOCK // (columns * size) // 64 * 64)
             else:
                 inner = min(inner, INNER)
                 columns = max(width, BLOCK // (inner * size) // width * width)
+        if p.listed:
+            inner = min(inner, LISTED)
         p = p._replace(blocks=Blocks(columns, inner), gathered=gathered)
         if inner >= p.inner.extent:
             return p
