@@ -20,6 +20,10 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
         from harness.steady import steady
 
         return steady(load(job.pop("workload")), **job)
+    if kind == "bits":
+        from harness.bits import bits
+
+        return bits(load(job.pop("workload")), **job)
     if kind == "grid":
         from harness.grid import grid
 

@@ -19,12 +19,12 @@ from typing import Any
 
 from harness.environment import child_environment, machine
 from harness.names import MODULES, ON_DISK, chosen
-from harness.table import grid_lines, page, steady_line
+from harness.table import bits_line, grid_lines, page, steady_line
 from workloads import GRIDS, SHORT, STEPS
 
 HERE = Path(__file__).parent
 PARTS = ("steady", "cold", "grid")
-COLD_STEPS = 100
+COLD_STEPS, BITS_STEPS = 100, 1000
 
 
 def ask(job: dict[str, Any], threads: int, limit: float, cache: str | None = None) -> Any:
@@ -100,6 +100,19 @@ def run_grid(options: argparse.Namespace, threads: int) -> dict[str, Any]:
     return rows
 
 
+def run_bits(options: argparse.Namespace) -> dict[str, Any]:
+    """Whether every workload ends with the same bits in two processes, and on two threads."""
+    rows = {}
+    for name in options.steps:
+        job = {"kind": "bits", "workload": name, "steps": 10 if options.short else BITS_STEPS}
+        runs = [ask({**job, "threads": t}, t, 10 * options.limit) for t in (1, 1, 2)]
+        rows[name] = {"runs": runs, "same": len({r.get("sha256") for r in runs}) == 1}
+        if not rows[name]["same"]:
+            rows[name]["failed"] = "other bits in another process, or on two threads"
+        print(f"{name}: {bits_line(rows[name])}", flush=True)
+    return rows
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line, with what to run worked out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -108,7 +121,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[1], metavar="N")
     parser.add_argument("--only", action="append", metavar="NAME", help=", ".join(MODULES))
     parser.add_argument("--torch-compile", action="store_true", help="needs a C++ compiler")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="+", choices=(*PARTS, "bits"), default=PARTS)
     parser.add_argument("--rounds", type=int, help="blocks of each contestant (15)")
     parser.add_argument(
         "--patience",
@@ -179,6 +192,9 @@ def main() -> int:
         if "grid" in options.parts:
             row["grid"] = run_grid(options, threads)
             write(result, options.out)
+    if "bits" in options.parts:
+        result["bits"] = run_bits(options)
+        write(result, options.out)
     broken = failures(result)
     for line in broken:
         print(f"failed:{line}")

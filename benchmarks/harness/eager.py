@@ -64,6 +64,7 @@ def make_step(lib: Any, workload: Workload, **tuning: Any) -> Any:
         optimizer.step()
         return loss
 
+    step.model = model  # type: ignore[attr-defined]
     return step
 
 
@@ -111,7 +112,8 @@ class ChainruleLoop:
 
     def __init__(self, workload: Workload, threads: int) -> None:
         lib = chainrule_compiler(threads)
-        self.step = lib.compile(make_step(lib, workload))
+        step = make_step(lib, workload)
+        self.model, self.step = step.model, lib.compile(step)
         self.data = tensors(lib, workload)
         self.batch = workload.batch
 

@@ -132,6 +132,21 @@ def grid_part(grids: dict[str, Any]) -> list[str]:
     return lines
 
 
+def bits_line(row: dict[str, Any]) -> str:
+    """What was found out about the bits of one workload."""
+    first = row["runs"][0]
+    if "sha256" not in first:
+        return str(first.get("skipped", first.get("failed")))
+    word = "the same" if row["same"] else "OTHER"
+    return f"{word} bits after {first['steps']:,} steps, loss {first['last_loss']:.6g}"
+
+
+def bits_part(rows: dict[str, Any]) -> list[str]:
+    """Twice on one thread and once on two, each in a process of its own."""
+    lines = ["## Twice on one thread, once on two, each in a process of its own", ""]
+    return [*lines, *[f"- {name}: {bits_line(row)}" for name, row in rows.items()], ""]
+
+
 def page(result: dict[str, Any]) -> str:
     """RESULTS.md as a text."""
     machine = result["machine"]
@@ -151,6 +166,7 @@ def page(result: dict[str, Any]) -> str:
         for part, maker in makers.items():
             if row.get(part):
                 lines += maker(row[part])
+    lines += bits_part(result["bits"]) if "bits" in result else []
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule import compiler
 from chainrule import graph as G
-from chainrule.compiler.llvm import emit
+from chainrule.compiler.llvm import emit, straight
 from chainrule.compiler.loops.interpret import interpret
 from chainrule.compiler.loops.lower import lower
 from chainrule.compiler.loops.products import arrange
@@ -42,10 +42,11 @@ def by_loops(graph, arrays, lanes=None):
     return interpret(program, given), given
 
 
-def natively(graph, arrays, target=HOST, threads=None):
+def natively(graph, arrays, target=HOST, threads=None, line=False):
     """The same in machine code, which may touch nothing around its arrays and its memory.
 
-    With `threads` so many of them share even the smallest nests.
+    With `threads` so many of them share even the smallest nests.  `line`: tiny programs are one
+    straight line, as they are for users; else they have loops like all others.
     """
     margins = []
 
@@ -58,6 +59,8 @@ def natively(graph, arrays, target=HOST, threads=None):
         patches.enter_context(mock.patch.object(np, "empty", empty))
         patches.enter_context(mock.patch.object(compiler, "key_of", return_value=None))  # no cache
         patches.enter_context(mock.patch.object(executable, "aligned", aligned(margins)))
+        if not line:
+            patches.enter_context(mock.patch.object(straight, "MOST", -1))
         if threads:
             patches.enter_context(mock.patch.object(emit, "WORTH", 0))
             patches.enter_context(
@@ -106,6 +109,7 @@ def ways(graph, arrays, targets=None):
         found[f"arranged-{bits}"] = by_loops(graph, arrays, bits // 32)
     for name, target in targets.items():
         found[name] = natively(graph, arrays, target)
+    found["line"] = natively(graph, arrays, line=True)
     found["threads"] = natively(graph, arrays, threads=3)
     assert same_bits(found["host"], found["threads"]), "not the same bits on three threads"
     return found

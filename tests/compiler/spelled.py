@@ -19,7 +19,7 @@ BOUNDS = {
 
 COUNTS = {
     "exp": (18, 23), "expm1": (18, 23), "log": (30, 36), "log1p": (31, 37), "sin": (24, 28),
-    "cos": (25, 29), "tanh": (21, 26), "sigmoid": (16, 21), "softplus": (33, 44), "erf": (28, 64),
+    "cos": (25, 29), "tanh": (21, 26), "sigmoid": (17, 22), "softplus": (33, 44), "erf": (28, 64),
     "rsqrt": (2, 2), "sign": (5, 5), "relu": (1, 1), "pow": (56, 102), "floor_div": (109, 82),
     "remainder": (101, 74),
 }  # fmt: skip

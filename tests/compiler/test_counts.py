@@ -21,9 +21,9 @@ BATCH, WIDTH = 64, 32
 
 
 @functools.cache
-def forms(depth, optimizer="SGD"):
+def forms(depth, optimizer="SGD", batch=BATCH, width=WIDTH):
     """step -> what it gives, for a training step of a network of `depth` layers of one width."""
-    layers = [m for _ in range(depth) for m in (nn.Linear(WIDTH, WIDTH), nn.ReLU())]
+    layers = [m for _ in range(depth) for m in (nn.Linear(width, width), nn.ReLU())]
     model = nn.Sequential(*layers)
     rule = getattr(optim, optimizer)(model.parameters(), lr=0.1)
 
@@ -35,7 +35,7 @@ def forms(depth, optimizer="SGD"):
         rule.step()
         return loss
 
-    step(chainrule.ones(BATCH, WIDTH), chainrule.zeros(BATCH, WIDTH))
+    step(chainrule.ones(batch, width), chainrule.zeros(batch, width))
     (graph,) = step.graphs
     return dict(steps(graph, FIXED["avx2"]))
 
@@ -82,9 +82,17 @@ def test_memory_of_a_step(optimizer):
 
 def test_the_text_does_not_grow_with_layers_of_one_shape():
     """Their nests are one function each, and all products one or two kernels: calls are added."""
-    texts = [
-        emit(forms(depth)["products"], FIXED["avx2"]).text for depth in (2, 3, 4)
-    ]  # in one part
+    texts = [emit(forms(depth)["products"], FIXED["avx2"]).text for depth in (2, 3, 4)]
     lengths = [text.count("\n") for text in texts]
     assert lengths[2] - lengths[1] == lengths[1] - lengths[0] < 50
     assert len({text.count("define ") for text in texts}) == 1
+
+
+def test_a_tiny_program_reads_and_writes_every_number_once():
+    """Two layers of two neurons, two examples: one straight line, with temporaries in registers."""
+    text = emit(forms(2, batch=2, width=2)["products"], FIXED["avx2"]).text
+    line = text[: text.index("define internal")]
+    parameters, data, settings = 2 * (4 + 2), 2 * 4, 2  # lr and weight_decay
+    assert line.count("= load float") + line.count("= load double") == parameters + data + settings
+    assert line.count("  store ") == parameters + 1  # and the loss
+    assert "phi" not in line

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from chainrule import compiler
+from chainrule.compiler import pipeline
 from chainrule.compiler.compiled import Native
 from chainrule.compiler.llvm import build, emit
 from chainrule.compiler.pipeline import compile_graph, steps
@@ -28,22 +31,68 @@ def results(made, arrays):
     return Native(made, compiler.host()).executable().run([a.copy() for a in arrays])
 
 
+@pytest.fixture(autouse=True)
+def nothing_made(monkeypatch):
+    monkeypatch.setattr(pipeline, "_made", deque(maxlen=pipeline._made.maxlen))
+
+
 @pytest.mark.parametrize("size", [1, 4000, emit.PART])
 def test_parts_compute_what_the_whole_does(size, thread_count, monkeypatch):
     monkeypatch.setattr(emit, "PART", size)
     graph, arrays = training_step(layers=3)
-    kernels = dict(steps(graph, compiler.host()))["llvm"].kernels
+    kernels = dict(steps(graph, compiler.host()))["llvm"].kernels()
     wanted = None
     for count in (1, 2, 3, 100):
         thread_count(count)
+        pipeline._made.clear()
         made = compiled(graph)
-        own = len(made.objects) - len(kernels)
-        assert own <= count
-        assert own > 1 or count == 1 or size > 4000
+        nests = len(made.objects) - len(kernels) - 1  # what runs them all stands alone
+        assert nests <= count
+        assert nests > 1 or count == 1 or size > 4000
         thread_count(1)
         found = results(made, arrays)
         wanted = wanted or found
         assert same(wanted, found)
+
+
+def texts_compiled(monkeypatch):
+    """A list that takes in what LLVM is given, but for kernels."""
+    seen = []
+
+    def compile_all(texts, target):
+        seen.extend(t for t in texts if "define void @f" in t)
+        return build.compile_texts(texts, target)
+
+    monkeypatch.setattr(pipeline, "compile_texts", compile_all)
+    return seen
+
+
+def functions(texts):
+    return sum(t.count("define void @f") for t in texts)
+
+
+def test_a_program_that_was_made_before_gives_llvm_nothing_to_do(thread_count, monkeypatch):
+    thread_count(1)
+    graph, arrays = training_step(layers=2)
+    wanted = results(compiled(graph), arrays)
+    seen = texts_compiled(monkeypatch)
+    again = compiled(graph)
+    assert not seen
+    assert same(wanted, results(again, arrays))
+
+
+def test_a_step_with_fewer_rows_shares_most_functions(thread_count, monkeypatch):
+    """And gives what it gives when nothing is known."""
+    thread_count(1)
+    compiled(training_step(layers=3, n=64, rows=128)[0])
+    seen = texts_compiled(monkeypatch)
+    graph, arrays = training_step(layers=3, n=64, rows=80)
+    few = results(compiled(graph), arrays)
+    shared = functions(seen)
+    seen.clear()
+    pipeline._made.clear()
+    assert same(few, results(compiled(graph), arrays))
+    assert shared <= functions(seen) / 2
 
 
 def test_what_llvm_refuses_is_an_error(thread_count):

@@ -47,3 +47,15 @@ def test_truths_that_add_up_at_one_place():
 
 def test_a_number_without_dimensions_is_padded():
     hold(lambda x: ops.pad(x, widths=(), value=1.0), np.asarray(2.0))
+
+
+def test_a_product_of_rows_from_the_last_to_the_first():
+    rng = np.random.default_rng(0)
+    x, w, y = (rng.normal(size=(16, 16)).astype(np.float32) for _ in range(3))
+    hold(lambda x, w, y: ops.matmul(ops.flip(ops.matmul(x, w), axis=(0,)), y), x, w, y)
+    hold(lambda x, w, y: ops.matmul(ops.flip(x, axis=(0,)), ops.flip(y, axis=(1,))), x, w, y)
+
+
+def test_no_products_of_matrices_that_are_cut_into_panels():
+    a, b = (np.zeros(s, np.float32) for s in ((0, 17, 3), (0, 17, 100)))
+    hold(lambda x, y: ops.matmul(x, y, ta=True), a, b)

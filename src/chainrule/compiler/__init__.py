@@ -35,7 +35,7 @@ def build(graph: Graph, target: Target | None = None) -> Executable:
     target = target or host()
     key = key_of(graph, target, processor())
     native = _native(
-        key, target, "step", times, lambda: _pipeline().compile_graph(graph, target, times)
+        key, target, times, lambda: _pipeline().compile_graph(graph, target, times), counted=True
     )
     executable = native.executable()
     executable.times = times
@@ -51,12 +51,13 @@ def drive() -> int:
 def _driver() -> Native:
     target = host()
     key = name_of("drive", repr(target), str(processor()))
-    return _native(key, target, "drive", Times(), lambda: _pipeline().compile_driver(target))
+    return _native(key, target, Times(), lambda: _pipeline().compile_driver(target))
 
 
 def _native(
-    key: str | None, target: Target, name: str, times: Times, compiled: Callable[[], Compiled]
-) -> Native:
+    key: str | None, target: Target, times: Times, compiled: Callable[[], Compiled],
+    counted: bool = False,
+) -> Native:  # fmt: skip
     """Code in memory: compiled before, in this process or another, or now, and then kept."""
     found = None
     if key is not None:
@@ -65,14 +66,14 @@ def _native(
         with times.step("link"):
             found = cache.read(
                 key,
-                lambda header, parts: Native(Compiled(from_header(header), parts), target, name),
-                program=name == "step",
+                lambda header, parts: Native(Compiled(from_header(header), parts), target),
+                program=counted,
             )
     times.cached = found is not None
     if found is None:
         made = compiled()
         with times.step("link"):
-            found = Native(made, target, name)
+            found = Native(made, target)
         if key is not None:
             cache.write(key, to_header(made.facts), made.objects)
     return found if key is None else _loaded.setdefault(key, found)

@@ -18,6 +18,7 @@ class Facts(NamedTuple):
 
     inputs: how many there are.  results: shape and dtype of each.  arena: bytes of temporary
     memory.  shared_work: how many operations threads share.  updated: which inputs are written.
+    entry: the function that is called.
     """
 
     inputs: int
@@ -25,6 +26,7 @@ class Facts(NamedTuple):
     arena: int
     shared_work: int
     updated: tuple[int, ...]
+    entry: str
 
 
 class Compiled(NamedTuple):
@@ -37,8 +39,9 @@ class Compiled(NamedTuple):
 class Native:
     """A program in memory; any number of Executables may share it."""
 
-    def __init__(self, compiled: Compiled, target: Target, name: str = "step") -> None:
+    def __init__(self, compiled: Compiled, target: Target) -> None:
         self.facts = compiled.facts
+        name = compiled.facts.entry
         if target.is_known_to_the_loader:
             self.code: Any = Code(compiled.objects)
             self.addresses = self.code.addresses
@@ -71,11 +74,18 @@ def from_header(header: dict[str, Any]) -> Facts:
     try:
         results = tuple((tuple(shape), as_dtype(name).name) for shape, name in header["results"])
         updated = tuple(header["updated"])
-        found = Facts(header["inputs"], results, header["arena"], header["shared_work"], updated)
+        found = Facts(
+            header["inputs"],
+            results,
+            header["arena"],
+            header["shared_work"],
+            updated,
+            header["entry"],
+        )
     except (KeyError, TypeError, ValueError, ArgumentTypeError) as error:
         raise FormatError("cache: a header without the facts") from error
     sizes = [found.inputs, found.arena, found.shared_work, *updated]
     sizes += [n for s, _ in results for n in s]
-    if not all(type(n) is int and n >= 0 for n in sizes):
+    if not isinstance(found.entry, str) or not all(type(n) is int and n >= 0 for n in sizes):
         raise FormatError("cache: a header with impossible sizes")
     return found

@@ -5,6 +5,7 @@ What loads LLVM is imported from here on only.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from .compiled import Compiled, Facts
 from .hardware import processor
 from .key import name_of
 from .llvm.build import compile_text, compile_texts
-from .llvm.driver import driver
+from .llvm.driver import DRIVE, driver
 from .llvm.emit import Emitted, emit
 from .llvm.target import Target
 from .loops.lower import lower
@@ -41,7 +42,7 @@ STEPS = (
     Step("dce", "passes", lambda graph, target: dce(graph)),
     Step("loops", "lower", lambda graph, target: lower(graph)),
     Step("products", "lower", lambda program, target: arrange(program, target.lanes(4))),
-    Step("llvm", "emit", lambda program, target: emit(program, target, get_num_threads())),
+    Step("llvm", "emit", lambda program, target: emit(program, target)),
     Step("object", "llvm", lambda emitted, target: objects(emitted, target)),
 )
 """A Graph four times, a loop Program twice, the texts of LLVM modules, object files."""
@@ -72,21 +73,53 @@ def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[
         yield step.name, form
 
 
+class Made(NamedTuple):
+    """An object file that this process has made: what for, its functions, and what they call."""
+
+    target: Target
+    names: frozenset[str]
+    code: bytes
+    kernels: list[bytes]
+
+
+_made: deque[Made] = deque(maxlen=32)
+
+
 def objects(emitted: Emitted, target: Target) -> list[bytes]:
-    """The object files of a program: its own, and kernels, which are compiled once a machine."""
-    names = [name_of("kernel", repr(target), str(processor()), text) for text in emitted.kernels]
+    """The object files of a program.
+
+    Kernels are compiled once a machine.  What another program of this process has too, such as
+    the same step with fewer rows, is taken from there.
+    """
+    there = {n: made for made in list(_made) if made.target == target for n in made.names}
+    names = emitted.module.names().values()
+    used = {id(there[n]): there[n] for n in names if n in there}.values()
+    parts = emitted.parts(get_num_threads(), there)
+    texts = [text for _, text in parts]
+    made, kernels = _compiled(texts, emitted.kernels(), target)
+    for (functions, _), code in zip(parts, made, strict=True):
+        _made.append(Made(target, frozenset(functions), code, kernels))
+    shared = [*kernels, *(code for m in used for code in m.kernels)]
+    return [*made, *(m.code for m in used), *dict.fromkeys(shared)]
+
+
+def _compiled(
+    texts: list[str], kernels: list[str], target: Target
+) -> tuple[list[bytes], list[bytes]]:  # fmt: skip
+    """The object files of texts, and of kernels, of which most are found."""
+    names = [name_of("kernel", repr(target), str(processor()), text) for text in kernels]
     found = [None if name is None else cache.read(name, _only, program=False) for name in names]
-    missing = [t for t, code in zip(emitted.kernels, found, strict=True) if code is None]
-    made = compile_texts([*emitted.texts, *missing], target)
-    fresh = iter(made[len(emitted.texts) :])
-    kernels = []
+    missing = [t for t, code in zip(kernels, found, strict=True) if code is None]
+    made = compile_texts([*texts, *missing], target)
+    fresh = iter(made[len(texts) :])
+    codes = []
     for name, code in zip(names, found, strict=True):
         if code is None:
             code = next(fresh)
             if name is not None:
                 cache.write(name, {}, [code])
-        kernels.append(code)
-    return [*made[: len(emitted.texts)], *kernels]
+        codes.append(code)
+    return made[: len(texts)], codes
 
 
 def _only(header: dict[str, Any], parts: list[bytes]) -> bytes:
@@ -103,10 +136,12 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     results = tuple((b.shape, b.dtype.name) for b in program.outputs)
     numbers = {id(x): i for i, x in enumerate(graph.inputs)}
     updated = tuple(numbers[id(x)] for x, _ in graph.updates)
-    facts = Facts(len(program.inputs), results, emitted.arena, emitted.shared_work, updated)
+    facts = Facts(
+        len(program.inputs), results, emitted.arena, emitted.shared_work, updated, emitted.entry
+    )
     return Compiled(facts, made["object"])
 
 
 def compile_driver(target: Target) -> Compiled:
     """The object file of the native loop."""
-    return Compiled(Facts(0, (), 0, 0, ()), [compile_text(driver(target), target)])
+    return Compiled(Facts(0, (), 0, 0, (), DRIVE), [compile_text(driver(target), target)])

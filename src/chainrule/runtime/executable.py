@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -81,6 +82,7 @@ class Executable:
         self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
         self.table[inputs + len(self.results)] = address_of(self.arena)
+        self.known: list[weakref.ref[Any] | None] = [None] * (inputs + len(self.results))
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
         self.step_seconds = 0.0  # of a step in a native loop, as last measured
@@ -90,20 +92,34 @@ class Executable:
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
         given, back = self.in_rows(arrays)
         with self.lock:
-            table = self.table
             for i, a in enumerate((*given, *outputs)):
-                table[i] = address_of(a)
+                self.point(i, a)
             self.run_table()
         for a, copy in back:
             np.copyto(a, copy)
         return outputs
+
+    def points_at(self, i: int, a: Any) -> bool:
+        """Whether place i of the table has an array's address: parameters stay where they are."""
+        known = self.known[i]
+        return known is not None and known() is a
+
+    def point(self, i: int, a: Any) -> None:
+        """Writes an array's address into place i of the table."""
+        if not self.points_at(i, a):
+            self.table[i] = address_of(a)
+            self.known[i] = weakref.ref(a)
+
+    def moves(self, i: int) -> None:
+        """Place i of the table will hold other addresses."""
+        self.known[i] = None
 
     def in_rows(self, arrays: Sequence[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
         """(arrays in row-major order, copied where need be; (array, copy) to be written back)."""
         given = list(arrays)
         back = []
         for i, a in enumerate(arrays):
-            if not a.flags.c_contiguous:
+            if not self.points_at(i, a) and not a.flags.c_contiguous:
                 given[i] = np.ascontiguousarray(a)
                 if i in self.updated:
                     back.append((a, given[i]))

@@ -74,17 +74,19 @@ class Steps:
         head[3], head[4], head[5] = len(self.moving), len(self.gathered), self.batch
         head[6] = 0 if self.order is None else address_of(self.order)
         head[8] = len(self.watched)
-        table = self.executable.table
+        e = self.executable
         for i, a in enumerate(self.fixed):
-            if a is not None:
-                table[i] = address_of(a)
+            if a is None:
+                e.moves(i)
+            else:
+                e.point(i, a)
         for m in self.moving:
             begin = address_of(m.rows)
             end = begin + m.period * m.bytes_a_step if m.period else 0
             head += [m.place, begin + m.start * m.bytes_a_step, m.bytes_a_step, end, begin]
         for g, staged in zip(self.gathered, self.staged, strict=True):
             head += [address_of(g.rows), address_of(staged), g.rows[:1].nbytes]
-            table[g.place] = address_of(staged)
+            e.table[g.place] = address_of(staged)
         return np.array([*head, *self.watched], np.int64)
 
     def run(self, count: int) -> int:

@@ -51,7 +51,7 @@ def machine(target: Target) -> Any:
 def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
     """The object files of modules, made by as many threads as programs run on."""
     count = min(threads.get_num_threads(), len(texts))
-    if count == 1:
+    if count < 2:
         return [compile_text(text, target) for text in texts]
     longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     with ThreadPoolExecutor(count) as pool:

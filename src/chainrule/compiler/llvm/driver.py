@@ -23,6 +23,7 @@ from .sync import NAME, define_barrier, share
 from .target import Target
 from .text import Function, Module, V, whole
 
+DRIVE = "drive"
 HEAD, MOVING = 9, 5
 
 
@@ -31,7 +32,7 @@ def driver(target: Target) -> str:
     module = Module()
     define_barrier(module, target)
     f = module.function(
-        "drive",
+        DRIVE,
         "ptr %plan, ptr %step, ptr %table, i64 %tid, i64 %threads, ptr %sync",
         "#0 ",
     )

@@ -7,23 +7,20 @@ of `threads` threads calls it with its number; see `sync`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 from ..loops.expr import Buffer
 from ..loops.memory import plan, touched
 from ..loops.program import Nest, Program
 from .product import Products
+from .straight import Straight, is_tiny
 from .sync import NAME, define_barrier
 from .target import Target
 from .text import Function, Module, V, whole
 
+STEP = "step"
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
-
-
-GENERAL = 4096
-"""Scalar operations from which on a nest takes its sizes as arguments: smaller ones are faster
-with numbers, larger ones share their code with nests of other sizes."""
 
 
 class Call(NamedTuple):
@@ -45,27 +42,41 @@ PART = 16_000
 
 
 class Emitted(NamedTuple):
-    """A module as texts to be compiled apart, kernels that other programs use too, the bytes of
-    temporary memory, and how many operations are shared."""
+    """A module, what stands at its end, the bytes of temporary memory, and how many operations are
+    shared."""
 
-    texts: list[str]
-    kernels: list[str]
-    arena: int
-    shared_work: int
     module: Module
     end: str
+    arena: int
+    shared_work: int
 
     @property
     def text(self) -> str:
         """All of it as one module: for reading."""
         return f"{self.module}{self.end}"
 
+    @property
+    def entry(self) -> str:
+        """The name in machine code of the function that runs the program."""
+        return self.module.names()[STEP]
 
-def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
-    """The module of a program for a processor, in that many parts at most."""
+    def parts(self, most: int, known: Container[str]) -> list[tuple[list[str], str]]:
+        """What is not known, as so many texts at most: the functions of each, and the text."""
+        return [(names, text + self.end) for names, text in self.module.parts(PART, most, known)]
+
+    def kernels(self) -> list[str]:
+        """Texts that other programs have too."""
+        return [text + self.end for text in self.module.apart()]
+
+
+def emit(program: Program, target: Target) -> Emitted:
+    """The module of a program for a processor."""
     module = Module()
     offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
+    if is_tiny(program):
+        _straight(module, target, program, places)
+        return Emitted(module, _end(target), 0, 0)
     calls: list[Call] = []
     known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
     total = 0
@@ -79,7 +90,6 @@ def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
         writer = Products(f, program, target)
         writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
         writer.shared = shared
-        writer.general = work >= GENERAL
         if nest.product is None:
             writer.nest(nest)
         else:
@@ -90,11 +100,13 @@ def emit(program: Program, target: Target, parts: int = 1) -> Emitted:
         numbers = list(f.given.values())
         calls.append(Call(known.setdefault(text, f.name), nest, buffers, numbers, shared))
     _step(module, target, calls, places, offsets, _span(offsets, program))
+    return Emitted(module, _end(target), arena, total)
+
+
+def _end(target: Target) -> str:
+    """What LLVM is told about all functions."""
     width = f'"prefer-vector-width"="{target.bits}"'
-    end = f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
-    texts = [part + end for part in module.parts(PART, parts)]
-    kernels = [kernel + end for kernel in module.apart()]
-    return Emitted(texts, kernels, arena, total, module, end)
+    return f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
 
 
 def work_of(nest: Nest) -> int:
@@ -141,7 +153,7 @@ def _step(
 ) -> None:  # fmt: skip
     """The function that runs all nests, with barriers where one needs what another made."""
     define_barrier(module, target)
-    f = module.function("step", f"{PARAMS}, ptr %sync", "#0 ")
+    f = module.function(STEP, f"{PARAMS}, ptr %sync", "#0 ")
     used = list(dict.fromkeys(b for call in calls for b in call.buffers))
     pointers = _pointers(f, used, places, offsets)
     first = f.emit("icmp eq i64 %tid, 0", "i1")
@@ -179,6 +191,20 @@ def _step(
         else:
             alone.append(call)
     flush()
+    f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
+
+
+def _straight(
+    module: Module, target: Target, program: Program, places: dict[str, int]
+) -> None:  # fmt: skip
+    """The function of a tiny program, which one thread runs."""
+    define_barrier(module, target)
+    f = module.function(STEP, f"{PARAMS}, ptr %sync", "#0 ")
+    writer = Straight(f, program, target)
+    used = list(dict.fromkeys(b for nest in program.nests for b in touched(nest)))
+    kept = [b for b in used if b.kind != "temp"]
+    writer.pointers = _pointers(f, kept, places, {})
+    f.when(f.emit("icmp eq i64 %tid, 0", "i1"), lambda: writer.program(program))
     f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
 
 

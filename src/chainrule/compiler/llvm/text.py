@@ -6,9 +6,10 @@ first step waits for it.  Every value carries its type and every instruction che
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from ...dtypes import DType
@@ -283,21 +284,46 @@ class Module:
         outside = [text for name, text in self.declared.items() if name not in own]
         return "\n\n".join([*map(str, self.functions), *self.raw, "\n".join(outside)]) + "\n"
 
-    def parts(self, size: int, most: int) -> list[str]:
-        """All but the kernels as so many modules of `size` letters or more, to be compiled apart.
+    def names(self) -> dict[str, str]:
+        """Other names for all but the kernels, which follow from what the functions do.
 
-        The code of a function is the same in whatever module it stands.
+        Those of two programs that do the same have the same name, and serve both.
         """
-        texts = {f.name: str(f) for f in self.functions if f.name not in self.kernels}
-        total = sum(map(len, texts.values()))
-        count = max(1, min(most, total // size))
-        shares: list[list[str]] = [[] for _ in range(count)]
-        filled = [0] * count
-        for name in sorted(texts, key=lambda n: (-len(texts[n]), n)):
+        found: dict[str, str] = {}
+        for f in self.functions:
+            if f.name not in self.kernels:
+                body = _renamed(f.body(), found)  # what it calls stands before it
+                found[f.name] = f"f{hashlib.sha256(body.encode()).hexdigest()[:24]}"
+        return found
+
+    def parts(
+        self, size: int, most: int, known: Container[str] = ()
+    ) -> list[tuple[list[str], str]]:  # fmt: skip
+        """What is not known yet, and no kernel, as so many modules of `size` letters or more.
+
+        Each with the `names` of its functions, to be compiled apart: the code of a function is the
+        same in whatever module it stands.  The one that calls all others stands alone, so that
+        they can be used without it.
+        """
+        names = self.names()
+        texts = {n: str(f) for f in self.functions if (n := f.name) in names}
+        texts = {n: t for n, t in texts.items() if names[n] not in known}
+        last = list(names)[-1]
+        nests = [n for n in texts if n != last]
+        total = sum(len(texts[n]) for n in nests)
+        shares: list[list[str]] = [[] for _ in range(max(1, min(most, total // size)))]
+        filled = [0] * len(shares)
+        for name in sorted(nests, key=lambda n: (-len(texts[n]), n)):
             lightest = filled.index(min(filled))
             shares[lightest].append(name)
             filled[lightest] += len(texts[name])
-        return [self._part({n: texts[n] for n in share}) for share in shares if share]
+        if last in texts:
+            shares.append([last])
+        return [
+            ([names[n] for n in share], _renamed(self._part({n: texts[n] for n in share}), names))
+            for share in shares
+            if share
+        ]
 
     def apart(self) -> list[str]:
         """Every kernel as a module of its own: other programs use it too."""
@@ -312,3 +338,8 @@ class Module:
         known = {f.name: f.declaration for f in self.functions} | self.declared
         outside = [text for name, text in known.items() if name in called and name not in texts]
         return "\n\n".join([*texts.values(), *raw, "\n".join(outside)]) + "\n"
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    """A text with other names for the functions that it calls and defines."""
+    return _CALLED.sub(lambda found: f"@{names.get(found[1], found[1])}(", text)

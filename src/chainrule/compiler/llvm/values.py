@@ -33,15 +33,14 @@ class Values:
         self.lane_axis: Axis | None = None
         self.lanes = 0
         self.mask: V | None = None  # lanes that count, where not all do
-        self.general = False  # sizes are arguments, so that nests of other sizes can use the code
         self.scopes: list[dict[Any, V]] = [{}]
 
     def size(self, n: int, key: Any) -> V:
-        """A size or a step: an argument of the function where it may serve others with other sizes.
+        """A size or a step: an argument of the function, which then serves nests of other sizes.
 
         key: what the number is; equal keys are one argument.
         """
-        if not self.general or n in (0, 1):
+        if n in (0, 1):
             return whole(n)
         return self.f.argument(n, key)
 
@@ -102,8 +101,12 @@ class Values:
         if e.op in ("reduce", "dot"):
             return self.combine(e)
         if e.op in SPELLED:
-            return self.value(SPELLED[e.op](self.make, *e.args))
+            return self.spelled(e)
         return self.scalars.emit(e, [self.value(a) for a in e.args])
+
+    def spelled(self, e: Expr) -> V:
+        """A function that is no instruction, from those that are."""
+        return self.value(SPELLED[e.op](self.make, *e.args))
 
     def combine(self, e: Expr) -> V:
         """Many values as one; see `nest`."""
@@ -291,11 +294,16 @@ class Values:
         zero = "zeroinitializer" if v.lanes else "0"
         return self.f.emit(f"icmp ne {v}, {zero}", "i1", v.lanes)
 
+    def stored(self, v: V, dtype: DType) -> V:
+        """A value as memory holds it."""
+        if dtype.kind != "b":
+            return v
+        return self.f.emit(f"zext {v} to {_typed('i8', v.lanes)}", "i8", v.lanes)
+
     def store(self, buffer: Buffer, index: tuple[Index, ...], v: V) -> None:
         """Writes an element, or one for each lane."""
         pointer, step = self.place(buffer, index)
-        if buffer.dtype.kind == "b":
-            v = self.f.emit(f"zext {v} to {_typed('i8', v.lanes)}", "i8", v.lanes)
+        v = self.stored(v, buffer.dtype)
         if self.lanes and step != 0:
             v = self.f.splat(v, self.lanes)
         align = V(str(buffer.dtype.itemsize), "i32")

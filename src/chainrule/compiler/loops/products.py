@@ -72,7 +72,7 @@ def turned(p: Product) -> Product:
 def find(nest: Nest) -> Product | None:
     """The product that a nest computes, if it is one of two matrices and large enough."""
     dots = {id(e): e for w in nest.writes for e in walk(w.value) if e.op == "dot"}
-    if len(dots) != 1 or nest.in_order:
+    if len(dots) != 1 or nest.in_order or any(a.extent == 0 for a in nest.axes):
         return None
     (dot,) = dots.values()
     _, axes = dot.at
@@ -277,7 +277,7 @@ class Arranging:
             place = (*map(ix.along, batch), at, ix.along(p.inner), ix.along(column))
             whole = at * width + ix.along(column)
             read = make.load(source, tuple(i.replaced(p.columns, whole) for i in index))
-            axes = tuple(a for a in (*batch, panel, p.inner, column) if a.extent > 1)
+            axes = tuple(a for a in (*batch, panel, p.inner, column) if a.extent != 1)
             self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, read)]))
         column_index = ix.along(p.columns)
         place = (*map(ix.along, batch), column_index // width, ix.along(p.inner),

@@ -14,6 +14,7 @@ from .number import (
     at_least,
     at_most,
     horner,
+    in_pairs,
     power_of_two,
     sign_bit,
     with_sign,
@@ -101,7 +102,7 @@ def sigmoid(make: Builder, x: Expr) -> Expr:
     r, k = _split(make, x, form.bias - lift, -1.0)
     c = make.like(2.0**-lift, x)
     power = power_of_two(make, k, x.dtype)
-    slope = horner(make, [-k for k in _scaled((*EXP[form.name], 1.0), -1.0)], r)
+    slope = in_pairs(make, [-k for k in _scaled((*EXP[form.name], 1.0), -1.0)], r)
     return make.div(c, make.fma(make.mul(power, r), slope, make.add(power, c)))
 
 
@@ -114,7 +115,7 @@ def tanh(make: Builder, x: Expr) -> Expr:
     n = make.sub(shifted, magic)
     r = make.fma(n, make.like(LN_2, x), make.add(size, size))  # where n is large m is damped
     power = power_of_two(make, make.bits(shifted, form.whole), x.dtype)
-    rest = horner(make, [-c for c in _scaled(EXP[form.name], -1.0)], r)
+    rest = in_pairs(make, [-c for c in _scaled(EXP[form.name], -1.0)], r)
     small = make.fma(make.mul(r, r), rest, r)
     one = make.like(1.0, x)
     grown = make.fma(power, small, make.sub(one, power))
