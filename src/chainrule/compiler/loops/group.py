@@ -97,6 +97,7 @@ class Grouping:
         self.cost: dict[int, int] = {}
         self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
+        self.kept = {id(r) for r in self.roots}
         self.needs = {id(r): self.needs_of(r) for r in self.roots}
         self.groups: list[Group] = []
         self.of: dict[int, Group] = {}
@@ -162,10 +163,9 @@ class Grouping:
     def needs_of(self, root: Node) -> dict[int, tuple[Node, bool]]:
         """The roots and inputs that a root reads; True where it does so place by place only."""
         found: dict[int, tuple[Node, bool]] = {}
-        kept = {id(r) for r in self.roots}
         assert root.op is not None
         if "axis" in root.params and root.op.combines:
-            stack = list(_reduced(root, kept))
+            stack = list(_reduced(root, self.kept))
         else:
             aligned = not (root.op.combines or scatters(root) or moves(root))
             aligned = aligned or _keeps_places(root)
@@ -178,7 +178,7 @@ class Grouping:
             if (id(node), straight) in seen:
                 continue
             seen.add((id(node), straight))
-            if (id(node) in kept and id(node) not in self.light) or node.op is None:
+            if (id(node) in self.kept and id(node) not in self.light) or node.op is None:
                 before = found.get(id(node), (node, True))[1]
                 found[id(node)] = node, before and straight
                 continue

@@ -28,7 +28,7 @@ def limits(x: Any) -> tuple[int, int] | None:
     """
     if is_number(x):
         return (int(x), int(x)) if isinstance(x, int) else None
-    if x.op is None or x.dtype.kind != "i":
+    if x.op is None or x.dtype.kind not in "iu":
         return None
     if x.op.name == "iota":
         return 0, max(x.params["size"] - 1, 0)

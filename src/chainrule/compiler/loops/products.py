@@ -111,18 +111,18 @@ class Arranging:
         self.lanes = lanes  # of float32
         self.settled = {b.name for b in (*program.inputs, *program.outputs)}
         self.nests: list[Nest] = []
-        self.wanted = [(p, e.at) for p in map(find, program.nests) if p
-                       for e in (p.row, p.column) if e.op == "load"]  # fmt: skip
+        self.products = [find(nest) for nest in program.nests]
+        self.wanted = [
+            (p, e.at) for p in self.products if p for e in (p.row, p.column) if e.op == "load"
+        ]
 
     def run(self) -> None:
         """All nests in order: each finds the layouts that those before it have chosen."""
-        for nest in self.program.nests:
-            product = find(nest)
+        for nest, product in zip(self.program.nests, self.products, strict=True):
             if product is None:
                 self.follow(nest)
-                for axis in nest.axes[:] if not nest.in_order else ():
-                    if not any(w.buffer.place(w.place).coefficient(axis) == 1 for w in nest.writes):
-                        split(self.program.make, nest, axis)
+                if not nest.in_order:
+                    self.split(nest)
                 self.nests.append(nest)
                 continue
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
@@ -143,15 +143,15 @@ class Arranging:
             order = [d for d, i in enumerate(w.place) if not i.terms]
             for axis in axes:
                 order += [d for d, i in enumerate(w.place) if axis in i.terms]
-            lies = self.in_steps(w.buffer)
-            w.buffer.lay(tuple(order))
-            if lies and not self.in_steps(w.buffer):
-                w.buffer.lay(tuple(range(len(order))))
+            for chosen in (order, range(len(order)), order):  # rows, if products ask for them
+                w.buffer.lay(tuple(chosen))
+                if self.in_steps(w.buffer):
+                    break
 
     def in_steps(self, buffer: Buffer) -> bool:
         """Whether products read a buffer, and each can go through it in even steps as it lies."""
         flats = [(p, b.place(index)) for p, (b, index) in self.wanted if b is buffer]
-        return bool(flats) and all(
+        return all(
             flat.coefficient(a) is not None for p, flat in flats for a in (*p.batch, p.rows,
                                                                            p.columns, p.inner)
         )  # fmt: skip
@@ -173,6 +173,11 @@ class Arranging:
         flat = buffer.place(index)
         steps = {a: flat.coefficient(a) or 0 for a in nest.axes}
         self.lay_out(nest, tuple(sorted(nest.axes, key=lambda a: -steps[a])))
+
+    def split(self, nest: Nest) -> None:
+        """Splits what is divided, but for axes that become vectors: those of neighbours."""
+        flats = [w.buffer.place(w.place) for w in nest.writes]
+        split(self.program.make, nest, lambda a: any(f.coefficient(a) == 1 for f in flats))
 
     # ------------------------------------------------------------ orientation
 

@@ -9,7 +9,7 @@ After:  nest %1 [i0<4, i1<2]:  %1[2*i0 + i1] = select(%0[i0] = i1, g[i0], 0.0)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from . import index as ix
 from .expr import Builder, Expr, walk
@@ -17,42 +17,45 @@ from .index import Axis, Index, Part
 from .program import Nest, Write
 
 
-def split(make: Builder, nest: Nest, axis: Axis) -> None:
-    """Splits one axis of a nest, if it is divided."""
-    by = _divisor(nest, axis)
-    if by is None:
-        return
-    outer, inner = make.axis(axis.name, axis.extent // by), make.axis(axis.name, by)
-    place = ix.along(outer) * by + ix.along(inner)
-    known: dict[int, Expr] = {}
-    nest.writes = [
-        Write(w.buffer, tuple(i.replaced(axis, place) for i in w.place),
-              _moved(make, w.value, axis, place, known), w.adds)
-        for w in nest.writes
-    ]  # fmt: skip
-    nest.axes = tuple(b for a in nest.axes for b in ((outer, inner) if a is axis else (a,)))
+def split(make: Builder, nest: Nest, within: Callable[[Axis], bool]) -> None:
+    """Splits the axes of a nest that are divided, but for those that `within` holds for."""
+    indices = list(_divided(nest))
+    for axis in nest.axes if indices else ():
+        by = None if within(axis) else _divisor(indices, axis)
+        if by is None:
+            continue
+        outer, inner = make.axis(axis.name, axis.extent // by), make.axis(axis.name, by)
+        place = ix.along(outer) * by + ix.along(inner)
+        known: dict[int, Expr] = {}
+        nest.writes = [
+            Write(w.buffer, tuple(i.replaced(axis, place) for i in w.place),
+                  _moved(make, w.value, axis, place, known), w.adds)
+            for w in nest.writes
+        ]  # fmt: skip
+        nest.axes = tuple(b for a in nest.axes for b in ((outer, inner) if a is axis else (a,)))
 
 
-def _divisor(nest: Nest, axis: Axis) -> int | None:
+def _divided(nest: Nest) -> Iterator[Index]:
+    """The indices with divisions, or with numbers that are read, in all that a nest does."""
+    seen: set[int] = set()
+    for w in nest.writes:
+        indices = list(w.place)
+        for e in walk(w.value, seen):
+            indices += e.at[1] if e.op == "load" else (e.at,) if e.op == "index" else ()
+        yield from (i for i in indices if not all(isinstance(a, Axis) for a in i.terms))
+
+
+def _divisor(indices: list[Index], axis: Axis) -> int | None:
     """The one number by which an axis is divided wherever it is divided; None where there is none,
     or where numbers that are read depend on the axis."""
     found = set()
-    for i in _indices(nest):
+    for i in indices:
         if i.reads(axis):
             return None
         found |= {a.by if a.index.terms == {axis: 1} and not a.index.const else 0
                   for a in i.terms if isinstance(a, Part) and a.free & axis.bit}  # fmt: skip
     by = max(found, default=0)
     return by if found == {by} and by and not axis.extent % by and by < axis.extent else None
-
-
-def _indices(nest: Nest) -> Iterator[Index]:
-    """All indices that a nest reads, writes, or computes with."""
-    seen: set[int] = set()
-    for w in nest.writes:
-        yield from w.place
-        for e in walk(w.value, seen):
-            yield from e.at[1] if e.op == "load" else (e.at,) if e.op == "index" else ()
 
 
 def _moved(make: Builder, e: Expr, axis: Axis, place: Index, known: dict[int, Expr]) -> Expr:

@@ -26,9 +26,11 @@ def border(graph: Graph) -> Graph:
     rules: dict[Any, Callable[..., Any]] = {ops.windows: _padded, ops.fold: _turned}
 
     def rule(node: Node, operands: tuple[Any, ...], lines: list[Node]) -> Any:
+        if node.op not in rules:
+            return kept(node, operands, lines)
         recorder = Recorder()
         with interpret(recorder):
-            result = rules[node.op](*operands, **node.params) if node.op in rules else None
+            result = rules[node.op](*operands, **node.params)
         if result is None:
             return kept(node, operands, lines)
         for made in recorder.nodes:
@@ -36,7 +38,7 @@ def border(graph: Graph) -> Graph:
         lines.extend(recorder.nodes)
         return result
 
-    return rewrite(graph, rule)
+    return rewrite(graph, rule) if any(node.op in rules for node in graph.nodes) else graph
 
 
 def _padded(x: Node, grid: ops.Grid) -> Any:
