@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .expr import Expr
-from .index import Axis, Index, Part, Read
+from .index import Axis, Index, Part, Read, flatten
 
 MANY = 1 << 18
 """From so many places on only those at the ends are looked at."""
@@ -170,20 +170,21 @@ def digits(index: Index) -> list[Axis] | None:
     return None if index.const else axes
 
 
+def _flat(place: Sequence[Index], shape: Sequence[int]) -> Index:
+    return flatten(tuple(place), tuple(shape)).joined()
+
+
 def covers(place: Sequence[Index], shape: Sequence[int]) -> bool:
     """Whether every element is some place of the axes, as far as can be seen without looking."""
-    seen: list[Axis] = []
-    for i, n in zip(place, shape, strict=True):
-        axes = digits(i)
-        if axes is None or _count([range(a.extent) for a in axes]) != n:
-            return False
-        seen += axes
-    return len(set(seen)) == len(seen)
+    axes = digits(_flat(place, shape))
+    return axes is not None and _count([range(a.extent) for a in axes]) == _count(
+        [range(n) for n in shape]
+    )
 
 
 def apart(place: Sequence[Index], shape: Sequence[int], axes: Sequence[Axis]) -> bool:
     """Whether different values of the axes give different places."""
-    alone = {a for i in place for a in digits(i) or ()}
+    alone = {a for i in (*place, _flat(place, shape)) for a in digits(i) or ()}
     if all(a in alone or a.extent == 1 for a in axes):
         return True
     points = Points(axes, place)

@@ -14,13 +14,14 @@ After:  nest pack [k<784, i<128]: %p[k, i] = x[i, k]
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from . import index as ix
 from .expr import Buffer, Expr, substitute, walk
 from .index import Axis, Index
 from .program import Nest, Program, Write
-from .split import split
+from .split import join, split
 
 LEAST = 4096
 """Products of fewer multiplications are ordinary loops."""
@@ -112,9 +113,11 @@ class Arranging:
         self.settled = {b.name for b in (*program.inputs, *program.outputs)}
         self.nests: list[Nest] = []
         self.products = [find(nest) for nest in program.nests]
-        self.wanted = [
-            (p, e.at) for p in self.products if p for e in (p.row, p.column) if e.op == "load"
-        ]
+        self.wanted: dict[Buffer, list[tuple[Product, Expr]]] = defaultdict(list)  # operands
+        for p in filter(None, self.products):
+            for e in (p.row, p.column):
+                if e.op == "load":
+                    self.wanted[e.at[0]].append((p, e))
 
     def run(self) -> None:
         """All nests in order: each finds the layouts that those before it have chosen."""
@@ -122,6 +125,7 @@ class Arranging:
             if product is None:
                 self.follow(nest)
                 if not nest.in_order:
+                    join(self.program.make, nest)
                     self.split(nest)
                 self.nests.append(nest)
                 continue
@@ -150,11 +154,11 @@ class Arranging:
 
     def in_steps(self, buffer: Buffer) -> bool:
         """Whether products read a buffer, and each can go through it in even steps as it lies."""
-        flats = [(p, b.place(index)) for p, (b, index) in self.wanted if b is buffer]
         return all(
-            flat.coefficient(a) is not None for p, flat in flats for a in (*p.batch, p.rows,
-                                                                           p.columns, p.inner)
-        )  # fmt: skip
+            buffer.place(e.at[1]).coefficient(a) is not None
+            for p, e in self.wanted.get(buffer, ())
+            for a in (*p.batch, p.rows, p.columns, p.inner)
+        )
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
