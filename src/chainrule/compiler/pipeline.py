@@ -20,7 +20,7 @@ from .hardware import processor
 from .key import name_of
 from .llvm.build import compile_text, compile_texts
 from .llvm.driver import DRIVE, driver
-from .llvm.emit import Emitted, emit
+from .llvm.emit import STEP, Emitted, emit
 from .llvm.target import Target
 from .loops.lower import lower
 from .loops.products import arrange
@@ -92,8 +92,8 @@ def objects(emitted: Emitted, target: Target) -> list[bytes]:
     the same step with fewer rows, is taken from there.
     """
     there = {n: made for made in list(_made) if made.target == target for n in made.names}
-    names = emitted.module.names().values()
-    used = {id(there[n]): there[n] for n in names if n in there}.values()
+    known = [there[n] for n in emitted.names.values() if n in there]
+    used = {id(m): m for m in known}.values()
     parts = emitted.parts(get_num_threads(), there)
     texts = [text for _, text in parts]
     made, kernels = _compiled(texts, emitted.kernels(), target)
@@ -137,7 +137,12 @@ def compile_graph(graph: Graph, target: Target, times: Times) -> Compiled:
     numbers = {id(x): i for i, x in enumerate(graph.inputs)}
     updated = tuple(numbers[id(x)] for x, _ in graph.updates)
     facts = Facts(
-        len(program.inputs), results, emitted.arena, emitted.shared_work, updated, emitted.entry
+        len(program.inputs),
+        results,
+        emitted.arena,
+        emitted.shared_work,
+        updated,
+        emitted.names[STEP],
     )
     return Compiled(facts, made["object"])
 

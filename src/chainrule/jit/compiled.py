@@ -13,6 +13,7 @@ from .. import dtypes
 from ..errors import ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
 from ..ops.core import current
+from ..runtime.forks import renew_in_children
 from .anomaly import run_watched
 from .arguments import Call, differences
 from .loop import Epochs, Loop, arrays_of
@@ -67,10 +68,15 @@ class Compiled:
         self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
-        self._lock = threading.RLock()
+        self.renew()
+        renew_in_children(self)
         self._names = _argument_names(function)
         self._static = frozenset(self._both(static))
         functools.update_wrapper(self, function, updated=())
+
+    def renew(self) -> None:
+        """Nobody records."""
+        self._lock = threading.RLock()
 
     def _both(self, static: Iterable[str | int]) -> Iterable[str | int]:
         """A static argument by name and by place: it may be given either way."""

@@ -13,6 +13,7 @@ from ..errors import ArgumentError, ChainruleError, Site, TraceError, describe_s
 from ..grad import Leaf, clock
 from ..graph.node import Graph, Node
 from ..ops.core import changes
+from ..runtime.forks import renew_in_children
 from ..tensor.core import Tensor, wrap
 from ..tensor.placing import Check, Demand, GradOf
 from ..tensor.tracing import Trace
@@ -55,7 +56,8 @@ class Program:
         self.parts = list(trace.parts.values())
         self.checks = trace.checks
         self.demands = trace.demands
-        self.lock = threading.Lock()
+        self.renew()
+        renew_in_children(self)
         self.pinned = [(trace.arguments[t], t) for t in trace.pinned]
         self.grads = [(t if t not in trace.arguments else None, trace.arguments.get(t), there)
                       for t, there in trace.grads_read.items()]  # fmt: skip
@@ -118,6 +120,10 @@ class Program:
         # what is checked may be used by nothing else
         self.unused = {c.node: trace.inputs[c.node].source for c in self.checks
                        if c.node not in self.number_of}  # fmt: skip
+
+    def renew(self) -> None:
+        """Nobody runs it."""
+        self.lock = threading.Lock()
 
     def seal(self) -> None:
         """Notes which tensors require a gradient and have hooks, once all is as it was before."""

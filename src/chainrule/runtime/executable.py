@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import threads
+from .forks import renew_in_children
 
 ALIGNMENT = 64
 SYNC_BYTES = 192
@@ -29,6 +30,9 @@ def aligned(size: int) -> Any:
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -address_of(raw) % ALIGNMENT
     return raw[start : start + size]
+
+
+_nothing: weakref.ref[Any] = weakref.ref(np.zeros(0))  # the array is gone at once
 
 
 class Times:
@@ -78,48 +82,56 @@ class Executable:
         self.results = list(results)
         self.shared_work = shared_work
         self.updated = frozenset(updated)
-        self.lock = threading.Lock()  # the memory below serves one run at a time
         self.arena = aligned(arena + ALIGNMENT)  # vectors may read a little past the end
         self.table = (ctypes.c_void_p * (inputs + len(self.results) + 1))()
         self.table[inputs + len(self.results)] = address_of(self.arena)
-        self.known: list[weakref.ref[Any] | None] = [None] * (inputs + len(self.results))
+        self.known = [_nothing] * (inputs + len(self.results))
+        self.renew()
+        renew_in_children(self)
+        self.step_seconds = 0.0  # of a step in a native loop, as last measured
+
+    def renew(self) -> None:
+        """Nobody runs it; its memory serves one run at a time."""
+        self.lock = threading.Lock()
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
-        self.step_seconds = 0.0  # of a step in a native loop, as last measured
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """One run on arrays of the shapes and types that the program was made for."""
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
-        given, back = self.in_rows(arrays)
         with self.lock:
-            for i, a in enumerate((*given, *outputs)):
-                self.point(i, a)
+            given, back = self.in_rows(arrays)
+            self.point(given)
+            for i, y in enumerate(outputs, self.inputs):
+                self.table[i] = address_of(y)
             self.run_table()
         for a, copy in back:
             np.copyto(a, copy)
         return outputs
 
-    def points_at(self, i: int, a: Any) -> bool:
-        """Whether place i of the table has an array's address: parameters stay where they are."""
-        known = self.known[i]
-        return known is not None and known() is a
+    def new(self, arrays: Sequence[Any]) -> list[int]:
+        """The places of the table that have not the addresses of these arrays.
 
-    def point(self, i: int, a: Any) -> None:
-        """Writes an array's address into place i of the table."""
-        if not self.points_at(i, a):
-            self.table[i] = address_of(a)
-            self.known[i] = weakref.ref(a)
+        Most have: parameters and the optimizer's state stay where they are.
+        """
+        pairs = zip(self.known, arrays, strict=False)
+        return [i for i, (known, a) in enumerate(pairs) if known() is not a]
 
-    def moves(self, i: int) -> None:
-        """Place i of the table will hold other addresses."""
-        self.known[i] = None
+    def point(self, arrays: Sequence[Any]) -> None:
+        """Writes the addresses of arrays into the table; None: that place will move."""
+        for i in self.new(arrays):
+            a = arrays[i]
+            self.known[i] = _nothing if a is None else weakref.ref(a)
+            if a is not None:
+                self.table[i] = address_of(a)
 
     def in_rows(self, arrays: Sequence[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
         """(arrays in row-major order, copied where need be; (array, copy) to be written back)."""
         given = list(arrays)
         back = []
-        for i, a in enumerate(arrays):
-            if not self.points_at(i, a) and not a.flags.c_contiguous:
+        for i in self.new(arrays):
+            a = arrays[i]
+            if not a.flags.c_contiguous:
                 given[i] = np.ascontiguousarray(a)
                 if i in self.updated:
                     back.append((a, given[i]))

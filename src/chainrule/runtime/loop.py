@@ -75,11 +75,7 @@ class Steps:
         head[6] = 0 if self.order is None else address_of(self.order)
         head[8] = len(self.watched)
         e = self.executable
-        for i, a in enumerate(self.fixed):
-            if a is None:
-                e.moves(i)
-            else:
-                e.point(i, a)
+        e.point(self.fixed)
         for m in self.moving:
             begin = address_of(m.rows)
             end = begin + m.period * m.bytes_a_step if m.period else 0

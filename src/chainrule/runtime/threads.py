@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ArgumentError, ArgumentTypeError
+from .forks import renew_in_children
 from .signals import Unbroken
 
 VARIABLE = "CHAINRULE_NUM_THREADS"
@@ -119,6 +120,11 @@ class Pool:
     """Workers that are free."""
 
     def __init__(self) -> None:
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Nobody is there, as in the child of a fork."""
         self.lock = threading.Lock()
         self.free: list[Worker] = []
 
@@ -141,15 +147,6 @@ class Pool:
 
 
 pool = Pool()
-
-
-def _forget() -> None:
-    """In the child of a fork there are no threads but the one that forked."""
-    pool.__init__()  # type: ignore[misc]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
 
 
 def run_together(call: Callable[[int], object], threads: int) -> None:

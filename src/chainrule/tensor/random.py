@@ -12,11 +12,12 @@ from .. import dtypes, ops
 from ..errors import ArgumentError, ArgumentTypeError
 from ..functional.arguments import shape_of
 from ..ops.core import current
+from ..runtime.forks import Locked
 from .conversion import check_device
 from .core import Tensor, wrap
 from .looking import look, no_trace
 
-_one_at_a_time = threading.Lock()  # two threads must never get the same draw
+_draws = Locked()  # two threads must never get the same draw
 
 
 class Generator:
@@ -64,7 +65,7 @@ class Generator:
         """The state for one draw; the count goes up by one."""
         if current.trace is not None:
             return traced_draw(current.trace, self)
-        with _one_at_a_time:
+        with _draws.lock:
             now = wrap(self.state._value.copy())
             self.state._value[1] += np.uint64(1)
         return now
@@ -110,7 +111,7 @@ class Draws:
     def arrays(self) -> list[Any]:
         """The state for this call; the generator itself goes on at once."""
         state = self.generator.state._value
-        with _one_at_a_time:
+        with _draws.lock:
             self.array[...] = state
             self.before = int(state[1])
             state[1] += np.uint64(self.count)
@@ -120,13 +121,13 @@ class Draws:
         """After that many runs of the program, the first of which `arrays` has counted."""
         self.before = None
         if times != 1:
-            with _one_at_a_time:
+            with _draws.lock:
                 self.generator.state._value[1] += np.uint64(self.count * (times - 1))
 
     def failed(self) -> None:
         """After a run that has changed nothing: what was drawn is given back."""
         state = self.generator.state._value
-        with _one_at_a_time:
+        with _draws.lock:
             if self.before is not None and int(state[1]) == self.before + self.count:
                 state[1] = self.before
             self.before = None

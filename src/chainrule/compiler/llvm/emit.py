@@ -8,6 +8,8 @@ of `threads` threads calls it with its number; see `sync`.
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from ..loops.expr import Buffer
@@ -41,7 +43,8 @@ PART = 16_000
 """Letters that are worth a part of their own: about 10 ms, and each part costs 1 or 2 more."""
 
 
-class Emitted(NamedTuple):
+@dataclass
+class Emitted:
     """A module, what stands at its end, the bytes of temporary memory, and how many operations are
     shared."""
 
@@ -55,14 +58,15 @@ class Emitted(NamedTuple):
         """All of it as one module: for reading."""
         return f"{self.module}{self.end}"
 
-    @property
-    def entry(self) -> str:
-        """The name in machine code of the function that runs the program."""
-        return self.module.names()[STEP]
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What its functions but the kernels are called in machine code."""
+        return self.module.names()
 
     def parts(self, most: int, known: Container[str]) -> list[tuple[list[str], str]]:
         """What is not known, as so many texts at most: the functions of each, and the text."""
-        return [(names, text + self.end) for names, text in self.module.parts(PART, most, known)]
+        parts = self.module.parts(PART, most, self.names, known)
+        return [(names, text + self.end) for names, text in parts]
 
     def kernels(self) -> list[str]:
         """Texts that other programs have too."""

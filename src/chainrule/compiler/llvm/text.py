@@ -297,15 +297,14 @@ class Module:
         return found
 
     def parts(
-        self, size: int, most: int, known: Container[str] = ()
+        self, size: int, most: int, names: dict[str, str], known: Container[str]
     ) -> list[tuple[list[str], str]]:  # fmt: skip
         """What is not known yet, and no kernel, as so many modules of `size` letters or more.
 
-        Each with the `names` of its functions, to be compiled apart: the code of a function is the
-        same in whatever module it stands.  The one that calls all others stands alone, so that
+        Each with the `names()` of its functions, to be compiled apart: the code of a function is
+        the same in whatever module it stands.  The one that calls all others stands alone, so that
         they can be used without it.
         """
-        names = self.names()
         texts = {n: str(f) for f in self.functions if (n := f.name) in names}
         texts = {n: t for n, t in texts.items() if names[n] not in known}
         last = list(names)[-1]
