@@ -1,4 +1,4 @@
-"""Axes of nests that are split where they are divided, and joined where memory has no seam."""
+"""Axes of nests: split where they are divided, joined where memory has no seam, turned first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from chainrule import graph as G
 from chainrule import ops
+from chainrule.compiler.llvm.turn import find
 from chainrule.compiler.pipeline import steps
 from chainrule.ops.core import Spec
 from compiler.native import hold
@@ -15,10 +16,14 @@ from compiler.processors import FIXED
 f32 = np.dtype(np.float32)
 
 
+def nests(f, *shapes):
+    graph = G.trace(f, *(Spec(shape, f32) for shape in shapes))
+    return dict(steps(graph, FIXED["avx512"]))["products"].nests
+
+
 def extents(f, *shapes):
     """The axes of the one nest of a program."""
-    graph = G.trace(f, *(Spec(shape, f32) for shape in shapes))
-    (nest,) = dict(steps(graph, FIXED["avx512"]))["products"].nests
+    (nest,) = nests(f, *shapes)
     return [a.extent for a in nest.axes]
 
 
@@ -53,3 +58,17 @@ def test_values_are_the_same():
     rng = np.random.default_rng(0)
     for f, shapes, _ in JOINED.values():
         hold(f, *(rng.normal(size=s).astype(f32) for s in shapes))
+
+
+def askew(x, y):
+    return x * ops.permute(y, axes=(1, 0))
+
+
+def test_what_is_read_askew_is_turned_first():
+    (copy, nest) = nests(askew, (72, 80), (80, 72))
+    assert find(copy)
+    assert [a.extent for a in nest.axes] == [72 * 80]
+    assert len(nests(askew, (4, 80), (80, 4))) == 1  # small
+    assert len(nests(lambda y: ops.permute(y, axes=(1, 0)), (80, 72))) == 1  # a copy itself
+    rng = np.random.default_rng(0)
+    hold(askew, *(rng.normal(size=s).astype(f32) for s in ((72, 80), (80, 72))))

@@ -222,13 +222,18 @@ class Grouping:
             return []
         domain, needs = domain_of(root), self.needs[id(root)]
         places = {i for i, (_, straight) in needs.items() if straight}
+        whole = {i for i, (n, _) in needs.items() if n.size == root.size > 1 and not is_dot(root)}
         mine = {id(r) for g in self.groups for r in g.roots} & places
         return [
             g
             for g in self.groups
             if not g.closed
             and g.domain == domain
-            and (places & g.reads or any(id(r) in mine for r in g.roots))
+            and (
+                places & g.reads
+                or any(id(r) in mine for r in g.roots)
+                or (whole & g.reads and not g.has_dot)
+            )
         ]
 
     def fits(self, root: Node, group: Group) -> bool:

@@ -14,6 +14,7 @@ After:  nest pack [k<784, i<128]: %p[k, i] = x[i, k]
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -104,6 +105,12 @@ def apart(flat: Index, p: Product) -> tuple[Index, Index] | None:
     return split if split and split[0].split(p.rows) else None
 
 
+def loads_of(nest: Nest) -> list[Expr]:
+    """All that a nest reads from memory, each once."""
+    seen: set[int] = set()
+    return [e for w in nest.writes for e in walk(w.value, seen) if e.op == "load"]
+
+
 class Arranging:
     """Orients the products of a program, lays out temporaries, and adds nests that pack."""
 
@@ -125,8 +132,9 @@ class Arranging:
             if product is None:
                 self.follow(nest)
                 if not nest.in_order:
-                    join(self.program.make, nest)
                     self.split(nest)
+                    self.turn_loads(nest)
+                    join(self.program.make, nest)
                 self.nests.append(nest)
                 continue
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
@@ -162,7 +170,7 @@ class Arranging:
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
-        loads = [e for w in nest.writes for e in walk(w.value) if e.op == "load"]
+        loads = loads_of(nest)
         full = 0
         for a in nest.axes:
             full |= a.bit
@@ -182,6 +190,26 @@ class Arranging:
         """Splits what is divided, but for axes that become vectors: those of neighbours."""
         flats = [w.buffer.place(w.place) for w in nest.writes]
         split(self.program.make, nest, lambda a: any(f.coefficient(a) == 1 for f in flats))
+
+    def turn_loads(self, nest: Nest) -> None:
+        """Copies what a nest reads column by column where it writes rows: squares are turned in
+        registers, which is faster than to gather what fills a vector."""
+        flats = [w.buffer.place(w.place) for w in nest.writes]
+        inner = [a for a in nest.axes if all(f.coefficient(a) == 1 for f in flats)]
+        here = sum(a.bit for a in nest.axes)
+        known: dict[int, Expr] = {}
+        for e in loads_of(nest) if inner else ():
+            if e.args or e.free & ~here or any(w.value is e for w in nest.writes):
+                continue
+            flat = e.at[0].place(e.at[1])
+            axes = [*(a for a in nest.axes if e.free & a.bit and a is not inner[0]), inner[0]]
+            *steps, last = (flat.coefficient(a) for a in axes)
+            large = math.prod(a.extent for a in axes) >= LEAST
+            if large and last not in (0, 1) and 1 in steps and None not in (*steps, last):
+                known[id(e)] = self.copied(e, tuple(axes))
+        if known:
+            make = self.program.make
+            nest.writes = [w._replace(value=substitute(make, w.value, known)) for w in nest.writes]
 
     # ------------------------------------------------------------ orientation
 
@@ -248,12 +276,14 @@ class Arranging:
 
     def pack(self, p: Product, e: Expr, outer: Axis, inner: Axis) -> Expr:
         """A copy of an operand in memory, with `inner` innermost."""
-        make = self.program.make
-        axes = (*[a for a in p.batch if e.free & a.bit], outer, inner)
+        return self.copied(e, (*[a for a in p.batch if e.free & a.bit], outer, inner))
+
+    def copied(self, e: Expr, axes: tuple[Axis, ...]) -> Expr:
+        """A copy of a value that lies as its axes stand."""
         buffer = self.temporary(tuple(a.extent for a in axes), e)
         place = tuple(ix.along(a) for a in axes)
         self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
-        return make.load(buffer, place)
+        return self.program.make.load(buffer, place)
 
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
