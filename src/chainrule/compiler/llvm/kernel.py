@@ -14,7 +14,7 @@ from .text import SCALARS, Function, Module, V, whole
 def tile_shape(target: Target, vectors: int) -> tuple[int, int]:
     """(rows, vectors) of the tiles of so many vectors: as many sums as registers hold.
 
-    Few vectors leave room for more rows, up to twice as many.
+    Few vectors leave room for more rows: up to ten, whose addresses registers hold as well.
     """
     most = 4 if target.registers >= 32 else 2
     vectors = min(vectors, most)
