@@ -50,9 +50,11 @@ def test_the_first_of_equal_ones_is_chosen_and_nan_is_the_greatest(settings, siz
 def test_the_places_take_a_byte():
     (forward, _) = nests(pooled, (2, 3, 8, 8), (2, 3, 4, 4))
     assert sorted(str(w.buffer.dtype) for w in forward.writes) == ["float32", "uint8"]
-    hold(lambda x, g: pooled(x, g), np.round(draw(1, 2, 4, 4)), draw(1, 2, 2, 2))
-    many = lambda x: F.max_pool1d(x, 300, return_indices=True)  # noqa: E731
-    hold(many, draw(1, 2, 900))
+
+
+def test_places_in_windows_of_more_than_256_take_more():
+    (nest,) = nests(lambda x: F.max_pool1d(x, 256, return_indices=True), (1, 2, 512))
+    assert sorted(str(w.buffer.dtype) for w in nest.writes) == ["float32", "int64"]
 
 
 def test_the_places_of_the_greatest():
