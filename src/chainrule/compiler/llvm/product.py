@@ -19,7 +19,8 @@ from ..loops.expr import Expr
 from ..loops.index import Index
 from ..loops.products import Product
 from ..loops.program import Nest
-from .nest import Nests, mask_of
+from .ahead import Fetching, fetch
+from .nest import mask_of
 from .sync import share
 from .target import Target
 from .text import SCALARS, Function, Module, V, whole
@@ -34,9 +35,10 @@ def tile_shape(target: Target) -> tuple[int, int]:
 def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int) -> str:
     """The microkernel for a tile, made once a module; gives its name.
 
-    kernel(a, row step, k step, b, k step, c, row step, K, onto):
+    kernel(a, row step, k step, b, k step, c, row step, K, onto, ahead, last):
     c = sum over k of a[r, k] b[k, v], added to what c holds where `onto`.  Steps are in elements;
-    only b's and c's columns must be neighbours.
+    only b's and c's columns must be neighbours.  In turn k it fetches the line at the address
+    ahead[k], and from k = last on the one at ahead[last].
     """
     scalar = SCALARS[dtype.name]
     lanes = target.lanes(dtype.itemsize)
@@ -47,7 +49,7 @@ def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int
     f = module.function(
         name,
         "ptr noalias %a, i64 %ar, i64 %ak, ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, "
-        "i64 %K, i1 %onto",
+        "i64 %K, i1 %onto, ptr noalias %ahead, i64 %last",
         "#0 ",
     )
     zero = V("zeroinitializer", scalar, lanes)
@@ -72,6 +74,7 @@ def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int
             p = f.shifted(at, whole(v * lanes), scalar)
             columns.append(f.emit(f"load {zero.type}, {p}, align {size}", scalar, lanes))
         place = f.binary("mul", i, V("%ak", "i64"))
+        fetch(f, V("%ahead", "ptr"), f.least(i, V("%last", "i64")))
         results = []
         for r in range(rows):
             p = f.shifted(starts[r], place, scalar)
@@ -145,7 +148,7 @@ class Block(NamedTuple):
     last: V  # whether there are none after
 
 
-class Products(Nests):
+class Products(Fetching):
     """Writes nests that are matrix products."""
 
     def product_nest(self, nest: Nest, p: Product) -> None:
@@ -306,7 +309,8 @@ class Products(Nests):
         else:
             c, c_step = f.room(scalar, rows * length, "tile"), whole(length)
         step = self.size(k_step, "column k step")
-        given = [*a, column, step, c, c_step, b.k_count, b.onto]
+        ahead = self.ahead(b, r, v, rows, length, c)
+        given = [*a, column, step, c, c_step, b.k_count, b.onto, *ahead]
         here = self.call_kernel(b, r, rows, n, vectors, given)
         if made is not None:
             return []

@@ -1,0 +1,72 @@
+"""What microkernels fetch while they compute: the memory that the writes on a tile will touch."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from chainrule import graph as G
+from chainrule import ops
+from chainrule.compiler.llvm.ahead import lines, streams
+from chainrule.compiler.llvm.emit import emit
+from chainrule.compiler.loops.expr import walk
+from chainrule.compiler.pipeline import steps
+from compiler.native import natively
+from compiler.processors import FIXED
+
+SHAPES = ((40, 64), (64, 80), (40, 80), (40, 80), (80,), (80, 40))
+
+
+def momentum(x, y, p, m, bias, apart):
+    """A product whose writes go through two matrices, a row that stays, and one askew."""
+    m = m * 0.5 + ops.matmul(x, y)
+    return m, p - m + bias + ops.permute(apart, axes=(1, 0))
+
+
+def program(target):
+    arrays = [np.ones(s, np.float32) for s in SHAPES]
+    graph = G.trace(momentum, *arrays, names=["x", "y", "p", "m", "bias", "apart"])
+    x, results = graph.inputs, graph.outputs
+    graph = G.Graph(x, graph.nodes, [], [(x[3], results[0]), (x[2], results[1])])
+    made = next(form for name, form in steps(graph, target) if name == "products")
+    return graph, made
+
+
+@pytest.mark.parametrize(
+    ("rows", "step", "width", "wanted"),
+    [(2, 1000, 128, [0, 64, 1000, 1064]), (1, 1000, 65, [0, 64]), (3, 8, 16, [0, 8, 16])],
+)
+def test_lines_of_rows(rows, step, width, wanted):
+    assert lines(rows, step, width) == wanted
+
+
+def test_what_the_writes_go_through_row_by_row():
+    _, made = program(FIXED["avx512"])
+    (nest,) = [n for n in made.nests if n.product]
+    assert sorted(buffer.name for buffer, _ in streams(nest, nest.product)) == ["m", "p"]
+    read = {e.at[0].name for w in nest.writes for e in walk(w.value) if e.op == "load"}
+    assert {"bias", "apart"} < read  # these are near already, or lie apart
+
+
+@pytest.mark.parametrize(("name", "vector"), [("avx512", 64), ("avx2", 32), ("neon", 16)])
+def test_every_line_of_a_tile_is_in_the_table_once(name, vector):
+    _, made = program(FIXED[name])
+    text = emit(made, FIXED[name]).text
+    tiles = {(int(r), int(v)) for r, v in re.findall(r"call void @tile_float32_(\d+)x(\d+)", text)}
+    rows, vectors = max(tiles)
+    sizes = {int(n) for n in re.findall(r"alloca ptr, i64 (\d+)", text)}
+    assert 2 * rows * -(-vectors * vector // 64) in sizes
+    assert "@llvm.prefetch" in text
+
+
+def test_values_are_those_of_the_product():
+    graph, _ = program(FIXED["avx512"])
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=s).astype(np.float32) for s in SHAPES]
+    x, y, p, m, bias, apart = arrays
+    _, left = natively(graph, arrays)
+    new = m * np.float32(0.5) + x @ y
+    np.testing.assert_allclose(left[3], new, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(left[2], p - new + bias + apart.T, rtol=1e-5, atol=1e-5)
