@@ -43,11 +43,13 @@ def test_lines_of_rows(rows, step, width, wanted):
 
 
 def test_what_the_writes_go_through_row_by_row():
+    """The row is near already, and what lies askew was turned by a copy."""
     _, made = program(FIXED["avx512"])
     (nest,) = [n for n in made.nests if n.product]
-    assert sorted(buffer.name for buffer, _ in streams(nest, nest.product)) == ["m", "p"]
+    found = [buffer.name for buffer, _ in streams(nest, nest.product)]
+    assert sorted(found) == ["%p0", "m", "p"]
     read = {e.at[0].name for w in nest.writes for e in walk(w.value) if e.op == "load"}
-    assert {"bias", "apart"} < read  # these are near already, or lie apart
+    assert read == {"x", "y", "bias", *found}
 
 
 @pytest.mark.parametrize(("name", "vector"), [("avx512", 64), ("avx2", 32), ("neon", 16)])
@@ -57,7 +59,7 @@ def test_every_line_of_a_tile_is_in_the_table_once(name, vector):
     tiles = {(int(r), int(v)) for r, v in re.findall(r"call void @tile_float32_(\d+)x(\d+)", text)}
     rows, vectors = max(tiles)
     sizes = {int(n) for n in re.findall(r"alloca ptr, i64 (\d+)", text)}
-    assert 2 * rows * -(-vectors * vector // 64) in sizes
+    assert 3 * rows * -(-vectors * vector // 64) in sizes
     assert "@llvm.prefetch" in text
 
 

@@ -8,7 +8,7 @@ from ...dtypes import DType
 from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
-from .lanes import Access, accesses, choose, inner_axis, lanes_of
+from .lanes import Access, abreast, accesses, choose, inner_axis, lanes_of
 from .scalar import Scalars
 from .sync import share
 from .text import V, const, whole
@@ -38,6 +38,7 @@ class Nests(Values):
             return
         self.width = lanes_of(nest, self.target)
         lane_axis = choose(nest, self.width)
+        self.width *= abreast(nest, lane_axis, self.width, self.target)
         found, combinations = accesses(nest)
         self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
         outer = [a for a in nest.axes if a is not lane_axis]

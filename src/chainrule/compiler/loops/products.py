@@ -114,6 +114,7 @@ class Arranging:
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
             self.lay_out(nest, (*best.batch, best.rows, best.columns))
             nest.axes = (*best.batch, best.rows, best.columns)
+            self.turn_operands(nest, best)
             nest.product = self.blocked(nest, self.rewritten(nest, self.operands(best)))
             self.nests.append(nest)
         self.program.nests = self.nests
@@ -121,15 +122,18 @@ class Arranging:
     # ------------------------------------------------------------ layouts
 
     def lay_out(self, nest: Nest, axes: tuple[Axis, ...]) -> None:
-        """Temporaries that a nest makes lie as it runs: the last axis innermost."""
+        """Temporaries that a nest makes lie as it runs: the last axis innermost.
+
+        What is made part by part lies in rows where no axis asks for anything else.
+        """
         for w in nest.writes:
             if w.buffer.name in self.settled:
                 continue
             self.settled.add(w.buffer.name)
-            order = [d for d, i in enumerate(w.place) if not i.terms]
-            for axis in axes:
-                order += [d for d, i in enumerate(w.place) if axis in i.terms]
-            w.buffer.lay(tuple(order))
+            still = [d for d, i in enumerate(w.place) if not i.terms]
+            order = [d for axis in axes for d, i in enumerate(w.place) if axis in i.terms]
+            if order != sorted(order):
+                w.buffer.lay((*still, *order))
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
@@ -222,6 +226,23 @@ class Arranging:
         place = tuple(ix.along(a) for a in axes)
         self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
         return make.load(buffer, place)
+
+    def turn_operands(self, nest: Nest, p: Product) -> None:
+        """Copies what the writes would read column by column, so that they read it in rows."""
+        here = 0
+        for a in nest.axes:
+            here |= a.bit
+        known: dict[int, Expr] = {}
+        for e in {id(e): e for w in nest.writes for e in walk(w.value)}.values():
+            if e.op != "load" or e.args or e.free & ~here:
+                continue
+            flat = e.at[0].place(e.at[1])
+            if flat.coefficient(p.rows) == 1 and flat.coefficient(p.columns) not in (0, None):
+                known[id(e)] = self.pack(p, e, p.rows, p.columns)
+        if known:
+            nest.writes = [
+                w._replace(value=substitute(self.program.make, w.value, known)) for w in nest.writes
+            ]
 
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
