@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from chainrule import graph as G
 from chainrule import ops
+from chainrule.compiler.llvm import ahead
 from chainrule.compiler.llvm.ahead import lines, streams
 from chainrule.compiler.llvm.emit import emit
+from chainrule.compiler.llvm.product import SLAB, tile_shape
+from chainrule.compiler.loops import products
 from chainrule.compiler.loops.expr import walk
 from chainrule.compiler.pipeline import steps
 from compiler.native import natively
-from compiler.processors import FIXED
+from compiler.processors import EXECUTABLE, FIXED
 
 SHAPES = ((40, 64), (64, 80), (40, 80), (40, 80), (80,), (80, 40))
 
@@ -34,12 +38,9 @@ def program(target):
     return graph, made
 
 
-@pytest.mark.parametrize(
-    ("rows", "step", "width", "wanted"),
-    [(2, 1000, 128, [0, 64, 1000, 1064]), (1, 1000, 65, [0, 64]), (3, 8, 16, [0, 8, 16])],
-)
-def test_lines_of_rows(rows, step, width, wanted):
-    assert lines(rows, step, width) == wanted
+@pytest.mark.parametrize(("width", "wanted"), [(128, [0, 64]), (65, [0, 64]), (16, [0])])
+def test_lines_of_a_row(width, wanted):
+    assert lines(width) == wanted
 
 
 def test_what_the_writes_go_through_row_by_row():
@@ -72,3 +73,65 @@ def test_values_are_those_of_the_product():
     new = m * np.float32(0.5) + x @ y
     np.testing.assert_allclose(left[3], new, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(left[2], p - new + bias + apart.T, rtol=1e-5, atol=1e-5)
+
+
+# ---------------------------------------------------------------- what later tiles read
+
+K, ROWS, COLUMNS = 40, 200, 128
+
+
+def gathered(w, x, old):
+    """The rows of its row operand lie side by side, far apart along k."""
+    return old * 0.5 + ops.matmul(w, x, ta=True)
+
+
+def along(w, x, old):
+    """The rows of its row operand lie along k."""
+    return old * 0.5 + ops.matmul(w, x)
+
+
+def tables(graph, name):
+    """(the product, sizes of the tables that its tiles fetch from)."""
+    made = next(f for step, f in steps(graph, FIXED[name]) if step == "products")
+    (nest,) = [n for n in made.nests if n.product]
+    text = emit(made, FIXED[name]).text
+    return nest.product, {int(n) for n in re.findall(r"alloca ptr, i64 (\d+)", text)}
+
+
+def lines_of_a_tile(name):
+    """(how many lines a tile has, how many tiles lie side by side)."""
+    rows, vectors = tile_shape(FIXED[name])
+    across = COLUMNS // (vectors * FIXED[name].lanes(4))
+    return rows * -(-vectors * FIXED[name].bits // 512), across
+
+
+@pytest.mark.parametrize("inner", [512, 16])
+@pytest.mark.parametrize("f", [gathered, along])
+def test_what_later_tiles_read_is_fetched_by_those_before(f, inner):
+    """Each tile fetches its part of what the next slab or the next row of tiles reads.
+
+    Where k comes in blocks, so are the sums so far of the tile beside it.
+    """
+    rng = np.random.default_rng(0)
+    shape = (K, ROWS) if f is gathered else (ROWS, K)
+    arrays = [rng.normal(size=s).astype(np.float32) for s in (shape, (K, COLUMNS), (ROWS, COLUMNS))]
+    graph = G.trace(f, *arrays)
+    small = {"APART_BYTES": 64, "INNER": inner, "BLOCK": inner * COLUMNS * 4}
+    with mock.patch.multiple(products, **small), mock.patch.object(ahead, "NEAR", 0):
+        for name in ("avx512", "avx2", "neon"):
+            own, across = lines_of_a_tile(name)
+            product, found = tables(graph, name)
+            assert product.gathered == (f is gathered)
+            streamed = (3 if product.partial else 2) * own
+            rows = tile_shape(FIXED[name])[0]
+            k = min(K, product.blocks.inner)
+            if f is gathered:
+                part = -(-k // (SLAB // rows * across)) * SLAB * 4 // 64
+            else:
+                part = rows * -(-(-(-k // across) * 4) // 64)
+            assert streamed + part in found
+        w, x, old = arrays
+        wanted = old * np.float32(0.5) + (w.T if f is gathered else w) @ x
+        for target in EXECUTABLE.values():
+            (y,), _ = natively(graph, arrays, target)
+            np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4)

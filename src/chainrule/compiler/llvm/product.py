@@ -19,7 +19,7 @@ from ..loops.expr import Expr
 from ..loops.index import Index
 from ..loops.products import Product
 from ..loops.program import Nest
-from .ahead import Fetching, fetch
+from .ahead import Beyond, Fetching, Rows, fetch
 from .nest import mask_of
 from .sync import share
 from .target import Target
@@ -146,6 +146,7 @@ class Block(NamedTuple):
     k_count: V
     onto: V  # whether there were k before
     last: V  # whether there are none after
+    beyond: Beyond | None = None  # rows that are gathered next, of which each tile fetches a part
 
 
 class Products(Fetching):
@@ -216,7 +217,9 @@ class Products(Fetching):
             a, row_step, k_step = self.steps(b.product.row, b)
             self.leave(b.product.rows)
             steps = self.size(row_step, "row step"), self.size(k_step, "row k step")
-            self.columns(b, r, rows, n, (a, *steps))
+            tile = rows, self.tile_columns(b.product)
+            here = b._replace(beyond=self.next_rows(b, a, row_step, k_step, tile))
+            self.columns(here, r, rows, n, (a, *steps))
             return []
 
         self.f.loop(first, end, 1, [], tile_row, first_is_sure=not shared)
@@ -246,9 +249,13 @@ class Products(Fetching):
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
+        after = f.shifted(a, whole(SLAB), SCALARS[dtype.name])
+        beyond = self.next_slab(b, after, k_step, SLAB, (most, self.tile_columns(p)))
+
         def tile_row(i: V, _: list[V]) -> list[V]:
             start = f.shifted(room, i, SCALARS[dtype.name])
-            self.columns(b, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
+            here = b._replace(beyond=beyond._replace(row=i))
+            self.columns(here, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
             return []
 
         f.loop(whole(0), width, most, [], tile_row)
@@ -256,12 +263,16 @@ class Products(Fetching):
 
     # ------------------------------------------------------------ tiles
 
+    def tile_columns(self, p: Product) -> int:
+        """How many columns a tile has where it is full."""
+        _, most = tile_shape(self.target)
+        return min(most, -(-p.columns.extent // self.width)) * self.width
+
     def columns(self, b: Block, r: V, rows: int, n: int, a: tuple[V, V, V]) -> None:
         """The tiles of some rows, through the columns of a block."""
-        p, lanes = b.product, self.width
-        _, most = tile_shape(self.target)
+        p = b.product
         total = p.columns.extent
-        size = min(most, -(-total // lanes)) * lanes
+        size = self.tile_columns(p)
         full = total // size * size
         if full:
             end = self.size(full, "full columns")
@@ -309,7 +320,9 @@ class Products(Fetching):
         else:
             c, c_step = f.room(scalar, rows * length, "tile"), whole(length)
         step = self.size(k_step, "column k step")
-        ahead = self.ahead(b, r, v, rows, length, c)
+        size = p.dot.dtype.itemsize
+        own = Rows(c, f.binary("mul", c_step, whole(size)), rows, length * size)
+        ahead = self.ahead(b, r, v, rows, length, own)
         given = [*a, column, step, c, c_step, b.k_count, b.onto, *ahead]
         here = self.call_kernel(b, r, rows, n, vectors, given)
         if made is not None:
