@@ -110,3 +110,12 @@ def test_what_the_writes_would_read_askew_is_turned_first():
             if e.op == "load" and e.free & p.columns.bit:
                 assert e.at[0].place(e.at[1]).coefficient(p.columns) == 1
     hold(graph, arrays)
+
+
+@pytest.mark.parametrize(("count", "nests"), [(2, 1), (3, 3), (4, 4)])
+def test_parts_of_a_concat_are_copied_one_by_one(count, nests):
+    """Of two, each place asks which one is its: that can be done within another nest."""
+    graph, arrays = traced(lambda *parts: ops.concat(*parts, axis=1) * 2.0, *[(5, 7)] * count)
+    copies = [n for n in arranged(graph, "avx2").nests if "out" not in n.name]
+    assert len(copies) == (0 if nests == 1 else nests)
+    hold(graph, arrays)
