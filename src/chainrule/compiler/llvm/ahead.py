@@ -75,16 +75,22 @@ def lines(width: int) -> list[int]:
     return list(range(0, width, LINE))
 
 
-def listed(f: Function, target: Target, start: V, width: int, table: V, first: V) -> None:
-    """Writes the lines of a row of `width` bytes into a table, from its entry `first` on."""
-    lanes, offsets = target.lanes(8), lines(width)
-    address = f.emit(f"ptrtoint {start} to i64", "i64")
-    for n in range(0, len(offsets), lanes):
-        part = offsets[n : n + lanes]
-        steps = V(f"<{', '.join(f'i64 {o}' for o in part)}>", "i64", len(part))
-        found = f.binary("add", f.splat(address, len(part)), steps)
-        at = f.shifted(f.shifted(table, first, "i64"), whole(n), "i64")
-        f.do(f"store {found}, {at}, align 8")
+def listed(f: Function, target: Target, rows: Rows, table: V, first: V) -> None:
+    """Writes the lines of some rows into a table, from its entry `first` on."""
+    lanes = target.lanes(8)
+    places = [(i, at) for i in range(rows.number) for at in lines(rows.width)]
+    start = f.emit(f"ptrtoint {rows.start} to i64", "i64")
+    table = f.shifted(table, first, "i64")
+    for n in range(0, len(places), lanes):
+        part = places[n : n + lanes]
+        numbers, offsets = (
+            V(f"<{', '.join(f'i64 {p[side]}' for p in part)}>", "i64", len(part)) for side in (0, 1)
+        )
+        found = f.binary("add", f.splat(start, len(part)), offsets)
+        if rows.number > 1:
+            step = f.splat(rows.step, len(part))
+            found = f.binary("add", found, f.binary("mul", numbers, step))
+        f.do(f"store {found}, {f.shifted(table, whole(n), 'i64')}, align 8")
 
 
 def fetch(f: Function, table: V, entry: V) -> None:
@@ -117,14 +123,16 @@ class Fetching(Nests):
                 step = (flat.coefficient(b.product.rows) or 0) * buffer.dtype.itemsize
                 start = self.place_of(buffer, flat)
                 part = Rows(start, self.size(step, ("stream", n)), rows, width[n])
-                first = self.list_rows(part, table, first)
+                listed(f, self.target, part, table, whole(first))
+                first += part.total
             self.leave(b.product.columns)
             self.leave(b.product.rows)
 
         first = 0
         if b.product.partial is not None:
             beside = c._replace(start=f.shifted(c.start, whole(c.width), "i8"))
-            first = self.list_rows(beside, table, first)
+            listed(f, self.target, beside, table, whole(first))
+            first += beside.total
         if b.beyond is not None:
             self.list_part(b, b.beyond, v, f.shifted(table, whole(first), "ptr"))
         elif not first:
@@ -135,15 +143,6 @@ class Fetching(Nests):
         f.when(b.last, touched)
         last = f.emit(f"select {b.last}, i64 {max(count - 1, 0)}, i64 {max(always - 1, 0)}", "i64")
         return table, last
-
-    def list_rows(self, rows: Rows, table: V, first: int) -> int:
-        """Lists rows from an entry of a table on; gives the entry behind them."""
-        f = self.f
-        for i in range(rows.number):
-            start = f.shifted(rows.start, f.binary("mul", whole(i), rows.step), "i8")
-            listed(f, self.target, start, rows.width, table, whole(first))
-            first += len(lines(rows.width))
-        return first
 
     def list_part(self, b: Block, beyond: Beyond, v: V, table: V) -> None:
         """Lists the part that belongs to the tile at hand, whose first column is v."""
@@ -157,7 +156,7 @@ class Fetching(Nests):
         def row(i: V, _: list[V]) -> list[V]:
             at = f.shifted(start, f.binary("mul", i, part.step), "i8")
             first = f.binary("mul", i, whole(len(lines(part.width))))
-            listed(f, self.target, at, part.width, table, first)
+            listed(f, self.target, part._replace(start=at, number=1), table, first)
             return []
 
         f.loop(whole(0), whole(part.number), 1, [], row)
