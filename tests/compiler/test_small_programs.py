@@ -22,6 +22,10 @@ def test_tiles_within_a_panel(columns):
     hold(lambda x, y: ops.add(ops.matmul(x, y, tb=True), 1.0), a, b)
 
 
+def test_a_product_of_no_matrices():
+    hold(ops.matmul, np.zeros((0, 5, 16)), np.zeros((0, 16, 64)))
+
+
 def test_what_is_shown_of_an_input_is_its_value_before_it_was_written():
     hold(lambda x, y: (x, y), np.ones(3), np.zeros(3), updates=[(0, 1)])
     hold(lambda x, y: (x, x * 2.0), np.ones(3), np.zeros(3), updates=[(0, 1)])

@@ -17,7 +17,7 @@ Ranges = tuple[tuple[int, int, int], ...]
 """(start, stop, step) for every dimension, step > 0, stop exclusive."""
 
 
-FEW = 3
+FEW = 2
 """So many parts of a `concat` are chosen from place by place; more are copied one by one."""
 
 

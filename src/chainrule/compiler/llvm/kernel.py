@@ -26,10 +26,11 @@ def kernel(
 ) -> str:
     """The microkernel for a tile, made once a module; gives its name.
 
-    kernel(a, row step, k step, b, k step, c, row step, K, onto):
+    kernel(a, row step, k step, b, k step, c, row step, K, onto, ahead, last):
     c = sum over k of a[r, k] b[k, v], added to what c holds where `onto`.  Steps are in elements;
     only b's and c's columns must be neighbours.  Where `listed`, a is a table of the addresses of
-    rows, and a table of how far each k lies behind them takes the place of a's steps.
+    rows, and a table of how far each k lies behind them takes the place of a's steps.  In turn k it
+    fetches the line at the address ahead[k], and from k = last on the one at ahead[last].
     """
     scalar = SCALARS[dtype.name]
     lanes = target.lanes(dtype.itemsize)
@@ -40,7 +41,8 @@ def kernel(
     f = module.function(
         name,
         f"ptr noalias %a, {'ptr noalias %ks' if listed else 'i64 %ar, i64 %ak'}, "
-        "ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, i64 %K, i1 %onto",
+        "ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, i64 %K, i1 %onto, "
+        "ptr noalias %ahead, i64 %last",
         "#0 ",
     )
     zero = V("zeroinitializer", scalar, lanes)
@@ -68,6 +70,7 @@ def kernel(
             p = f.shifted(at, whole(v * lanes), scalar)
             columns.append(f.emit(f"load {zero.type}, {p}, align {size}", scalar, lanes))
         place = _entry(f, "%ks", i, "i64") if listed else f.binary("mul", i, V("%ak", "i64"))
+        _fetch(f, _entry(f, "%ahead", f.least(i, V("%last", "i64")), "ptr"))
         results = []
         for r in range(rows):
             p = f.shifted(starts[r], place, scalar)
@@ -86,6 +89,12 @@ def kernel(
 def _entry(f: Function, table: str, i: V, scalar: str) -> V:
     """An entry of a table of addresses or whole numbers."""
     return f.emit(f"load {scalar}, {f.shifted(V(table, 'ptr'), i, scalar)}, align 8", scalar)
+
+
+def _fetch(f: Function, address: V) -> None:
+    """Asks for the line at an address; nothing waits for it."""
+    kind, near, data = (V(n, "i32") for n in "031")
+    f.call_void("llvm.prefetch.p0", [address, kind, near, data])
 
 
 def _onto(f: Function, target: Target, x: V, y: V, total: V) -> V:

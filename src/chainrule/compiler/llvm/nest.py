@@ -7,7 +7,7 @@ from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .called import CALLED, function
-from .lanes import Access, accesses, choose, inner_axis, lanes_of
+from .lanes import Access, abreast, accesses, choose, inner_axis, lanes_of
 from .loop import Loops
 from .scalar import Scalars
 from .text import V, const, whole
@@ -36,6 +36,7 @@ class Nests(Loops):
             return
         self.width = lanes_of(nest, self.target)
         lane_axis = choose(nest, self.width)
+        self.width *= abreast(nest, lane_axis, self.width, self.target)
         found, combinations = accesses(nest)
         self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
         outer = [a for a in nest.axes if a is not lane_axis]

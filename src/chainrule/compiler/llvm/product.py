@@ -18,8 +18,8 @@ from ..loops.expr import Expr
 from ..loops.index import Index
 from ..loops.products import Product, apart
 from ..loops.program import Nest
+from .ahead import Beyond, Fetching, Rows
 from .kernel import SLAB, gatherer, kernel, tile_shape
-from .nest import Nests
 from .sync import share
 from .text import SCALARS, V, whole
 from .values import mask_of, memory_type
@@ -35,9 +35,10 @@ class Block(NamedTuple):
     k_count: V
     onto: V  # whether there were k before
     last: V  # whether there are none after
+    beyond: Beyond | None = None  # rows that are gathered next, of which each tile fetches a part
 
 
-class Products(Nests):
+class Products(Fetching):
     """Writes nests that are matrix products."""
 
     def product_nest(self, nest: Nest, p: Product) -> None:
@@ -110,7 +111,9 @@ class Products(Nests):
             a, row_step, k_step = self.steps(b.product.row, b)
             self.leave(b.product.rows)
             steps = self.size(row_step, "row step"), self.size(k_step, "row k step")
-            self.columns(b, r, rows, n, (a, *steps))
+            tile = rows, self.tile_columns(b.product)
+            here = b._replace(beyond=self.next_rows(b, a, row_step, k_step, tile))
+            self.columns(here, r, rows, n, (a, *steps))
             return []
 
         self.f.loop(first, end, 1, [], tile_row, first_is_sure=not shared)
@@ -181,9 +184,13 @@ class Products(Nests):
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
+        after = f.shifted(a, whole(SLAB), SCALARS[dtype.name])
+        beyond = self.next_slab(b, after, k_step, SLAB, (most, self.tile_columns(p)))
+
         def tile_row(i: V, _: list[V]) -> list[V]:
             start = f.shifted(room, i, SCALARS[dtype.name])
-            self.columns(b, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
+            here = b._replace(beyond=beyond._replace(row=i))
+            self.columns(here, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
             return []
 
         f.loop(whole(0), width, most, [], tile_row)
@@ -191,11 +198,15 @@ class Products(Nests):
 
     # ------------------------------------------------------------ tiles
 
+    def tile_columns(self, p: Product) -> int:
+        """How many columns a tile has where it is full."""
+        return self.tile_of(p)[1] * self.width
+
     def columns(self, b: Block, r: V, rows: int, n: int, a: tuple[V, ...]) -> None:
         """The tiles of some rows, through the columns of a block."""
-        p, lanes = b.product, self.width
+        p = b.product
         total = p.columns.extent
-        size = self.tile_of(p)[1] * lanes
+        size = self.tile_columns(p)
         full = total // size * size
         if full:
             end = self.size(full, "full columns")
@@ -243,7 +254,10 @@ class Products(Nests):
         else:
             c, c_step = f.room(scalar, rows * length, "tile"), whole(length)
         step = self.size(k_step, "column k step")
-        given = [*a, column, step, c, c_step, b.k_count, b.onto]
+        size = p.dot.dtype.itemsize
+        own = Rows(c, f.binary("mul", c_step, whole(size)), rows, length * size)
+        ahead = self.ahead(b, r, v, rows, length, own)
+        given = [*a, column, step, c, c_step, b.k_count, b.onto, *ahead]
         here = self.call_kernel(b, r, rows, n, vectors, given)
         if made is not None:
             return []

@@ -1,9 +1,9 @@
 """Which lines of a graph are computed together, and which values are kept in memory.
 
-A line that combines many elements, or that many others read, is a *root*: its value is worth
-keeping.  All other lines are computed again where they are read.  Roots of one shape that read one
-another place by place form a *group*, which becomes one nest of loops: the matrix product, its bias
-and activation; an optimizer's slots and its parameter.
+A line that combines many elements, that adds a product to a sum, or that many others read, is a
+*root*: its value is worth keeping.  All other lines are computed again where they are read.  Roots
+of one shape that read one another place by place form a *group*, which becomes one nest of loops:
+the matrix product, its bias and activation; an optimizer's slots and its parameter.
 
 Before: %0 = matmul(x, w)   %1 = add(%0, b)   %2 = relu(%1)
 After:  group [64, 32]: %2 (with %1 and %0 inside)
@@ -95,6 +95,7 @@ class Grouping:
         results = (*graph.outputs, *(v for _, v in graph.updates))
         self.results = {id(x) for x in results if isinstance(x, Node) and x.op is not None}
         self.cost: dict[int, int] = {}
+        self.is_root: dict[int, bool] = {}
         self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
         self.kept = {id(r) for r in self.roots}
@@ -118,8 +119,10 @@ class Grouping:
                 if isinstance(x, Node):
                     cost += self.cost.get(id(x), 0)
             root = id(node) in self.results or node.op.combines or scatters(node)
+            root = root or self.adds_up(node)
             if not root and not moves(node) and cost > 0:
                 root = self.is_worth_keeping(node, cost)
+            self.is_root[id(node)] = root
             if root:
                 roots.append(node)
                 if not node.shape and cost <= CHEAP and not node.op.combines:
@@ -128,6 +131,18 @@ class Grouping:
                     cost = 0
             self.cost[id(node)] = cost
         return roots
+
+    def adds_up(self, node: Node) -> bool:
+        """Whether a line adds a product that nobody else reads to another kept value.
+
+        It is done as the product is made: of a sum of many products one value is kept at a time.
+        """
+        assert node.op is not None
+        if node.op.name != "add":
+            return False
+        kept = [x for x in node.inputs if isinstance(x, Node) and self.is_root.get(id(x))]
+        alone = [x for x in kept if is_dot(x) and len(self.readers[id(x)]) == 1]
+        return len(kept) == 2 and bool(alone) and all(x.shape == node.shape for x in kept)
 
     def is_worth_keeping(self, node: Node, cost: int) -> bool:
         """Whether an elementwise line is read so often that it is computed once."""

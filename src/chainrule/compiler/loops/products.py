@@ -93,6 +93,8 @@ def find(nest: Nest) -> Product | None:
     batch = [x for x in nest.axes if a.free & b.free & x.bit]
     if len(rows) != 1 or len(columns) != 1 or 2 + len(batch) != len(nest.axes):
         return None
+    if not all(x.extent for x in batch):
+        return None  # empty
     if inner.extent < 4 or rows[0].extent * columns[0].extent * inner.extent < LEAST:
         return None
     return Product(dot, rows[0], columns[0], inner, tuple(batch), a, b)
@@ -140,6 +142,7 @@ class Arranging:
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
             self.lay_out(nest, (*best.batch, best.rows, best.columns))
             nest.axes = (*best.batch, best.rows, best.columns)
+            self.turn_operands(nest, best)
             nest.product = self.blocked(nest, self.rewritten(nest, self.operands(best)))
             self.nests.append(nest)
         self.program.nests = self.nests
@@ -147,16 +150,20 @@ class Arranging:
     # ------------------------------------------------------------ layouts
 
     def lay_out(self, nest: Nest, axes: tuple[Axis, ...]) -> None:
-        """Temporaries that a nest makes lie as it runs: the last axis innermost."""
+        """Temporaries that a nest makes lie as it runs: the last axis innermost.
+
+        What is made part by part lies in rows where no axis asks for anything else.
+        """
         for w in nest.writes:
             if w.buffer.name in self.settled:
                 continue
             self.settled.add(w.buffer.name)
-            order = [d for d, i in enumerate(w.place) if not i.terms]
-            for axis in axes:
-                order += [d for d, i in enumerate(w.place) if axis in i.terms]
-            for chosen in (order, range(len(order)), order):  # rows, if products ask for them
-                w.buffer.lay(tuple(chosen))
+            still = [d for d, i in enumerate(w.place) if not i.terms]
+            order = [d for axis in axes for d, i in enumerate(w.place) if axis in i.terms]
+            rows = tuple(range(len(w.place)))
+            best = (*still, *order) if order != sorted(order) else rows
+            for chosen in (best, rows, best):  # rows, if products ask for them
+                w.buffer.lay(chosen)
                 if self.in_steps(w.buffer):
                     break
 
@@ -284,6 +291,23 @@ class Arranging:
         place = tuple(ix.along(a) for a in axes)
         self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
         return self.program.make.load(buffer, place)
+
+    def turn_operands(self, nest: Nest, p: Product) -> None:
+        """Copies what the writes would read column by column, so that they read it in rows."""
+        here = 0
+        for a in nest.axes:
+            here |= a.bit
+        known: dict[int, Expr] = {}
+        for e in {id(e): e for w in nest.writes for e in walk(w.value)}.values():
+            if e.op != "load" or e.args or e.free & ~here:
+                continue
+            flat = e.at[0].place(e.at[1])
+            if flat.coefficient(p.rows) == 1 and flat.coefficient(p.columns) not in (0, None):
+                known[id(e)] = self.pack(p, e, p.rows, p.columns)
+        if known:
+            nest.writes = [
+                w._replace(value=substitute(self.program.make, w.value, known)) for w in nest.writes
+            ]
 
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
