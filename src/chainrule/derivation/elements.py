@@ -33,10 +33,10 @@ class Place(NamedTuple):
     """One number of a program: a line of it (or an input), and where in its value."""
 
     node: Node
-    index: tuple[int, ...]
+    at: tuple[int, ...]
 
     def __str__(self) -> str:
-        where = f"[{','.join(map(str, self.index))}]" if self.index else ""
+        where = f"[{','.join(map(str, self.at))}]" if self.at else ""
         return f"{self.node.name}{where}"
 
 
@@ -134,14 +134,14 @@ class Elements:
 
     def at(self, place: Place) -> Any:
         """The number at a place, as the program computed it."""
-        return self.arrays[id(place.node)][place.index]
+        return self.arrays[id(place.node)][place.at]
 
     def of(self, place: Place) -> Expr:
         """The number at a place, as an expression of those that its line was made from."""
         node = place.node
         assert node.op is not None, f"{place} is an input"
         operands = [self.operand(x, node) for x in node.inputs]
-        index = tuple(map(ix.constant, place.index))
+        index = tuple(map(ix.constant, place.at))
         if node.op.scatters:
             y = Element(node.shape, node.dtype, lambda i: self.make.leaf(node, i))
             parts = node.op.scatter(self.make, y, *operands, **node.params)
