@@ -27,9 +27,7 @@ class Signs(NamedTuple):
     powers: dict[str, str]
 
 
-SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
-TIMES = "\N{MULTIPLICATION SIGN}"
-UNICODE = Signs(TIMES, "·", {"sigmoid": f"{SIGMA}({{x}})", "sqrt": "√({x})"}, {"2": "²", "3": "³"})
+UNICODE = Signs("×", "·", {"sigmoid": "σ({x})", "sqrt": "√({x})"}, {"2": "²", "3": "³"})
 ASCII = Signs("*", "*", {}, {})
 
 
