@@ -1,10 +1,11 @@
 """Expressions in a normal form: the way a reader would write them.
 
-    form    := number | leaf | sum | product | power | call
+    form    := number | leaf | sum | product | power | call | rest
     sum     := (sign form)*         flat; numbers added up
     product := number, form*        flat; numbers multiplied; equal factors are a power
     power   := form ^ number
     call    := name, form*          a function, such as exp
+    rest    := count, number        terms of a long sum that are not written
 
 Rules are written for machines: g * (y * -2 + 2) is what a reader knows as 2 g (1 - y).  Nothing is
 cancelled and nothing is multiplied out, so a form has the value of its expression, but for the
@@ -70,10 +71,18 @@ class Call:
     args: tuple[Form, ...]
 
 
+@dataclass(frozen=True)
+class Rest:
+    """So many terms that are left out, and what they add up to."""
+
+    count: int
+    value: float
+
+
 DRAWN = frozenset({"uniform", "normal", "permutation"})
 """Ops whose results are given: how bits are mixed explains nothing."""
 
-Form = Number | Leaf | Sum | Product | Power | Call
+Form = Number | Leaf | Sum | Product | Power | Call | Rest
 ZERO, ONE = Number(0.0), Number(1.0)
 
 
@@ -212,7 +221,7 @@ ARITHMETIC: dict[str, Callable[..., Form]] = {
 
 def evaluate(form: Form, at: Callable[[Place], float]) -> float:
     """The number that a form is, from those of its leaves."""
-    if isinstance(form, Number):
+    if isinstance(form, (Number, Rest)):
         return form.value
     if isinstance(form, Leaf):
         return float(at(form.place))
@@ -231,6 +240,17 @@ def evaluate(form: Form, at: Callable[[Place], float]) -> float:
 TOTALS: dict[str, Callable[[list[float]], float]] = {
     "max": np.max, "min": np.min, "product": np.prod,
 }  # fmt: skip
+
+
+def shortened(form: Form, at: Callable[[Place], float], most: int, kept: int) -> Form:
+    """A form; of a sum with more terms than `most`, the largest few in their order."""
+    if not isinstance(form, Sum) or len(form.terms) <= most:
+        return form
+    values = [evaluate(t, at) for t in form.terms]
+    largest = set(sorted(range(len(values)), key=lambda i: -abs(values[i]))[:kept])
+    left = math.fsum(v for i, v in enumerate(values) if i not in largest)
+    terms = [t for i, t in enumerate(form.terms) if i in largest]
+    return Sum((*terms, Rest(len(values) - kept, left)))
 
 
 def leaves(form: Form) -> Iterator[Place]:

@@ -80,10 +80,11 @@ class Text:
                 text += f" {'=' if cell else ' '} {cell:<{width}}"
         one = f"{text} = {value:>{self.digits + 3}}" if value else text
         blank = " " * (widths[0] + 2)
-        if len(one) > self.width:
-            yield f"  {name:<{widths[0]}} = {symbols}"
-            if numbers:
-                yield f"{blank} = {numbers}"
+        if any(len(c) > w for c, w in zip(cells, widths, strict=True)):
+            for first, cell in ((f"  {name:<{widths[0]}}", symbols), (blank, numbers)):
+                parts = textwrap.wrap(cell, self.width - len(blank) - 3, break_long_words=False)
+                for k, part in enumerate(parts):
+                    yield f"{first if not k else blank} {' ' if k else '='} {part}"
             one = f"{blank} = {value}"
         if not note:
             yield one.rstrip()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..ops import REGISTRY
 from .elements import Place
-from .forms import Call, Form, Leaf, Number, Power, Product, Sum, evaluate, raised
+from .forms import Call, Form, Leaf, Number, Power, Product, Rest, Sum, evaluate, raised
 
 SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4
 """How tightly things bind."""
@@ -62,6 +62,8 @@ class Symbols:
             return number(form.value), ATOM if form.value >= 0 else SUM
         if isinstance(form, Leaf):
             return self.name(form.place), ATOM
+        if isinstance(form, Rest):
+            return self.rest(form), ATOM
         if isinstance(form, Sum):
             return self.sum(form), SUM
         if isinstance(form, Product):
@@ -71,6 +73,10 @@ class Symbols:
                 return self.product(Product(1.0, (form,)))
             return self.power(form.base, form.exponent), POWER
         return self.call(form)
+
+    def rest(self, form: Rest) -> str:
+        """Terms that are left out."""
+        return f"{form.count} more"
 
     def sum(self, form: Sum) -> str:
         """Terms with their signs, one that is added first."""
@@ -142,6 +148,11 @@ class Numbers(Symbols):
         if isinstance(form, Leaf):
             return self.worked(form)
         return super().plain(form)
+
+    def rest(self, form: Rest) -> str:
+        """What they add up to."""
+        text, binds = self.worked(Number(form.value))
+        return text if binds > SUM else f"({text})"
 
     def worked(self, form: Form) -> tuple[str, int]:
         """A form as the one number that it is."""
