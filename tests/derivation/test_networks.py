@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import chainrule
@@ -93,6 +93,8 @@ def by_eager(x, layers, y, loss):
 def test_every_line_has_the_value_of_the_engine(case):
     x, layers, y, loss = case
     n = Network(x, layers, y, loss)
+    if loss == "bce":  # 1 - ŷ has no digits left where the output is saturated
+        assume(max(abs(n.at(p)) for p in n.places(Name("z", len(layers)))) < 8)
     d = derive.network(n, rate=1e-3)
     for section in d.sections:
         for line in section.lines:
@@ -103,7 +105,7 @@ def test_every_line_has_the_value_of_the_engine(case):
     names = [Name(c, i, "gradient") for i in range(1, len(layers) + 1) for c in "Wb"]
     for name, wanted in zip(names, by_eager(x, layers, y, loss), strict=True):
         found = np.array([n.at(p) for p in n.places(name)]).reshape(wanted.shape)
-        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
 
 
 def test_a_line_that_does_not_come_out_is_refused():
