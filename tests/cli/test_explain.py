@@ -77,3 +77,19 @@ def test_what_is_wrong_is_said(name, chainrule, own_folder):
     assert result.exit_code == code, result.output
     assert words in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+def test_an_example_is_checked(chainrule, own_folder):
+    result = chainrule("check-example", "seed221")
+    assert result.exit_code == 1
+    assert "without b1[1]" in result.output
+    assert "13 lines: 0 right, 6 wrong" in result.output
+    (own_folder / "good.toml").write_text(FILE + '[claims]\n"L" = 0.002637\n"z1[1]" = 0.410\n')
+    result = chainrule("check-example", "good.toml")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "2 lines: 2 right, 0 wrong")
+    plain = chainrule("check-example", "seed221", "--plain").output
+    assert plain.isascii()
+    found = json.loads(chainrule("check-example", "seed221", "--json").output)
+    assert found[0]["slip"] == "without b1[1]"
+    (own_folder / "none.toml").write_text(FILE)
+    assert chainrule("check-example", "none.toml").exit_code == 2

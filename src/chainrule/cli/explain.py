@@ -83,7 +83,7 @@ def _derivation(what: str, given: dict[str, Any]) -> Derivation:
             raise UsageProblem(f"--{name} is for `explain neuron`", got=what, line="")
     if given["loss"] is not None:
         raise UsageProblem("--loss is for `explain neuron`; a file has its own", line="")
-    network = case_study() if what == "seed221" else read(what)
+    network = case_study() if what == "seed221" else read(what)[0]
     weight = _weight(given["weight"], network)
     if len(network.layers) == 1 and network.nodes[Named("z", 1)].shape == (1, 1):
         return derive.neuron(network, rate=rate)
