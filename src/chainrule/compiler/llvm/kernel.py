@@ -35,16 +35,14 @@ def kernel(
     scalar = SCALARS[dtype.name]
     lanes = target.lanes(dtype.itemsize)
     name = f"tile_{dtype.name}_{rows}x{vectors}x{lanes}{'_listed' if listed else ''}"
-    if name in module.kernels:
-        return name
-    module.kernels.add(name)
-    f = module.function(
+    f = module.kernel(
         name,
         f"ptr noalias %a, {'ptr noalias %ks' if listed else 'i64 %ar, i64 %ak'}, "
         "ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, i64 %K, i1 %onto, "
         "ptr noalias %ahead, i64 %last",
-        "#0 ",
     )
+    if f is None:
+        return name
     zero = V("zeroinitializer", scalar, lanes)
     size = dtype.itemsize
     starts = [V("%a", "ptr")]
@@ -110,12 +108,9 @@ def gatherer(module: Module, target: Target, dtype: DType) -> str:
     scalar = SCALARS[dtype.name]
     lanes = target.lanes(dtype.itemsize)
     name = f"gather_{dtype.name}"
-    if name in module.kernels:
+    f = module.kernel(name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K")
+    if f is None:
         return name
-    module.kernels.add(name)
-    f = module.function(
-        name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K", "#0 "
-    )
     width = V("%width", "i64")
     full = f.binary("and", width, whole(-lanes))
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..loops.expr import Expr
 from ..loops.index import Index
-from ..loops.products import Product, apart
+from ..loops.products import INNER, Product, apart
 from ..loops.program import Nest
 from .ahead import Beyond, Fetching, Rows
 from .kernel import SLAB, gatherer, kernel, tile_shape
@@ -180,7 +180,7 @@ class Products(Fetching):
         self.leave(p.rows)
         width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
-        room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent), "slab")
+        room = f.room(SCALARS[dtype.name], SLAB * INNER, "slab")  # one text for all k
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
