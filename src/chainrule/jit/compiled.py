@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ArgumentTypeError, RecompileError, TraceError
+from ..errors import ArgumentError, ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
+from ..nn import Module
 from ..ops.core import current
 from ..runtime.forks import renew_in_children
 from .anomaly import run_watched
 from .arguments import Call, differences
-from .loop import Epochs, Loop, arrays_of
+from .bound import Bound
+from .loop import run_loop
 from .program import Program
 from .record import record
 
@@ -62,6 +64,11 @@ class Compiled:
     ) -> None:
         if not callable(function):
             raise ArgumentTypeError("compile: needs a function", got=type(function).__name__)
+        if isinstance(programs, bool) or not isinstance(programs, int) or programs < 1:
+            raise ArgumentError(
+                "compile: programs says how many are kept", expected="an int >= 1",
+                got=repr(programs),
+            )  # fmt: skip
         self.function = function
         self.programs = programs
         self.traces = 0
@@ -115,7 +122,16 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        return functools.partial(self, instance)
+        return Bound(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a compiled module has, as parameters() and eval(), is got from the module."""
+        function = self.__dict__.get("function")
+        if isinstance(function, Module) and not name.startswith("__"):
+            return getattr(function, name)
+        raise AttributeError(
+            f"a compiled function has no attribute {name!r}; what was compiled is its .function"
+        )
 
     def program_for(
         self, args: tuple[Any, ...], call: Call, kwargs: dict[str, Any] | None = None
@@ -138,24 +154,28 @@ class Compiled:
         return [program for kept in self._kept.values() for program in kept]
 
     def loop(
-        self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
-        shuffle: bool = False, drop_last: bool = False, scheduler: Any = None,
-        on_turn: Callable[[int, int], Any] | None = None,
+        self, data: Any, batch_size: int | None = None, order: Any = None,
+        epochs: int | None = None, *, shuffle: bool = False, drop_last: bool = False,
+        scheduler: Any = None, on_turn: Callable[[int, int], Any] | None = None,
     ) -> Any:  # fmt: skip
         """step.loop((x, y), batch_size): the step on batch after batch, in machine code.
 
-        The function is called as step(x[rows], y[rows]) for all rows, `epochs` times.  It comes
-        back to Python about every 50 ms; Ctrl-C ends it there, after a whole step.
+        The function is called as step(x[rows], y[rows]) for all rows, `epochs` times, and never
+        with the data themselves: a step that writes into its batch leaves them as they are.  It
+        comes back to Python about every 50 ms; Ctrl-C ends it there, after a whole step.
 
         data: tensors or arrays with a row for every example, in a tuple.  batch_size: rows of a
-        step (all).  order: row numbers (rows,), or (epochs, rows); None: as they lie.  shuffle: a
-        new random order every epoch, from the default generator.  drop_last: leaves out a last,
-        smaller batch, which is a program of its own.  scheduler: stepped after every step.
-        on_turn: on_turn(done, steps) when it comes back; what is true ends the loop.
+        step (all).  order: row numbers (rows,), or (epochs, rows); None: as they lie.  epochs: 1,
+        or as many as `order` has.  shuffle: a new random order every epoch, from the default
+        generator.  drop_last: leaves out a last, smaller batch, which is a program of its own.
+        scheduler: stepped after every step.  on_turn: on_turn(done, steps) when it comes back; what
+        is true ends the loop.
 
-        Returns what the function returns, with a leading dimension of steps.  Raises as the
-        function does; conditions on the data (labels out of range) are looked at before the first
-        step, and the step that fails a later one changes nothing.  PyTorch has no such loop.
+        Returns what the function returns, with a leading dimension of steps; arguments and
+        parameters can't be returned as they are.  What can be known before the first step is raised
+        before it: labels out of range, results of the last batch that have another shape.  Else
+        the step that fails changes nothing.  Whatever ends the loop, Ctrl-C too, has an attribute
+        `results`: what the steps before it returned.  PyTorch has no such loop.
 
         >>> import chainrule
         >>> w = chainrule.tensor([0.0], requires_grad=True)
@@ -172,9 +192,10 @@ class Compiled:
         >>> w
         tensor([3.], requires_grad=True)
         """
-        arrays = arrays_of(data)
-        rows = Epochs(len(arrays[0]), batch_size, order, epochs, shuffle, drop_last)
-        return Loop(self, arrays, rows, scheduler, on_turn).run()
+        return run_loop(
+            self, (), data, batch_size, order, epochs,
+            shuffle=shuffle, drop_last=drop_last, scheduler=scheduler, on_turn=on_turn,
+        )  # fmt: skip
 
     def _record(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
