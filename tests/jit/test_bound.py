@@ -48,6 +48,41 @@ def test_a_compiled_method_has_all_that_a_compiled_function_has():
         a.step.lop(X)
 
 
+class Scaled:
+    """Its method reads attributes, some of them in another method; one it does not read."""
+
+    def __init__(self):
+        self.scale, self.shift, self.epoch = 2.0, nn.Identity(), 0
+
+    @property
+    def by(self):
+        """What the method multiplies with."""
+        return self.scale
+
+    @chainrule.compile
+    def step(this, x):
+        """x times the scale."""
+        return this.shifted(x) * this.by
+
+    def shifted(self, x):
+        """x, as a module gives it."""
+        return self.shift(x)
+
+
+def test_attributes_that_a_compiled_method_reads_are_part_of_its_program():
+    t = Scaled()
+    assert t.step(X[0]).tolist() == (X[0] * 2).tolist()
+    t.epoch = 1
+    t.step(X[0])
+    assert t.step.traces == 1
+    t.scale = 3.0
+    assert t.step(X[0]).tolist() == (X[0] * 3).tolist()
+    assert "scale changed from 2.0 to 3.0" in t.step.explain_recompiles()[0]
+    t.shift = nn.ReLU()
+    assert t.step(-X[1]).tolist() == [0, 0]
+    assert "shift is another ReLU" in t.step.explain_recompiles()[1]
+
+
 def test_a_compiled_module_has_what_the_module_has():
     plain = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5))
     model = chainrule.compile(plain)

@@ -88,7 +88,7 @@ def test_a_last_batch_that_a_layer_refuses():
         a.step.loop(X, 2)
     assert "drop_last=True" in str(caught.value)
     assert "DataLoader" not in str(caught.value)
-    assert "the last batch of an epoch, of 1 rows" in str(caught.value)
+    assert "the last batch of an epoch, of 1 row" in str(caught.value)
     assert a.untouched()
     assert len(a.step.loop(X, 2, drop_last=True)) == 3
 
@@ -138,6 +138,7 @@ def test_other_errors_keep_the_losses_too():
         (ArgumentTypeError, {"scheduler": lr_scheduler.LRScheduler}),
         (ArgumentTypeError, {"scheduler": []}),
         (ArgumentTypeError, {"on_turn": 3}),
+        (ArgumentTypeError, {"on_turn": lambda done: None}),
         (ArgumentTypeError, {"batch_size": True}),
         (ArgumentTypeError, {"epochs": "3"}),
     ],

@@ -75,6 +75,7 @@ class Compiled:
         self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
+        self._in_class = False  # it is a method, and its first argument an object
         self.renew()
         renew_in_children(self)
         self._names = _argument_names(function)
@@ -122,6 +123,7 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
+        self._in_class = True
         return Bound(self, instance)
 
     def __getattr__(self, name: str) -> Any:
@@ -224,7 +226,8 @@ class Compiled:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
             began = time.perf_counter()
-            program = record(self.function, args, kwargs, call, self._static, self._names)
+            owner = args[0] if self._in_class and args else None
+            program = record(self.function, args, kwargs, call, self._static, self._names, owner)
             self.seconds += time.perf_counter() - began
             undo = program.first_undo
             program.seal()

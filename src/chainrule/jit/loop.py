@@ -134,14 +134,14 @@ class Loop:
         self.kinds = _kinds(self.program)
         self.kept = [np.empty((self.steps, *shape), dtype) for shape, dtype in self.kinds]
         if self.epochs.whole and rest:
-            self.check(self.look_at_rest(rest), f"the last batch of an epoch, of {rest} rows,")
+            self.check(self.look_at_rest(rest), f"the last batch of an epoch, {_rows(rest)},")
 
     def look_at_rest(self, rest: int) -> Program:
         """The program of the last, smaller batch of an epoch."""
         try:
             return self.turns.look(rest, self.before)
         except ChainruleError as error:
-            error.steps = f"none was made; it is about the last batch of an epoch, of {rest} rows"
+            error.steps = f"none was made; it is about the last batch of an epoch, {_rows(rest)}"
             if "drop_last=True" not in (error.fix or ""):
                 error.fix = f"{error.fix}; or drop_last=True" if error.fix else "drop_last=True"
             raise
@@ -210,6 +210,10 @@ class Loop:
         """What the function returns, with a leading dimension of steps."""
         none: Any = None  # there is not one call but many
         return self.program.result(Run(none, [kept[: self.done] for kept in self.kept]))
+
+
+def _rows(count: int) -> str:
+    return f"of {count} row{'s' if count > 1 else ''}"
 
 
 def _kinds(program: Program) -> list[tuple[tuple[int, ...], Any]]:

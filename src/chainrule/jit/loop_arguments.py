@@ -102,16 +102,22 @@ def check_scheduler(scheduler: Any) -> None:
 def _steps_alone(scheduler: Any) -> bool:
     if isinstance(scheduler, ReduceLROnPlateau):
         return False
+    return _accepts(scheduler.step)
+
+
+def _accepts(function: Any, *args: Any) -> bool:
     try:
-        inspect.signature(scheduler.step).bind()
+        inspect.signature(function).bind(*args)
     except TypeError:
         return False
+    except ValueError:  # of a built-in function nothing is known
+        return True
     return True
 
 
 def check_on_turn(on_turn: Any) -> None:
-    """Raises unless it is None or can be called."""
-    if on_turn is not None and not callable(on_turn):
+    """Raises unless it is None or can be called with two numbers."""
+    if on_turn is not None and not (callable(on_turn) and _accepts(on_turn, 0, 0)):
         raise ArgumentTypeError(
             "loop: on_turn must be a function", expected="on_turn(done, steps), or None",
             got=repr(on_turn),

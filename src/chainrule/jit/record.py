@@ -26,9 +26,12 @@ WORK: Any = 10_000  # how hard NumPy tries to find out whether two arrays overla
 
 def record(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
-    static: frozenset[Any], names: list[str],
+    static: frozenset[Any], names: list[str], owner: Any = None,
 ) -> Program:  # fmt: skip
-    """The program of a function for arguments like these.  After an error nothing has changed."""
+    """The program of a function for arguments like these.  After an error nothing has changed.
+
+    owner: the object whose method it is, where it was decorated in a class.
+    """
     trace = Trace()
     state = current
     outer = (
@@ -39,7 +42,7 @@ def record(
     state.interpreter = state.tensors = apply_traced
     try:
         with quietly():
-            trace.parts[Variables] = Variables(function, trace)
+            trace.parts[Variables] = Variables(function, trace, owner)
             given, named = _arguments(trace, args, kwargs, call, static, names)
             result = function(*given, **named)
             program = _finish(trace, result, call)
