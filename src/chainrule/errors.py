@@ -87,7 +87,8 @@ class ChainruleError(Exception):
     """Base of every error that Chainrule raises on purpose.
 
     `problem` is one line. `expected`, `got` and `fix` are short texts; `line` is found by itself.
-    `layer` is filled in by the modules through which the error passes (`Module.__call__`).
+    `layer` is filled in by the modules through which the error passes (`Module.__call__`), `steps`
+    by a native loop that ends by the error (`Compiled.loop`).
     """
 
     def __init__(

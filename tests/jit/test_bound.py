@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,7 @@ def test_a_compiled_method_has_all_that_a_compiled_function_has():
     assert a.step.seconds > 0
     assert a.step.__name__ == "step"
     assert a.step.__self__ is a
+    assert list(inspect.signature(a.step).parameters) == ["x"]
     assert "Trainer.step" in repr(a.step)
     assert "nest" in show(a.step)
     with pytest.raises(AttributeError, match=r"no attribute 'lop'.*\.function"):

@@ -30,8 +30,13 @@ class Bound:
         """As `Compiled.loop`: the method on batch after batch."""
         return run_loop(self.__func__, (self.__self__,), data, *args, **kwargs)
 
+    @property
+    def __wrapped__(self) -> Any:
+        """The uncompiled method, from which `inspect` has the arguments."""
+        return self.__func__.function.__get__(self.__self__)
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in ("__name__", "__qualname__", "__wrapped__"):
+        if name.startswith("__") and name not in ("__name__", "__qualname__"):
             raise AttributeError(name)
         return getattr(self.__func__, name)
 

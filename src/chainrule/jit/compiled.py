@@ -310,6 +310,10 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     static: names or places of numbers that are part of the program, such as a size.
     programs: how many are kept (64).
 
+    A compiled module has the attributes of the module: parameters(), eval(), state_dict().  A
+    method that is decorated in its class is compiled for every object; the attributes of `self`
+    that it reads are part of the program, as variables are.
+
     A new shape or dtype, training or evaluation mode, or a changed variable records another
     program: `step.traces` counts them, `step.explain_recompiles()` says why, and
     `assert_no_recompile()` rules it out.  Reading a value in the function (`if loss > 1`,

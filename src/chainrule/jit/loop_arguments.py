@@ -86,9 +86,11 @@ def row_numbers(order: Any, rows: int, epochs: int | None, shuffle: bool) -> Any
 
 def check_scheduler(scheduler: Any) -> None:
     """Raises unless it can be stepped after every step, ahead of the steps, and put back."""
+    if scheduler is None:
+        return
     needs = ("step", "state_dict", "load_state_dict", "optimizer")
     lacks = [name for name in needs if not hasattr(scheduler, name)]
-    if scheduler is None or (not lacks and _steps_alone(scheduler)):
+    if not lacks and _steps_alone(scheduler):
         return
     several = isinstance(scheduler, (list, tuple))
     raise ArgumentTypeError(
