@@ -12,7 +12,6 @@ from typing import Any
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
-from ..nn import Module
 from ..ops.core import current
 from ..runtime.forks import renew_in_children
 from .anomaly import run_watched
@@ -129,7 +128,7 @@ class Compiled:
     def __getattr__(self, name: str) -> Any:
         """What a compiled module has, as parameters() and eval(), is got from the module."""
         function = self.__dict__.get("function")
-        if isinstance(function, Module) and not name.startswith("__"):
+        if hasattr(type(function), "named_modules") and not name.startswith("__"):
             return getattr(function, name)
         raise AttributeError(
             f"a compiled function has no attribute {name!r}; what was compiled is its .function"

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..dtypes import ALL, as_dtype
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..tensor.core import Tensor
 
 
@@ -102,9 +101,7 @@ def check_scheduler(scheduler: Any) -> None:
 
 
 def _steps_alone(scheduler: Any) -> bool:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return False
-    return _accepts(scheduler.step)
+    return not getattr(scheduler, "needs_metric", False) and _accepts(scheduler.step)
 
 
 def _accepts(function: Any, *args: Any) -> bool:
