@@ -19,10 +19,9 @@ X, Y = RNG.normal(size=(50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
 
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["1 thread", "2 threads"])
-def threads(request, monkeypatch):
+def threads(request, on_all_threads):
     before = chainrule.get_num_threads()
     chainrule.set_num_threads(request.param)
-    monkeypatch.setattr("chainrule.runtime.threads.WORK_A_THREAD", 1)
     yield
     chainrule.set_num_threads(before)
 

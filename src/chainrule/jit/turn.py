@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import ChainruleError, NonFiniteError
 from ..ops.core import current
-from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
+from ..runtime.loop import Gathered, Moving, Steps
 from ..runtime.signals import Unbroken
+from ..runtime.threads import worthwhile
 from ..tensor.core import wrap
 from .anomaly import run_watched
 from .arguments import Call
@@ -128,7 +129,8 @@ class Turns:
         arrays = program._collect(call)
         self.check(program, arrays, call, rows.size)
         executable: Any = program.executable
-        count = steps_a_turn(executable, min(most, rows.left))
+        threads = worthwhile(executable.shared_work)
+        count, team = executable.pace.plan(min(most, rows.left), threads)
         planned = None
         if self.scheduler is not None and count > 1:
             planned = Planned(self.scheduler, program, count, self.usable)
@@ -140,15 +142,15 @@ class Turns:
         given, back = executable.in_rows(arrays)
         native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
-            turn = self.last = self._turn(native, program, call, outputs, count, planned, back)
+            done = native.run(count, team)
+            turn = self.last = self._turn(done, program, call, outputs, planned, back)
         return turn
 
     def _turn(
-        self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
+        self, done: int, program: Program, call: Call, outputs: list[Any],
         planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
-        """The steps themselves, and the books after them: Ctrl-C does not come between."""
-        done = native.run(count)
+        """The books after the steps that were made: Ctrl-C does not come between."""
         for array, copy in back:
             np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first

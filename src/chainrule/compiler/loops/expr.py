@@ -34,7 +34,7 @@ class Buffer:
     memory to the innermost; inputs and outputs lie in row-major order.
     """
 
-    __slots__ = ("dtype", "kind", "name", "order", "shape", "strides")
+    __slots__ = ("dtype", "kind", "name", "order", "places", "shape", "strides")
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, kind: str) -> None:
         self.name = name
@@ -52,6 +52,7 @@ class Buffer:
             strides[d] = step
             step *= self.shape[d]
         self.strides = tuple(strides)
+        self.places: dict[tuple[Index, ...], Index] = {}  # found so far
 
     @property
     def size(self) -> int:
@@ -63,10 +64,13 @@ class Buffer:
 
     def place(self, index: tuple[Index, ...]) -> Index:
         """Where an element lies, in elements from the start."""
-        total = ix.constant(0)
-        for i, stride in zip(index, self.strides, strict=True):
-            total = total + i * stride
-        return total.joined()
+        found = self.places.get(index)
+        if found is None:
+            found = ix.constant(0)
+            for i, stride in zip(index, self.strides, strict=True):
+                found = found + i * stride
+            found = self.places[index] = found.joined()
+        return found
 
     def __repr__(self) -> str:
         return self.name
@@ -151,9 +155,9 @@ class Builder:
             self.made[key] = found
         return self.cast(found, dtype)
 
-    def load(self, buffer: Buffer, index: tuple[Index, ...]) -> Expr:
-        """An element of memory."""
-        guard = self.guards
+    def load(self, buffer: Buffer, index: tuple[Index, ...], guard: Expr | None = None) -> Expr:
+        """An element of memory; `guard` says where it is read, if not what the block says."""
+        guard = self.guards if guard is None else guard
         key = ("load", buffer, index, guard)
         found = self.made.get(key)
         if found is None:

@@ -1,9 +1,9 @@
 """Which lines of a graph are computed together, and which values are kept in memory.
 
-A line that combines many elements, or that many others read, is a *root*: its value is worth
-keeping.  All other lines are computed again where they are read.  Roots of one shape that read one
-another place by place form a *group*, which becomes one nest of loops: the matrix product, its bias
-and activation; an optimizer's slots and its parameter.
+A line that combines many elements, that adds a product to a sum, or that many others read, is a
+*root*: its value is worth keeping.  All other lines are computed again where they are read.  Roots
+of one shape that read one another place by place form a *group*, which becomes one nest of loops:
+the matrix product, its bias and activation; an optimizer's slots and its parameter.
 
 Before: %0 = matmul(x, w)   %1 = add(%0, b)   %2 = relu(%1)
 After:  group [64, 32]: %2 (with %1 and %0 inside)
@@ -12,9 +12,11 @@ After:  group [64, 32]: %2 (with %1 and %0 inside)
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from ...graph import Graph, Node
+from ...ops.broadcast import kept_shape
 from ...ops.shape import FEW
 from .expr import COSTS
 
@@ -52,6 +54,12 @@ def is_dot(node: Node) -> bool:
     return node.op is not None and node.op.name == "matmul"
 
 
+def moves(node: Node) -> bool:
+    """Whether a line holds elements of its input as they are."""
+    assert node.op is not None
+    return node.op.moves or (node.op.name == "windows" and not any(node.params["grid"].padding))
+
+
 def scatters(node: Node) -> bool:
     """Whether a line writes where its inputs say."""
     assert node.op is not None
@@ -87,8 +95,10 @@ class Grouping:
         results = (*graph.outputs, *(v for _, v in graph.updates))
         self.results = {id(x) for x in results if isinstance(x, Node) and x.op is not None}
         self.cost: dict[int, int] = {}
+        self.is_root: dict[int, bool] = {}
         self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
+        self.kept = {id(r) for r in self.roots}
         self.needs = {id(r): self.needs_of(r) for r in self.roots}
         self.groups: list[Group] = []
         self.of: dict[int, Group] = {}
@@ -102,15 +112,17 @@ class Grouping:
         roots = []
         for node in self.graph.nodes:
             assert node.op is not None
-            cost = 0 if node.op.moves else COSTS.get(node.op.name, 1)
+            cost = 0 if moves(node) else COSTS.get(node.op.name, 1)
             if node.op.name in ("uniform", "normal"):
                 cost = 200
             for x in node.inputs:
                 if isinstance(x, Node):
                     cost += self.cost.get(id(x), 0)
             root = id(node) in self.results or node.op.combines or scatters(node)
-            if not root and not node.op.moves and cost > 0:
+            root = root or self.adds_up(node)
+            if not root and not moves(node) and cost > 0:
                 root = self.is_worth_keeping(node, cost)
+            self.is_root[id(node)] = root
             if root:
                 roots.append(node)
                 if not node.shape and cost <= CHEAP and not node.op.combines:
@@ -119,6 +131,18 @@ class Grouping:
                     cost = 0
             self.cost[id(node)] = cost
         return roots
+
+    def adds_up(self, node: Node) -> bool:
+        """Whether a line adds a product that nobody else reads to another kept value.
+
+        It is done as the product is made: of a sum of many products one value is kept at a time.
+        """
+        assert node.op is not None
+        if node.op.name != "add":
+            return False
+        kept = [x for x in node.inputs if isinstance(x, Node) and self.is_root.get(id(x))]
+        alone = [x for x in kept if is_dot(x) and len(self.readers[id(x)]) == 1]
+        return len(kept) == 2 and bool(alone) and all(x.shape == node.shape for x in kept)
 
     def is_worth_keeping(self, node: Node, cost: int) -> bool:
         """Whether an elementwise line is read so often that it is computed once."""
@@ -141,24 +165,26 @@ class Grouping:
             for reader in self.readers[id(stack.pop())]:
                 op = reader.op
                 assert op is not None
-                if op.moves:
+                if moves(reader):
                     stack.append(reader)
                     wider = reader.spec.size > node.spec.size
                     repeated = repeated or (wider and op.name == "expand") or op.name in (
-                        "index_select", "gather")  # fmt: skip
+                        "index_select", "gather", "windows")  # fmt: skip
                 else:
                     found.add(id(reader))
                     dots = dots or op.name == "matmul"
-                    repeated = repeated or op.name == "windows"
         return found, repeated, dots
 
     def needs_of(self, root: Node) -> dict[int, tuple[Node, bool]]:
         """The roots and inputs that a root reads; True where it does so place by place only."""
         found: dict[int, tuple[Node, bool]] = {}
-        kept = {id(r) for r in self.roots}
         assert root.op is not None
-        aligned = not (root.op.combines or scatters(root) or root.op.moves)
-        stack = [(x, aligned or _keeps_places(root)) for x in root.inputs if isinstance(x, Node)]
+        if "axis" in root.params and root.op.combines:
+            stack = list(_reduced(root, self.kept))
+        else:
+            aligned = not (root.op.combines or scatters(root) or moves(root))
+            aligned = aligned or _keeps_places(root)
+            stack = [(x, aligned) for x in root.inputs if isinstance(x, Node)]
         domain = domain_of(root)
         seen: set[tuple[int, bool]] = set()
         while stack:
@@ -167,7 +193,7 @@ class Grouping:
             if (id(node), straight) in seen:
                 continue
             seen.add((id(node), straight))
-            if (id(node) in kept and id(node) not in self.light) or node.op is None:
+            if (id(node) in self.kept and id(node) not in self.light) or node.op is None:
                 before = found.get(id(node), (node, True))[1]
                 found[id(node)] = node, before and straight
                 continue
@@ -211,13 +237,18 @@ class Grouping:
             return []
         domain, needs = domain_of(root), self.needs[id(root)]
         places = {i for i, (_, straight) in needs.items() if straight}
+        whole = {i for i, (n, _) in needs.items() if n.size == root.size > 1 and not is_dot(root)}
         mine = {id(r) for g in self.groups for r in g.roots} & places
         return [
             g
             for g in self.groups
             if not g.closed
             and g.domain == domain
-            and (places & g.reads or any(id(r) in mine for r in g.roots))
+            and (
+                places & g.reads
+                or any(id(r) in mine for r in g.roots)
+                or (whole & g.reads and not g.has_dot)
+            )
         ]
 
     def fits(self, root: Node, group: Group) -> bool:
@@ -267,3 +298,25 @@ def _keeps_places(node: Node) -> bool:
         and isinstance(x, Node)
         and domain_of(x) == domain_of(node)
     )
+
+
+def _reduced(root: Node, kept: set[int]) -> Iterator[tuple[Node, bool]]:
+    """(line, whether it is read place by place) for what a reduction reads.
+
+    Of values that are repeated along the reduced dimensions, as the maximum is within a softmax,
+    each place reads its own one.
+    """
+    (x,) = root.inputs
+    narrow = kept_shape(x.shape, root.params["axis"])
+    stack, seen = [x], set()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.op is not None and node.op.name == "expand" and node.inputs[0].shape == narrow:
+            yield node.inputs[0], True
+        elif node.op is None or id(node) in kept or not node.op.pointwise:
+            yield node, False
+        else:
+            stack.extend(y for y in node.inputs if isinstance(y, Node))
