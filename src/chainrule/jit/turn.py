@@ -46,13 +46,14 @@ class Rows(NamedTuple):
         """Steps of it that have not been taken."""
         return self.steps - self.done
 
-    def batch(self) -> Any:
-        """The row numbers of the next step."""
+    def batches(self, count: int) -> Any:
+        """The row numbers of the next steps, (count, size)."""
         if self.numbers is None:
-            place = self.done % self.period if self.period else self.done
-            return np.arange(self.size) + (self.first + place * self.size)
+            places = self.done + np.arange(count)[:, np.newaxis]
+            places = places % self.period if self.period else places
+            return np.arange(self.size) + (self.first + places * self.size)
         first = self.first + self.done * self.size
-        return self.numbers[first : first + self.size]
+        return self.numbers[first : first + count * self.size].reshape(count, self.size)
 
     def after(self, steps: int) -> Rows:
         """The stretch when some more steps have been taken."""
@@ -90,14 +91,14 @@ class Turns:
         self.compiled, self.data, self.scheduler = compiled, data, scheduler
         self.usable, self.looked_at = usable, looked_at
         self.checked: set[tuple[int, int]] = set()
+        self.last: Turn | None = None  # also where Ctrl-C is raised after it
 
     def run(self, rows: Rows, before: tuple[Any, ...] = (), most: int | None = None) -> Turn:
         """One turn, of `most` steps at most."""
+        self.last = None
         if current.anomaly is not None:
             return self._watched(rows, before)
-        args = (*before, *[wrap(a[: rows.size]) for a in self.data])
-        call = Call(args, {}, frozenset())
-        program, undo = self.compiled.program_for(args, call)  # anything may have changed since
+        program, undo, call = self._program(rows.size, before)  # anything may have changed since
         with program.lock:
             self.made = False
             try:
@@ -109,6 +110,20 @@ class Turns:
         if not turn.good:
             _fail(program, undo)
         return turn
+
+    def look(self, size: int, before: tuple[Any, ...] = ()) -> Program:
+        """The program of steps with so many rows; nothing is run, and nothing has changed."""
+        program, undo, _ = self._program(size, before)
+        with program.lock:
+            _fail(program, undo)
+        return program
+
+    def _program(
+        self, size: int, before: tuple[Any, ...]
+    ) -> tuple[Program, list[Callable[[], None]], Call]:
+        args = (*before, *[wrap(a[:size]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        return *self.compiled.program_for(args, call), call
 
     def _run(self, program: Program, call: Call, rows: Rows, most: int) -> Turn:
         arrays = program._collect(call)
@@ -128,7 +143,8 @@ class Turns:
         native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
             done = native.run(count, team)
-            return self._turn(done, program, call, outputs, planned, back)
+            turn = self.last = self._turn(done, program, call, outputs, planned, back)
+        return turn
 
     def _turn(
         self, done: int, program: Program, call: Call, outputs: list[Any],
@@ -167,7 +183,7 @@ class Turns:
 
     def _watched(self, rows: Rows, before: tuple[Any, ...]) -> Turn:
         """One step within detect_anomaly."""
-        args = (*before, *[wrap(a[rows.batch()]) for a in self.data])
+        args = (*before, *[wrap(a[rows.batches(1)[0]]) for a in self.data])
         call = Call(args, {}, frozenset())
         program, undo = self.compiled.program_for(args, call)
         try:
@@ -188,17 +204,14 @@ class Turns:
         gathered = []
         for place, source in _batch_places(program):
             data, fixed[place] = self.data[source], None
-            if rows.numbers is None:
+            # where the step writes into the batch, that is a copy: the data stay as they are
+            if rows.numbers is None and source not in program.written_arguments:
                 start = rows.done % rows.period if rows.period else 0
                 size = data[:1].nbytes * rows.size
                 moving.append(Moving(place, data[rows.first :], size, start, rows.period))
             else:
                 gathered.append(Gathered(place, data))
-        order = None
-        if gathered:
-            first = rows.first + rows.done * rows.size
-            chosen = rows.numbers[first : first + count * rows.size]
-            order = chosen.reshape(count, rows.size)
+        order = rows.batches(count) if gathered else None
         if planned is not None:
             for place, column in planned.columns:
                 fixed[place] = None
