@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import chainrule
@@ -89,8 +89,8 @@ def by_eager(x, layers, y, loss):
     return [p.grad.numpy() for pair in held for p in pair]
 
 
-@given(networks())
-def test_every_line_has_the_value_of_the_engine(case):
+def hold(case):
+    """Every line has the value of the engine, and the engine's gradients are eager ones."""
     x, layers, y, loss = case
     n = Network(x, layers, y, loss)
     if loss == "bce":  # 1 - ŷ has no digits left where the output is saturated
@@ -106,6 +106,19 @@ def test_every_line_has_the_value_of_the_engine(case):
     for name, wanted in zip(names, by_eager(x, layers, y, loss), strict=True):
         found = np.array([n.at(p) for p in n.places(name)]).reshape(wanted.shape)
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=20)
+@given(networks())
+def test_networks_come_out(case):
+    hold(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(networks())
+def test_many_networks_come_out(case):
+    hold(case)
 
 
 def test_a_line_that_does_not_come_out_is_refused():
