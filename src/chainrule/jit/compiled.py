@@ -292,6 +292,13 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     `.item()`) raises TraceError with the line, and so does putting a result into a list or an
     attribute; shapes can be read.  What the function prints is printed once, while it is recorded.
 
+    Variables are what the function, and the functions, methods and properties of yours that it
+    reaches, read: globals, closures, defaults, attributes (self.cfg), items (cfg["clip"]).  Numbers
+    and texts are compared at every call, other objects by identity.  Limits: not seen are changes
+    within a set, an array of NumPy, or a list or dict of more than 64 items; what eval(), a
+    metaclass, a descriptor of your own or code of an installed package reads; attributes with
+    computed names; and what is put in place by a call, such as registry.find(name).beta.
+
     Differs from torch.compile: the backward pass and the optimizer belong to the program; nothing
     runs uncompiled when something can't be recorded, it raises; a gradient that the optimizer has
     used is not kept (return p.grad); results have no history outside.

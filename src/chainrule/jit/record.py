@@ -39,8 +39,8 @@ def record(
     state.interpreter = state.tensors = apply_traced
     try:
         with quietly():
-            trace.parts[Variables] = Variables(function, trace)
             given, named = _arguments(trace, args, kwargs, call, static, names)
+            trace.parts[Variables] = Variables(function, args, kwargs, names, trace)
             result = function(*given, **named)
             program = _finish(trace, result, call)
             trace.restore()
@@ -105,8 +105,11 @@ def _finish(trace: Trace, result: Any, call: Call) -> Program:
     """Everything that the function did, as a program."""
     trace.check_torn()
     extra: list[tuple[Node, Node]] = []
+    variables = trace.parts[Variables]
     for part in list(trace.parts.values()):
-        extra += part.finish(trace)
+        if part is not variables:
+            extra += part.finish(trace)
+    variables.finish(trace)  # when the modules have put their buffers back
     outputs: list[Node] = []
     build = template(result, lambda t: _returned(trace, t, outputs))
     effects = _effects(trace, outputs)
