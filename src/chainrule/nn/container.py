@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ..errors import ArgumentTypeError, ChainruleError, IndexRangeError
+from ..ops.core import changes
 from .module import Module
 
 C = TypeVar("C", bound="_Numbered")
@@ -39,6 +40,7 @@ class _Numbered(Module):
             del self.__dict__[name]
         for i, m in enumerate(modules):
             self.__dict__[str(i)] = m
+        changes.note()
 
     def _place(self, index: Any) -> int:
         count = len(self._listed())
@@ -72,6 +74,7 @@ class _Numbered(Module):
     def __setitem__(self, index: int, module: Module) -> None:
         name = list(self._named())[self._place(index)]
         self.__dict__[name] = _require_module(type(self).__name__, module)
+        changes.note()
 
     def __delitem__(self, index: Any) -> None:
         listed = self._listed()
