@@ -157,6 +157,8 @@ class Code:
 
     def _store_subscr(self, at: dis.Instruction) -> None:
         index, x, _ = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        for found in index.founds:
+            self.to.conditions.sites.setdefault(f"[{found.name}]", (self.code, at.offset))
         if index.founds:  # it would be set only once, so that it is compared
             self._set(at, self.to.subscript(x, index))
 

@@ -144,7 +144,9 @@ class Walk:
     def reached(self, values: Values) -> None:
         """Functions and modules that were passed on, and are called where this does not see it."""
         for found in values.founds:
-            if callable(found.value) and not isinstance(found.value, (Tensor, type)):
+            if isinstance(found.value, Optimizer):
+                self.conditions.optimizer(found.value)
+            elif callable(found.value) and not isinstance(found.value, (Tensor, type)):
                 self.waiting.setdefault(id(found.value), found)
                 self.alive.append(found.value)
 

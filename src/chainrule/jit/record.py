@@ -104,6 +104,7 @@ class Number:
 def _finish(trace: Trace, result: Any, call: Call) -> Program:
     """Everything that the function did, as a program."""
     trace.check_torn()
+    trace.check_untouched()
     extra: list[tuple[Node, Node]] = []
     variables = trace.parts[Variables]
     for part in list(trace.parts.values()):

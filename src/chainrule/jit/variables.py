@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import Site, TraceError, describe_site
+from ..errors import TraceError, describe_site
 from ..nn.module import Module
 from ..nn.parameter import Parameter
 from ..nn.recorded import Modules, note_holder
+from ..optim.optimizer import Optimizer
+from ..optim.untouched import note_optimizer
 from ..tensor.core import Tensor
 from .instructions import NOTHING, Found, Values
 from .reads import Walk
@@ -100,7 +102,7 @@ class Conditions:
         self.size_names: list[str] = []
         self.contents: list[Any] = []
         self.known: set[Any] = set()
-        self.sites: dict[str, Site] = {}  # where the function sets what
+        self.sites = trace.sites
 
     def item(self, holder: Any, key: Any, name: str, owner: Any = None) -> Found:
         """holder[key] of a dict, list or the attributes of an object; owner: of which class."""
@@ -132,6 +134,10 @@ class Conditions:
     def module(self, module: Module) -> None:
         """A module whose submodules are looked at."""
         note_holder(self.trace, module)
+
+    def optimizer(self, optimizer: Optimizer) -> None:
+        """An optimizer, whose settings the function may not set."""
+        note_optimizer(self.trace, optimizer)
 
     def _new(self, kind: str, owner: Any, holder: Any, key: Any, old: Any, name: str) -> bool:
         step = kind, id(holder if owner is None else owner), key

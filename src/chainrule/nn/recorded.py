@@ -154,6 +154,7 @@ class Modules:
         for module, mode in self.modes.items():
             if module.training is not mode:
                 module.__dict__["training"] = mode
+                changes.note()
 
     def failed(self) -> None:
         """Nothing was changed."""

@@ -19,8 +19,10 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.core import arrays, current, quietly
 from ..tensor.autograd import drop_gradients, enable_grad
 from ..tensor.core import Tensor, wrap
+from ..tensor.looking import no_trace
 from .arguments import LeafError, OptimizerStateError, brief, brief_list, check_number
 from .layout import Layout
+from .untouched import note_optimizer
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -174,6 +176,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops every gradient (or fills it with zeros)."""
+        if current.trace is not None:
+            note_optimizer(current.trace, self)
         for group in self.param_groups:
             drop_gradients(group["params"], set_to_none)
 
@@ -239,6 +243,7 @@ class Optimizer:
 
         State is matched by name where both sides know the names of a group, else by position.
         """
+        no_trace(f"{type(self).__name__}.load_state_dict()", "load outside the compiled function")
         if not isinstance(state_dict, Mapping) or {"state", "param_groups"} - set(state_dict):
             raise OptimizerStateError(
                 f"{type(self).__name__}: this is not the state of an optimizer",

@@ -22,6 +22,7 @@ from ..ops import where
 from ..ops.core import Spec, current, interpret
 from ..tensor.core import Tensor, wrap
 from .layout import prepare_state
+from .untouched import note_optimizer
 
 if TYPE_CHECKING:
     from ..tensor.tracing import Trace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 def recorded_step(trace: Trace, optimizer: Optimizer) -> None:
     """Adds one update of every parameter that has a gradient to the program."""
+    note_optimizer(trace, optimizer)
+    trace.check_untouched(optimizer)
     part = trace.parts.get(optimizer)
     if part is None:
         part = trace.parts[optimizer] = Steps(optimizer)
