@@ -184,10 +184,9 @@ class Compiled:
         try:
             result = program.run(call)
         except BaseException:
-            for step in reversed(undo):
+            for step in reversed(undo):  # none, if the program has run
                 step()
             raise
-        program.first_undo = []
         return result
 
     def _add(

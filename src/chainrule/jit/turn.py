@@ -16,7 +16,7 @@ from ..tensor.core import wrap
 from .anomaly import run_watched
 from .arguments import Call
 from .execute import drive
-from .program import Program, Run
+from .program import Program
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -132,26 +132,39 @@ class Turns:
         planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
         """The steps themselves, and the books after them: Ctrl-C does not come between."""
-        done = native.run(count)
+        settled = False
+        try:
+            native.run(count)
+            turn = self._books(native.done, program, call, outputs, planned, back)
+            settled = True
+        except BaseException:  # a signal's handler of the user's: once more, from the beginning
+            if not settled:
+                turn = self._books(native.done, program, call, outputs, planned, back)
+            if turn.good and planned is None:
+                self.scheduled(turn)
+            raise
+        return self.scheduled(turn) if turn.good and planned is None else turn
+
+    def _books(
+        self, done: int, program: Program, call: Call, outputs: list[Any],
+        planned: Planned | None, back: list[tuple[Any, Any]],
+    ) -> Turn:  # fmt: skip
+        """What follows from steps that were done; all of it may be done twice."""
         for array, copy in back:
             np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first
             if planned is not None:
                 planned.settle(0)
             return Turn(program, outputs, 0)
-        refused = _refusal(program, [o[done - 1] for o in outputs])
+        refused = program._refused([o[done - 1] for o in outputs])
         good = done if refused is None else done - 1
         if planned is not None:
             planned.settle(good)
         if good:
             self.made = True
-            for part in program.parts:
-                part.done(good)
-            program._after(Run(call, [o[good - 1] for o in outputs]))
-        turn = Turn(program, outputs, good, refused)
-        if planned is not None:
-            return turn._replace(rates=planned.rates)
-        return self.scheduled(turn) if good else turn
+            program._settle(call, [o[good - 1] for o in outputs], good)
+        rates = None if planned is None else planned.rates
+        return Turn(program, outputs, good, refused, rates=rates)
 
     def scheduled(self, turn: Turn) -> Turn:
         """The turn of one step with what the schedule does after it."""
@@ -278,15 +291,6 @@ class Planned:
 
 def _first_rate(scheduler: Any) -> float:
     return float(scheduler.optimizer.param_groups[0]["lr"])
-
-
-def _refusal(program: Program, last: list[Any]) -> ChainruleError | None:
-    """Why the last step has changed nothing, or None."""
-    try:
-        program._examine(last)
-    except ChainruleError as error:
-        return error
-    return None
 
 
 def _fail(program: Program, undo: list[Callable[[], None]]) -> None:

@@ -338,13 +338,16 @@ class Steps:
         return found
 
     def done(self, times: int = 1) -> None:
-        """After that many runs: the counts in `state` are those of the program."""
+        """After that many runs: the counts in `state` are those that the program has written.
+
+        It may be called again, where an interrupt came in between.
+        """
         if self.created:
             self.created.clear()
         for age in self.ages:
             age.is_new = False
             if age.start is not None:
-                age.count += age.updates * times
+                age.count = int(age.array)
                 for _, s in age.members:
                     s["step"] = age.count
 
