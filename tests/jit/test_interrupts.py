@@ -14,6 +14,7 @@ import pytest
 import chainrule
 from chainrule import optim
 from chainrule.errors import PACKAGE_DIR
+from chainrule.runtime import threads
 
 pytestmark = pytest.mark.native
 
@@ -90,6 +91,7 @@ def raising_at(place, run):
         return True
     finally:
         sys.settrace(before)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return left <= 0
 
 
@@ -103,6 +105,24 @@ def test_a_step_is_whole_wherever_a_handler_raises():
         place += 1
     assert place > 100
     assert max(s.counts()) > 10  # some came after the run
+
+
+def test_threads_do_not_wait_for_one_that_was_interrupted(monkeypatch):
+    before = threads.get_num_threads()
+    threads.set_num_threads(3)
+    monkeypatch.setattr(threads, "worthwhile", lambda *work: 3)
+    try:
+        s, x = Counted(), np.ones((4, 2), np.float32)
+        s.step(chainrule.ones(2))
+        s.step.loop(x, 1)
+        for run in (lambda: s.step(chainrule.ones(2)), lambda: s.step.loop(x, 1)):
+            place = 1
+            while raising_at(place, run):
+                assert len(s.counts()) == 1, place
+                place += 3
+        assert len(threads.pool.free) >= 2
+    finally:
+        threads.set_num_threads(before)
 
 
 def test_a_turn_is_whole_wherever_a_handler_raises():

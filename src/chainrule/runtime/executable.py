@@ -151,13 +151,4 @@ class Executable:
         """One run on what the table of addresses points to; `ran` gets None with it."""
         count = threads.worthwhile(self.shared_work, threads.WORK_OF_ONE_RUN)
         sync = address_of(self.sync)
-        if count == 1:  # signals are handled between instructions: extend(map()) is only one
-            ran.extend(map(self.call, (self.table,), (0,), (1,), (sync,)))
-        else:
-            numbers, counts, syncs = range(count), (count,), (sync,)
-            threads.run_together(
-                lambda n: (ran if n == 0 else []).extend(
-                    map(self.call, (self.table,), numbers[n : n + 1], counts, syncs)
-                ),
-                count,
-            )
+        threads.run_together(self.call, [(self.table, n, count, sync) for n in range(count)], ran)

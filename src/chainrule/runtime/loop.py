@@ -99,9 +99,8 @@ class Steps:
             plan = self.told = self.plan(count)
             team = threads.worthwhile(e.shared_work)
             address, sync = address_of(plan), address_of(e.sync)
-            threads.run_together(
-                lambda n: self.call(address, e.address, e.table, n, team, sync), team
-            )
+            calls = [(address, e.address, e.table, n, team, sync) for n in range(team)]
+            threads.run_together(self.call, calls)
         done = self.done
         if done:
             e.step_seconds = max((time.perf_counter() - start) / done, 1e-8)
