@@ -250,3 +250,42 @@ def test_an_argument_that_is_reached_elsewhere_too():
     f = chainrule.compile(lambda x: x + 10 * w)
     assert f(w).tolist() == [11.0, 11.0]
     assert f(chainrule.zeros(2)).tolist() == [10.0, 10.0]
+
+
+class Pair:
+    """Two models and two optimizers, and what changes around the step without being read."""
+
+    def __init__(self):
+        self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.optimizers = [chainrule.optim.Adam(m.parameters()) for m in (self.a, self.b)]
+        self.epoch, self.history = 0, []
+
+    def loss_a(self, x):
+        return self.b(self.a(x)).mean()
+
+    def loss_b(self, x):
+        return self.b(self.a(x).detach()).square().mean()
+
+    def step(self, x):
+        for optimizer, loss_of in zip(self.optimizers, (self.loss_a, self.loss_b), strict=True):
+            optimizer.zero_grad()
+            loss = loss_of(x)
+            loss.backward()
+            optimizer.step()
+        return loss
+
+
+def test_what_is_not_read_records_nothing():
+    pair = Pair()
+    step = chainrule.compile(pair.step)
+    for _ in range(2):
+        step(chainrule.ones(3, 2))  # the second finds gradients that were not there before
+    made = step.traces
+    for epoch in range(4):
+        pair.epoch = epoch
+        pair.history.append(step(chainrule.ones(3, 2)).item())
+        pair.optimizers[0].param_groups[0]["lr"] *= 0.5
+    assert step.traces == made
+    pair.loss_a = lambda x: pair.a(x).mean()
+    step(chainrule.ones(3, 2))
+    assert step.explain_recompiles()[-1] == "self.loss_a is new"

@@ -7,7 +7,7 @@ import dis
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..nn.module import Module
+from ..tensor.reached import ModuleLike
 from .instructions import (
     GETTERS,
     IN_PLACE,
@@ -164,7 +164,7 @@ class Code:
 
     def _store_attr(self, at: dis.Instruction) -> None:
         x, _ = self.stack.pop(), self.stack.pop()
-        objects = tuple(f for f in x.founds if not isinstance(f.value, Module))
+        objects = tuple(f for f in x.founds if not isinstance(f.value, ModuleLike))
         self._set(at, self.to.attribute(Values(objects), at.argval))
 
     def _store_global(self, at: dis.Instruction) -> None:

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..nn.container import ModuleDict, ModuleList, Sequential
-from ..nn.module import Module
-from ..optim.optimizer import Optimizer
 from ..tensor.core import Tensor
+from ..tensor.reached import ModuleLike, OptimizerLike
 from .bytecode import Code
 from .instructions import (
     NOTHING,
@@ -36,7 +34,6 @@ from .instructions import (
 if TYPE_CHECKING:
     from .variables import Conditions
 
-HOLDERS = (Sequential, ModuleList, ModuleDict)
 DEEPEST = 12
 """Calls within calls that are followed."""
 MOST_WALKS = 1000
@@ -81,10 +78,9 @@ class Walk:
             given = [self._produced(one(a, f"{name}.args[{i}]")) for i, a in enumerate(f.args)]
             more = {k: self._produced(one(v, k)) for k, v in f.keywords.items()}
             self.call(Found(f.func, name), [*given, *args], {**more, **named}, root)
-        elif isinstance(f, Module):
+        elif isinstance(f, ModuleLike):
             for module in f.modules():
-                if isinstance(module, HOLDERS):
-                    self.conditions.module(module)
+                self.conditions.reached(module)
                 own = type(module).forward
                 given = [one(module, type(module).__name__), *(args if module is f else [])]
                 self.call(Found(own, name), given, named if module is f else {})
@@ -92,7 +88,7 @@ class Walk:
             self._method(f, "__init__", [NOTHING, *args], named)
         elif "__wrapped__" in getattr(f, "__dict__", {}):
             self.call(Found(f.__wrapped__, name), args, named, root)
-        elif not isinstance(f, (Tensor, Optimizer)):
+        elif not isinstance(f, (Tensor, OptimizerLike)):
             self._method(type(f), "__call__", [one(f, name or "self"), *args], named)
 
     def _method(self, cls: type, name: str, args: list[Values], named: dict[str, Values]) -> None:
@@ -144,8 +140,8 @@ class Walk:
     def reached(self, values: Values) -> None:
         """Functions and modules that were passed on, and are called where this does not see it."""
         for found in values.founds:
-            if isinstance(found.value, Optimizer):
-                self.conditions.optimizer(found.value)
+            if isinstance(found.value, OptimizerLike):
+                self.conditions.reached(found.value)
             elif callable(found.value) and not isinstance(found.value, (Tensor, type)):
                 self.waiting.setdefault(id(found.value), found)
                 self.alive.append(found.value)
@@ -232,7 +228,7 @@ class Walk:
         for x in values.founds:
             v, name = x
             if not is_container(v):
-                if isinstance(v, Module):
+                if isinstance(v, ModuleLike):
                     found += self.items(x)
                 elif not isinstance(v, OPAQUE):
                     self._method(type(v), "__getitem__", [Values((x,)), index], {})
@@ -249,7 +245,7 @@ class Walk:
     def items(self, x: Found, whole: bool = True, depth: int = 3) -> list[Found]:
         """All items of a list, tuple, dict or module; whole: their number is compared too."""
         v, name = x
-        if isinstance(v, Module):
+        if isinstance(v, ModuleLike):
             return [Found(m, f"{name}[{k!r}]") for k, m in v.named_children()]
         if not is_container(v) or not depth:
             return []
@@ -277,11 +273,11 @@ class Walk:
         """A value goes where this does not look: all items of a list or dict count."""
         if not values.each:
             for x in values.founds:
-                if not isinstance(x.value, Module):
+                if not isinstance(x.value, ModuleLike):
                     self.items(x)
 
 
 READS = [kind.__getattribute__ for kind in (object, dict, list, tuple)]
 """Ways to read an attribute that run no code of the user's."""
-OPAQUE = (Tensor, Optimizer, np.ndarray, np.generic, bool, int, float, str, bytes, type(None))
+OPAQUE = (Tensor, OptimizerLike, np.ndarray, np.generic, bool, int, float, str, bytes, type(None))
 """What is compared as a whole: the settings of an optimizer are inputs of the program."""

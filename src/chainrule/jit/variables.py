@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import TraceError, describe_site
-from ..nn.module import Module
-from ..nn.parameter import Parameter
-from ..nn.recorded import Modules, note_holder
-from ..optim.optimizer import Optimizer
-from ..optim.untouched import note_optimizer
 from ..tensor.core import Tensor
+from ..tensor.reached import Reached
 from .instructions import NOTHING, Found, Values
 from .reads import Walk
 
@@ -131,13 +127,9 @@ class Conditions:
             self.size_names.append(name)
             self.contents.append(holder.copy())
 
-    def module(self, module: Module) -> None:
-        """A module whose submodules are looked at."""
-        note_holder(self.trace, module)
-
-    def optimizer(self, optimizer: Optimizer) -> None:
-        """An optimizer, whose settings the function may not set."""
-        note_optimizer(self.trace, optimizer)
+    def reached(self, x: Reached) -> None:
+        """A module or an optimizer, which may note how it is now."""
+        x._reached(self.trace)
 
     def _new(self, kind: str, owner: Any, holder: Any, key: Any, old: Any, name: str) -> bool:
         step = kind, id(holder if owner is None else owner), key
@@ -146,7 +138,7 @@ class Conditions:
         self.known.add(step)
         if isinstance(old, Tensor):
             self.trace.pin(old)
-            if not isinstance(old, Parameter):  # modules say what those are called
+            if type(old) is Tensor:  # parameters: modules say what those are called
                 self.trace.names.setdefault(old, name)
         return True
 
@@ -204,9 +196,9 @@ class Variables:
         change = found.missing.first_changed()
         if change is not None:
             raise self._set(change[0], "a new attribute")
-        modules = trace.parts.get(Modules)
-        if modules is not None:
-            compared = {id(m.__dict__): held for m, held in modules.held.items()}
+        modules = [part.held for part in trace.parts.values() if hasattr(part, "modeless")]
+        if modules:
+            compared = {id(m.__dict__): held for m, held in modules[0].items()}
             found.items.drop(lambda holder, key: key in compared.get(id(holder), ()))
             found.missing.drop(lambda holder, key: id(holder) in compared)
         found.contents.clear()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArgumentTypeError, ChainruleError, IndexRangeError
 from ..ops.core import changes
 from .module import Module
+from .recorded import note_holder
+
+if TYPE_CHECKING:
+    from ..tensor.tracing import Trace
 
 C = TypeVar("C", bound="_Numbered")
 
@@ -26,7 +30,14 @@ def _require_module(owner: str, module: Any) -> Module:
     return module
 
 
-class _Numbered(Module):
+class _Holder(Module):
+    """Base of the containers: what they hold may be called without them."""
+
+    def _reached(self, trace: Trace) -> None:
+        note_holder(trace, self)
+
+
+class _Numbered(_Holder):
     """Base of the containers whose modules are called '0', '1', ..."""
 
     def _named(self) -> dict[str, Module]:
@@ -168,7 +179,7 @@ class ModuleList(_Numbered):
         ]
 
 
-class ModuleDict(Module):
+class ModuleDict(_Holder):
     """A dict of modules whose parameters are found; it has no forward of its own.  As in PyTorch.
 
     >>> from chainrule import nn
