@@ -58,6 +58,11 @@ def handling(code):
     return {i.offset for i in dis.get_instructions(code) if i.opname.startswith(names)}
 
 
+traced = pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="no events of instructions in frames that call"
+)
+
+
 def raising_at(place, run):
     """Raises Timeout at one of the places in the package where Python handles signals.
 
@@ -95,6 +100,7 @@ def raising_at(place, run):
     return left <= 0
 
 
+@traced
 def test_a_step_is_whole_wherever_a_handler_raises():
     s, x = Counted(), chainrule.ones(2)
     for _ in range(2):
@@ -107,6 +113,7 @@ def test_a_step_is_whole_wherever_a_handler_raises():
     assert max(s.counts()) > 10  # some came after the run
 
 
+@traced
 def test_threads_do_not_wait_for_one_that_was_interrupted(monkeypatch):
     before = threads.get_num_threads()
     threads.set_num_threads(3)
@@ -125,6 +132,7 @@ def test_threads_do_not_wait_for_one_that_was_interrupted(monkeypatch):
         threads.set_num_threads(before)
 
 
+@traced
 def test_a_turn_is_whole_wherever_a_handler_raises():
     s, x = Counted(), np.ones((6, 2), np.float32)
     s.step.loop(x, 1)
@@ -159,6 +167,7 @@ def test_steps_under_a_timer():
     assert caught > 100
 
 
+@traced
 def test_an_interrupted_first_step():
     made = set()
     for place in range(1, 400, 3):

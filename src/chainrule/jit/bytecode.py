@@ -83,12 +83,22 @@ class Code:
     _load_classderef = _load_fast_load_fast = _load_fast_borrow_load_fast_borrow = _load_fast
 
     def _store_fast(self, at: dis.Instruction) -> None:
-        value = self.stack.pop()
-        self.env[at.argval] = either([self.env.get(at.argval, NOTHING)], [value])[0]
+        for name in at.argval if isinstance(at.argval, tuple) else (at.argval,):
+            self._store(name)
+
+    _store_fast_store_fast = _store_fast
+
+    def _store_fast_load_fast(self, at: dis.Instruction) -> None:
+        stored, loaded = at.argval
+        self._store(stored)
+        self.stack.push(self.env.get(loaded, NOTHING))
 
     def _store_deref(self, at: dis.Instruction) -> None:
         self.to.conditions.sites[at.argval] = self.code, at.offset
-        self._store_fast(at)
+        self._store(at.argval)
+
+    def _store(self, name: str) -> None:
+        self.env[name] = either([self.env.get(name, NOTHING)], [self.stack.pop()])[0]
 
     def _load_global(self, at: dis.Instruction) -> None:
         name, space = at.argval, self.space
