@@ -16,8 +16,11 @@ class InNumPy:
     def __init__(self, graph):
         self.graph = graph
 
-    def run(self, arrays):
-        return list(run(self.graph, *arrays))
+    def run(self, arrays, ran=None):
+        outputs = list(run(self.graph, *arrays))
+        if ran is not None:
+            ran += outputs, None
+        return outputs
 
 
 @pytest.fixture(autouse=True)

@@ -387,7 +387,7 @@ def test_an_error_of_the_program_changes_nothing(monkeypatch):
         def __init__(self, graph):
             pass
 
-        def run(self, arrays):
+        def run(self, arrays, ran):
             raise Stop
 
     before = everything(model, optimizer)

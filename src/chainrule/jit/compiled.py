@@ -74,7 +74,6 @@ class Compiled:
         self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
-        self._in_class = False  # it is a method, and its first argument an object
         self.renew()
         renew_in_children(self)
         self._names = _argument_names(function)
@@ -122,7 +121,6 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        self._in_class = True
         return Bound(self, instance)
 
     def __getattr__(self, name: str) -> Any:
@@ -206,10 +204,9 @@ class Compiled:
         try:
             result = program.run(call)
         except BaseException:
-            for step in reversed(undo):
+            for step in reversed(undo):  # none, if the program has run
                 step()
             raise
-        program.first_undo = []
         return result
 
     def _add(
@@ -225,8 +222,7 @@ class Compiled:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
             began = time.perf_counter()
-            owner = args[0] if self._in_class and args else None
-            program = record(self.function, args, kwargs, call, self._static, self._names, owner)
+            program = record(self.function, args, kwargs, call, self._static, self._names)
             self.seconds += time.perf_counter() - began
             undo = program.first_undo
             program.seal()
@@ -318,6 +314,13 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     `assert_no_recompile()` rules it out.  Reading a value in the function (`if loss > 1`,
     `.item()`) raises TraceError with the line, and so does putting a result into a list or an
     attribute; shapes can be read.  What the function prints is printed once, while it is recorded.
+
+    Variables are what the function, and the functions, methods and properties of yours that it
+    reaches, read: globals, closures, defaults, attributes (self.cfg), items (cfg["clip"]).  Numbers
+    and texts are compared at every call, other objects by identity.  Limits: not seen are changes
+    within a set, an array of NumPy, or a list or dict of more than 64 items; what eval(), a
+    metaclass, a descriptor of your own or code of an installed package reads; attributes with
+    computed names; and what is put in place by a call, such as registry.find(name).beta.
 
     Differs from torch.compile: the backward pass and the optimizer belong to the program; nothing
     runs uncompiled when something can't be recorded, it raises; a gradient that the optimizer has

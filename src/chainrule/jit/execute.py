@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from ..graph import Graph
+from ..runtime.executable import RAN as RAN
 from ..runtime.executable import Executable as Executable
 
 

@@ -18,7 +18,7 @@ from ..tensor.core import Tensor, wrap
 from ..tensor.placing import Check, Demand, GradOf
 from ..tensor.tracing import Trace
 from .arguments import Call
-from .execute import Executable, build
+from .execute import RAN, Executable, build
 
 
 class Effect(NamedTuple):
@@ -191,24 +191,47 @@ class Program:
     # ------------------------------------------------------------ a call
 
     def run(self, call: Call) -> Any:
-        """One run of the program; after an error nothing has changed."""
+        """One run of the program; after an error nothing has changed.
+
+        A signal's handler may raise anywhere.  Where the program has run by then, what follows
+        from it is done before the exception goes on, from its beginning if it was under way: all
+        of it may be done twice.
+        """
+        ran: list[Any] = []
         with self.lock:
             try:
                 arrays = self._collect(call)
                 for check in self.checks:
                     self._check(check, arrays, call)
-                outputs = self.executable.run(arrays)
-                if self.demands:
-                    self._examine(outputs)
+                run = self._settle(call, self.executable.run(arrays, ran))
             except BaseException:
-                for part in self.parts:
-                    part.failed()
+                if len(ran) < RAN or self._refused(ran[0]):
+                    for part in self.parts:
+                        part.failed()
+                else:
+                    self._settle(call, ran[0])
                 raise
-            for part in self.parts:
-                part.done()
-            run = Run(call, outputs)
-            self._after(run)
         return self.result(run)
+
+    def _settle(self, call: Call, outputs: list[Any], times: int = 1) -> Run:
+        """What follows from runs that have been made."""
+        if self.demands:
+            self._examine(outputs)
+        if self.first_undo:
+            self.first_undo.clear()  # what the recording has made stays
+        for part in self.parts:
+            part.done(times)
+        run = Run(call, outputs)
+        self._after(run)
+        return run
+
+    def _refused(self, outputs: list[Any]) -> ChainruleError | None:
+        """Why a run has changed nothing, or None."""
+        try:
+            self._examine(outputs)
+        except ChainruleError as error:
+            return error
+        return None
 
     def _collect(self, call: Call) -> list[Any]:
         arrays = list(self.fixed)

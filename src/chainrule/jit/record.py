@@ -26,12 +26,9 @@ WORK: Any = 10_000  # how hard NumPy tries to find out whether two arrays overla
 
 def record(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
-    static: frozenset[Any], names: list[str], owner: Any = None,
+    static: frozenset[Any], names: list[str],
 ) -> Program:  # fmt: skip
-    """The program of a function for arguments like these.  After an error nothing has changed.
-
-    owner: the object whose method it is, where it was decorated in a class.
-    """
+    """The program of a function for arguments like these.  After an error nothing has changed."""
     trace = Trace()
     state = current
     outer = (
@@ -42,8 +39,8 @@ def record(
     state.interpreter = state.tensors = apply_traced
     try:
         with quietly():
-            trace.parts[Variables] = Variables(function, trace, owner)
             given, named = _arguments(trace, args, kwargs, call, static, names)
+            trace.parts[Variables] = Variables(function, args, kwargs, names, trace)
             result = function(*given, **named)
             program = _finish(trace, result, call)
             trace.restore()
@@ -107,9 +104,13 @@ class Number:
 def _finish(trace: Trace, result: Any, call: Call) -> Program:
     """Everything that the function did, as a program."""
     trace.check_torn()
+    trace.check_untouched()
     extra: list[tuple[Node, Node]] = []
+    variables = trace.parts[Variables]
     for part in list(trace.parts.values()):
-        extra += part.finish(trace)
+        if part is not variables:
+            extra += part.finish(trace)
+    variables.finish(trace)  # when the modules have put their buffers back
     outputs: list[Node] = []
     standing: list[str] = []
     build = template(result, lambda t: _returned(trace, t, outputs, standing))

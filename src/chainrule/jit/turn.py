@@ -17,7 +17,7 @@ from ..tensor.core import wrap
 from .anomaly import run_watched
 from .arguments import Call
 from .execute import drive
-from .program import Program, Run
+from .program import Program
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -142,34 +142,46 @@ class Turns:
         given, back = executable.in_rows(arrays)
         native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
-            done = native.run(count, team)
-            turn = self.last = self._turn(done, program, call, outputs, planned, back)
-        return turn
+            return self._turn(native, program, call, outputs, count, team, planned, back)
 
     def _turn(
+        self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
+        team: int, planned: Planned | None, back: list[tuple[Any, Any]],
+    ) -> Turn:  # fmt: skip
+        """The steps themselves, and the books after them: Ctrl-C does not come between."""
+        settled = False
+        try:
+            native.run(count, team)
+            turn = self._books(native.done, program, call, outputs, planned, back)
+            settled = True
+        except BaseException:  # a signal's handler of the user's: once more, from the beginning
+            if not settled:
+                turn = self._books(native.done, program, call, outputs, planned, back)
+            self.last = self.scheduled(turn) if turn.good and planned is None else turn
+            raise
+        self.last = self.scheduled(turn) if turn.good and planned is None else turn
+        return self.last
+
+    def _books(
         self, done: int, program: Program, call: Call, outputs: list[Any],
         planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
-        """The books after the steps that were made: Ctrl-C does not come between."""
+        """What follows from steps that were done; all of it may be done twice."""
         for array, copy in back:
             np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first
             if planned is not None:
                 planned.settle(0)
             return Turn(program, outputs, 0)
-        refused = _refusal(program, [o[done - 1] for o in outputs])
+        refused = program._refused([o[done - 1] for o in outputs])
         good = done if refused is None else done - 1
         if planned is not None:
             planned.settle(good)
         if good:
             self.made = True
-            for part in program.parts:
-                part.done(good)
-            program._after(Run(call, [o[good - 1] for o in outputs]))
-        turn = Turn(program, outputs, good, refused)
-        if planned is not None:
-            return turn._replace(rates=planned.rates)
-        return self.scheduled(turn) if good else turn
+            program._settle(call, [o[good - 1] for o in outputs], good)
+        rates = None if planned is None else planned.rates
+        return Turn(program, outputs, good, refused, rates=rates)
 
     def scheduled(self, turn: Turn) -> Turn:
         """The turn of one step with what the schedule does after it."""
@@ -293,15 +305,6 @@ class Planned:
 
 def _first_rate(scheduler: Any) -> float:
     return float(scheduler.optimizer.param_groups[0]["lr"])
-
-
-def _refusal(program: Program, last: list[Any]) -> ChainruleError | None:
-    """Why the last step has changed nothing, or None."""
-    try:
-        program._examine(last)
-    except ChainruleError as error:
-        return error
-    return None
 
 
 def _fail(program: Program, undo: list[Callable[[], None]]) -> None:

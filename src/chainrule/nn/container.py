@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArgumentTypeError, ChainruleError, IndexRangeError
+from ..ops.core import changes
 from .module import Module
+from .recorded import note_holder
+
+if TYPE_CHECKING:
+    from ..tensor.tracing import Trace
 
 C = TypeVar("C", bound="_Numbered")
 
@@ -25,7 +30,14 @@ def _require_module(owner: str, module: Any) -> Module:
     return module
 
 
-class _Numbered(Module):
+class _Holder(Module):
+    """Base of the containers: what they hold may be called without them."""
+
+    def _reached(self, trace: Trace) -> None:
+        note_holder(trace, self)
+
+
+class _Numbered(_Holder):
     """Base of the containers whose modules are called '0', '1', ..."""
 
     def _named(self) -> dict[str, Module]:
@@ -39,6 +51,7 @@ class _Numbered(Module):
             del self.__dict__[name]
         for i, m in enumerate(modules):
             self.__dict__[str(i)] = m
+        changes.note()
 
     def _place(self, index: Any) -> int:
         count = len(self._listed())
@@ -72,6 +85,7 @@ class _Numbered(Module):
     def __setitem__(self, index: int, module: Module) -> None:
         name = list(self._named())[self._place(index)]
         self.__dict__[name] = _require_module(type(self).__name__, module)
+        changes.note()
 
     def __delitem__(self, index: Any) -> None:
         listed = self._listed()
@@ -165,7 +179,7 @@ class ModuleList(_Numbered):
         ]
 
 
-class ModuleDict(Module):
+class ModuleDict(_Holder):
     """A dict of modules whose parameters are found; it has no forward of its own.  As in PyTorch.
 
     >>> from chainrule import nn

@@ -19,6 +19,7 @@ from ..ops.core import changes, current, quietly
 from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor
 from ..tensor.create import empty
+from ..tensor.reached import ModuleLike
 from .parameter import Parameter
 from .recorded import note_call, note_mode
 from .registration import NameTaken, init_missing
@@ -27,7 +28,7 @@ from .state import check_state, loaded_values
 M = TypeVar("M", bound="Module")
 
 
-class Module:
+class Module(ModuleLike):
     """Base of layers and models: write `__init__` and `forward`.
 
     >>> import chainrule

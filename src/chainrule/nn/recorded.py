@@ -24,18 +24,29 @@ PLAIN = (bool, int, float, str, tuple, type(None))
 def note_call(trace: Trace, module: Module) -> None:
     """Makes a module's attributes part of the program's conditions."""
     part = _part(trace)
-    if module not in part.held:
-        if not part.held:
+    if module not in part.held or module in part.modeless:
+        if not part.named:
+            part.named = True
             for name, t in (*module.named_parameters(), *module.named_buffers()):
                 trace.names.setdefault(t, name)
         part.hold(trace, module)
+        part.modeless.discard(module)
+
+
+def note_holder(trace: Trace, module: Module) -> None:
+    """The same, but for the mode, for a module whose submodules are called one by one."""
+    part = _part(trace)
+    if module not in part.held:
+        part.hold(trace, module)
+        part.modeless.add(module)
 
 
 def note_mode(trace: Trace, module: Module, mode: bool) -> None:
     """`train()` inside the function: it is done at every call."""
     part = _part(trace)
-    if module not in part.held:
+    if module not in part.held or module in part.modeless:
         part.hold(trace, module)
+        part.modeless.discard(module)
         part.started[module] = part.held[module].pop("training", True)
     part.modes[module] = mode
 
@@ -56,6 +67,8 @@ class Modules:
         self.started: dict[Module, bool] = {}  # modes before the function set them
         self.modes: dict[Module, bool] = {}
         self.seen = 0
+        self.modeless: set[Module] = set()  # whose mode is no condition
+        self.named = False  # whether the parameters have been given names
         self.inputs: list[Any] = []
 
     def hold(self, trace: Trace, module: Module) -> None:
@@ -74,7 +87,7 @@ class Modules:
         for module, held in self.held.items():
             now = module.__dict__
             for name in {**held, **now}:
-                if name == "training" and (module in self.modes or name not in now):
+                if name == "training" and (self._sets(module) or name not in now):
                     continue
                 old, new = held.get(name, self), now.get(name, self)
                 if name in HOOKS:
@@ -89,6 +102,10 @@ class Modules:
         self.restore()
         self.seen = changes.now
         return []
+
+    def _sets(self, module: Module) -> bool:
+        """Whether the mode before the function does not matter."""
+        return module in self.modes or module in self.modeless
 
     def restore(self) -> None:
         """Puts attributes back as they were before the recording."""
@@ -113,9 +130,11 @@ class Modules:
         for module, held in self.held.items():
             now = module.__dict__
             for name in now:
-                if name not in held and not (name == "training" and module in self.modes):
+                if name not in held and not (name == "training" and self._sets(module)):
                     return f"{name} of {type(module).__name__} is new"
             for name, old in held.items():
+                if name == "training" and module in self.modeless:
+                    continue
                 new = now.get(name, module.training if name == "training" else None)
                 if name in HOOKS:
                     new = tuple(new or ())
@@ -135,6 +154,7 @@ class Modules:
         for module, mode in self.modes.items():
             if module.training is not mode:
                 module.__dict__["training"] = mode
+                changes.note()
 
     def failed(self) -> None:
         """Nothing was changed."""

@@ -11,7 +11,7 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +19,14 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.core import arrays, current, quietly
 from ..tensor.autograd import drop_gradients, enable_grad
 from ..tensor.core import Tensor, wrap
+from ..tensor.looking import no_trace
+from ..tensor.reached import OptimizerLike
 from .arguments import LeafError, OptimizerStateError, brief, brief_list, check_number
 from .layout import Layout
+from .untouched import note_optimizer
+
+if TYPE_CHECKING:
+    from ..tensor.tracing import Trace
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -31,7 +37,7 @@ WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})
 """PyTorch's settings that say how a step is carried out and not what it computes."""
 
 
-class Optimizer:
+class Optimizer(OptimizerLike):
     """Base of all optimizers: p' = update(p, g, state, settings) for every p with a gradient g.
 
     params: tensors, (name, tensor) pairs, or dicts {"params": ..., "lr": ..., ...}: groups with
@@ -172,8 +178,13 @@ class Optimizer:
 
     # ------------------------------------------------------------ a step
 
+    def _reached(self, trace: Trace) -> None:
+        note_optimizer(trace, self)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops every gradient (or fills it with zeros)."""
+        if current.trace is not None:
+            note_optimizer(current.trace, self)
         for group in self.param_groups:
             drop_gradients(group["params"], set_to_none)
 
@@ -239,6 +250,7 @@ class Optimizer:
 
         State is matched by name where both sides know the names of a group, else by position.
         """
+        no_trace(f"{type(self).__name__}.load_state_dict()", "load outside the compiled function")
         if not isinstance(state_dict, Mapping) or {"state", "param_groups"} - set(state_dict):
             raise OptimizerStateError(
                 f"{type(self).__name__}: this is not the state of an optimizer",

@@ -22,6 +22,7 @@ from ..ops import where
 from ..ops.core import Spec, current, interpret
 from ..tensor.core import Tensor, wrap
 from .layout import prepare_state
+from .untouched import note_optimizer
 
 if TYPE_CHECKING:
     from ..tensor.tracing import Trace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 def recorded_step(trace: Trace, optimizer: Optimizer) -> None:
     """Adds one update of every parameter that has a gradient to the program."""
+    note_optimizer(trace, optimizer)
+    trace.check_untouched(optimizer)
     part = trace.parts.get(optimizer)
     if part is None:
         part = trace.parts[optimizer] = Steps(optimizer)
@@ -337,13 +340,16 @@ class Steps:
         return found
 
     def done(self, times: int = 1) -> None:
-        """After that many runs: the counts in `state` are those of the program."""
+        """After that many runs: the counts in `state` are those that the program has written.
+
+        It may be called again, where an interrupt came in between.
+        """
         if self.created:
             self.created.clear()
         for age in self.ages:
             age.is_new = False
             if age.start is not None:
-                age.count += age.updates * times
+                age.count = int(age.array)
                 for _, s in age.members:
                     s["step"] = age.count
 

@@ -18,6 +18,8 @@ from .pace import Pace
 
 ALIGNMENT = 64
 SYNC_BYTES = 192
+RAN = 2
+"""How long the list is that `Executable.run` is given, once the program has run."""
 
 
 def address_of(a: Any) -> int:
@@ -97,17 +99,25 @@ class Executable:
         self.sync = aligned(SYNC_BYTES)
         self.sync.view(np.int64)[16] = threads.yielding()
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """One run on arrays of the shapes and types that the program was made for."""
+    def run(self, arrays: Sequence[Any], ran: list[Any] | None = None) -> list[Any]:
+        """One run on arrays of the shapes and types that the program was made for.
+
+        ran: is given the outputs, and then, in one go with the run, None.  So whoever catches an
+        exception that a signal's handler raised in between knows whether the program has run.
+        """
         outputs = [np.empty(shape, dtype) for shape, dtype in self.results]
+        ran = [] if ran is None else ran
+        ran.append(outputs)
         with self.lock:
             given, back = self.in_rows(arrays)
             self.point(given)
             for i, y in enumerate(outputs, self.inputs):
                 self.table[i] = address_of(y)
-            self.run_table()
-        for a, copy in back:
-            np.copyto(a, copy)
+            try:
+                self.run_table(ran)
+            finally:
+                for a, copy in back if len(ran) == RAN else ():
+                    np.copyto(a, copy)
         return outputs
 
     def new(self, arrays: Sequence[Any]) -> list[int]:
@@ -138,11 +148,8 @@ class Executable:
                     back.append((a, given[i]))
         return given, back
 
-    def run_table(self) -> None:
-        """One run on what the table of addresses points to."""
+    def run_table(self, ran: list[Any]) -> None:
+        """One run on what the table of addresses points to; `ran` gets None with it."""
         count = threads.worthwhile(self.shared_work, threads.WORK_OF_ONE_RUN)
         sync = address_of(self.sync)
-        if count == 1:
-            self.call(self.table, 0, 1, sync)
-        else:
-            threads.run_together(lambda n: self.call(self.table, n, count, sync), count)
+        threads.run_together(self.call, [(self.table, n, count, sync) for n in range(count)], ran)

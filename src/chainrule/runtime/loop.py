@@ -61,6 +61,12 @@ class Steps:
         self.order = None if order is None else np.ascontiguousarray(order, np.int64)
         self.staged = [aligned(self.batch * g.rows[:1].nbytes) for g in gathered]
         self.watched = watched
+        self.told: Any = None  # what the native loop was told; it writes the steps done into it
+
+    @property
+    def done(self) -> int:
+        """How many steps have been made."""
+        return 0 if self.told is None else int(self.told[1])
 
     def stop(self) -> None:
         """Ends the steps before the next one; may be called from any thread."""
@@ -89,12 +95,11 @@ class Steps:
         e = self.executable
         start = time.perf_counter()
         with e.lock:
-            plan = self.plan(count)
+            plan = self.told = self.plan(count)
             address, sync = address_of(plan), address_of(e.sync)
-            threads.run_together(
-                lambda n: self.call(address, e.address, e.table, n, team, sync), team
-            )
-        done = int(plan[1])
+            calls = [(address, e.address, e.table, n, team, sync) for n in range(team)]
+            threads.run_together(self.call, calls)
+        done = self.done
         if done:
             e.pace.took(time.perf_counter() - start, done, team)
         return done

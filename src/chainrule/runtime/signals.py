@@ -24,7 +24,11 @@ class Unbroken:
             return
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self.holds = True
-            signal.signal(signal.SIGINT, self.note)
+            try:
+                signal.signal(signal.SIGINT, self.note)
+            except BaseException:  # another signal's handler, in between
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signal has come."""
@@ -33,6 +37,10 @@ class Unbroken:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self.holds:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            except BaseException:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise
         if self.asked and kind is None:
             raise KeyboardInterrupt

@@ -11,8 +11,11 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError
 from .forks import renew_in_children
@@ -147,24 +150,52 @@ class Pool:
 
 
 pool = Pool()
+ACQUIRE: Any = type(threading.Lock()).acquire
+RELEASE: Any = type(threading.Lock()).release
 
 
-def run_together(call: Callable[[int], object], threads: int) -> None:
-    """call(0) here and call(1), call(2), ... on other threads, until all are done."""
-    if threads == 1:
-        call(0)
+def run_together(
+    call: Callable[..., object], arguments: Sequence[tuple[Any, ...]], ran: list[Any] | None = None
+) -> None:
+    """call(*arguments[0]) here and the other calls on other threads, until all are done.
+
+    call: machine code, which waits for all of them.  ran: grows by one, in one go with the call
+    here.  A signal's handler may raise between two instructions: either none of the calls is made,
+    or all are, to their end.
+    """
+    ran = [] if ran is None else ran
+    before = len(ran)
+    if len(arguments) == 1:
+        ran.extend(starmap(call, arguments))  # no signal is handled within extend(starmap())
         return
-    with Unbroken(lambda: None):  # an interrupt in between would leave some waiting for others
-        workers = pool.take(threads - 1)
-        for number, worker in enumerate(workers, 1):
-            worker.job = lambda n=number: call(n)  # type: ignore[misc]
-            worker.begin.release()
+    with Unbroken(lambda: None):
+        workers = pool.take(len(arguments) - 1)
+        begins, begun = [w.begin for w in workers], list[None]()
+        for worker, given in zip(workers, arguments[1:], strict=True):
+            worker.job = partial(call, *given)
         try:
-            call(0)
+            begun.extend(map(RELEASE, begins))
+            ran.extend(starmap(call, arguments[:1]))
         finally:
-            for worker in workers:
-                worker.done.acquire()
+            if begun and len(ran) == before:  # the others wait for this one
+                ran.extend(starmap(call, arguments[:1]))
+            if begun:
+                _wait([w.done for w in workers])
             pool.give_back(workers)
+
+
+def _wait(locks: list[Any]) -> None:
+    """Acquires all locks, whatever a signal's handler raises meanwhile."""
+    got: list[bool] = []
+    error: BaseException | None = None
+    while len(got) < len(locks):
+        try:
+            for lock in locks[len(got) :]:
+                got.extend(map(ACQUIRE, (lock,)))
+        except BaseException as raised:
+            error = raised
+    if error is not None:
+        raise error
 
 
 def yielding() -> int:

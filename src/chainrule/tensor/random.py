@@ -119,10 +119,11 @@ class Draws:
 
     def done(self, times: int = 1) -> None:
         """After that many runs of the program, the first of which `arrays` has counted."""
+        if times != 1 and self.before is not None:
+            state = self.generator.state._value
+            with _draws.lock:  # not added: an interrupt may have this called again
+                state[1] = max(int(state[1]), self.before + self.count * times)
         self.before = None
-        if times != 1:
-            with _draws.lock:
-                self.generator.state._value[1] += np.uint64(self.count * (times - 1))
 
     def failed(self) -> None:
         """After a run that has changed nothing: what was drawn is given back."""

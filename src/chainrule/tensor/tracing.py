@@ -52,6 +52,8 @@ class Trace:
         self.trusted: set[Node] = set()
         self.parts: dict[Any, Any] = {}  # suppliers and guards by what they stand for
         self.undo: list[Callable[[], None]] = []
+        self.sites: dict[str, Site] = {}  # where the function sets what
+        self.untouched: dict[Any, Any] = {}  # optimizers as they were before
         self.names: dict[Tensor, str] = {}
         self.labels: dict[str, int] = {}
         self.began = next(clock)
@@ -284,6 +286,11 @@ class Trace:
             if before.grad is not None and before.grad not in self.places:
                 self.lift(before.grad, GradOf(t), "grad")
         return t._grad
+
+    def check_untouched(self, *optimizers: Any) -> None:
+        """Raises where settings or state of optimizers (all) were set by the function."""
+        for optimizer in optimizers or self.untouched:
+            self.untouched[optimizer].check(self.sites)
 
     def restore(self) -> None:
         """Puts attributes back as they were."""

@@ -7,7 +7,6 @@ has changed, and the step is made again by `EagerSteps`, which knows what to say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from ..errors import ChainruleError, NonFiniteError, RecompileError, TraceError
 from ..functional.arguments import later
 from ..jit import compile
 from ..jit.turn import Rows, Turn, Turns
-from ..jit.variables import Variables
-from ..ops.core import current
 from ..runtime.threads import worthwhile
 from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor, wrap
@@ -51,7 +48,6 @@ def training_step(
     parts: what the loss of each batch is multiplied by, where there are several; each is a tuple
     then.  Objects are arguments so that another model, loss or optimizer is another program.
     """
-    _depends_on(loss)
     own = set(trainer.parameters)
     others = [p for p in model.parameters() if p not in own]  # their gradients nobody asks for
     optimizer.zero_grad()
@@ -76,13 +72,6 @@ def training_step(
             for name, p in ema.parameters.items():
                 ema.weights[name].copy_(F.lerp(ema.weights[name], p.detach(), share))
     return total, norm, sizes
-
-
-def _depends_on(loss: Any) -> None:
-    """Makes variables around a loss that is a function part of the program's conditions."""
-    trace = current.trace
-    if trace is not None and isinstance(loss, FunctionType) and loss not in trace.parts:
-        trace.parts[loss] = Variables(loss, trace)
 
 
 def _square(g: Any, total: Any) -> Any:

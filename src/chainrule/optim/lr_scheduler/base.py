@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ...errors import ArgumentError, ArgumentTypeError
+from ...tensor.looking import no_trace
 from ..arguments import OptimizerStateError, ResumeError, brief, brief_list
 from ..optimizer import Optimizer
 
@@ -17,6 +18,14 @@ def check_optimizer(owner: str, optimizer: Any) -> None:
         raise ArgumentTypeError(
             f"{owner}: {type(optimizer).__name__} is not an Optimizer", got=brief(optimizer)
         )
+
+
+def outside_of_compiled(scheduler: Any) -> None:
+    """Raises where a compiled function steps a schedule."""
+    no_trace(
+        f"{type(scheduler).__name__}.step()",
+        "call it outside, after the step, or step.loop(..., scheduler=scheduler)",
+    )
 
 
 def for_each_group(owner: str, name: str, optimizer: Optimizer, value: Any) -> list[Any]:
@@ -107,6 +116,7 @@ class LRScheduler:
 
     def step(self) -> None:
         """Goes on by one: t' = t + 1.  Where the new lr can't be had, nothing changes."""
+        outside_of_compiled(self)
         self.last_epoch += 1
         try:
             values = self.get_lr()
@@ -119,6 +129,7 @@ class LRScheduler:
 
     def restart(self) -> None:
         """Goes to t = 0 (SequentialLR calls this when the schedule's turn comes)."""
+        outside_of_compiled(self)
         self.last_epoch = 0
         self._set(self.first_lr())
 

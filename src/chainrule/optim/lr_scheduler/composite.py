@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import ArgumentError, ArgumentTypeError
 from ..arguments import OptimizerStateError, brief, check_count
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_optimizer
+from .base import LRScheduler, check_optimizer, outside_of_compiled
 from .plateau import ReduceLROnPlateau
 
 
@@ -135,6 +135,7 @@ class SequentialLR(Composite):
 
     def step(self) -> None:
         """Goes on by one, with the schedule whose turn it is."""
+        outside_of_compiled(self)
         t = self.last_epoch + 1
         i = bisect_right(self._milestones, t)
         part = self._schedulers[i]
@@ -176,6 +177,7 @@ class ChainedScheduler(Composite):
 
     def step(self) -> None:
         """Goes on by one, with every schedule."""
+        outside_of_compiled(self)
         for part in self._schedulers:
             part.step()
         self._last_lr = self._lrs()

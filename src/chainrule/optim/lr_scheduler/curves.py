@@ -7,7 +7,7 @@ import math
 from ...errors import ArgumentError
 from ..arguments import check_count, check_number
 from ..optimizer import Optimizer
-from .base import LRScheduler, half_cosine
+from .base import LRScheduler, half_cosine, outside_of_compiled
 
 
 class LinearLR(LRScheduler):
@@ -168,6 +168,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:
         """Goes on by one, or to `epoch` >= 0."""
+        outside_of_compiled(self)
         self._check_groups()
         if epoch is None and self.last_epoch < 0:
             epoch = 0

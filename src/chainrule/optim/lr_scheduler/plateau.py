@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import ArgumentError, ArgumentTypeError
 from ..arguments import brief, check_count, check_number
 from ..optimizer import Optimizer
-from .base import LRScheduler, check_optimizer, for_each_group
+from .base import LRScheduler, check_optimizer, for_each_group, outside_of_compiled
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -76,6 +76,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any = None) -> None:
         """Takes the metric of one more epoch: a number, or a Tensor with one element."""
+        outside_of_compiled(self)
         try:
             value = float(metrics)
         except (TypeError, ValueError):
