@@ -7,7 +7,7 @@ import pytest
 
 from chainrule import graph as G
 from chainrule import ops
-from compiler.native import by_lines, ways
+from compiler.native import by_lines, natively, ways
 from compiler.processors import EXECUTABLE
 
 
@@ -72,3 +72,20 @@ def test_a_product_of_rows_from_the_last_to_the_first():
 def test_no_products_of_matrices_that_are_cut_into_panels():
     a, b = (np.zeros(s, np.float32) for s in ((0, 17, 3), (0, 17, 100)))
     hold(lambda x, y: ops.matmul(x, y, ta=True), a, b)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_chain_that_is_longer_than_functions_may_call_one_another(kept):
+    """As one expression, or with every line as a result: in one nest as far as it goes."""
+
+    def chain(x):
+        values = [x]
+        for i in range(400):
+            values.append(ops.neg(values[-1]) if i % 9 else ops.sin(values[-1]))
+        return values[200:] if kept else values[-1]
+
+    x = np.linspace(-2, 2, 5, dtype=np.float32)
+    graph = G.trace(chain, x)
+    (wanted, _), (found, _) = by_lines(graph, [x]), natively(graph, [x])
+    for y, w in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(y, w, rtol=1e-5)
