@@ -7,7 +7,7 @@ import pytest
 
 from chainrule import graph as G
 from chainrule import ops
-from compiler.native import by_lines, natively, ways
+from compiler.native import by_lines, by_loops, natively, ways
 from compiler.processors import EXECUTABLE
 
 
@@ -89,3 +89,25 @@ def test_a_chain_that_is_longer_than_functions_may_call_one_another(kept):
     (wanted, _), (found, _) = by_lines(graph, [x]), natively(graph, [x])
     for y, w in zip(found, wanted, strict=True):
         np.testing.assert_allclose(y, w, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((8195,), (0,)), ((3, 8193), (0, 1)), ((8195, 2), (0,)), ((2, 3, 4099), (0, 2))],
+)
+def test_a_sum_in_blocks(shape, axis):
+    """Whole numbers, whose sums are exact: each counts once."""
+    x = np.random.default_rng(0).integers(0, 99, shape).astype(np.float32)
+    graph = G.trace(lambda x: ops.sum(ops.relu(x), axis=axis, keepdim=False), x)
+    (wanted, _), (loops, _) = by_lines(graph, [x]), by_loops(graph, [x])
+    for found in (loops, natively(graph, [x])[0], natively(graph, [x], threads=3)[0]):
+        np.testing.assert_array_equal(found[0], wanted[0])
+
+
+@pytest.mark.parametrize("shape", [(1 << 20, 3), (3, 1_500_007)])
+def test_a_long_sum_is_as_exact_as_a_short_one(shape):
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    axis = (int(np.argmax(shape)),)
+    graph = G.trace(lambda x: ops.sum(x, axis=axis, keepdim=False), x)
+    (found,), _ = natively(graph, [x])
+    np.testing.assert_allclose(found, x.sum(axis, dtype=np.float64), rtol=1e-6)
