@@ -15,6 +15,7 @@ from chainrule import dtypes
 from chainrule.compiler.pipeline import observed
 from chainrule.compiler.verify import verify_step
 from chainrule.ops.core import current
+from chainrule.runtime.pace import Pace
 
 # Machines differ in speed.  Runs of one commit draw the same examples in CI; elsewhere new ones.
 settings.register_profile("chainrule", deadline=None, database=None, derandomize="CI" in os.environ)
@@ -51,6 +52,16 @@ def restore(before: dict[str, object]) -> None:
     current.quiet = before["silence"]
     dtypes.set_default_dtype(before["default dtype"])
     np.seterr(**dict(before["NumPy's error state"]))
+
+
+@pytest.fixture
+def on_all_threads(monkeypatch):
+    """Loops run on as many threads as were asked for, whichever number is faster now."""
+    plan = Pace.plan
+    monkeypatch.setattr("chainrule.runtime.threads.WORK_A_THREAD", 1)
+    monkeypatch.setattr(
+        Pace, "plan", lambda self, steps, threads: (plan(self, steps, threads)[0], threads)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,9 @@ def test_data_are_whole_batches(case):
     assert all(a.dtype in (np.float32, np.int64) for a in case.arrays)
 
 
-@pytest.mark.parametrize("name", ["seed", "snippet", "rl", "mlp"])
+@pytest.mark.parametrize(
+    "name", ["seed", "snippet", "rl", pytest.param("mlp", marks=pytest.mark.slow)]
+)
 def test_numpy_by_hand_takes_chainrules_steps(name):
     """Every activation, both losses and both optimizers of the hand-written version."""
     case = load(name)

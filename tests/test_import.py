@@ -27,5 +27,10 @@ def test_partners_are_loaded_when_needed(loaded, partner):
     assert partner not in loaded
 
 
+def test_parts_are_found_though_nothing_has_used_them():
+    program = "import chainrule; chainrule.compiler.show, chainrule.data, chainrule.utils"
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
 def test_the_probe_sees_what_is_loaded(loaded):
     assert {"chainrule", "chainrule.nn", "numpy"} <= loaded

@@ -186,6 +186,7 @@ bool, int, long, float, double = dtypes.bool_, int32, int64, float32, float64
 
 if TYPE_CHECKING:
     from . import check as check
+    from . import compiler as compiler
     from . import data as data
     from . import jit as jit
     from . import train as train
@@ -197,7 +198,8 @@ if TYPE_CHECKING:
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
-    "check": ".check", "data": ".data", "jit": ".jit", "train": ".train", "utils": ".utils",
+    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit", "train": ".train",
+    "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",

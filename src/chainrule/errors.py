@@ -87,7 +87,8 @@ class ChainruleError(Exception):
     """Base of every error that Chainrule raises on purpose.
 
     `problem` is one line. `expected`, `got` and `fix` are short texts; `line` is found by itself.
-    `layer` is filled in by the modules through which the error passes (`Module.__call__`).
+    `layer` is filled in by the modules through which the error passes (`Module.__call__`), `steps`
+    by a native loop that ends by the error (`Compiled.loop`).
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class ChainruleError(Exception):
         self.site = user_site(2) if line is None else None
         self.line = describe_site(self.site) if line is None else line
         self.layer: str | None = None
+        self.steps: str | None = None  # where a native loop ended
         self.module: Any = None
 
     def __str__(self) -> str:
@@ -116,6 +118,7 @@ class ChainruleError(Exception):
             ("got", self.got),
             ("layer", self.layer),
             ("line", f"{self.line}  {source}" if source else self.line),
+            ("steps", self.steps),
             ("try", self.fix),
         ]
         text = [f"  {label:<9} {value}" for label, value in rows if value]

@@ -14,14 +14,14 @@ from chainrule.compiler.llvm import emit, straight
 from chainrule.compiler.loops.interpret import interpret
 from chainrule.compiler.loops.lower import lower
 from chainrule.compiler.loops.products import arrange
-from chainrule.compiler.passes import dce, simplify, spell
+from chainrule.compiler.passes import border, dce, simplify, spell
 from chainrule.runtime import executable
 from compiler.processors import EXECUTABLE, HOST
 
 
 def simplified(graph):
     """The graph after its passes, each of which must leave a valid one."""
-    for step in (spell, simplify, dce):
+    for step in (spell, border, simplify, dce):
         graph = step(graph)
         G.verify(graph)
     return graph
@@ -113,6 +113,20 @@ def ways(graph, arrays, targets=None):
     found["threads"] = natively(graph, arrays, threads=3)
     assert same_bits(found["host"], found["threads"]), "not the same bits on three threads"
     return found
+
+
+def hold(f, *arrays, updates=()):
+    """Raises unless every way to run f gives the same.
+
+    f gives its outputs; `updates` are (input, number of an output that is written into it).
+    """
+    graph = G.trace(f, *arrays)
+    results = [(graph.inputs[i], graph.outputs[o]) for i, o in updates]
+    graph = G.Graph(graph.inputs, graph.nodes, graph.outputs, results)
+    outputs, left = by_lines(graph, arrays)
+    for name, (found, after) in ways(graph, arrays).items():
+        for y, w in zip((*found, *after), (*outputs, *left), strict=True):
+            np.testing.assert_allclose(y, w, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def same_bits(one, other):

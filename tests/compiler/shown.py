@@ -72,6 +72,18 @@ def convolution():
     return recorded(forward, x=spec(2, 3, 12, 12), w=spec(8, 3, 3, 3), b=spec(8))
 
 
+def pooling():
+    """The greatest of 2 x 2 in 2 images of 16 channels, which stand last, and its gradient."""
+
+    def step(x, w, g):
+        h = ops.matmul(ops.reshape(x, shape=(72, 8)), w, tb=True)
+        h = ops.permute(ops.reshape(h, shape=(2, 6, 6, 16)), axes=(0, 3, 1, 2))
+        y = F.max_pool2d(h, 2)
+        return [y, *gradients(y, [h], g=g)]
+
+    return recorded(step, x=spec(2, 6, 6, 8), w=spec(16, 8), g=spec(2, 16, 3, 3))
+
+
 def products():
     """Two layers one after the other and the gradient of the first: operands from all sides."""
 
@@ -83,4 +95,4 @@ def products():
     return recorded(step, x=spec(48, 20), w1=spec(40, 20), w2=spec(24, 40), g=spec(48, 24))
 
 
-SHOWN = {f.__name__: f for f in (two_layers, cross_entropy, adam, convolution, products)}
+SHOWN = {f.__name__: f for f in (two_layers, cross_entropy, adam, convolution, pooling, products)}

@@ -193,6 +193,11 @@ def test_the_folder_is_where_the_platform_keeps_caches(name, monkeypatch):
         assert cache._wanted() == "/caches/chainrule"
 
 
+def test_the_home_folder_in_what_the_user_says(monkeypatch):
+    monkeypatch.setenv("CHAINRULE_CACHE_DIR", os.path.join("~", "zz"))
+    assert cache._wanted() == os.path.join(os.path.expanduser("~"), "zz")
+
+
 def test_a_folder_that_cant_be_made(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CHAINRULE_CACHE_DIR", str(tmp_path / "file" / "cache"))

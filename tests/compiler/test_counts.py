@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pytest
 
 import chainrule
-from chainrule import nn, optim
+from chainrule import graph as G
+from chainrule import nn, ops, optim
 from chainrule.compiler.llvm.emit import emit
 from chainrule.compiler.loops.expr import walk
 from chainrule.compiler.loops.memory import plan
@@ -96,3 +98,30 @@ def test_a_tiny_program_reads_and_writes_every_number_once():
     assert line.count("= load float") + line.count("= load double") == parameters + data + settings
     assert line.count("  store ") == parameters + 1  # and the loss
     assert "phi" not in line
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_a_sum_of_products_keeps_one_value(count):
+    """Each product adds to the sum of those before it; nothing is gone through by itself."""
+
+    def f(*pairs):
+        total = ops.matmul(*pairs[:2])
+        for a, b in zip(pairs[2::2], pairs[3::2], strict=True):
+            total = total + ops.matmul(a, b)
+        return ops.relu(total)
+
+    pairs = [np.zeros((WIDTH, WIDTH), np.float32)] * (2 * count)
+    program = dict(steps(G.trace(f, *pairs), FIXED["avx2"]))["products"]
+    assert len(program.nests) == count
+    assert all(nest.product and len(nest.writes) == 1 for nest in program.nests)
+    assert plan(program)[1] <= 2 * 4 * WIDTH * WIDTH
+
+
+def test_a_product_that_others_read_too_is_kept():
+    def f(a, b, c):
+        y = ops.matmul(a, b)
+        return y + ops.matmul(b, c), y * 2.0
+
+    x = np.zeros((WIDTH, WIDTH), np.float32)
+    program = dict(steps(G.trace(f, x, x, x), FIXED["avx2"]))["products"]
+    assert len([n for n in program.nests if n.product]) == 2

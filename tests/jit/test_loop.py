@@ -19,10 +19,9 @@ X, Y = RNG.normal(size=(50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
 
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["1 thread", "2 threads"])
-def threads(request, monkeypatch):
+def threads(request, on_all_threads):
     before = chainrule.get_num_threads()
     chainrule.set_num_threads(request.param)
-    monkeypatch.setattr("chainrule.runtime.threads.WORK_A_THREAD", 1)
     yield
     chainrule.set_num_threads(before)
 
@@ -127,10 +126,10 @@ def test_ctrl_c_ends_it_after_a_whole_step():
     timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
     a.loop((X, Y), 10)  # compiled by now
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         a.compiled.loop((X, Y), 10, epochs=10**7)
     steps = adam.state[a.model[0].weight]["step"]
-    assert steps > 5
+    assert len(caught.value.results) == steps - 5 > 0  # none of the last turn is lost
     b.loop((X, Y), 10, np.tile(np.arange(50), -(-steps // 5))[: 10 * steps])
     assert same(a, b)
 
@@ -167,7 +166,7 @@ def test_bad_arguments(kind, arguments):
 
 
 def test_an_argument_can_not_be_returned_as_it_is():
-    with pytest.raises(ArgumentTypeError, match="returns an argument as it is"):
+    with pytest.raises(ArgumentTypeError, match="returns an argument or a parameter as it is"):
         chainrule.compile(lambda x: x).loop(X, 10)
 
 

@@ -119,10 +119,10 @@ def interrupted(monkeypatch, after):
     """Ctrl-C comes right after, or right before, the machine code of a turn."""
     run = Steps.run
 
-    def with_interrupt(self, count):
+    def with_interrupt(self, count, team):
         if not after:
             os.kill(os.getpid(), signal.SIGINT)
-        done = run(self, count)
+        done = run(self, count, team)
         if after:
             os.kill(os.getpid(), signal.SIGINT)
         return done

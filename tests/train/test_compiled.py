@@ -35,9 +35,9 @@ def turns(monkeypatch):
     counts = []
     run = Steps.run
 
-    def counted(self, count):
+    def counted(self, count, team):
         counts.append(count)
-        return run(self, count)
+        return run(self, count, team)
 
     monkeypatch.setattr(Steps, "run", counted)
     return counts
@@ -81,8 +81,7 @@ def test_losses_are_those_of_the_eager_loop(case, dtype, rtol):
         assert s.grad_norm_of(p) == pytest.approx(t.grad_norm_of(q), rel=30 * rtol)
 
 
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, turns):
-    monkeypatch.setattr("chainrule.runtime.threads.WORK_A_THREAD", 1)
+def test_any_number_of_threads_gives_the_same_bits(on_all_threads, turns):
     found = []
     before = chainrule.get_num_threads()
     for threads in (1, 2, 2):

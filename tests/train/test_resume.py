@@ -151,6 +151,7 @@ def test_every_schedule_resumes(tmp_path, kind, by):
     assert whole == resumed
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(1, 30), st.integers(1, 4), st.booleans(), st.integers(1, 20))
 def test_any_batch_size_resumes_anywhere(tmp_path_factory, batch_size, accumulate, shuffle, stop):

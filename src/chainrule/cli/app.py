@@ -18,7 +18,7 @@ from ..version import __version__
 from .terminal import as_typed, detect, rows
 from .threads import one_blas_thread
 
-COMMANDS = ("train", "predict", "runs")
+COMMANDS = ("train", "predict", "runs", "explain", "check-example")
 """One module of this folder each, imported only when the command is called."""
 
 OK, FAILED, USAGE, UNWRITABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -30,6 +30,7 @@ Start here:
 
   chainrule train digits      learn to read handwritten digits, in seconds
   chainrule runs              what was trained, and how well
+  chainrule explain neuron    a gradient worked out, number by number
   chainrule train --help      everything that can be changed
 
 `chainrule --help` lists the commands.
@@ -85,7 +86,7 @@ class App(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
+        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
         command: click.Command = module.command
         return command
 

@@ -83,7 +83,7 @@ def _wanted() -> str | None:
     """The path that the user, or the platform, wants."""
     chosen = os.environ.get("CHAINRULE_CACHE_DIR")
     if chosen:
-        return os.path.abspath(chosen)
+        return os.path.abspath(os.path.expanduser(chosen))
     home = os.path.expanduser("~")
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")

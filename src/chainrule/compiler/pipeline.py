@@ -24,7 +24,7 @@ from .llvm.emit import STEP, Emitted, emit
 from .llvm.target import Target
 from .loops.lower import lower
 from .loops.products import arrange
-from .passes import dce, simplify, spell
+from .passes import border, dce, simplify, spell
 
 
 class Step(NamedTuple):
@@ -37,6 +37,7 @@ class Step(NamedTuple):
 
 STEPS = (
     Step("spell", "passes", lambda graph, target: spell(graph)),
+    Step("border", "passes", lambda graph, target: border(graph)),
     Step("simplify", "passes", lambda graph, target: simplify(graph)),
     Step("dce", "passes", lambda graph, target: dce(graph)),
     Step("loops", "lower", lambda graph, target: lower(graph)),
@@ -44,7 +45,7 @@ STEPS = (
     Step("llvm", "emit", lambda program, target: emit(program, target)),
     Step("object", "llvm", lambda emitted, target: objects(emitted, target)),
 )
-"""A Graph three times, a loop Program twice, the texts of LLVM modules, object files."""
+"""A Graph four times, a loop Program twice, the texts of LLVM modules, object files."""
 
 Observer = Callable[[str, Any, Any], None]
 _observers: list[Observer] = []

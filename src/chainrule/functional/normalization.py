@@ -110,7 +110,7 @@ def batch_norm(
     axis = (0, *range(2, len(input.shape)))
     count = math.prod(input.shape[a] for a in axis)
     if count < 2:
-        fix = "a larger batch; DataLoader(drop_last=True) if it is the last one; .eval() to predict"
+        fix = "a larger batch; drop_last=True if it is the last one of an epoch; .eval() to predict"
         raise _single_values(name, input.shape, "a channel", fix)
     mean, d, var = _moments(input, axis)
     scale = ops.rsqrt(var + eps)

@@ -1,6 +1,6 @@
 """Pooling: the greatest or the mean of every window, in 1 and 2 dimensions.
 
-The windows become the columns of a matrix (taps, places), which is then reduced along the taps.
+The windows become one more dimension, the taps, which stands first and is then reduced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Windows(NamedTuple):
     extra: Shape  # what the last windows reach beyond the padding, with ceil_mode
 
     def rows(self, x: Value, value: float) -> Value:
-        """(taps, places): one column a window, filled up with `value` beyond the edges."""
+        """(taps, .., window counts): the windows, filled up with `value` beyond the edges."""
         n, lead = len(self.kernel), x.shape[: -len(self.kernel)]
         if any(self.padding) or any(self.extra):
             sides = zip(self.padding, self.extra, strict=True)
@@ -41,8 +41,7 @@ class _Windows(NamedTuple):
             tiles = ops.windows(x, grid=grid)
             first = range(len(lead) + n, len(lead) + 2 * n)
             tiles = ops.permute(tiles, axes=(*first, *range(len(lead) + n)))
-        places = math.prod(lead) * math.prod(self.counts)
-        return ops.reshape(tiles, shape=(math.prod(self.kernel), places))
+        return ops.reshape(tiles, shape=(math.prod(self.kernel), *lead, *self.counts))
 
     def _tiles(self, x: Value, lead: Shape) -> Value:
         """Windows that do not overlap: only another shape.  The taps come first."""
@@ -126,12 +125,11 @@ def max_pool2d(
 def _max_pool(x: Value, layout: _Windows, return_indices: bool) -> Any:
     least = -math.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
     rows = layout.rows(x, least)
-    chosen = ops.reshape(ops.argmax(rows, axis=0), shape=(1, rows.shape[1]))
-    shape = (*x.shape[: -len(layout.kernel)], *layout.counts)
-    y = ops.reshape(ops.gather(rows, chosen, axis=0), shape=shape)
-    if not return_indices:
-        return y
-    return y, _places(ops.reshape(chosen, shape=shape), x.shape, layout)
+    chosen = ops.argmax(rows, axis=0)
+    shape = chosen.shape
+    y = ops.gather(rows, ops.reshape(chosen, shape=(1, *shape)), axis=0)
+    y = ops.reshape(y, shape=shape)
+    return (y, _places(chosen, x.shape, layout)) if return_indices else y
 
 
 def _places(chosen: Value, shape: Shape, layout: _Windows) -> Value:
@@ -179,8 +177,7 @@ def _avg_pool(x: Value, layout: _Windows, include: bool, divisor: int | None) ->
         raise DTypeError(f"{layout.name}: needs a float type", got=x.dtype.name, fix="x.float()")
     if divisor is not None and not divisor:
         raise SettingError(f"{layout.name}: divisor_override must not be 0")
-    shape = (*x.shape[: -len(layout.kernel)], *layout.counts)
-    total = ops.reshape(ops.sum(layout.rows(x, 0.0), axis=(0,), keepdim=False), shape=shape)
+    total = ops.sum(layout.rows(x, 0.0), axis=(0,), keepdim=False)
     if divisor is not None:
         return total / divisor
     if any(layout.extra) or (any(layout.padding) and not include):
@@ -195,8 +192,7 @@ def _counted(x: Value, layout: _Windows, include: bool) -> Value:
         sizes = tuple(m + 2 * p for m, p in zip(sizes, layout.padding, strict=True))
         layout = layout._replace(padding=(0,) * len(sizes))
     ones = ops.full(shape=sizes, value=1.0, dtype=x.dtype)
-    count = ops.sum(layout.rows(ones, 0.0), axis=(0,), keepdim=False)
-    return ops.reshape(count, shape=layout.counts)
+    return ops.sum(layout.rows(ones, 0.0), axis=(0,), keepdim=False)
 
 
 def adaptive_avg_pool2d(input: Value, output_size: Any) -> Value:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import dtypes
-from ..errors import ArgumentTypeError, RecompileError, TraceError
+from ..errors import ArgumentError, ArgumentTypeError, RecompileError, TraceError
 from ..graph import Graph
 from ..ops.core import current
 from ..runtime.forks import renew_in_children
 from .anomaly import run_watched
 from .arguments import Call, differences
-from .loop import Epochs, Loop, arrays_of
+from .bound import Bound
+from .loop import run_loop
 from .program import Program
 from .record import record
 
@@ -62,12 +63,18 @@ class Compiled:
     ) -> None:
         if not callable(function):
             raise ArgumentTypeError("compile: needs a function", got=type(function).__name__)
+        if isinstance(programs, bool) or not isinstance(programs, int) or programs < 1:
+            raise ArgumentError(
+                "compile: programs says how many are kept", expected="an int >= 1",
+                got=repr(programs),
+            )  # fmt: skip
         self.function = function
         self.programs = programs
         self.traces = 0
         self.seconds = 0.0  # of recording and building all programs so far
         self._kept: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []
+        self._in_class = False  # it is a method, and its first argument an object
         self.renew()
         renew_in_children(self)
         self._names = _argument_names(function)
@@ -115,7 +122,17 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        return functools.partial(self, instance)
+        self._in_class = True
+        return Bound(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a compiled module has, as parameters() and eval(), is got from the module."""
+        function = self.__dict__.get("function")
+        if hasattr(type(function), "named_modules") and not name.startswith("__"):
+            return getattr(function, name)
+        raise AttributeError(
+            f"a compiled function has no attribute {name!r}; what was compiled is its .function"
+        )
 
     def program_for(
         self, args: tuple[Any, ...], call: Call, kwargs: dict[str, Any] | None = None
@@ -138,24 +155,28 @@ class Compiled:
         return [program for kept in self._kept.values() for program in kept]
 
     def loop(
-        self, data: Any, batch_size: int | None = None, order: Any = None, epochs: int = 1, *,
-        shuffle: bool = False, drop_last: bool = False, scheduler: Any = None,
-        on_turn: Callable[[int, int], Any] | None = None,
+        self, data: Any, batch_size: int | None = None, order: Any = None,
+        epochs: int | None = None, *, shuffle: bool = False, drop_last: bool = False,
+        scheduler: Any = None, on_turn: Callable[[int, int], Any] | None = None,
     ) -> Any:  # fmt: skip
         """step.loop((x, y), batch_size): the step on batch after batch, in machine code.
 
-        The function is called as step(x[rows], y[rows]) for all rows, `epochs` times.  It comes
-        back to Python about every 50 ms; Ctrl-C ends it there, after a whole step.
+        The function is called as step(x[rows], y[rows]) for all rows, `epochs` times, and never
+        with the data themselves: a step that writes into its batch leaves them as they are.  It
+        comes back to Python about every 50 ms; Ctrl-C ends it there, after a whole step.
 
         data: tensors or arrays with a row for every example, in a tuple.  batch_size: rows of a
-        step (all).  order: row numbers (rows,), or (epochs, rows); None: as they lie.  shuffle: a
-        new random order every epoch, from the default generator.  drop_last: leaves out a last,
-        smaller batch, which is a program of its own.  scheduler: stepped after every step.
-        on_turn: on_turn(done, steps) when it comes back; what is true ends the loop.
+        step (all).  order: row numbers (rows,), or (epochs, rows); None: as they lie.  epochs: 1,
+        or as many as `order` has.  shuffle: a new random order every epoch, from the default
+        generator.  drop_last: leaves out a last, smaller batch, which is a program of its own.
+        scheduler: stepped after every step.  on_turn: on_turn(done, steps) when it comes back; what
+        is true ends the loop.
 
-        Returns what the function returns, with a leading dimension of steps.  Raises as the
-        function does; conditions on the data (labels out of range) are looked at before the first
-        step, and the step that fails a later one changes nothing.  PyTorch has no such loop.
+        Returns what the function returns, with a leading dimension of steps; arguments and
+        parameters can't be returned as they are.  What can be known before the first step is raised
+        before it: labels out of range, results of the last batch that have another shape.  Else
+        the step that fails changes nothing.  Whatever ends the loop, Ctrl-C too, has an attribute
+        `results`: what the steps before it returned.  PyTorch has no such loop.
 
         >>> import chainrule
         >>> w = chainrule.tensor([0.0], requires_grad=True)
@@ -172,9 +193,10 @@ class Compiled:
         >>> w
         tensor([3.], requires_grad=True)
         """
-        arrays = arrays_of(data)
-        rows = Epochs(len(arrays[0]), batch_size, order, epochs, shuffle, drop_last)
-        return Loop(self, arrays, rows, scheduler, on_turn).run()
+        return run_loop(
+            self, (), data, batch_size, order, epochs,
+            shuffle=shuffle, drop_last=drop_last, scheduler=scheduler, on_turn=on_turn,
+        )  # fmt: skip
 
     def _record(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: Call, key: Any,
@@ -203,7 +225,8 @@ class Compiled:
                 reason = reason or self._difference(key)
             self._check_allowed(reason)
             began = time.perf_counter()
-            program = record(self.function, args, kwargs, call, self._static, self._names)
+            owner = args[0] if self._in_class and args else None
+            program = record(self.function, args, kwargs, call, self._static, self._names, owner)
             self.seconds += time.perf_counter() - began
             undo = program.first_undo
             program.seal()
@@ -285,6 +308,10 @@ def compile(function: Any = None, *, static: Iterable[str | int] = (), programs:
     (which are part of the program), in tuples, lists and dicts; the result likewise.
     static: names or places of numbers that are part of the program, such as a size.
     programs: how many are kept (64).
+
+    A compiled module has the attributes of the module: parameters(), eval(), state_dict().  A
+    method that is decorated in its class is compiled for every object; the attributes of `self`
+    that it reads are part of the program, as variables are.
 
     A new shape or dtype, training or evaluation mode, or a changed variable records another
     program: `step.traces` counts them, `step.explain_recompiles()` says why, and

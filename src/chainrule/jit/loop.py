@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, ShapeError
 from ..ops.core import arrays as on_arrays
 from ..ops.core import interpret
-from ..tensor.core import Tensor
 from ..tensor.random import generator_in_use
+from .loop_arguments import (
+    arrays_of,
+    check_on_turn,
+    check_scheduler,
+    row_numbers,
+    whole_number,
+)
 from .program import Program, Run
 from .turn import Rows, Turn, Turns
 
@@ -28,14 +34,16 @@ class Epochs:
     """The rows of every step, epoch by epoch: whole batches, then the smaller rest."""
 
     def __init__(
-        self, rows: int, batch_size: int | None, order: Any, epochs: int, shuffle: bool,
+        self, rows: int, batch_size: int | None, order: Any, epochs: int | None, shuffle: bool,
         drop_last: bool,
     ) -> None:  # fmt: skip
-        _check_count("epochs", epochs, 1)
-        size = rows if batch_size is None else batch_size
-        _check_count("batch_size", size, 1)
+        if epochs is not None:
+            epochs = whole_number("epochs", epochs, 1)
+        size = whole_number("batch_size", rows if batch_size is None else batch_size, 1)
+        self.order = None if order is None else row_numbers(order, rows, epochs, shuffle)
+        if epochs is None:
+            epochs = 1 if self.order is None or self.order.ndim == 1 else len(self.order)
         self.rows, self.epochs, self.shuffle = rows, epochs, shuffle
-        self.order = None if order is None else _row_numbers(order, rows, epochs, shuffle)
         listed = rows if self.order is None else self.order.shape[-1]
         self.size, self.whole = size, listed // size
         self.rest = 0 if drop_last else listed % size
@@ -75,25 +83,93 @@ class Epochs:
         return np.concatenate(found)
 
 
+def run_loop(
+    compiled: Compiled, before: tuple[Any, ...], data: Any, batch_size: int | None = None,
+    order: Any = None, epochs: int | None = None, *, shuffle: bool = False,
+    drop_last: bool = False, scheduler: Any = None,
+    on_turn: Callable[[int, int], Any] | None = None,
+) -> Any:  # fmt: skip
+    """`Compiled.loop`, with the arguments that every step gets before its batch."""
+    check_scheduler(scheduler)
+    check_on_turn(on_turn)
+    arrays = arrays_of(data)
+    rows = Epochs(len(arrays[0]), batch_size, order, epochs, shuffle, drop_last)
+    return Loop(compiled, before, arrays, rows, scheduler, on_turn).run()
+
+
 class Loop:
-    """One call of `Compiled.loop`."""
+    """One call of `Compiled.loop`.  before: arguments of every step in front of the batch."""
 
     def __init__(
-        self, compiled: Compiled, data: Sequence[Any], epochs: Epochs, scheduler: Any,
-        on_turn: Callable[[int, int], Any] | None,
+        self, compiled: Compiled, before: tuple[Any, ...], data: Sequence[Any], epochs: Epochs,
+        scheduler: Any, on_turn: Callable[[int, int], Any] | None,
     ) -> None:  # fmt: skip
         self.turns = Turns(compiled, data, scheduler)
-        self.epochs, self.on_turn = epochs, on_turn
+        self.before, self.epochs, self.on_turn = before, epochs, on_turn
         self.steps = epochs.epochs * epochs.a_epoch
         self.done = 0
-        self.kept: list[Any] = []  # a row a step of every output
 
     def run(self) -> Any:
         """All steps; what each gave, one behind the other."""
+        self.prepare()
+        try:
+            self.make()
+        except BaseException as error:
+            self.note(error)
+            raise
+        return self.result()
+
+    def prepare(self) -> None:
+        """Finds out before the first step what no step would be kept for: all results must have a
+        place behind those of the step before, the last ones of an epoch too."""
+        size, rest = self.epochs.size, self.epochs.rest
+        self.program = self.turns.look(size if self.epochs.whole else rest, self.before)
+        if self.program.standing:
+            raise ArgumentTypeError(
+                "loop: the function returns an argument or a parameter as it is",
+                expected="results that every step makes anew",
+                got=f"{self.program.standing[0]}, as it is",
+                fix="return .clone() of it, or nothing",
+            )
+        self.kinds = _kinds(self.program)
+        self.kept = [np.empty((self.steps, *shape), dtype) for shape, dtype in self.kinds]
+        if self.epochs.whole and rest:
+            self.check(self.look_at_rest(rest), f"the last batch of an epoch, {_rows(rest)},")
+
+    def look_at_rest(self, rest: int) -> Program:
+        """The program of the last, smaller batch of an epoch."""
+        try:
+            return self.turns.look(rest, self.before)
+        except ChainruleError as error:
+            error.steps = f"none was made; it is about the last batch of an epoch, {_rows(rest)}"
+            if "drop_last=True" not in (error.fix or ""):
+                error.fix = f"{error.fix}; or drop_last=True" if error.fix else "drop_last=True"
+            raise
+
+    def check(self, program: Program, which: str) -> None:
+        """Raises where the results of a program don't fit behind those of the first."""
+        found = _kinds(program)
+        if found == self.kinds:
+            return
+        differ = [i for i, pair in enumerate(zip(self.kinds, found, strict=False))
+                  if pair[0] != pair[1]]  # fmt: skip
+        wanted, came = f"{len(self.kinds)} results", f"{len(found)} results"
+        if differ:
+            i = differ[0]
+            wanted, came = (f"{kinds[i][1]} {kinds[i][0]}" for kinds in (self.kinds, found))
+        raise ShapeError(
+            f"loop: {which} gives results of another shape",
+            expected=f"{wanted}, as the first batch gives",
+            got=came if not differ else f"{came} for result {differ[0]}",
+            fix="drop_last=True, or return what does not depend on the batch size, as a mean",
+        )
+
+    def make(self) -> None:
+        """The steps."""
         for stretch in self.epochs.stretches():
             rows = stretch
             while rows.left:
-                turn = self.turns.run(rows)
+                turn = self.turns.run(rows, self.before)
                 self.keep(turn)
                 if turn.refused is not None:
                     raise turn.refused
@@ -101,79 +177,46 @@ class Loop:
                     raise turn.error
                 rows = rows.after(turn.good)
                 if self.on_turn is not None and self.on_turn(self.done, self.steps):
-                    return self.result(turn.program)
-        return self.result(turn.program)
+                    return
 
     def keep(self, turn: Turn) -> None:
         """Puts what a turn gave behind what there is."""
-        if not self.kept:
-            self.kept = [np.empty((self.steps, *o.shape[1:]), o.dtype) for o in turn.outputs]
-        # results come first; gradients that the program after the first one gives too are behind
+        self.turns.last = None
+        if not turn.good:
+            return
+        if turn.program is not self.program:
+            self.check(turn.program, f"step {self.done + 1}")
+        # results come first; gradients and conditions are behind them
         for kept, o in zip(self.kept, turn.outputs, strict=False):
             kept[self.done : self.done + turn.good] = o[: turn.good]
         self.done += turn.good
 
-    def result(self, program: Program) -> Any:
+    def note(self, error: BaseException) -> None:
+        """Tells with an error where the loop was, and hands out what it has so far."""
+        if self.turns.last is not None:  # Ctrl-C is raised after steps that count
+            self.keep(self.turns.last)
+        if hasattr(error, "results"):  # of a loop within this one
+            return
+        error.results = self.result()  # type: ignore[attr-defined]
+        epoch = min(self.done // self.epochs.a_epoch + 1, self.epochs.epochs)
+        text = f"ended after {self.done} of {self.steps}, in epoch {epoch}; what they returned: "
+        text += "the error's .results"
+        if isinstance(error, ChainruleError):
+            error.steps = text
+        else:
+            error.add_note(f"loop: {text}")
+
+    def result(self) -> Any:
         """What the function returns, with a leading dimension of steps."""
-        stand_in: Any = _NoArguments()
-        return program.result(Run(stand_in, [kept[: self.done] for kept in self.kept]))
+        none: Any = None  # there is not one call but many
+        return self.program.result(Run(none, [kept[: self.done] for kept in self.kept]))
 
 
-class _NoArguments:
-    """Stands for the call when results are put together: there is not one call but many."""
-
-    @property
-    def tensors(self) -> list[Any]:
-        """What a function that returns an argument would give."""
-        raise ArgumentTypeError(
-            "loop: the function returns an argument as it is", fix="return x.clone()"
-        )
+def _rows(count: int) -> str:
+    return f"of {count} row{'s' if count > 1 else ''}"
 
 
-def arrays_of(data: Any) -> list[Any]:
-    """The arrays of a tuple of tensors and arrays with equally many rows."""
-    listed = list(data) if isinstance(data, (tuple, list)) else [data]
-    found = []
-    for i, x in enumerate(listed):
-        value = x._value if isinstance(x, Tensor) else x
-        if not isinstance(value, np.ndarray) or not value.ndim:
-            raise ArgumentTypeError(
-                "loop: the data must be tensors or arrays with a row for every example",
-                expected="(x, y) with equally many rows", got=f"{type(x).__name__} at place {i}",
-            )  # fmt: skip
-        found.append(np.ascontiguousarray(value))
-    counts = {len(a) for a in found}
-    if len(counts) != 1 or not found or counts == {0}:
-        raise ShapeError(
-            "loop: the parts of the data have different numbers of rows, or none",
-            expected="equally many rows, at least one",
-            got=", ".join(str(a.shape) for a in found) or "no data",
-        )
-    return found
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"loop: {name} must be a whole number", got=repr(value))
-    if value < least:
-        raise ArgumentError(f"loop: {name} must be >= {least}", got=str(value))
-
-
-def _row_numbers(order: Any, rows: int, epochs: int, shuffle: bool) -> Any:
-    numbers = np.asarray(getattr(order, "_value", order))
-    if shuffle:
-        raise ArgumentError("loop: order and shuffle exclude each other")
-    if numbers.dtype.kind not in "iu" or numbers.ndim not in (1, 2) or not numbers.size:
-        raise ArgumentTypeError(
-            "loop: order must hold row numbers, (rows,) for every epoch or (epochs, rows)",
-            got=f"{numbers.dtype} {numbers.shape}",
-        )
-    if numbers.ndim == 2 and len(numbers) < epochs:
-        raise ShapeError("loop: order has too few rows", expected=f"{epochs} epochs",
-                         got=str(numbers.shape))  # fmt: skip
-    if numbers.min() < 0 or numbers.max() >= rows:
-        raise ArgumentError(
-            "loop: a row number is out of range", expected=f"0 to {rows - 1}",
-            got=f"{numbers.min()} to {numbers.max()}",
-        )  # fmt: skip
-    return numbers.astype(np.int64)
+def _kinds(program: Program) -> list[tuple[tuple[int, ...], Any]]:
+    """Shape and type of everything that the function returns."""
+    results = program.executable.results[: program.returned]
+    return [(tuple(shape), np.dtype(dtype)) for shape, dtype in results]

@@ -43,7 +43,14 @@ class Run:
 
 
 class Program:
-    """One recording of a function."""
+    """One recording of a function.
+
+    returned: how many of its outputs the function returns; they come first.  standing: names of the
+    tensors from outside that it returns as they are.
+    """
+
+    returned: int
+    standing: list[str]
 
     def __init__(
         self, trace: Trace, graph: Graph, call: Call, result: Callable[[Run], Any],
@@ -218,7 +225,10 @@ class Program:
             x = tensors[i]
             _check_writeable(x if type(x) is np.ndarray else x._value, f"argument {i}")
         for i, array in self.from_numbers:
-            array[...] = call.numbers[i]
+            try:
+                array[...] = call.numbers[i]
+            except OverflowError:
+                raise _too_large(call.numbers[i]) from None
             arrays.append(array)
         return arrays
 
@@ -309,6 +319,13 @@ def _check_writeable(array: Any, name: str) -> None:
             got=f"{name} {array.shape}",
             fix=".clone() before the write",
         )
+
+
+def _too_large(number: int) -> ArgumentError:
+    return ArgumentError(
+        "compile: a whole number among the arguments is too large", expected="-2**63 to 2**63 - 1",
+        got=str(number), fix="a float of it, or compile(..., static=...) if it stays the same",
+    )  # fmt: skip
 
 
 def _kind(t: Tensor) -> tuple[bool, tuple[Any, ...]]:

@@ -27,9 +27,12 @@ WORK: Any = 10_000  # how hard NumPy tries to find out whether two arrays overla
 
 def record(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: Call,
-    static: frozenset[Any], names: list[str],
+    static: frozenset[Any], names: list[str], owner: Any = None,
 ) -> Program:  # fmt: skip
-    """The program of a function for arguments like these.  After an error nothing has changed."""
+    """The program of a function for arguments like these.  After an error nothing has changed.
+
+    owner: the object whose method it is, where it was decorated in a class.
+    """
     trace = Trace()
     state = current
     outer = (
@@ -40,7 +43,7 @@ def record(
     state.interpreter = state.tensors = apply_traced
     try:
         with quietly():
-            trace.parts[Variables] = Variables(function, trace)
+            trace.parts[Variables] = Variables(function, trace, owner)
             given, named = _arguments(trace, args, kwargs, call, static, names)
             result = function(*given, **named)
             program = _finish(trace, result, call)
@@ -109,7 +112,9 @@ def _finish(trace: Trace, result: Any, call: Call) -> Program:
     for part in list(trace.parts.values()):
         extra += part.finish(trace)
     outputs: list[Node] = []
-    build = template(result, lambda t: _returned(trace, t, outputs))
+    standing: list[str] = []
+    build = template(result, lambda t: _returned(trace, t, outputs, standing))
+    returned = len(outputs)
     effects = _effects(trace, outputs)
     memories = {id(p.memory): p.memory for p in trace.places.values()}
     written = [m for m in memories.values() if m.start is not None and m.node is not m.start]
@@ -120,13 +125,21 @@ def _finish(trace: Trace, result: Any, call: Call) -> Program:
         with interpret(trace.recorder):
             updates = [(x, where(demanded, new, x)) for x, new in updates if x is not None]
     graph = _pruned(trace, outputs, updates)
-    return Program(trace, graph, call, build, effects, [m.tensor for m in written])
+    program = Program(trace, graph, call, build, effects, [m.tensor for m in written])
+    program.returned, program.standing = returned, standing
+    return program
 
 
-def _returned(trace: Trace, t: Tensor, outputs: list[Node]) -> Callable[[Any], Any]:
-    """How a Tensor of the result is got at a call: one that went in comes out as it is."""
+def _returned(
+    trace: Trace, t: Tensor, outputs: list[Node], standing: list[str]
+) -> Callable[[Any], Any]:
+    """How a Tensor of the result is got at a call: one that went in comes out as it is.
+
+    standing: gets the names of those.
+    """
     place = trace.places.get(t)
     if trace.existed(t) and (place is None or not place.chain):
+        standing.append(f"{trace.names.get(t, 'a tensor')} {t.shape}")
         index = trace.arguments.get(t)
         if index is not None:
             return lambda run: run.call.tensors[index]

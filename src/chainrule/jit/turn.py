@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import ChainruleError, NonFiniteError
 from ..ops.core import current
-from ..runtime.loop import Gathered, Moving, Steps, steps_a_turn
+from ..runtime.loop import Gathered, Moving, Steps
 from ..runtime.signals import Unbroken
+from ..runtime.threads import worthwhile
 from ..tensor.core import wrap
 from .anomaly import run_watched
 from .arguments import Call
@@ -45,13 +46,14 @@ class Rows(NamedTuple):
         """Steps of it that have not been taken."""
         return self.steps - self.done
 
-    def batch(self) -> Any:
-        """The row numbers of the next step."""
+    def batches(self, count: int) -> Any:
+        """The row numbers of the next steps, (count, size)."""
         if self.numbers is None:
-            place = self.done % self.period if self.period else self.done
-            return np.arange(self.size) + (self.first + place * self.size)
+            places = self.done + np.arange(count)[:, np.newaxis]
+            places = places % self.period if self.period else places
+            return np.arange(self.size) + (self.first + places * self.size)
         first = self.first + self.done * self.size
-        return self.numbers[first : first + self.size]
+        return self.numbers[first : first + count * self.size].reshape(count, self.size)
 
     def after(self, steps: int) -> Rows:
         """The stretch when some more steps have been taken."""
@@ -89,14 +91,14 @@ class Turns:
         self.compiled, self.data, self.scheduler = compiled, data, scheduler
         self.usable, self.looked_at = usable, looked_at
         self.checked: set[tuple[int, int]] = set()
+        self.last: Turn | None = None  # also where Ctrl-C is raised after it
 
     def run(self, rows: Rows, before: tuple[Any, ...] = (), most: int | None = None) -> Turn:
         """One turn, of `most` steps at most."""
+        self.last = None
         if current.anomaly is not None:
             return self._watched(rows, before)
-        args = (*before, *[wrap(a[: rows.size]) for a in self.data])
-        call = Call(args, {}, frozenset())
-        program, undo = self.compiled.program_for(args, call)  # anything may have changed since
+        program, undo, call = self._program(rows.size, before)  # anything may have changed since
         with program.lock:
             self.made = False
             try:
@@ -109,11 +111,26 @@ class Turns:
             _fail(program, undo)
         return turn
 
+    def look(self, size: int, before: tuple[Any, ...] = ()) -> Program:
+        """The program of steps with so many rows; nothing is run, and nothing has changed."""
+        program, undo, _ = self._program(size, before)
+        with program.lock:
+            _fail(program, undo)
+        return program
+
+    def _program(
+        self, size: int, before: tuple[Any, ...]
+    ) -> tuple[Program, list[Callable[[], None]], Call]:
+        args = (*before, *[wrap(a[:size]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        return *self.compiled.program_for(args, call), call
+
     def _run(self, program: Program, call: Call, rows: Rows, most: int) -> Turn:
         arrays = program._collect(call)
         self.check(program, arrays, call, rows.size)
         executable: Any = program.executable
-        count = steps_a_turn(executable, min(most, rows.left))
+        threads = worthwhile(executable.shared_work)
+        count, team = executable.pace.plan(min(most, rows.left), threads)
         planned = None
         if self.scheduler is not None and count > 1:
             planned = Planned(self.scheduler, program, count, self.usable)
@@ -125,14 +142,15 @@ class Turns:
         given, back = executable.in_rows(arrays)
         native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
-            return self._turn(native, program, call, outputs, count, planned, back)
+            done = native.run(count, team)
+            turn = self.last = self._turn(done, program, call, outputs, planned, back)
+        return turn
 
     def _turn(
-        self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
+        self, done: int, program: Program, call: Call, outputs: list[Any],
         planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
-        """The steps themselves, and the books after them: Ctrl-C does not come between."""
-        done = native.run(count)
+        """The books after the steps that were made: Ctrl-C does not come between."""
         for array, copy in back:
             np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first
@@ -165,7 +183,7 @@ class Turns:
 
     def _watched(self, rows: Rows, before: tuple[Any, ...]) -> Turn:
         """One step within detect_anomaly."""
-        args = (*before, *[wrap(a[rows.batch()]) for a in self.data])
+        args = (*before, *[wrap(a[rows.batches(1)[0]]) for a in self.data])
         call = Call(args, {}, frozenset())
         program, undo = self.compiled.program_for(args, call)
         try:
@@ -186,17 +204,14 @@ class Turns:
         gathered = []
         for place, source in _batch_places(program):
             data, fixed[place] = self.data[source], None
-            if rows.numbers is None:
+            # where the step writes into the batch, that is a copy: the data stay as they are
+            if rows.numbers is None and source not in program.written_arguments:
                 start = rows.done % rows.period if rows.period else 0
                 size = data[:1].nbytes * rows.size
                 moving.append(Moving(place, data[rows.first :], size, start, rows.period))
             else:
                 gathered.append(Gathered(place, data))
-        order = None
-        if gathered:
-            first = rows.first + rows.done * rows.size
-            chosen = rows.numbers[first : first + count * rows.size]
-            order = chosen.reshape(count, rows.size)
+        order = rows.batches(count) if gathered else None
         if planned is not None:
             for place, column in planned.columns:
                 fixed[place] = None

@@ -3,6 +3,7 @@ compared at every call."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 class Variables:
-    """The closure and the globals of a function, and the attributes of the object it belongs to."""
+    """The closure and the globals of a function, and the attributes of the object it belongs to.
 
-    def __init__(self, function: Callable[..., Any], trace: Trace) -> None:
+    method_of: the object that a function decorated in a class gets as its first argument.
+    """
+
+    def __init__(self, function: Callable[..., Any], trace: Trace, method_of: Any = None) -> None:
         self.cells: list[tuple[str, Any, Any]] = []  # name, cell, its content
         self.globals: list[tuple[str, dict[str, Any], Any]] = []  # name, namespace, value
         self.inputs: list[Any] = []
@@ -37,6 +41,10 @@ class Variables:
                 if isinstance(value, (*PLAIN, Tensor)):
                     self.globals.append((name, held, value))
             function = function.__func__
+        elif method_of is not None:
+            held = getattr(method_of, "__dict__", {})
+            read = _attributes_read(function, type(method_of))
+            self.globals += [(name, held, held[name]) for name in sorted(read & held.keys())]
         if isinstance(function, FunctionType):
             names = function.__code__.co_freevars
             for name, cell in zip(names, function.__closure__ or (), strict=True):
@@ -95,6 +103,26 @@ class Variables:
 
     def failed(self) -> None:
         """Nothing was changed."""
+
+
+def _attributes_read(function: Any, kind: type) -> set[str]:
+    """The names in a method, and in the methods that it names in turn.
+
+    Not all attributes: a trainer counts its epochs, which is no reason to record its step again.
+    """
+    found: set[str] = set()
+    left = [function]
+    while left:
+        member = left.pop()
+        for wrapper in ("fget", "function", "__func__"):  # property, compiled, classmethod
+            member = getattr(member, wrapper, member)
+        code = getattr(member, "__code__", None)
+        if not isinstance(code, CodeType):
+            continue
+        new = {name for part in _codes(code) for name in part.co_names} - found
+        found |= new
+        left += [inspect.getattr_static(kind, name, None) for name in new]
+    return found
 
 
 def _content(cell: Any) -> Any:

@@ -175,8 +175,12 @@ class Op:
         """Raises where that input holds what this op refuses, such as an index out of range."""
 
     def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
-        """Whether `admit` lets all the numbers pass, as a value: written in ops."""
+        """Whether `admit` lets all the numbers pass, as a value written in ops; None: always."""
         raise NotImplementedError(f"{self.name} refuses no values")
+
+    def bound(self, *inputs: Any, **params: Any) -> int | None:
+        """All elements are whole numbers in [0, bound) by the way they are made; None: or not."""
+        return None
 
     def put(self, x: Value, v: Value, **params: Any) -> Value:
         """For views: x with the part that this op shows replaced by v, written in ops."""

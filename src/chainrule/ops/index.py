@@ -56,7 +56,13 @@ class Indexing(Op):
         _check_index(self.name, value, self.rows(*inputs, **params))
 
     def admissible(self, value: Value, *inputs: Value, **params: Any) -> Value:
-        outside = logical_or(lt(value, 0), ge(value, self.rows(*inputs, **params)))
+        rows, root = self.rows(*inputs, **params), value
+        while root.op is not None and root.op.view:
+            root = root.inputs[0]
+        bound = None if root.op is None else root.op.bound(*root.inputs, **root.params)
+        if bound is not None and bound <= rows:
+            return None  # places that argmax found: there is nothing to look at
+        outside = logical_or(lt(value, 0), ge(value, rows))
         return nowhere(outside)
 
 
@@ -287,6 +293,9 @@ class Argsort(Op):
 
     def spec(self, x: Any, *, axis: int, descending: bool) -> Spec:
         return Spec(x.shape, dtypes.int64)
+
+    def bound(self, x: Any, *, axis: int, descending: bool) -> int | None:
+        return int(x.shape[axis])
 
     def forward(self, x: Any, *, axis: int, descending: bool) -> Any:
         if not descending:

@@ -239,6 +239,9 @@ class ArgExtremum(Op):
             )
         return Spec((*x.shape[:axis], *x.shape[axis + 1 :]), dtypes.int64)
 
+    def bound(self, x: Any, *, axis: int) -> int | None:
+        return int(x.shape[axis])
+
     def samples(self, rng: np.random.Generator) -> Iterator[Sample]:
         yield Sample((rng.normal(size=(4,)),), {"axis": 0})
         yield Sample((rng.normal(size=(2, 3, 2)),), {"axis": 1})
@@ -247,10 +250,12 @@ class ArgExtremum(Op):
 def _first_place(x: Value, found: Value, axis: int) -> Value:
     """The first index along a dimension where x is `found`, or nan where that is nan."""
     n = x.shape[axis]
-    places = reshape(iota(size=n, dtype=dtypes.int64),
+    short = dtypes.uint8 if n < 256 else dtypes.int64  # more of them in a vector
+    places = reshape(iota(size=n, dtype=short),
                      shape=tuple(n if i == axis else 1 for i in range(len(x.shape))))  # fmt: skip
     hit = eq(x, expand(found, shape=x.shape)) | ne(x, x)
-    return min(where(hit, expand(places, shape=x.shape), n), axis=(axis,), keepdim=False)
+    first = min(where(hit, expand(places, shape=x.shape), n), axis=(axis,), keepdim=False)
+    return cast(first, dtype=dtypes.int64)
 
 
 class Argmax(ArgExtremum):

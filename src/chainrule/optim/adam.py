@@ -11,11 +11,20 @@ from .arguments import active, check_number, root
 from .optimizer import Group, Optimizer, State
 
 
+def two_betas(owner: str, betas: Any) -> Any:
+    """The betas, if they are two: while a step is recorded they are no numbers."""
+    if isinstance(betas, (tuple, list)) and len(betas) == 2:
+        return betas
+    several = isinstance(betas, (tuple, list))
+    raise ArgumentError(
+        f"{owner}: betas must be two numbers", expected="(b1, b2)",
+        got=f"{len(betas)} of them" if several else repr(betas), fix="betas=(0.9, 0.999)",
+    )  # fmt: skip
+
+
 def check_betas(owner: str, betas: Any) -> None:
     """Raises unless betas are two numbers in [0, 1)."""
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise ArgumentError(f"{owner}: betas must be two numbers", got=repr(betas))
-    for i, beta in enumerate(betas):
+    for i, beta in enumerate(two_betas(owner, betas)):
         if type(beta) is bool or not isinstance(beta, (int, float)) or not 0.0 <= beta < 1.0:
             raise ArgumentError(
                 f"Invalid beta parameter at index {i}: {beta}", expected="a number in [0, 1)"
@@ -71,7 +80,7 @@ class Adam(Optimizer):
         return ("exp_avg", "exp_avg_sq", *more)
 
     def prepare(self, group: Group, step: int) -> State:
-        b1, b2 = group["betas"]
+        b1, b2 = two_betas(type(self).__name__, group["betas"])
         root_bias = root(1 - b2**step)
         # m^ / (sqrt(v^) + eps) with the bias of v taken out of the root: one division an element
         return {

@@ -252,6 +252,8 @@ class Steps:
         for i, (number, name, place) in enumerate(self.settings):
             value = groups[number][name]
             if place is not None:
+                if not isinstance(value, (tuple, list)) or place >= len(value):
+                    return f"{name} of group {number} of {owner} holds fewer numbers"
                 value = value[place]
             if value is last[i]:
                 continue

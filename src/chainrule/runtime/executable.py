@@ -14,6 +14,7 @@ import numpy as np
 
 from . import threads
 from .forks import renew_in_children
+from .pace import Pace
 
 ALIGNMENT = 64
 SYNC_BYTES = 192
@@ -88,7 +89,7 @@ class Executable:
         self.known = [_nothing] * (inputs + len(self.results))
         self.renew()
         renew_in_children(self)
-        self.step_seconds = 0.0  # of a step in a native loop, as last measured
+        self.pace = Pace()
 
     def renew(self) -> None:
         """Nobody runs it; its memory serves one run at a time."""

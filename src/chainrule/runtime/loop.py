@@ -2,7 +2,7 @@
 
 Inputs that are batches are rows of larger arrays: taken where they lie, or copied in the order of
 row numbers. Other addresses move by a fixed distance: learning rates of every step, results that
-are kept. A turn takes about TURN_SECONDS, so that signals, callbacks and progress get theirs.
+are kept. A turn takes about 50 ms (see `pace`), so that signals, callbacks and progress get theirs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from . import threads
 from .executable import Executable, address_of, aligned
 
 HEAD = 9
-TURN_SECONDS = 0.05
 
 
 class Moving(NamedTuple):
@@ -85,25 +84,17 @@ class Steps:
             e.table[g.place] = address_of(staged)
         return np.array([*head, *self.watched], np.int64)
 
-    def run(self, count: int) -> int:
-        """So many steps, or fewer if they were ended; gives how many."""
+    def run(self, count: int, team: int) -> int:
+        """So many steps on so many threads, or fewer if they were ended; gives how many."""
         e = self.executable
         start = time.perf_counter()
         with e.lock:
             plan = self.plan(count)
-            team = threads.worthwhile(e.shared_work)
             address, sync = address_of(plan), address_of(e.sync)
             threads.run_together(
                 lambda n: self.call(address, e.address, e.table, n, team, sync), team
             )
         done = int(plan[1])
         if done:
-            e.step_seconds = max((time.perf_counter() - start) / done, 1e-8)
+            e.pace.took(time.perf_counter() - start, done, team)
         return done
-
-
-def steps_a_turn(executable: Executable, most: int) -> int:
-    """How many steps take about TURN_SECONDS; one, to measure it, where nothing is known yet."""
-    if not executable.step_seconds:
-        return min(most, 1)
-    return max(1, min(most, int(TURN_SECONDS / executable.step_seconds)))

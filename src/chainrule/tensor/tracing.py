@@ -339,6 +339,8 @@ class Trace:
         else:
             with interpret(self.recorder):
                 condition = holds(node)
+            if condition is None:
+                return
             value = node if not node.shape else None
             self.demands.append(Demand(condition, value, check, site, module))
 

@@ -91,6 +91,27 @@ def choose(nest: Nest, lanes: int) -> Axis | None:
     return best[1]
 
 
+def abreast(nest: Nest, axis: Axis | None, lanes: int, target: Target) -> int:
+    """How many vectors a nest takes side by side: several where each sums a column of memory.
+
+    One vector at a time would go through all of the memory for each, a line in every row.  The
+    order in which the values of a column are added stays the same.
+    """
+    found, combinations = accesses(nest)
+    if axis is None or nest.in_order or not combinations:
+        return 1
+    if any(not e.free & axis.bit for e, _ in combinations):
+        return 1
+    if any(a.flat.coefficient(axis) not in (0, 1) for a in found):
+        return 1
+    count = target.registers // 8
+    while axis.extent % (count * lanes):
+        count //= 2
+        if count <= 1:
+            return 1
+    return count
+
+
 def _inner_cost(found: list[Access], combinations: list[tuple[Expr, float]], lanes: int) -> float:
     """The cost of one place where every combination runs along an axis of its own."""
     total = sum(lanes * ROW * a.weight for a in found if a.inside is None)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from ...dtypes import DType
 from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .called import CALLED, function
-from .lanes import Access, accesses, choose, inner_axis, lanes_of
+from .lanes import Access, abreast, accesses, choose, inner_axis, lanes_of
+from .loop import Loops
 from .scalar import Scalars
-from .sync import share
 from .text import V, const, whole
 from .turn import Turn, turner
 from .turn import find as turned_copy
-from .values import Values, memory_type
+from .values import memory_type
 
 CHAINS = 4
 """Sums that run side by side, so that an addition need not wait for the one before."""
 COMBINING = {"sum": "add", "dot": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
-class Nests(Values):
+class Nests(Loops):
     """Writes nests into a function."""
 
     inside: dict[int, list[Access]]
-    width: int
     shared: bool = False  # several threads run the nest, each a part of its outermost loop
 
     def nest(self, nest: Nest) -> None:
@@ -39,22 +36,30 @@ class Nests(Values):
             return
         self.width = lanes_of(nest, self.target)
         lane_axis = choose(nest, self.width)
+        self.width *= abreast(nest, lane_axis, self.width, self.target)
         found, combinations = accesses(nest)
         self.inside = {id(e): [a for a in found if a.inside is e] for e, _ in combinations}
         outer = [a for a in nest.axes if a is not lane_axis]
+        few = [a for a in outer[1:][-1:] if a.extent <= CHAINS and not nest.in_order]
+        outer = outer[: len(outer) - len(few)]
         values = [w.value for w in nest.writes]
         split = lane_axis is not None and self.shared and not outer
 
+        def place(_: list[V]) -> list[V]:
+            self.open_loops(few, values, None, lambda: self.writes(nest))
+            return []
+
         def everything() -> None:
             if lane_axis is None:
-                self.writes(nest)
+                place([])
             elif split:
-                self.share_lanes(lane_axis, lambda _: self.writes(nest))
+                self.share_lanes(lane_axis, place)
             else:
-                self.along_lanes(lane_axis, [], lambda _: self.writes(nest))
+                self.along_lanes(lane_axis, [], place)
 
         self.push()
-        self.open_loops(outer, values, lane_axis, everything, shared=self.shared)
+        within = sum(a.bit for a in few)
+        self.open_loops(outer, values, lane_axis, everything, within, shared=self.shared)
         self.pop()
 
     def turn(self, nest: Nest, t: Turn) -> None:
@@ -84,54 +89,6 @@ class Nests(Values):
         """The address of an element."""
         return self.f.shifted(self.pointers[buffer.name], self.index(flat),
                               memory_type(buffer.dtype))  # fmt: skip
-
-    def open_loops(
-        self, axes: Sequence[Axis], values: Sequence[Expr], lane_axis: Axis | None,
-        body: Callable[[], None], later: int = 0, shared: bool = False,
-    ) -> None:  # fmt: skip
-        """Loops around a body; before each, what does not depend on it is computed.
-
-        `later` are axes that the body opens by itself.  `shared`: each thread runs a part of the
-        outermost loop.
-        """
-        inner = later | (lane_axis.bit if lane_axis is not None else 0)
-        for a in axes:
-            inner |= a.bit
-        self.hoist(values, inner)
-        if not axes:
-            body()
-            return
-        axis, *rest = axes
-
-        def turn(i: V, _: list[V]) -> list[V]:
-            self.enter(axis, i)
-            self.open_loops(rest, values, lane_axis, body, later)
-            self.leave(axis)
-            return []
-
-        first, end = self.span(axis, shared)
-        self.f.loop(first, end, 1, [], turn, first_is_sure=not shared)
-
-    def extent(self, axis: Axis) -> V:
-        """How many places an axis has."""
-        return self.size(axis.extent, ("extent", axis))
-
-    def span(self, axis: Axis, shared: bool) -> tuple[V, V]:
-        """(first, end) of an axis, or of this thread's part of it."""
-        end = self.extent(axis)
-        return share(self.f, end) if shared else (whole(0), end)
-
-    def enter(self, axis: Axis, i: V) -> None:
-        """A loop's variable becomes known."""
-        self.push()
-        self.axes[axis] = i
-        self.open |= axis.bit
-
-    def leave(self, axis: Axis) -> None:
-        """And unknown again."""
-        self.pop()
-        del self.axes[axis]
-        self.open &= ~axis.bit
 
     def writes(self, nest: Nest) -> list[V]:
         """The writes at one place: all values first, since memory may be read and written."""
@@ -167,99 +124,6 @@ class Nests(Values):
         room = self.f.room(args[0].scalar, 1, e.op)
         self.f.do(f"call void @{name}({', '.join(map(str, [*args, room]))})")
         return self.read(room, e.dtype)
-
-    # ------------------------------------------------------------ lanes
-
-    def along_lanes(
-        self, axis: Axis, carried: list[V], body: Callable[[list[V]], list[V]], chains: int = 1
-    ) -> list[V]:
-        """Goes along an axis in vectors, then through the rest in one that is masked.
-
-        With several chains the carried values are those of all chains, one chain after the other.
-        """
-        width, n = self.width, axis.extent
-        count = len(carried) // chains
-
-        def turns(i: V, values: list[V]) -> list[V]:
-            results: list[V] = []
-            for c in range(chains):
-                at = i if not c else self.f.binary("add", i, whole(c * width))
-                results += self.at_lanes(axis, at, values[c * count : (c + 1) * count], body)
-            return results
-
-        start = 0
-        if chains > 1 and n >= width * chains:
-            stop = n // (width * chains) * width * chains
-            end = self.size(stop, ("chains", axis))
-            carried = self.f.loop(whole(0), end, width * chains, carried, turns)
-            start = stop
-        if n - start >= width:
-            stop = n // width * width
-            carried[:count] = self.f.loop(
-                self.size(start, ("chains", axis)), self.size(stop, ("full", axis)), width,
-                carried[:count],
-                lambda i, values: self.at_lanes(axis, i, values, body),
-            )  # fmt: skip
-            start = stop
-        if start < n and self.target.masks:
-            self.mask = V(mask_of(n - start, width), "i1", width)
-            rest = self.size(start, ("full", axis))
-            carried[:count] = self.at_lanes(axis, rest, carried[:count], body)
-            self.mask = None
-        elif start < n:
-            return self.one_by_one(axis, start, carried, body)
-        return carried
-
-    def share_lanes(self, axis: Axis, body: Callable[[list[V]], list[V]]) -> None:
-        """This thread's vectors of an axis; the last thread takes what no whole vector holds."""
-        width, n = self.width, axis.extent
-        full = n // width * width
-        units = self.size(full // width, ("units", axis))
-        first, end = (self.f.binary("mul", v, whole(width)) for v in share(self.f, units))
-        self.f.loop(
-            first, end, width, [], lambda i, _: self.at_lanes(axis, i, [], body),
-            first_is_sure=False,
-        )  # fmt: skip
-        if full == n:
-            return
-
-        def rest() -> None:
-            if not self.target.masks:
-                self.one_by_one(axis, full, [], body)
-                return
-            self.mask = V(mask_of(n - full, width), "i1", width)
-            self.at_lanes(axis, self.size(full, ("full", axis)), [], body)
-            self.mask = None
-
-        last = self.f.emit("add i64 %tid, 1", "i64")
-        self.f.when(self.f.emit(f"icmp eq i64 {last.ref}, %threads", "i1"), rest)
-
-    def at_lanes(
-        self, axis: Axis, i: V, carried: list[V], body: Callable[[list[V]], list[V]]
-    ) -> list[V]:
-        """The body with the places from i on in the lanes."""
-        outer = self.lane_axis, self.lanes
-        self.lane_axis, self.lanes = axis, self.width
-        self.enter(axis, i)
-        results = body(carried)
-        self.leave(axis)
-        self.lane_axis, self.lanes = outer
-        return results
-
-    def one_by_one(
-        self, axis: Axis, start: int, carried: list[V], body: Callable[[list[V]], list[V]]
-    ) -> list[V]:
-        """The rest of an axis without vectors; only bodies that carry nothing come here."""
-        assert not carried
-
-        def turn(i: V, _: list[V]) -> list[V]:
-            self.enter(axis, i)
-            body([])
-            self.leave(axis)
-            return []
-
-        first = self.size(start, ("full", axis))
-        return self.f.loop(first, self.extent(axis), 1, [], turn)
 
     # ------------------------------------------------------------ combinations
 
@@ -305,13 +169,11 @@ class Nests(Values):
 
     def combine_plain(self, e: Expr) -> V:
         """One after the other, or several chains where there is one long axis."""
-        _, axes = e.at
-        return self.loops_carrying(list(axes), e, self.start(e, 0))
+        return self.loops_carrying(list(e.at[1]), e, self.start(e, 0))
 
     def combine_each_lane(self, e: Expr) -> V:
         """For every lane by itself."""
-        _, axes = e.at
-        return self.loops_carrying(list(axes), e, self.start(e, self.lanes))
+        return self.loops_carrying(list(e.at[1]), e, self.start(e, self.lanes))
 
     def loops_carrying(self, axes: list[Axis], e: Expr, total: V) -> V:
         """Loops over axes that carry a total."""
@@ -456,8 +318,3 @@ class Nests(Values):
             return self.f.loop(at, self.extent(first), 1, [value], turn)[0]
 
         return go([*outer, axis], total)
-
-
-def mask_of(count: int, lanes: int) -> str:
-    bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
-    return f"<{bits}>"

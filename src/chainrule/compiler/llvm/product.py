@@ -1,6 +1,6 @@
 """Matrix products in tiles: a microkernel that many products share, and what is done to each tile.
 
-A tile is some rows by a few vectors of columns, held in registers while k runs.  It is then put
+A tile is some rows by a few vectors of columns (see `kernel`).  It is put
 into a little memory that stays in the first cache, and the nest's writes read it from there: bias
 and activation, a mask, a whole optimizer.
 
@@ -14,123 +14,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...dtypes import DType
 from ..loops.expr import Expr
 from ..loops.index import Index
-from ..loops.products import Product
+from ..loops.products import INNER, Product, apart
 from ..loops.program import Nest
-from .nest import Nests, mask_of
+from .ahead import Beyond, Fetching, Rows
+from .kernel import SLAB, gatherer, kernel, tile_shape
 from .sync import share
-from .target import Target
-from .text import SCALARS, Function, Module, V, whole
-from .values import memory_type
-
-
-def tile_shape(target: Target) -> tuple[int, int]:
-    """(rows, vectors) of the largest tile: as many sums as registers hold."""
-    return (6, 4) if target.registers >= 32 else (6, 2)
-
-
-def kernel(module: Module, target: Target, dtype: DType, rows: int, vectors: int) -> str:
-    """The microkernel for a tile, made once a module; gives its name.
-
-    kernel(a, row step, k step, b, k step, c, row step, K, onto):
-    c = sum over k of a[r, k] b[k, v], added to what c holds where `onto`.  Steps are in elements;
-    only b's and c's columns must be neighbours.
-    """
-    scalar = SCALARS[dtype.name]
-    lanes = target.lanes(dtype.itemsize)
-    name = f"tile_{dtype.name}_{rows}x{vectors}x{lanes}"
-    if name in module.kernels:
-        return name
-    module.kernels.add(name)
-    f = module.function(
-        name,
-        "ptr noalias %a, i64 %ar, i64 %ak, ptr noalias %b, i64 %bk, ptr noalias %c, i64 %cr, "
-        "i64 %K, i1 %onto",
-        "#0 ",
-    )
-    zero = V("zeroinitializer", scalar, lanes)
-    size = dtype.itemsize
-    starts = [V("%a", "ptr")]
-    lines = [V("%c", "ptr")]
-    for _ in range(1, rows):
-        starts.append(f.shifted(starts[-1], V("%ar", "i64"), scalar))
-        lines.append(f.shifted(lines[-1], V("%cr", "i64"), scalar))
-
-    def places() -> list[V]:
-        return [f.shifted(c, whole(v * lanes), scalar) for c in lines for v in range(vectors)]
-
-    def held() -> list[V]:
-        text = f"load {zero.type}"
-        return [f.emit(f"{text}, {p}, align {size}", scalar, lanes) for p in places()]
-
-    def turn(i: V, sums: list[V]) -> list[V]:
-        at = f.shifted(V("%b", "ptr"), f.binary("mul", i, V("%bk", "i64")), scalar)
-        columns = []
-        for v in range(vectors):
-            p = f.shifted(at, whole(v * lanes), scalar)
-            columns.append(f.emit(f"load {zero.type}, {p}, align {size}", scalar, lanes))
-        place = f.binary("mul", i, V("%ak", "i64"))
-        results = []
-        for r in range(rows):
-            p = f.shifted(starts[r], place, scalar)
-            x = f.splat(f.emit(f"load {scalar}, {p}, align {size}", scalar), lanes)
-            for v in range(vectors):
-                results.append(_onto(f, target, x, columns[v], sums[r * vectors + v]))
-        return results
-
-    begin = f.choose(V("%onto", "i1"), held, [zero] * (rows * vectors))
-    sums = f.loop(whole(0), V("%K", "i64"), 1, begin, turn)
-    for p, total in zip(places(), sums, strict=True):
-        f.do(f"store {total}, {p}, align {size}")
-    return name
-
-
-def _onto(f: Function, target: Target, x: V, y: V, total: V) -> V:
-    """x y + total."""
-    if not target.fma:
-        return f.binary("fadd", f.binary("fmul", x, y), total)
-    name = f"llvm.fma.v{x.lanes}{'f32' if x.scalar == 'float' else 'f64'}"
-    return f.call(name, [x, y, total], x.scalar, x.lanes)
-
-
-def gatherer(module: Module, target: Target, dtype: DType) -> str:
-    """The function gather(source, step, target, width, K): rows of some elements, laid together."""
-    scalar = SCALARS[dtype.name]
-    lanes = target.lanes(dtype.itemsize)
-    name = f"gather_{dtype.name}"
-    if name in module.kernels:
-        return name
-    module.kernels.add(name)
-    f = module.function(
-        name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K", "#0 "
-    )
-    width = V("%width", "i64")
-    full = f.binary("and", width, whole(-lanes))
-
-    def line(k: V, _: list[V]) -> list[V]:
-        source = f.shifted(V("%a", "ptr"), f.binary("mul", k, V("%step", "i64")), scalar)
-        goal = f.shifted(V("%b", "ptr"), f.binary("mul", k, whole(SLAB)), scalar)
-
-        def copy(kind: str, i: V) -> list[V]:
-            align = f"align {dtype.itemsize}"
-            place = f.shifted(source, i, scalar)
-            x = f.emit(f"load {kind}, {place}, {align}", scalar, lanes if kind[0] == "<" else 0)
-            f.do(f"store {x}, {f.shifted(goal, i, scalar)}, {align}")
-            return []
-
-        vector = f"<{lanes} x {scalar}>"
-        f.loop(whole(0), full, lanes, [], lambda i, _: copy(vector, i), first_is_sure=False)
-        f.loop(full, width, 1, [], lambda i, _: copy(scalar, i), first_is_sure=False)
-        return []
-
-    f.loop(whole(0), V("%K", "i64"), 1, [], line)
-    return name
-
-
-SLAB = 48
-"""Rows that are gathered at once where they lie apart: whole tiles, and whole lines of a cache."""
+from .text import SCALARS, V, whole
+from .values import mask_of, memory_type
 
 
 class Block(NamedTuple):
@@ -143,9 +35,10 @@ class Block(NamedTuple):
     k_count: V
     onto: V  # whether there were k before
     last: V  # whether there are none after
+    beyond: Beyond | None = None  # rows that are gathered next, of which each tile fetches a part
 
 
-class Products(Nests):
+class Products(Fetching):
     """Writes nests that are matrix products."""
 
     def product_nest(self, nest: Nest, p: Product) -> None:
@@ -195,7 +88,7 @@ class Products(Nests):
 
     def rows(self, b: Block) -> None:
         """All rows, or this thread's share of them: slabs, and tiles within."""
-        most, _ = tile_shape(self.target)
+        most, _ = self.tile_of(b.product)
         n = b.product.rows.extent
         shared = self.shared and (not b.product.batch or b.product.partial is not None)
         if b.product.gathered:
@@ -207,16 +100,64 @@ class Products(Nests):
         units = -(-n // rows)
         first, end = self.part_of(units, shared)
 
+        places = self.places_of_k(b) if b.product.listed else None
+
         def tile_row(u: V, _: list[V]) -> list[V]:
             r = self.f.binary("mul", u, whole(rows))
+            if places is not None:
+                self.columns(b, r, rows, n, (self.places_of_rows(b, r, rows), places))
+                return []
             self.at_row(b, r)
             a, row_step, k_step = self.steps(b.product.row, b)
             self.leave(b.product.rows)
             steps = self.size(row_step, "row step"), self.size(k_step, "row k step")
-            self.columns(b, r, rows, n, (a, *steps))
+            tile = rows, self.tile_columns(b.product)
+            here = b._replace(beyond=self.next_rows(b, a, row_step, k_step, tile))
+            self.columns(here, r, rows, n, (a, *steps))
             return []
 
         self.f.loop(first, end, 1, [], tile_row, first_is_sure=not shared)
+
+    def tile_of(self, p: Product) -> tuple[int, int]:
+        """(rows, vectors) of a product's tiles."""
+        return tile_shape(self.target, -(-p.columns.extent // self.width))
+
+    def places_of_k(self, b: Block) -> V:
+        """A table of how far the k of a block lie behind the start of a row."""
+        f, p = self.f, b.product
+        table = self.table("i64", min(p.blocks.inner, p.inner.extent), "places of k")
+
+        def entries(i: V, _: list[V]) -> list[V]:
+            first = f.binary("add", b.k, i)
+            (at,) = self.at_lanes(p.inner, first, [], lambda _: [self.index(self.row_place(p)[1])])
+            f.do(f"store {at}, {f.shifted(table, i, 'i64')}, align 8")
+            return []
+
+        f.loop(whole(0), b.k_count, self.width, [], entries)
+        return table
+
+    def places_of_rows(self, b: Block, r: V, rows: int) -> V:
+        """A table of the addresses at which the rows of a tile begin."""
+        f, p = self.f, b.product
+        table = self.table("ptr", rows, "places of rows")
+        start, scalar = self.pointers[p.row.at[0].name], memory_type(p.row.dtype)
+        for i in range(0, rows, self.width):
+            first = f.binary("add", r, whole(i))
+            (at,) = self.at_lanes(p.rows, first, [], lambda _: [self.index(self.row_place(p)[0])])
+            f.do(f"store {f.shifted(start, at, scalar)}, {f.shifted(table, whole(i), 'ptr')}, "
+                 "align 8")  # fmt: skip
+        return table
+
+    def table(self, scalar: str, count: int, use: str) -> V:
+        """Room for some entries, which are written a vector at a time."""
+        return self.f.room(scalar, -(-count // self.width) * self.width, use)
+
+    def row_place(self, p: Product) -> tuple[Index, Index]:
+        """Where the row operand lies: what depends on the row, and what depends on k."""
+        buffer, index = p.row.at
+        places = apart(buffer.place(index), p)
+        assert places is not None
+        return places
 
     def part_of(self, units: int, shared: bool) -> tuple[V, V]:
         """(first, end) of all tiles or slabs, or of this thread's share of them."""
@@ -230,7 +171,7 @@ class Products(Nests):
     def slab(self, b: Block, u: V) -> list[V]:
         """Rows that lie apart, gathered and then gone through tile by tile."""
         f, p = self.f, b.product
-        n, most = p.rows.extent, tile_shape(self.target)[0]
+        n, most = p.rows.extent, self.tile_of(p)[0]
         dtype = p.dot.dtype
         first = f.binary("mul", u, whole(SLAB))
         self.at_row(b, first)
@@ -239,13 +180,17 @@ class Products(Nests):
         self.leave(p.rows)
         width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
-        room = f.room(SCALARS[dtype.name], SLAB * min(p.blocks.inner, p.inner.extent), "slab")
+        room = f.room(SCALARS[dtype.name], SLAB * INNER, "slab")  # one text for all k
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
+        after = f.shifted(a, whole(SLAB), SCALARS[dtype.name])
+        beyond = self.next_slab(b, after, k_step, SLAB, (most, self.tile_columns(p)))
+
         def tile_row(i: V, _: list[V]) -> list[V]:
             start = f.shifted(room, i, SCALARS[dtype.name])
-            self.columns(b, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
+            here = b._replace(beyond=beyond._replace(row=i))
+            self.columns(here, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
             return []
 
         f.loop(whole(0), width, most, [], tile_row)
@@ -253,12 +198,15 @@ class Products(Nests):
 
     # ------------------------------------------------------------ tiles
 
-    def columns(self, b: Block, r: V, rows: int, n: int, a: tuple[V, V, V]) -> None:
+    def tile_columns(self, p: Product) -> int:
+        """How many columns a tile has where it is full."""
+        return self.tile_of(p)[1] * self.width
+
+    def columns(self, b: Block, r: V, rows: int, n: int, a: tuple[V, ...]) -> None:
         """The tiles of some rows, through the columns of a block."""
-        p, lanes = b.product, self.width
-        _, most = tile_shape(self.target)
+        p = b.product
         total = p.columns.extent
-        size = min(most, -(-total // lanes)) * lanes
+        size = self.tile_columns(p)
         full = total // size * size
         if full:
             end = self.size(full, "full columns")
@@ -283,7 +231,7 @@ class Products(Nests):
             self.f.when(here, last)
 
     def tile(
-        self, b: Block, r: V, rows: int, n: int, v: V, columns: int, a: tuple[V, V, V]
+        self, b: Block, r: V, rows: int, n: int, v: V, columns: int, a: tuple[V, ...]
     ) -> list[V]:
         """One tile: the microkernel, and the writes on what it gives."""
         f, p = self.f, b.product
@@ -306,7 +254,10 @@ class Products(Nests):
         else:
             c, c_step = f.room(scalar, rows * length, "tile"), whole(length)
         step = self.size(k_step, "column k step")
-        given = [*a, column, step, c, c_step, b.k_count, b.onto]
+        size = p.dot.dtype.itemsize
+        own = Rows(c, f.binary("mul", c_step, whole(size)), rows, length * size)
+        ahead = self.ahead(b, r, v, rows, length, own)
+        given = [*a, column, step, c, c_step, b.k_count, b.onto, *ahead]
         here = self.call_kernel(b, r, rows, n, vectors, given)
         if made is not None:
             return []
@@ -328,7 +279,7 @@ class Products(Nests):
         listed = ", ".join(map(str, args))
 
         def call(count: int) -> None:
-            name = kernel(f.module, self.target, dtype, count, vectors)
+            name = kernel(f.module, self.target, dtype, count, vectors, b.product.listed)
             f.do(f"call void @{name}({listed})")
 
         left = n % rows

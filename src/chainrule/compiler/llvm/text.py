@@ -274,6 +274,13 @@ class Module:
         self.functions.append(made)
         return made
 
+    def kernel(self, name: str, params: str) -> Function | None:
+        """A new function that programs share; None where the module has it."""
+        if name in self.kernels:
+            return None
+        self.kernels.add(name)
+        return self.function(name, params, "#0 ")
+
     def declare(self, name: str, result: str, params: Sequence[str]) -> None:
         """Makes a function of another module known."""
         if name not in self.declared:

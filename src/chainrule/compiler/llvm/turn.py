@@ -53,15 +53,12 @@ def turner(module: Module, target: Target, dtype_name: str, itemsize: int) -> st
     """The function turn(source, along, target, across, first u, end of u, number of v)."""
     scalar = SCALARS[dtype_name]
     name = f"turn_{dtype_name}"
-    if name in module.kernels:
-        return name
-    module.kernels.add(name)
     lanes = target.lanes(itemsize)
-    f = module.function(
-        name,
-        "ptr noalias %a, i64 %along, ptr noalias %b, i64 %across, i64 %from, i64 %to, i64 %n",
-        "#0 ",
+    f = module.kernel(
+        name, "ptr noalias %a, i64 %along, ptr noalias %b, i64 %across, i64 %from, i64 %to, i64 %n"
     )
+    if f is None:
+        return name
     along, across = V("%along", "i64"), V("%across", "i64")
     first, end, n = V("%from", "i64"), V("%to", "i64"), V("%n", "i64")
     span = f.binary("sub", end, first)

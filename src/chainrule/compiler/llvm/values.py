@@ -330,3 +330,9 @@ def _typed(scalar: str, lanes: int) -> str:
 def memory_type(dtype: DType) -> str:
     """The type of an element in memory: bools take a byte."""
     return "i8" if dtype.kind == "b" else SCALARS[dtype.name]
+
+
+def mask_of(count: int, lanes: int) -> str:
+    """The first lanes, as a constant."""
+    bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
+    return f"<{bits}>"

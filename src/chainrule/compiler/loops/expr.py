@@ -35,7 +35,7 @@ class Buffer:
     memory to the innermost; inputs and outputs lie in row-major order.
     """
 
-    __slots__ = ("dtype", "kind", "name", "order", "shape", "strides")
+    __slots__ = ("dtype", "kind", "name", "order", "places", "shape", "strides")
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: DType, kind: str) -> None:
         self.name = name
@@ -53,6 +53,7 @@ class Buffer:
             strides[d] = step
             step *= self.shape[d]
         self.strides = tuple(strides)
+        self.places: dict[tuple[Index, ...], Index] = {}  # found so far
 
     @property
     def size(self) -> int:
@@ -64,10 +65,13 @@ class Buffer:
 
     def place(self, index: tuple[Index, ...]) -> Index:
         """Where an element lies, in elements from the start."""
-        total = ix.constant(0)
-        for i, stride in zip(index, self.strides, strict=True):
-            total = total + i * stride
-        return total.joined()
+        found = self.places.get(index)
+        if found is None:
+            found = ix.constant(0)
+            for i, stride in zip(index, self.strides, strict=True):
+                found = found + i * stride
+            found = self.places[index] = found.joined()
+        return found
 
     def __repr__(self) -> str:
         return self.name
@@ -152,9 +156,9 @@ class Builder:
             self.made[key] = found
         return self.cast(found, dtype)
 
-    def load(self, buffer: Buffer, index: tuple[Index, ...]) -> Expr:
-        """An element of memory."""
-        guard = self.guards
+    def load(self, buffer: Buffer, index: tuple[Index, ...], guard: Expr | None = None) -> Expr:
+        """An element of memory; `guard` says where it is read, if not what the block says."""
+        guard = self.guards if guard is None else guard
         key = ("load", buffer, index, guard)
         found = self.made.get(key)
         if found is None:
@@ -230,13 +234,15 @@ class Builder:
         return self.op("cast", x, dtype=dtype)
 
     def reduce(
-        self, kind: str, sizes: Sequence[int], body: Callable[..., Expr], name: str = "k",
-        most: int = BLOCK,
-    ) -> Expr:  # fmt: skip
-        """All values of `body` over new axes combined: in a fixed order, whatever the threads.
+        self, kind: str, sizes: Sequence[int], body: Callable[..., Expr], name: str = "k"
+    ) -> Expr:
+        """All values of `body` over new axes combined: in a fixed order, whatever the threads."""
+        return self._reduce(kind, sizes, body, name, BLOCK)
 
-        A sum of more terms than `most` is one of blocks.
-        """
+    def _reduce(
+        self, kind: str, sizes: Sequence[int], body: Callable[..., Expr], name: str, most: int
+    ) -> Expr:
+        """A sum of more terms than `most` is one of blocks."""
         pieces = cut(sizes, most) if kind == "sum" and 0 not in sizes else None
         if pieces is not None:
             return self._blocks(sizes, body, name, *pieces)
@@ -252,15 +258,15 @@ class Builder:
         before, n, behind = sizes[:d], sizes[d], sizes[d + 1 :]
 
         def block(o: tuple[Index, ...]) -> Expr:
-            return self.reduce("sum", (size, *behind), lambda i: body(
-                (*o[:-1], o[-1] * size + i[0], *i[1:])), name)  # fmt: skip
+            return self._reduce("sum", (size, *behind), lambda i: body(
+                (*o[:-1], o[-1] * size + i[0], *i[1:])), name, BLOCK)  # fmt: skip
 
-        total = self.reduce("sum", (*before, n // size), block, name, BLOCKS)
+        total = self._reduce("sum", (*before, n // size), block, name, BLOCKS)
         rest = n % size
         if not rest:
             return total
-        ends = self.reduce("sum", (*before, rest, *behind), lambda i: body(
-            (*i[:d], i[d] + (n - rest), *i[d + 1 :])), name)  # fmt: skip
+        ends = self._reduce("sum", (*before, rest, *behind), lambda i: body(
+            (*i[:d], i[d] + (n - rest), *i[d + 1 :])), name, BLOCK)  # fmt: skip
         return self.op("add", total, ends)
 
     def combine(self, kind: str, axes: tuple[Axis, ...], inner: Expr) -> Expr:

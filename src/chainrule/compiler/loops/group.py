@@ -1,9 +1,9 @@
 """Which lines of a graph are computed together, and which values are kept in memory.
 
-A line that combines many elements, or that many others read, is a *root*: its value is worth
-keeping.  All other lines are computed again where they are read.  Roots of one shape that read one
-another place by place form a *group*, which becomes one nest of loops: the matrix product, its bias
-and activation; an optimizer's slots and its parameter.
+A line that combines many elements, that adds a product to a sum, or that many others read, is a
+*root*: its value is worth keeping.  All other lines are computed again where they are read.  Roots
+of one shape that read one another place by place form a *group*, which becomes one nest of loops:
+the matrix product, its bias and activation; an optimizer's slots and its parameter.
 
 Before: %0 = matmul(x, w)   %1 = add(%0, b)   %2 = relu(%1)
 After:  group [64, 32]: %2 (with %1 and %0 inside)
@@ -12,8 +12,10 @@ After:  group [64, 32]: %2 (with %1 and %0 inside)
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from ...graph import Graph, Node
+from ...ops.broadcast import kept_shape
 from ...ops.shape import FEW
 from .expr import COSTS
 
@@ -50,6 +52,12 @@ def domain_of(node: Node) -> tuple[int, ...]:
 def is_dot(node: Node) -> bool:
     """Whether a line is a matrix product."""
     return node.op is not None and node.op.name == "matmul"
+
+
+def moves(node: Node) -> bool:
+    """Whether a line holds elements of its input as they are."""
+    assert node.op is not None
+    return node.op.moves or (node.op.name == "windows" and not any(node.params["grid"].padding))
 
 
 def scatters(node: Node) -> bool:
@@ -89,6 +97,7 @@ class Grouping:
         self.cost: dict[int, int] = {}
         self.depth: dict[int, int] = {}  # of lines within lines, down to the next root
         self.height: dict[int, int] = {}  # of a root: the same, down to what its nest reads
+        self.is_root: dict[int, bool] = {}
         self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
         self.kept = {id(r) for r in self.roots}
@@ -109,7 +118,7 @@ class Grouping:
         roots = []
         for node in self.graph.nodes:
             assert node.op is not None
-            cost = 0 if node.op.moves else COSTS.get(node.op.name, 1)
+            cost = 0 if moves(node) else COSTS.get(node.op.name, 1)
             if node.op.name in ("uniform", "normal"):
                 cost = 200
             depth = 1
@@ -117,9 +126,11 @@ class Grouping:
                 if isinstance(x, Node):
                     cost += self.cost.get(id(x), 0)
                     depth = max(depth, self.depth.get(id(x), 0) + 1)
-            root = id(node) in self.results or node.op.combines or scatters(node) or depth >= DEEP
-            if not root and not node.op.moves and cost > 0:
+            root = id(node) in self.results or node.op.combines or scatters(node)
+            root = root or depth >= DEEP or self.adds_up(node)
+            if not root and not moves(node) and cost > 0:
                 root = self.is_worth_keeping(node, cost)
+            self.is_root[id(node)] = root
             if root:
                 roots.append(node)
                 self.height[id(node)] = depth
@@ -130,6 +141,18 @@ class Grouping:
             self.cost[id(node)] = cost
             self.depth[id(node)] = depth
         return roots
+
+    def adds_up(self, node: Node) -> bool:
+        """Whether a line adds a product that nobody else reads to another kept value.
+
+        It is done as the product is made: of a sum of many products one value is kept at a time.
+        """
+        assert node.op is not None
+        if node.op.name != "add":
+            return False
+        kept = [x for x in node.inputs if isinstance(x, Node) and self.is_root.get(id(x))]
+        alone = [x for x in kept if is_dot(x) and len(self.readers[id(x)]) == 1]
+        return len(kept) == 2 and bool(alone) and all(x.shape == node.shape for x in kept)
 
     def is_worth_keeping(self, node: Node, cost: int) -> bool:
         """Whether an elementwise line is read so often that it is computed once."""
@@ -152,23 +175,26 @@ class Grouping:
             for reader in self.readers[id(stack.pop())]:
                 op = reader.op
                 assert op is not None
-                if op.moves:
+                if moves(reader):
                     stack.append(reader)
                     wider = reader.spec.size > node.spec.size
                     repeated = repeated or (wider and op.name == "expand") or op.name in (
-                        "index_select", "gather")  # fmt: skip
+                        "index_select", "gather", "windows")  # fmt: skip
                 else:
                     found.add(id(reader))
                     dots = dots or op.name == "matmul"
-                    repeated = repeated or op.name == "windows"
         return found, repeated, dots
 
     def needs_of(self, root: Node) -> dict[int, tuple[Node, bool]]:
         """The roots and inputs that a root reads; True where it does so place by place only."""
         found: dict[int, tuple[Node, bool]] = {}
         assert root.op is not None
-        aligned = not (root.op.combines or scatters(root) or root.op.moves)
-        stack = [(x, aligned or _keeps_places(root)) for x in root.inputs if isinstance(x, Node)]
+        if "axis" in root.params and root.op.combines:
+            stack = list(_reduced(root, self.kept))
+        else:
+            aligned = not (root.op.combines or scatters(root) or moves(root))
+            aligned = aligned or _keeps_places(root)
+            stack = [(x, aligned) for x in root.inputs if isinstance(x, Node)]
         domain = domain_of(root)
         seen: set[tuple[int, bool]] = set()
         while stack:
@@ -226,10 +252,13 @@ class Grouping:
             return []
         domain = domain_of(root)
         found: dict[int, Group] = {}
-        for i, (_, straight) in self.needs[id(root)].items():
-            if straight:
-                near = [i, *(id(reader) for reader, _ in self.needed[i])]
-                found |= {self.of[j].place: self.of[j] for j in near if j in self.of}
+        for i, (node, straight) in self.needs[id(root)].items():
+            whole = node.size == root.size > 1 and not is_dot(root)
+            near = [i] if straight else []
+            near += [id(reader) for reader, _ in self.needed[i] if straight or whole]
+            for group in (self.of[j] for j in near if j in self.of):
+                if straight or not group.has_dot:
+                    found[group.place] = group
         return [g for g in found.values() if not g.closed and g.domain == domain]
 
     def fits(self, root: Node, group: Group) -> bool:
@@ -277,3 +306,25 @@ def _keeps_places(node: Node) -> bool:
         and isinstance(x, Node)
         and domain_of(x) == domain_of(node)
     )
+
+
+def _reduced(root: Node, kept: set[int]) -> Iterator[tuple[Node, bool]]:
+    """(line, whether it is read place by place) for what a reduction reads.
+
+    Of values that are repeated along the reduced dimensions, as the maximum is within a softmax,
+    each place reads its own one.
+    """
+    (x,) = root.inputs
+    narrow = kept_shape(x.shape, root.params["axis"])
+    stack, seen = [x], set()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.op is not None and node.op.name == "expand" and node.inputs[0].shape == narrow:
+            yield node.inputs[0], True
+        elif node.op is None or id(node) in kept or not node.op.pointwise:
+            yield node, False
+        else:
+            stack.extend(y for y in node.inputs if isinstance(y, Node))

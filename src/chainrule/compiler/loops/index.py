@@ -182,14 +182,33 @@ class Index:
         return Index({a: c // by for a, c in whole.items()}, quotient), Index(rest, remainder)
 
     def joined(self) -> Index:
-        """The same with n * (x // n) + x % n as x, wherever the coefficients allow it."""
-        for atom, c in self.terms.items():
-            if isinstance(atom, Part) and atom.sign == "%":
-                other = Part("//", atom.index, atom.by)
-                if self.terms.get(other) == c * atom.by:
-                    rest = {a: n for a, n in self.terms.items() if a not in (atom, other)}
-                    return (Index(rest, self.const) + atom.index * c).joined()
+        """The same with n * (x // n) + x % n as x, and n * (x // n % m) + x % n as x % (n m)."""
+        parts = [(a, c) for a, c in self.terms.items() if isinstance(a, Part)]
+        for atom, c in parts:
+            if atom.sign != "%":
+                continue
+            above = atom.index // atom.by
+            for other, d in parts:
+                if d != c * atom.by:
+                    continue
+                if above.terms == {other: 1} and not above.const:
+                    whole = atom.index
+                elif other.sign == "%" and other.index == above:
+                    whole = atom.index % (atom.by * other.by)
+                else:
+                    continue
+                rest = {a: n for a, n in self.terms.items() if a not in (atom, other)}
+                return (Index(rest, self.const) + whole * c).joined()
         return self
+
+    def split(self, axis: Axis) -> tuple[Index, Index] | None:
+        """(what does not depend on an axis, what depends on it and on nothing else); None where
+        the two can't be told apart."""
+        inner = {a: c for a, c in self.terms.items() if a.free & axis.bit}
+        if any(a.free != axis.bit for a in inner):
+            return None
+        rest = {a: c for a, c in self.terms.items() if a not in inner}
+        return Index(rest, self.const), Index(inner, 0)
 
     def replaced(self, axis: Axis, by: Index) -> Index:
         """This index with another in the place of an axis; what is read must not depend on it."""

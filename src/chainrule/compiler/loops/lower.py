@@ -20,6 +20,7 @@ from . import index as ix
 from .expr import Buffer, Builder, Expr
 from .group import Group, Grouping
 from .index import Index
+from .limits import kept_as
 from .program import Nest, Program, Step, Write
 
 LETTERS = "ijlmnopq"
@@ -98,7 +99,8 @@ class Lowering:
                 self.copies.append((buffer, x))
         for i, root in enumerate(grouping.roots):
             if id(root) in grouping.stored and id(root) not in self.home:
-                buffer = Buffer(f"%{i}", root.shape, root.dtype, "temp")
+                dtype = root.dtype if grouping.of[id(root)].closed else kept_as(root)
+                buffer = Buffer(f"%{i}", root.shape, dtype, "temp")
                 self.home[id(root)] = buffer
                 self.program.temps.append(buffer)
 
@@ -154,7 +156,8 @@ class Lowering:
             value = self.compute(root, index)
             self.known[id(root), index] = value
             if id(root) in self.home and self.home_is_written(root):
-                writes.append(Write(self.home[id(root)], index, value))
+                home = self.home[id(root)]
+                writes.append(Write(home, index, self.make.cast(value, home.dtype)))
         self.ready.update(id(r) for r in group.roots)
         stored = [r for r in group.roots if id(r) in self.home and self.home_is_written(r)]
         self.program.trail += [Step("writes", r, self.home[id(r)]) for r in stored]
@@ -217,7 +220,7 @@ class Lowering:
     def load(self, buffer: Buffer, value: Node, index: tuple[Index, ...]) -> Expr:
         """One element of a value that is kept in memory."""
         self.program.trail.append(Step("reads", value, buffer))
-        return self.make.load(buffer, index)
+        return self.make.cast(self.make.load(buffer, index), value.dtype)
 
     def compute(self, node: Node, index: tuple[Index, ...]) -> Expr:
         """One element of a line, from the elements of its inputs."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .expr import Expr
-from .index import Axis, Index, Part, Read
+from .index import Axis, Index, Part, Read, flatten
 
 MANY = 1 << 18
 """From so many places on only those at the ends are looked at."""
@@ -156,32 +156,35 @@ def _limits(condition: Expr) -> list[tuple[Index, int, int]]:
     return [(index, least, most)]
 
 
-def one_axis(index: Index) -> Axis | None:
-    """The axis whose steps are steps of this index; None for anything else."""
-    if len(index.terms) != 1:
-        return None
-    (atom,) = index.terms
-    return atom if isinstance(atom, Axis) else None
+def digits(index: Index) -> list[Axis] | None:
+    """The axes of which an index is the number that they are the digits of: 14 i + j with j < 14.
+
+    None for anything else.
+    """
+    step, axes = 1, []
+    for atom, c in sorted(index.terms.items(), key=lambda t: t[1]):
+        if not isinstance(atom, Axis) or c != step:
+            return None
+        axes.append(atom)
+        step *= atom.extent
+    return None if index.const else axes
+
+
+def _flat(place: Sequence[Index], shape: Sequence[int]) -> Index:
+    return flatten(tuple(place), tuple(shape)).joined()
 
 
 def covers(place: Sequence[Index], shape: Sequence[int]) -> bool:
     """Whether every element is some place of the axes, as far as can be seen without looking."""
-    seen = []
-    for i, n in zip(place, shape, strict=True):
-        axis = one_axis(i)
-        if axis is None:
-            if i.terms or i.const or n != 1:
-                return False
-            continue
-        if i.terms[axis] != 1 or i.const or axis.extent != n:
-            return False
-        seen.append(axis)
-    return len(set(seen)) == len(seen)
+    axes = digits(_flat(place, shape))
+    return axes is not None and _count([range(a.extent) for a in axes]) == _count(
+        [range(n) for n in shape]
+    )
 
 
 def apart(place: Sequence[Index], shape: Sequence[int], axes: Sequence[Axis]) -> bool:
     """Whether different values of the axes give different places."""
-    alone = {one_axis(i) for i in place}
+    alone = {a for i in (*place, _flat(place, shape)) for a in digits(i) or ()}
     if all(a in alone or a.extent == 1 for a in axes):
         return True
     points = Points(axes, place)

@@ -14,12 +14,15 @@ After:  nest pack [k<784, i<128]: %p[k, i] = x[i, k]
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from typing import NamedTuple
 
 from . import index as ix
 from .expr import Buffer, Expr, substitute, walk
-from .index import Axis
+from .index import Axis, Index
 from .program import Nest, Program, Write
+from .split import join, split
 
 LEAST = 4096
 """Products of fewer multiplications are ordinary loops."""
@@ -31,6 +34,8 @@ BLOCK = 1 << 19
 """Bytes of the column operand that are gone through before others: half of a second cache."""
 INNER = 512
 """How many k a block has, where they come in blocks."""
+LISTED = 1024
+"""How many k a block has at most where their places are listed: the list lies on the stack."""
 APART_BYTES = 2048
 """Bytes from one k to the next, from which on rows are copied together first."""
 TRANSPOSED, GATHERED, APART = 0.6, 2.0, 1.5
@@ -57,6 +62,7 @@ class Product(NamedTuple):
     panel: int | None = None  # lanes of the panels that the column operand was packed in
     blocks: Blocks = Blocks(1 << 62, 1 << 62)
     gathered: bool = False  # rows lie so far apart along k that some are copied together first
+    listed: bool = False  # the row operand lies in no even steps: where is written into tables
     partial: Buffer | None = None  # sums of the k so far, where they come in blocks
 
 
@@ -87,9 +93,24 @@ def find(nest: Nest) -> Product | None:
     batch = [x for x in nest.axes if a.free & b.free & x.bit]
     if len(rows) != 1 or len(columns) != 1 or 2 + len(batch) != len(nest.axes):
         return None
+    if not all(x.extent for x in batch):
+        return None  # empty
     if inner.extent < 4 or rows[0].extent * columns[0].extent * inner.extent < LEAST:
         return None
     return Product(dot, rows[0], columns[0], inner, tuple(batch), a, b)
+
+
+def apart(flat: Index, p: Product) -> tuple[Index, Index] | None:
+    """The place of the row operand as (what depends on the row, what depends on k), if it is such
+    a sum: that of an image's windows is, once the border is part of the image."""
+    split = flat.split(p.inner)
+    return split if split and split[0].split(p.rows) else None
+
+
+def loads_of(nest: Nest) -> list[Expr]:
+    """All that a nest reads from memory, each once."""
+    seen: set[int] = set()
+    return [e for w in nest.writes for e in walk(w.value, seen) if e.op == "load"]
 
 
 class Arranging:
@@ -100,18 +121,28 @@ class Arranging:
         self.lanes = lanes  # of float32
         self.settled = {b.name for b in (*program.inputs, *program.outputs)}
         self.nests: list[Nest] = []
+        self.products = [find(nest) for nest in program.nests]
+        self.wanted: dict[Buffer, list[tuple[Product, Expr]]] = defaultdict(list)  # operands
+        for p in filter(None, self.products):
+            for e in (p.row, p.column):
+                if e.op == "load":
+                    self.wanted[e.at[0]].append((p, e))
 
     def run(self) -> None:
         """All nests in order: each finds the layouts that those before it have chosen."""
-        for nest in self.program.nests:
-            product = find(nest)
+        for nest, product in zip(self.program.nests, self.products, strict=True):
             if product is None:
                 self.follow(nest)
+                if not nest.in_order:
+                    self.split(nest)
+                    self.turn_loads(nest)
+                    join(self.program.make, nest)
                 self.nests.append(nest)
                 continue
             best = min((product, turned(product)), key=lambda p: self.cost(nest, p))
             self.lay_out(nest, (*best.batch, best.rows, best.columns))
             nest.axes = (*best.batch, best.rows, best.columns)
+            self.turn_operands(nest, best)
             nest.product = self.blocked(nest, self.rewritten(nest, self.operands(best)))
             self.nests.append(nest)
         self.program.nests = self.nests
@@ -119,23 +150,38 @@ class Arranging:
     # ------------------------------------------------------------ layouts
 
     def lay_out(self, nest: Nest, axes: tuple[Axis, ...]) -> None:
-        """Temporaries that a nest makes lie as it runs: the last axis innermost."""
+        """Temporaries that a nest makes lie as it runs: the last axis innermost.
+
+        What is made part by part lies in rows where no axis asks for anything else.
+        """
         for w in nest.writes:
             if w.buffer.name in self.settled:
                 continue
             self.settled.add(w.buffer.name)
-            order = [d for d, i in enumerate(w.place) if not i.terms]
-            for axis in axes:
-                order += [d for d, i in enumerate(w.place) if axis in i.terms]
-            w.buffer.lay(tuple(order))
+            still = [d for d, i in enumerate(w.place) if not i.terms]
+            order = [d for axis in axes for d, i in enumerate(w.place) if axis in i.terms]
+            rows = tuple(range(len(w.place)))
+            best = (*still, *order) if order != sorted(order) else rows
+            for chosen in (best, rows, best):  # rows, if products ask for them
+                w.buffer.lay(chosen)
+                if self.in_steps(w.buffer):
+                    break
+
+    def in_steps(self, buffer: Buffer) -> bool:
+        """Whether products read a buffer, and each can go through it in even steps as it lies."""
+        return all(
+            buffer.place(e.at[1]).coefficient(a) is not None
+            for p, e in self.wanted.get(buffer, ())
+            for a in (*p.batch, p.rows, p.columns, p.inner)
+        )
 
     def follow(self, nest: Nest) -> None:
         """Other nests write as they read: in the order of their largest operand."""
-        loads = [e for w in nest.writes for e in walk(w.value) if e.op == "load" and not e.args]
+        loads = loads_of(nest)
         full = 0
         for a in nest.axes:
             full |= a.bit
-        wide = [e for e in loads if e.free == full and e.at[0].name in self.settled]
+        wide = [e for e in loads if not full & ~e.free and e.at[0].name in self.settled]
         if nest.in_order:  # no axis says where it writes: rows, as buffers lie at first
             self.settled.update(w.buffer.name for w in nest.writes)
             return
@@ -146,6 +192,31 @@ class Arranging:
         flat = buffer.place(index)
         steps = {a: flat.coefficient(a) or 0 for a in nest.axes}
         self.lay_out(nest, tuple(sorted(nest.axes, key=lambda a: -steps[a])))
+
+    def split(self, nest: Nest) -> None:
+        """Splits what is divided, but for axes that become vectors: those of neighbours."""
+        flats = [w.buffer.place(w.place) for w in nest.writes]
+        split(self.program.make, nest, lambda a: any(f.coefficient(a) == 1 for f in flats))
+
+    def turn_loads(self, nest: Nest) -> None:
+        """Copies what a nest reads column by column where it writes rows: squares are turned in
+        registers, which is faster than to gather what fills a vector."""
+        flats = [w.buffer.place(w.place) for w in nest.writes]
+        inner = [a for a in nest.axes if all(f.coefficient(a) == 1 for f in flats)]
+        here = sum(a.bit for a in nest.axes)
+        known: dict[int, Expr] = {}
+        for e in loads_of(nest) if inner else ():
+            if e.args or e.free & ~here or any(w.value is e for w in nest.writes):
+                continue
+            flat = e.at[0].place(e.at[1])
+            axes = [*(a for a in nest.axes if e.free & a.bit and a is not inner[0]), inner[0]]
+            *steps, last = (flat.coefficient(a) for a in axes)
+            large = math.prod(a.extent for a in axes) >= LEAST
+            if large and last not in (0, 1) and 1 in steps and None not in (*steps, last):
+                known[id(e)] = self.copied(e, tuple(axes))
+        if known:
+            make = self.program.make
+            nest.writes = [w._replace(value=substitute(make, w.value, known)) for w in nest.writes]
 
     # ------------------------------------------------------------ orientation
 
@@ -197,14 +268,12 @@ class Arranging:
 
     def operands(self, p: Product) -> Product:
         """The product with both operands where it can read them."""
-        row = p.row
-        plain = row.op == "load" and not row.args
-        if plain:
-            flat = row.at[0].place(row.at[1])
-            plain = flat.coefficient(p.rows) is not None and flat.coefficient(p.inner) is not None
-        if not plain:
+        row, column = p.row, p.column
+        flat = row.at[0].place(row.at[1]) if row.op == "load" and not row.args else None
+        if flat is None or apart(flat, p) is None:
             row = self.pack(p, row, p.rows, p.inner)
-        column = p.column
+        elif flat.coefficient(p.rows) is None or flat.coefficient(p.inner) is None:
+            p = p._replace(listed=True)
         if self.lies_right(p):
             return p._replace(row=row, column=column)
         width = PANEL * self.lanes * 4 // column.dtype.itemsize
@@ -214,12 +283,31 @@ class Arranging:
 
     def pack(self, p: Product, e: Expr, outer: Axis, inner: Axis) -> Expr:
         """A copy of an operand in memory, with `inner` innermost."""
-        make = self.program.make
-        axes = (*[a for a in p.batch if e.free & a.bit], outer, inner)
+        return self.copied(e, (*[a for a in p.batch if e.free & a.bit], outer, inner))
+
+    def copied(self, e: Expr, axes: tuple[Axis, ...]) -> Expr:
+        """A copy of a value that lies as its axes stand."""
         buffer = self.temporary(tuple(a.extent for a in axes), e)
         place = tuple(ix.along(a) for a in axes)
         self.nests.append(Nest(buffer.name, axes, [Write(buffer, place, e)]))
-        return make.load(buffer, place)
+        return self.program.make.load(buffer, place)
+
+    def turn_operands(self, nest: Nest, p: Product) -> None:
+        """Copies what the writes would read column by column, so that they read it in rows."""
+        here = 0
+        for a in nest.axes:
+            here |= a.bit
+        known: dict[int, Expr] = {}
+        for e in {id(e): e for w in nest.writes for e in walk(w.value)}.values():
+            if e.op != "load" or e.args or e.free & ~here:
+                continue
+            flat = e.at[0].place(e.at[1])
+            if flat.coefficient(p.rows) == 1 and flat.coefficient(p.columns) not in (0, None):
+                known[id(e)] = self.pack(p, e, p.rows, p.columns)
+        if known:
+            nest.writes = [
+                w._replace(value=substitute(self.program.make, w.value, known)) for w in nest.writes
+            ]
 
     def panels(self, p: Product, width: int) -> Expr:
         """A copy of the column operand cut into panels of some columns each."""
@@ -285,6 +373,8 @@ class Arranging:
             else:
                 inner = min(inner, INNER)
                 columns = max(width, BLOCK // (inner * size) // width * width)
+        if p.listed:
+            inner = min(inner, LISTED)
         p = p._replace(blocks=Blocks(columns, inner), gathered=gathered)
         if inner >= p.inner.extent:
             return p

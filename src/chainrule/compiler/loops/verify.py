@@ -21,6 +21,7 @@ from .index import Index
 from .memory import plan, touched
 from .places import Points, apart, covers, reads, within
 from .products import Product
+from .products import apart as apart_in_steps
 from .program import Nest, Program, Write
 
 
@@ -312,7 +313,10 @@ class Verifier:
             if e.op != "load" or e.args:
                 self.fail(f"{e!r} does not lie in memory")
             flat = e.at[0].place(e.at[1])
-            if p.panel is None or e is p.row:
+            if e is p.row and p.listed:
+                if apart_in_steps(flat, p) is None:
+                    self.fail(f"{e!r} lies in no sum of places along {mine} and {p.inner}")
+            elif p.panel is None or e is p.row:
                 steps = flat.coefficient(mine), flat.coefficient(p.inner)
                 if None in steps or (e is p.column and steps[0] != 1):
                     self.fail(f"{e!r} does not lie in steps along {mine}")

@@ -3,3 +3,4 @@
 from .rewrite import dce as dce
 from .simplify import simplify as simplify
 from .spell import spell as spell
+from .windows import border as border

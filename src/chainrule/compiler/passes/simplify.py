@@ -27,6 +27,8 @@ def simplify(graph: Graph) -> Graph:
         assert op is not None
         if op.pointwise and op.name != "cast":
             operands = tuple([_number_in(x, operands, node) for x in operands])
+        if op.name == "reshape" and operands[0].op is op:  # only the last shape counts
+            operands = operands[0].inputs
         same = _unchanged(node, operands)
         if same is not None:
             return same

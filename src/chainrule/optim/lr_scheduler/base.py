@@ -62,6 +62,9 @@ class LRScheduler:
     transient: ClassVar[frozenset[str]] = frozenset({"optimizer", "_starting"})
     """Attributes that are not part of the state."""
 
+    needs_metric: ClassVar[bool] = False
+    """Whether `step` can't do without a metric, so that a native loop can't make it."""
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         owner = type(self).__name__
         check_optimizer(owner, optimizer)

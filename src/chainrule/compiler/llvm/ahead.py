@@ -1,0 +1,192 @@
+"""Memory that is needed soon, fetched while the microkernel computes a tile.
+
+An optimizer in the writes on a tile reads and writes more bytes than the product itself, and rows
+that lie apart are gathered from all over a matrix.  Either comes in short pieces, which no
+processor foresees; so the microkernel is given a table of lines of the cache, and asks for one of
+them in every turn of its loop, where loads have time to spare.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..loops.expr import Buffer, walk
+from ..loops.index import Index
+from ..loops.products import Product
+from ..loops.program import Nest
+from .nest import Nests
+from .target import Target
+from .text import Function, V, whole
+
+if TYPE_CHECKING:
+    from .product import Block
+
+LINE = 64
+"""Bytes that come from memory together."""
+NEAR = 1 << 20
+"""Bytes of a row operand that stay in the second cache from one use to the next."""
+
+
+class Rows(NamedTuple):
+    """`width` bytes of each of `number` rows, `step` bytes apart."""
+
+    start: V
+    step: V
+    number: int
+    width: int
+
+    @property
+    def total(self) -> int:
+        """How many lines they have."""
+        return self.number * len(lines(self.width))
+
+
+class Beyond(NamedTuple):
+    """Memory that later tiles read, in parts, of which each tile fetches one.
+
+    part: the first; each lies `shift` bytes behind the one before.  tile: its rows and columns;
+    `across` of them lie side by side.  row: where the tile at hand is among those that share it.
+    """
+
+    part: Rows
+    shift: V
+    tile: tuple[int, int]
+    across: int
+    row: V
+
+
+def streams(nest: Nest, p: Product) -> list[tuple[Buffer, Index]]:
+    """What the writes on a tile go through row by row: (memory, place of an element there)."""
+    found: dict[tuple[str, Index], Buffer] = {}
+    for w in nest.writes:
+        places = [(w.buffer, w.place)]
+        for e in walk(w.value):
+            if e.op == "load" and not e.args and e is not p.row and e is not p.column:
+                places.append(e.at)
+        for buffer, place in places:
+            flat = buffer.place(place)
+            if flat.coefficient(p.columns) == 1 and flat.coefficient(p.rows):
+                found[buffer.name, flat] = buffer
+    return [(buffer, flat) for (_, flat), buffer in found.items()]
+
+
+def lines(width: int) -> list[int]:
+    """Where the lines of so many bytes begin."""
+    return list(range(0, width, LINE))
+
+
+def listed(f: Function, target: Target, rows: Rows, table: V, first: V) -> None:
+    """Writes the lines of some rows into a table, from its entry `first` on."""
+    lanes = target.lanes(8)
+    places = [(i, at) for i in range(rows.number) for at in lines(rows.width)]
+    start = f.emit(f"ptrtoint {rows.start} to i64", "i64")
+    table = f.shifted(table, first, "i64")
+    for n in range(0, len(places), lanes):
+        part = places[n : n + lanes]
+        numbers, offsets = (
+            V(f"<{', '.join(f'i64 {p[side]}' for p in part)}>", "i64", len(part)) for side in (0, 1)
+        )
+        found = f.binary("add", f.splat(start, len(part)), offsets)
+        if rows.number > 1:
+            step = f.splat(rows.step, len(part))
+            found = f.binary("add", found, f.binary("mul", numbers, step))
+        f.do(f"store {found}, {f.shifted(table, whole(n), 'i64')}, align 8")
+
+
+class Fetching(Nests):
+    """Writes the tables of nests that are products."""
+
+    def ahead(self, b: Block, r: V, v: V, rows: int, columns: int, c: Rows) -> tuple[V, V]:
+        """(the table of what the microkernel fetches at a tile, its last entry).
+
+        r, v: the tile's first row and column.  c: where the microkernel puts the tile.
+        """
+        f, found = self.f, streams(b.nest, b.product)
+        width = [columns * buffer.dtype.itemsize for buffer, _ in found]
+        always = 0 if b.product.partial is None else c.total
+        always += 0 if b.beyond is None else b.beyond.part.total
+        count = always + sum(rows * len(lines(w)) for w in width)
+        table = f.room("ptr", max(count, 1), "ahead")
+
+        def touched() -> None:
+            first = always
+            self.enter(b.product.rows, r)
+            self.enter(b.product.columns, v)
+            for n, (buffer, flat) in enumerate(found):
+                step = (flat.coefficient(b.product.rows) or 0) * buffer.dtype.itemsize
+                start = self.place_of(buffer, flat)
+                part = Rows(start, self.size(step, ("stream", n)), rows, width[n])
+                listed(f, self.target, part, table, whole(first))
+                first += part.total
+            self.leave(b.product.columns)
+            self.leave(b.product.rows)
+
+        first = 0
+        if b.product.partial is not None:
+            beside = c._replace(start=f.shifted(c.start, whole(c.width), "i8"))
+            listed(f, self.target, beside, table, whole(first))
+            first += beside.total
+        if b.beyond is not None:
+            self.list_part(b, b.beyond, v, f.shifted(table, whole(first), "ptr"))
+        elif not first:
+            f.do(f"store {c.start}, {table}, align 8")  # what is at hand anyway
+        if b.last.ref == "true":
+            touched()
+            return table, whole(max(count - 1, 0))
+        f.when(b.last, touched)
+        last = f.emit(f"select {b.last}, i64 {max(count - 1, 0)}, i64 {max(always - 1, 0)}", "i64")
+        return table, last
+
+    def list_part(self, b: Block, beyond: Beyond, v: V, table: V) -> None:
+        """Lists the part that belongs to the tile at hand, whose first column is v."""
+        f, part = self.f, beyond.part
+        rows, columns = (whole(n) for n in beyond.tile)
+        down = f.binary("udiv", beyond.row, rows)
+        across = f.binary("udiv", f.binary("sub", v, b.start), columns)
+        tile = f.binary("add", f.binary("mul", down, whole(beyond.across)), across)
+        start = f.shifted(part.start, f.binary("mul", tile, beyond.shift), "i8")
+
+        def row(i: V, _: list[V]) -> list[V]:
+            at = f.shifted(start, f.binary("mul", i, part.step), "i8")
+            first = f.binary("mul", i, whole(len(lines(part.width))))
+            listed(f, self.target, part._replace(start=at, number=1), table, first)
+            return []
+
+        f.loop(whole(0), whole(part.number), 1, [], row)
+
+    # ------------------------------------------------------------ what later tiles read
+
+    def next_slab(
+        self, b: Block, start: V, k_step: int, rows: int, tile: tuple[int, int]
+    ) -> Beyond:  # fmt: skip
+        """What the block's k have in the rows from `start` on: some k for each tile of a slab.
+
+        k_step: how many elements one k lies behind another.
+        """
+        p, size = b.product, b.product.dot.dtype.itemsize
+        across = _across(p, tile[1])
+        number = -(-min(p.blocks.inner, p.inner.extent) // (rows // tile[0] * across))
+        step = self.f.binary("mul", self.size(k_step, "row k step"), whole(size))
+        shift = self.f.binary("mul", step, whole(number))
+        return Beyond(Rows(start, step, number, rows * size), shift, tile, across, whole(0))
+
+    def next_rows(
+        self, b: Block, a: V, row_step: int, k_step: int, tile: tuple[int, int]
+    ) -> Beyond | None:  # fmt: skip
+        """The rows behind those of a tile at a: a piece of each for every tile beside it.
+
+        None where rows do not lie along k, or are likely to be near already.
+        """
+        p, size = b.product, b.product.dot.dtype.itemsize
+        if k_step != 1 or p.rows.extent * p.inner.extent * size <= NEAR:
+            return None
+        across = _across(p, tile[1])
+        width = -(-min(p.blocks.inner, p.inner.extent) // across) * size
+        step = self.f.binary("mul", self.size(row_step, "row step"), whole(size))
+        start = self.f.shifted(a, self.f.binary("mul", step, whole(tile[0])), "i8")
+        return Beyond(Rows(start, step, tile[0], width), whole(width), tile, across, whole(0))
+
+
+def _across(p: Product, columns: int) -> int:
+    """How many tiles lie side by side in a block."""
+    return -(-min(p.blocks.columns, p.columns.extent) // columns)

@@ -1,0 +1,109 @@
+"""Derivations as text: one line a number, columns that stand under one another."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from . import naming, writing
+from .forms import Form
+from .naming import Letters, Naming
+from .parts import Derivation, Line, Section
+from .writing import Numbers, Signs, Symbols, number
+
+IN_ASCII = {
+    "×": "*", "∂": "d", "ŷ": "yhat", "δ": "delta", "Δ": "change of ", "Σ": "sum ", "½": "1/2 ",
+    "²": "^2", "σ": "sigmoid", "′": "'", "·": "*", "✔": "ok", "✖": "NO",
+}  # fmt: skip
+"""How words are spelled where there are no other letters."""
+
+
+class Text:
+    """Writes a derivation for a terminal of some width.
+
+    plain: ASCII letters, and no columns: one fact a line, for a screen reader.
+    """
+
+    def __init__(
+        self, d: Derivation, *, width: int = 100, digits: int = 6, ascii_only: bool = False,
+        plain: bool = False,
+    ) -> None:  # fmt: skip
+        self.d = d
+        self.width, self.digits, self.plain = width, digits, plain
+        signs: Signs = writing.ASCII if ascii_only else writing.UNICODE
+        letters: Letters = naming.ASCII if ascii_only else naming.UNICODE
+        self.ascii_only = ascii_only
+        self.name = Naming(d, letters)
+        self.symbols = Symbols(self.name, signs)
+        self.numbers = Numbers(d.at, signs, digits)
+
+    def lines(self) -> Iterator[str]:
+        """All of it."""
+        for line in (self.d.title, *self.d.conventions):
+            yield from self.wrapped(self.words(line), "")
+        for section in self.d.sections:
+            yield from self.section(section)
+
+    def words(self, text: str) -> str:
+        """Words with formulas in them, in the letters that there are."""
+        if not self.ascii_only:
+            return text
+        for sign, plain in IN_ASCII.items():
+            text = text.replace(sign, plain)
+        return text
+
+    def wrapped(self, text: str, indent: str) -> list[str]:
+        """Words in lines of the width."""
+        return textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent)
+
+    def section(self, section: Section) -> Iterator[str]:
+        """A title, and its lines in columns."""
+        title = f"{self.words(section.title)}   {self.words(section.note)}".rstrip()
+        yield from self.wrapped(title, "")
+        rows = [self.row(line) for line in section.lines]
+        room = self.width - self.digits - 14  # for the value and the signs between the columns
+        short = [r for r in rows if sum(map(len, r[:3])) <= room] or [("", "", "", "", "")]
+        widths = [max(len(r[c]) for r in short) for c in range(3)]
+        for *cells, value, note in rows:
+            yield from self.laid_out(cells, value, note, widths)
+
+    def laid_out(self, cells: list[str], value: str, note: str, widths: list[int]) -> Iterator[str]:
+        """A row as a line, or as several where it is too long."""
+        if self.plain:
+            equal = " = ".join(c for c in (*cells, value) if c)
+            yield f"  {equal}{f' ({note})' if note else ''}"
+            return
+        name, symbols, numbers = cells
+        text = f"  {name:<{widths[0]}}"
+        for cell, width in ((symbols, widths[1]), (numbers, widths[2])):
+            if width:
+                text += f" {'=' if cell else ' '} {cell:<{width}}"
+        one = f"{text} = {value:>{self.digits + 3}}" if value else text
+        blank = " " * (widths[0] + 2)
+        if any(len(c) > w for c, w in zip(cells, widths, strict=True)):
+            for first, cell in ((f"  {name:<{widths[0]}}", symbols), (blank, numbers)):
+                parts = textwrap.wrap(cell, self.width - len(blank) - 3, break_long_words=False)
+                for k, part in enumerate(parts):
+                    yield f"{first if not k else blank} {' ' if k else '='} {part}"
+            one = f"{blank} = {value}"
+        if not note:
+            yield one.rstrip()
+        elif len(one) + 3 + len(note) <= self.width:
+            yield f"{one}   {note}"
+        else:
+            yield one.rstrip()
+            yield from self.wrapped(note, f"{blank}   ")
+
+    def row(self, line: Line) -> tuple[str, str, str, str, str]:
+        """name, symbols, numbers, value and note of a line."""
+        name = line.what if isinstance(line.what, str) else self.name(line.what)
+        symbols = "" if line.symbols is None else self.symbols.text(line.symbols)
+        numbers = "" if line.numbers is None else self.figures(line.numbers)
+        value = "" if line.value is None else number(line.value, self.digits)
+        if numbers == value:
+            numbers = ""
+        return self.words(name), symbols, numbers, value, self.words(line.note)
+
+    def figures(self, form: Form) -> str:
+        """A form with numbers in it."""
+        return self.numbers.text(form)

@@ -1,0 +1,99 @@
+"""Worked examples of others: what is right, what is carried, what is wrong, and the slip."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainrule.derivation.derive import Deriving
+from chainrule.derivation.example import CARRIED, RIGHT, WRONG, Example
+from chainrule.derivation.naming import ASCII, Naming
+from chainrule.derivation.record import CASE_STUDY, case_study, read
+from chainrule.errors import FormatError
+
+SECOND_ARTICLE = {
+    "z1[1]": (WRONG, "without b1[1]"),
+    "z1[2]": (WRONG, "b1[2] taken as 0.02 instead of 0.2"),
+    "a1[1]": (WRONG, "cut off instead of rounded"),
+    "a1[2]": (CARRIED, ""),
+    "z2": (WRONG, ""),
+    "yhat": (CARRIED, ""),
+    "L": (CARRIED, ""),
+    "delta2": (WRONG, "cut off instead of rounded"),
+    "delta1[1]": (CARRIED, ""),
+    "delta1[2]": (CARRIED, ""),
+    "dL/dW2[1]": (CARRIED, ""),
+    "dL/dW2[2]": (WRONG, ""),
+    "dL/db2": (CARRIED, ""),
+}
+
+
+def test_the_second_article():
+    network, claims = read(CASE_STUDY)
+    found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check()}
+    assert found == SECOND_ARTICLE
+    own = {c.name: c.own for c in Example(network, claims).check()}
+    assert own["z2"] == pytest.approx(1.041)
+    assert own["delta2"] == pytest.approx(-0.057486)
+
+
+def right_claims(digits=6):
+    network = case_study()
+    name = Naming(Deriving(network).derivation("", []), ASCII)
+    return {
+        name(p): f"{network.at(p):.{digits}f}" for n in network.nodes for p in network.places(n)
+    }
+
+
+@pytest.mark.parametrize("digits", [3, 6, 12])
+def test_what_is_right_is_right(digits):
+    assert all(c.verdict == RIGHT for c in Example(case_study(), right_claims(digits)).check())
+
+
+PLANTED = {
+    "z2 without its bias": ("z2", "0.791421", "without b2"),
+    "a turned sign": ("delta2", "0.019326", "the sign is turned"),
+    "half the loss": ("delta2", "-0.009663", "half as large"),
+    "twice": ("dL/db2", "-0.038651", "twice as large"),
+    "the other unit": ("a1[1]", "0.615384", "that is a1[2]"),
+    "a factor left out": ("dL/dW2[1]", "-0.019326", "without the factor a1[1]"),
+    "a point in the wrong place": ("z2", "0.821421", "b2 taken as 0.03 instead of 0.3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PLANTED)
+def test_a_planted_slip_is_told(case):
+    name, claimed, words = PLANTED[case]
+    found = {c.name: c for c in Example(case_study(), {**right_claims(), name: claimed}).check()}
+    assert found[name].verdict == WRONG
+    assert found[name].slip.startswith(words)
+
+
+@pytest.mark.parametrize("claims", [{"z3": "1"}, {"z1": "1"}, {"L": "one"}, {"L": "nan"}])
+def test_what_claims_nothing_is_refused(claims):
+    with pytest.raises(FormatError):
+        Example(case_study(), claims)
+
+
+def test_yaml_and_json_say_the_same_as_toml(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    import json
+    import tomllib
+
+    data = tomllib.loads(CASE_STUDY.read_text(encoding="utf-8"), parse_float=str)
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(data))
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    for name in ("a.yaml", "a.json"):
+        network, claims = read(tmp_path / name)
+        found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check()}
+        assert found == SECOND_ARTICLE
+
+
+BAD_YAML = ["[1, 2", "!!python/object/apply:os.getcwd []", "- 1\n- 2", "x: [1]\ny: 3", "\t"]
+
+
+@pytest.mark.parametrize("text", BAD_YAML)
+def test_a_file_that_is_no_network_is_refused(text, tmp_path):
+    pytest.importorskip("yaml")
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(FormatError):
+        read(tmp_path / "a.yaml")
