@@ -50,7 +50,7 @@ def erf_rest(z):
 
 
 def erf_tail(u):
-    return mp.erf(mp.mpf("2.55") + u)
+    return mp.erf(mp.mpf("2.66") + u)
 
 
 def erfc_scaled(t):
@@ -82,7 +82,8 @@ FITS = [
      beyond(cos_rest, mp.mpf(1) / 24), (0, TURN), {"float32": 3, "float64": 6}),
     ("ERF", "erf(x) / x - 1 in x^2, |x| <= 1.2",
      beyond(erf_rest, 2 / mp.sqrt(mp.pi) - 1), (0, 1.44), {"float32": 7, "float64": 13}),
-    ("ERF_TAIL", "erf(2.55 + u), |u| <= 1.35", erf_tail, (-1.35, 1.35), {"float32": 14}),
+    ("ERF_TAIL", "erf(2.66 + u), |u| <= 1.46",
+     erf_tail, (-mp.mpf("1.46"), mp.mpf("1.46")), {"float32": 14}),
     ("ERF_TAIL", "erfc(x) e^(x^2) in 1 / (1 + x / 2), x in [1.2, 6]",
      erfc_scaled, (0.25, 0.625), {"float64": 15}),
 ]  # fmt: skip

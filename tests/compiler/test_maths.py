@@ -293,3 +293,13 @@ def test_a_number_between_two_branches(dtype):
         x = np.full(64, point, dtype) + np.arange(-32, 32).astype(dtype) * np.finfo(dtype).eps
         y = evaluate(name, x)
         assert np.abs(np.diff(y)).max() <= 4 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(np.float32, 3.9), (np.float64, 5.93)])
+def test_erf_ends_at_one(dtype, least, fma):
+    """Or gelu, which is x (erf(x / sqrt 2) + 1) / 2, would grow again far below 0."""
+    x = np.concatenate([np.linspace(least, 8, 4001), [1e2, 1e4, 1e30, np.inf]]).astype(dtype)
+    assert (evaluate("erf", x) == 1).all()
+    assert (evaluate("erf", -x) == -1).all()
+    within = np.linspace(3.5, least, 4001).astype(dtype)
+    assert (evaluate("erf", within) <= 1).all()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from chainrule import graph as G
 from chainrule import ops
-from compiler.native import hold
+from compiler.native import by_lines, by_loops, hold, natively
 
 
 @pytest.mark.parametrize(("old", "new"), [((1, 0), (0,)), ((0, 3), (2, 0, 5)), ((0,), (0, 2))])
@@ -63,3 +64,42 @@ def test_a_product_of_rows_from_the_last_to_the_first():
 def test_no_products_of_matrices_that_are_cut_into_panels():
     a, b = (np.zeros(s, np.float32) for s in ((0, 17, 3), (0, 17, 100)))
     hold(lambda x, y: ops.matmul(x, y, ta=True), a, b)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_chain_that_is_longer_than_functions_may_call_one_another(kept):
+    """As one expression, or with every line as a result: in one nest as far as it goes."""
+
+    def chain(x):
+        values = [x]
+        for i in range(400):
+            values.append(ops.neg(values[-1]) if i % 9 else ops.sin(values[-1]))
+        return values[200:] if kept else values[-1]
+
+    x = np.linspace(-2, 2, 5, dtype=np.float32)
+    graph = G.trace(chain, x)
+    (wanted, _), (found, _) = by_lines(graph, [x]), natively(graph, [x])
+    for y, w in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(y, w, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((8195,), (0,)), ((3, 8193), (0, 1)), ((8195, 2), (0,)), ((2, 3, 4099), (0, 2))],
+)
+def test_a_sum_in_blocks(shape, axis):
+    """Whole numbers, whose sums are exact: each counts once."""
+    x = np.random.default_rng(0).integers(0, 99, shape).astype(np.float32)
+    graph = G.trace(lambda x: ops.sum(ops.relu(x), axis=axis, keepdim=False), x)
+    (wanted, _), (loops, _) = by_lines(graph, [x]), by_loops(graph, [x])
+    for found in (loops, natively(graph, [x])[0], natively(graph, [x], threads=3)[0]):
+        np.testing.assert_array_equal(found[0], wanted[0])
+
+
+@pytest.mark.parametrize("shape", [(1 << 20, 3), (3, 1_500_007)])
+def test_a_long_sum_is_as_exact_as_a_short_one(shape):
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    axis = (int(np.argmax(shape)),)
+    graph = G.trace(lambda x: ops.sum(x, axis=axis, keepdim=False), x)
+    (found,), _ = natively(graph, [x])
+    np.testing.assert_allclose(found, x.sum(axis, dtype=np.float64), rtol=1e-6)

@@ -397,3 +397,32 @@ def test_an_error_of_the_program_changes_nothing(monkeypatch):
             with pytest.raises(Stop):
                 step(chainrule.ones(1, 2))
             assert everything(model, optimizer) == before
+
+
+@pytest.mark.parametrize(
+    "use", [lambda x, k: F.dropout(x, k), lambda x, k: chainrule.full((3,), k), lambda x, k: f"{k}"]
+)
+def test_a_recorded_number_where_python_needs_one(use):
+    with pytest.raises(TraceError, match=r"(?s)test_jit_values.py:.*static=\['k'\]"):
+        chainrule.compile(lambda x, k: use(x, k))(chainrule.ones(3), 0.5)
+
+
+def test_numpy_of_what_requires_grad_is_no_matter_of_detach():
+    w = chainrule.ones(3, requires_grad=True)
+    with pytest.raises(TraceError, match="return the tensor and read it outside"):
+        chainrule.compile(lambda x: (w * x).numpy())(chainrule.ones(3))
+
+
+def test_a_result_among_what_gradients_flow_through():
+    w = chainrule.ones(3, requires_grad=True)
+    f = chainrule.compile(lambda x: w * x)
+    y = f(chainrule.ones(3))
+    with pytest.raises(GradError, match=r"backward\(\) in the compiled function"):
+        y.sum().backward()
+    with pytest.raises(GradError, match=r"(?s)no history outside.*\.detach\(\)"):
+        y.sum() + (w * w).sum()
+    with chainrule.no_grad():
+        scale = y.sum()
+    for constant in (y.detach(), (y > 0).float(), y.argmax().float(), scale):
+        (constant * w).sum().backward()
+    assert (y * 2).mean().item() == 2.0

@@ -15,6 +15,7 @@ from ..ops import logical_and, where
 from ..ops.core import current, interpret, quietly
 from ..tensor.core import Tensor, wrap
 from ..tensor.interpreter import apply_traced
+from ..tensor.looking import COMPILED
 from ..tensor.placing import Memory
 from ..tensor.tracing import Trace
 from .arguments import Call, rebuild, template
@@ -148,7 +149,7 @@ def _returned(
     number = len(outputs) - 1
     if t._node_now() is None:
         return lambda run: wrap(run.outputs[number])
-    lost = "computed inside a compiled function", user_site(2)
+    lost = COMPILED, user_site(2)
 
     def cut(run: Any) -> Tensor:
         out = wrap(run.outputs[number])

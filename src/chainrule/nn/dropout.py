@@ -6,6 +6,7 @@ from .. import ops
 from ..errors import ArgumentError, ArgumentTypeError
 from ..ops.core import is_number
 from ..tensor.core import Tensor
+from ..tensor.looking import look
 from ..tensor.random import rand
 from .activation import InPlace
 
@@ -27,6 +28,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 def check_probability(name: str, p: float) -> None:
     """Raises unless p is a number in [0, 1]."""
+    if isinstance(p, Tensor):
+        look(p, f"{name}'s p")  # a number that a compiled function was given has a name
     if not is_number(p) or isinstance(p, bool):
         raise ArgumentTypeError(f"{name}: p must be a number", got=f"{type(p).__name__} {p!r}")
     if not 0.0 <= p <= 1.0:

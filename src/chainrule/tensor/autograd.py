@@ -25,6 +25,7 @@ from ..graph.node import Node as GraphNode
 from ..ops import add, where
 from ..ops.core import current, interpret, quietly
 from . import core
+from .looking import SWITCHED_OFF, WAYS_BACK
 from .memory import in_words_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class GradMode:
     def _switch(self) -> None:
         current.grad_enabled = self.enabled
         if not self.enabled:
-            current.switched_off = "computed inside no_grad()", user_site(3)
+            current.switched_off = SWITCHED_OFF, user_site(3)
 
     def __exit__(self, *exc: object) -> None:
         current.grad_enabled = self.outer.pop()
@@ -246,7 +247,7 @@ def _require_history(output: Any, name: str) -> None:
         if output._lost is not None:
             how, site = output._lost
             why = f"{how} at {describe_site(site)}  {source_of(site)}".rstrip()
-            fix = "leave that out between the parameters and the loss"
+            fix = WAYS_BACK.get(how, "leave that out between the parameters and the loss")
         raise GradError(
             f"{name}: element 0 of tensors does not require grad and does not have a grad_fn",
             got=why,

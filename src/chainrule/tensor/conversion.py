@@ -10,6 +10,7 @@ import numpy as np
 from .. import dtypes, ops
 from .. import functional as F
 from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError
+from ..ops.core import current
 from . import show
 from .looking import look
 
@@ -97,6 +98,8 @@ class Conversions:
     def numpy(self) -> Any:
         """The array itself, without a copy; raises on tensors that require grad, as in PyTorch."""
         if getattr(self, "requires_grad", False):
+            if current.trace is not None:
+                look(self, "NumPy")  # where nothing is known, .detach() is no help
             raise GradError(
                 "Can't call numpy() on Tensor that requires grad.",
                 fix="tensor.detach().numpy()",
@@ -174,7 +177,8 @@ class Conversions:
         return show.tensor_text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        number = spec or getattr(self._value, "weak", False)  # a Python number, recorded
+        return format(self.item(), spec) if number else repr(self)
 
     # ------------------------------------------------------------ size
     def size(self, dim: Any = None) -> Any:

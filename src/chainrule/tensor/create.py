@@ -131,6 +131,8 @@ def _filled(
 
 
 def _full(shape: Shape, value: Any, dtype: dtypes.DType) -> Any:
+    if isinstance(value, Tensor):
+        value = value._one("full")
     try:
         return np.full(shape, value, dtype)
     except MemoryError:

@@ -8,14 +8,14 @@ from weakref import ref
 
 import numpy as np
 
-from ..errors import ArgumentTypeError, ChainruleError, user_site
+from ..errors import ArgumentTypeError, ChainruleError, GradError, describe_site, user_site
 from ..grad import Node
 from ..graph.node import Node as GraphNode
 from ..graph.trace import is_weak
 from ..ops import REGISTRY
 from ..ops.core import NUMBERS, Op, Params, State, current, quietly
 from .core import Tensor, saved
-from .looking import leaked
+from .looking import COMPILED, leaked
 from .memory import does_not_fit
 
 _RESHAPE = REGISTRY["reshape"]
@@ -53,6 +53,8 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
     if op.view and _shares_memory(op, y, values[0]):
         out._as_view(inputs[0], op, params)
     if tracked and op.differentiable and state.grad_enabled and y.dtype.kind == "f":
+        if lost is not None and lost[0] is COMPILED:
+            raise _half_lost(lost)
         edges = tuple([x._node if isinstance(x, Tensor) else None for x in inputs])
         keeps = op.keeps[op.mask_of(edges)]
         if keeps.everything:
@@ -66,7 +68,8 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
             op, kept, params, edges, state.module, keeps.values, y if keeps.y else None, cell
         )
     elif tracked or lost is not None:
-        if lost is None:
+        carries = op.differentiable and state.grad_enabled and y.dtype.kind == "f"
+        if lost is None or (lost[0] is COMPILED and not carries):
             lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
         out._lost = lost
     return out
@@ -117,6 +120,16 @@ def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
             lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
         out._lost = lost
     return out
+
+
+def _half_lost(lost: tuple[str, Any]) -> GradError:
+    """The error for a compiled function's result that meets what a gradient flows through."""
+    return GradError(
+        "the result of a compiled function has no history outside: no gradient would flow through",
+        expected="one compiled function that computes the whole loss and calls backward()",
+        got=f"{lost[0]} at {describe_site(lost[1])}",
+        fix="move this into the compiled function, or take .detach() of the result as a constant",
+    )
 
 
 def _loss(op: Op) -> str:

@@ -8,6 +8,13 @@ from ..errors import TraceError, describe_site
 from ..graph.node import Node, type_text
 from ..ops.core import current
 
+COMPILED = "computed inside a compiled function"
+SWITCHED_OFF = "computed inside no_grad()"
+WAYS_BACK = {
+    COMPILED: "call backward() in the compiled function",
+    SWITCHED_OFF: "compute the loss outside of no_grad()",
+}
+"""What cut the way from a loss to its parameters -> what to do about it."""
 LEAKED = "a value of a compiled function is used after the function was recorded"
 
 

@@ -179,10 +179,11 @@ def _step(
         makes = [span(w.buffer.name) for w in call.nest.writes]
         makes += [span(b.name) for b in call.nest.scratch]
         uses = [span(b.name) for b in call.buffers]
-        depends = any(_meet(a, b) for a in written for b in uses) or any(
-            _meet(a, b) for a in read for b in makes
+        depends = (call.shared or before_shared) and (
+            any(_meet(a, b) for a in written for b in uses)
+            or any(_meet(a, b) for a in read for b in makes)
         )
-        if depends and (call.shared or before_shared):
+        if depends:
             flush()
             f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
             read, written, before_shared = [], [], False

@@ -126,7 +126,9 @@ def _inner_cost(found: list[Access], combinations: list[tuple[Expr, float]], lan
 
 
 def inner_axis(e: Expr, inside: list[Access], lanes: int) -> Axis | None:
-    """The best of a combination's own axes."""
+    """The best of a combination's own axes; None for a sum of blocks, each of which has its own."""
+    if e.args[0].op == "reduce":
+        return None
     best: tuple[float, Axis | None] = (float("inf"), None)
     for axis in e.at[1]:
         cost = waste(axis, lanes) * sum(a.cost(axis) for a in inside)

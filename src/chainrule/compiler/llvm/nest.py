@@ -184,7 +184,8 @@ class Nests(Loops):
         if not axes:
             return self.step(e, total)
         axis, *inner = axes
-        if not inner and axis.extent >= 4 * CHAINS:
+        blocks = e.args[0].op == "reduce"
+        if not inner and axis.extent >= 4 * CHAINS and not blocks:
             return self.chained(axis, e, total)
 
         def turn(i: V, carried: list[V]) -> list[V]:

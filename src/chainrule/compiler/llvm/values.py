@@ -105,7 +105,12 @@ class Values:
         return self.scalars.emit(e, [self.value(a) for a in e.args])
 
     def spelled(self, e: Expr) -> V:
-        """A function that is no instruction, from those that are."""
+        """A function that is no instruction, from those that are.
+
+        Operands first: from the top of a long polynomial it would be a long way down to them.
+        """
+        for a in e.args:
+            self.value(a)
         return self.value(SPELLED[e.op](self.make, *e.args))
 
     def combine(self, e: Expr) -> V:

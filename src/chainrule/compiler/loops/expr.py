@@ -23,6 +23,7 @@ import numpy as np
 from ... import dtypes
 from ...dtypes import DType
 from . import index as ix
+from .blocks import BLOCK, BLOCKS, cut
 from .index import Axis, Index
 from .text import Writer, parts
 
@@ -236,10 +237,37 @@ class Builder:
         self, kind: str, sizes: Sequence[int], body: Callable[..., Expr], name: str = "k"
     ) -> Expr:
         """All values of `body` over new axes combined: in a fixed order, whatever the threads."""
+        return self._reduce(kind, sizes, body, name, BLOCK)
+
+    def _reduce(
+        self, kind: str, sizes: Sequence[int], body: Callable[..., Expr], name: str, most: int
+    ) -> Expr:
+        """A sum of more terms than `most` is one of blocks."""
+        pieces = cut(sizes, most) if kind == "sum" and 0 not in sizes else None
+        if pieces is not None:
+            return self._blocks(sizes, body, name, *pieces)
         axes = tuple(self.axis(name, n) for n in sizes if n != 1)
         left = iter(axes)
         inner = body(tuple(ix.along(next(left)) if n != 1 else ix.constant(0) for n in sizes))
         return self.combine(kind, axes, inner)
+
+    def _blocks(
+        self, sizes: Sequence[int], body: Callable[..., Expr], name: str, d: int, size: int
+    ) -> Expr:
+        """A sum with dimension d cut into pieces; what is left of it is added last."""
+        before, n, behind = sizes[:d], sizes[d], sizes[d + 1 :]
+
+        def block(o: tuple[Index, ...]) -> Expr:
+            return self._reduce("sum", (size, *behind), lambda i: body(
+                (*o[:-1], o[-1] * size + i[0], *i[1:])), name, BLOCK)  # fmt: skip
+
+        total = self._reduce("sum", (*before, n // size), block, name, BLOCKS)
+        rest = n % size
+        if not rest:
+            return total
+        ends = self._reduce("sum", (*before, rest, *behind), lambda i: body(
+            (*i[:d], i[d] + (n - rest), *i[d + 1 :])), name, BLOCK)  # fmt: skip
+        return self.op("add", total, ends)
 
     def combine(self, kind: str, axes: tuple[Axis, ...], inner: Expr) -> Expr:
         """`inner` combined over axes."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from ...graph import Graph, Node
 from ...ops.broadcast import kept_shape
@@ -24,6 +23,9 @@ CHEAP = 6
 """Up to this cost a value that several lines read is computed by each rather than kept."""
 DEAR = 40
 """From this cost on even one number is computed once and kept."""
+DEEP = 64
+"""At this depth of lines within lines a value is kept, and a nest holds twice as many at most: what
+goes down into expressions calls itself, and the length of a program must not decide how far."""
 
 
 class Group:
@@ -33,14 +35,12 @@ class Group:
         self.place = place
         self.domain = domain_of(root)
         self.roots: list[Node] = []
-        self.reads: set[Any] = set()
         self.closed = root.op is not None and scatters(root)
         self.has_dot = False
 
-    def add(self, root: Node, reads: set[Any]) -> None:
+    def add(self, root: Node) -> None:
         """Takes a root in."""
         self.roots.append(root)
-        self.reads |= reads
         self.has_dot = self.has_dot or is_dot(root)
 
 
@@ -95,11 +95,17 @@ class Grouping:
         results = (*graph.outputs, *(v for _, v in graph.updates))
         self.results = {id(x) for x in results if isinstance(x, Node) and x.op is not None}
         self.cost: dict[int, int] = {}
+        self.depth: dict[int, int] = {}  # of lines within lines, down to the next root
+        self.height: dict[int, int] = {}  # of a root: the same, down to what its nest reads
         self.is_root: dict[int, bool] = {}
         self.light: set[int] = set()  # kept single numbers that readers would rather compute again
         self.roots = self.find_roots()
         self.kept = {id(r) for r in self.roots}
         self.needs = {id(r): self.needs_of(r) for r in self.roots}
+        self.needed: dict[int, list[tuple[Node, bool]]] = defaultdict(list)  # the other way round
+        for root in self.roots:
+            for i, (_, straight) in self.needs[id(root)].items():
+                self.needed[i].append((root, straight))
         self.groups: list[Group] = []
         self.of: dict[int, Group] = {}
         self.form()
@@ -115,21 +121,25 @@ class Grouping:
             cost = 0 if moves(node) else COSTS.get(node.op.name, 1)
             if node.op.name in ("uniform", "normal"):
                 cost = 200
+            depth = 1
             for x in node.inputs:
                 if isinstance(x, Node):
                     cost += self.cost.get(id(x), 0)
+                    depth = max(depth, self.depth.get(id(x), 0) + 1)
             root = id(node) in self.results or node.op.combines or scatters(node)
-            root = root or self.adds_up(node)
+            root = root or depth >= DEEP or self.adds_up(node)
             if not root and not moves(node) and cost > 0:
                 root = self.is_worth_keeping(node, cost)
             self.is_root[id(node)] = root
             if root:
                 roots.append(node)
-                if not node.shape and cost <= CHEAP and not node.op.combines:
+                self.height[id(node)] = depth
+                if not node.shape and cost <= CHEAP and not node.op.combines and depth < DEEP:
                     self.light.add(id(node))
                 else:
-                    cost = 0
+                    cost = depth = 0
             self.cost[id(node)] = cost
+            self.depth[id(node)] = depth
         return roots
 
     def adds_up(self, node: Node) -> bool:
@@ -221,39 +231,41 @@ class Grouping:
 
     def place(self, root: Node) -> None:
         """Puts a root into the latest group that it fits, or into a new one."""
-        needs = self.needs[id(root)]
         for group in sorted(self.candidates(root), key=lambda g: -g.place):
             if self.fits(root, group):
                 break
         else:
             group = Group(len(self.groups), root)
             self.groups.append(group)
-        group.add(root, set(needs))
+        group.add(root)
         self.of[id(root)] = group
+        self.height[id(root)] += self.below(root, group)
+
+    def below(self, root: Node, group: Group) -> int:
+        """How deep the roots of a group are that one more root reads."""
+        there = [i for i in self.needs[id(root)] if self.of.get(i) is group]
+        return max([self.height[i] for i in there], default=0)
 
     def candidates(self, root: Node) -> list[Group]:
         """Groups of the same shape that compute or read what this root reads."""
         if scatters(root):
             return []
-        domain, needs = domain_of(root), self.needs[id(root)]
-        places = {i for i, (_, straight) in needs.items() if straight}
-        whole = {i for i, (n, _) in needs.items() if n.size == root.size > 1 and not is_dot(root)}
-        mine = {id(r) for g in self.groups for r in g.roots} & places
-        return [
-            g
-            for g in self.groups
-            if not g.closed
-            and g.domain == domain
-            and (
-                places & g.reads
-                or any(id(r) in mine for r in g.roots)
-                or (whole & g.reads and not g.has_dot)
-            )
-        ]
+        domain = domain_of(root)
+        found: dict[int, Group] = {}
+        for i, (node, straight) in self.needs[id(root)].items():
+            whole = node.size == root.size > 1 and not is_dot(root)
+            near = [i] if straight else []
+            near += [id(reader) for reader, _ in self.needed[i] if straight or whole]
+            for group in (self.of[j] for j in near if j in self.of):
+                if straight or not group.has_dot:
+                    found[group.place] = group
+        return [g for g in found.values() if not g.closed and g.domain == domain]
 
     def fits(self, root: Node, group: Group) -> bool:
         """Whether everything that a root reads is there when a group runs."""
         if is_dot(root) and group.has_dot:
+            return False
+        if self.height[id(root)] + self.below(root, group) > 2 * DEEP:
             return False
         for i, (node, straight) in self.needs[id(root)].items():
             if node.op is None:
@@ -266,13 +278,10 @@ class Grouping:
 
     def may_write(self, target: Node, group: Group) -> bool:
         """Whether nobody reads the old value of an input after a group, or askew within it."""
-        for root in self.roots:
-            need = self.needs[id(root)].get(id(target))
-            if need is None:
-                continue
+        for root, straight in self.needed[id(target)]:
             there = self.of.get(id(root))
-            if there is None or there.place > group.place or (there is group and not need[1]):
-                if there is None and id(root) in self.targets and need[1]:
+            if there is None or there.place > group.place or (there is group and not straight):
+                if there is None and id(root) in self.targets and straight:
                     continue  # an update that is still to come: it will see to this itself
                 return False
         return True
@@ -282,11 +291,10 @@ class Grouping:
         if id(root) in self.results:
             return True
         group = self.of[id(root)]
-        for other in self.roots:
-            need = self.needs[id(other)].get(id(root))
-            if need is not None and (self.of[id(other)] is not group or not need[1]):
-                return True
-        return False
+        return any(
+            self.of[id(other)] is not group or not straight
+            for other, straight in self.needed[id(root)]
+        )
 
 
 def _keeps_places(node: Node) -> bool:

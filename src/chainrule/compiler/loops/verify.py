@@ -156,8 +156,9 @@ class Verifier:
         for a in nest.axes:
             bits |= a.bit
         loads = list(self.loads(nest))
+        self.types(bits)
         for w in nest.writes:
-            self.types(w, bits)
+            self.holds(w, bits)
         for e in loads:
             buffer, index = e.at
             self.inside(buffer, index, e.args[0] if e.args else None)
@@ -196,15 +197,19 @@ class Verifier:
                 if reads(i):
                     yield make.whole(i)
 
-    def types(self, w: Write, axes: int) -> None:
-        """The types of a write, and that its axes are those of the nest."""
-        for e in (e for root in self.roots(self.nest) for e in walk(root)):
+    def types(self, axes: int) -> None:
+        """The types of what a nest computes."""
+        seen: set[int] = set()
+        for e in (e for root in self.roots(self.nest) for e in walk(root, seen)):
             try:
                 check_types(e)
             except LoopError as problem:
                 self.fail(str(problem))
             if e.op in ("reduce", "dot") and any(a.bit & axes for a in e.at[1]):
                 self.fail(f"a combination goes along an axis of its nest: {e!r}")
+
+    def holds(self, w: Write, axes: int) -> None:
+        """The type of a write, and that its axes are those of the nest."""
         free = w.value.free
         for i in w.place:
             free |= i.free

@@ -8,7 +8,10 @@ from .coefficients import ERF, ERF_TAIL
 from .exponential import exp
 from .number import FORMATS, at_least, at_most, horner, sign_bit, with_sign
 
-_CENTRE = 2.55  # of the interval of ERF_TAIL in float32
+# Of the interval of ERF_TAIL in float32.  erf(2.66) lies just below a float32, which is the last
+# coefficient: so the polynomial never falls, and is 1 exactly from 3.9 to its end.
+_CENTRE = 2.66
+_END = 4.12
 
 
 def erf(make: Builder, x: Expr) -> Expr:
@@ -23,7 +26,7 @@ def erf(make: Builder, x: Expr) -> Expr:
 
 
 def _tail_float32(make: Builder, size: Expr) -> Expr:
-    u = make.sub(at_most(make, 3.9, size), make.like(_CENTRE, size))
+    u = make.sub(at_most(make, _END, size), make.like(_CENTRE, size))
     return horner(make, ERF_TAIL["float32"], u)
 
 
