@@ -71,7 +71,7 @@ def test_there_are_commands_to_check():
 def test_commands_and_options_exist(words):
     names = [w for w in words if not w.startswith("-")]
     assert names[0] in app.COMMANDS
-    command = importlib.import_module(f"chainrule.cli.{names[0]}").command
+    command = importlib.import_module(f"chainrule.cli.{names[0].replace('-', '_')}").command
     shown = CliRunner().invoke(command, ["--help"])
     assert shown.exit_code == 0
     for option in (w for w in words if w.startswith("-")):
