@@ -90,6 +90,7 @@ smooth = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @each
 def test_an_op_in_every_type(op):
     hold(*together(op, value, dtypes.ALL), {"host": HOST})
@@ -113,6 +114,7 @@ def edges_of(op, dtype):
     return inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "op", [op for op in REGISTRY.values() if op.pointwise and op.name != "cast"],
     ids=lambda op: op.name,

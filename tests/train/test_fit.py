@@ -94,6 +94,7 @@ def test_limits_that_are_none(wrong):
 # ---------------------------------------------------------------- what a step amounts to
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(1, 9), st.integers(1, 6), st.integers(2, 23), st.booleans())
 def test_accumulated_batches_are_one_big_batch(batch_size, accumulate, rows, ignoring):

@@ -134,6 +134,7 @@ SCHEDULERS = [
 BY_STEP = [(s, "step") for s in SCHEDULERS if s is not lr_scheduler.ReduceLROnPlateau]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "by"), [*((s, "epoch") for s in SCHEDULERS), *BY_STEP])
 def test_every_schedule_resumes(tmp_path, kind, by):
     def make(run):

@@ -31,8 +31,8 @@ def show(f: Any, stage: str = "loops", target: Target | None = None) -> str:
     program
       input x: float32[2,3]
       output out0: float32[2,3]
-    nest out0 [i<2, j<3]
-      out0[i, j] = relu(x[i, j]) * 2.0
+    nest out0 [i<6]
+      out0[i // 3, i % 3] = relu(x[i // 3, i % 3]) * 2.0
     """
     name = STAGES.get(stage, stage)
     if name not in [step.name for step in STEPS]:
