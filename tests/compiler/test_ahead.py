@@ -29,6 +29,11 @@ def momentum(x, y, p, m, bias, apart):
     return m, p - m + bias + ops.permute(apart, axes=(1, 0))
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_near(monkeypatch):
+    monkeypatch.setattr(ahead, "NEAR", 0)
+
+
 def program(target):
     arrays = [np.ones(s, np.float32) for s in SHAPES]
     graph = G.trace(momentum, *arrays, names=["x", "y", "p", "m", "bias", "apart"])
@@ -51,6 +56,13 @@ def test_what_the_writes_go_through_row_by_row():
     assert sorted(found) == ["%p0", "m", "p"]
     read = {e.at[0].name for w in nest.writes for e in walk(w.value) if e.op == "load"}
     assert read == {"x", "y", "bias", *found}
+
+
+def test_what_stays_near_is_not_fetched(monkeypatch):
+    monkeypatch.setattr(ahead, "NEAR", 1 << 20)
+    _, made = program(FIXED["avx512"])
+    (nest,) = [n for n in made.nests if n.product]
+    assert streams(nest, nest.product) == []
 
 
 @pytest.mark.parametrize(("name", "vector"), [("avx512", 64), ("avx2", 32), ("neon", 16)])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LINE = 64
 """Bytes that come from memory together."""
 NEAR = 1 << 20
-"""Bytes of a row operand that stay in the second cache from one use to the next."""
+"""Bytes that stay in the second cache from one use to the next."""
 
 
 class Rows(NamedTuple):
@@ -67,6 +67,8 @@ def streams(nest: Nest, p: Product) -> list[tuple[Buffer, Index]]:
             flat = buffer.place(place)
             if flat.coefficient(p.columns) == 1 and flat.coefficient(p.rows):
                 found[buffer.name, flat] = buffer
+    if sum(b.size * b.dtype.itemsize for b in {b.name: b for b in found.values()}.values()) < NEAR:
+        return []  # all of it stays near from step to step
     return [(buffer, flat) for (_, flat), buffer in found.items()]
 
 
