@@ -30,8 +30,8 @@ def momentum(x, y, p, m, bias, apart):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_near(monkeypatch):
-    monkeypatch.setattr(ahead, "NEAR", 0)
+def nothing_is_small(monkeypatch):
+    monkeypatch.setattr(ahead, "SMALL", 0)
 
 
 def program(target):
@@ -59,7 +59,7 @@ def test_what_the_writes_go_through_row_by_row():
 
 
 def test_what_stays_near_is_not_fetched(monkeypatch):
-    monkeypatch.setattr(ahead, "NEAR", 1 << 20)
+    monkeypatch.setattr(ahead, "SMALL", 1 << 20)
     _, made = program(FIXED["avx512"])
     (nest,) = [n for n in made.nests if n.product]
     assert streams(nest, nest.product) == []

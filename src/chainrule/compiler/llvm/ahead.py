@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 LINE = 64
 """Bytes that come from memory together."""
 NEAR = 1 << 20
-"""Bytes that stay in the second cache from one use to the next."""
+"""Bytes of a row operand that stay in the second cache from one use to the next."""
+SMALL = 1 << 20
+"""Bytes that the writes of a product go through which stay there from step to step."""
 
 
 class Rows(NamedTuple):
@@ -67,8 +69,8 @@ def streams(nest: Nest, p: Product) -> list[tuple[Buffer, Index]]:
             flat = buffer.place(place)
             if flat.coefficient(p.columns) == 1 and flat.coefficient(p.rows):
                 found[buffer.name, flat] = buffer
-    if sum(b.size * b.dtype.itemsize for b in {b.name: b for b in found.values()}.values()) < NEAR:
-        return []  # all of it stays near from step to step
+    if sum(b.size * b.dtype.itemsize for b in {b.name: b for b in found.values()}.values()) < SMALL:
+        return []
     return [(buffer, flat) for (_, flat), buffer in found.items()]
 
 
