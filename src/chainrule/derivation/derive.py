@@ -89,6 +89,10 @@ class Deriving:
         norm = math.sqrt(sum(self.n.at(p) ** 2 for p in places))
         return [Line(f"and {len(places) - FIRST} more", None, None, norm, "norm of all")]
 
+    def computed(self, name: Name) -> list[Line]:
+        """A value as the engine computes it, and what is not shown of it."""
+        return [self.engine(p) for p in self.shown(name)] + self.rest(name)
+
     def has(self, name: Name) -> bool:
         """Whether the network has such a value of its own."""
         return name in self.n.nodes
@@ -105,7 +109,7 @@ class Deriving:
         section = Section("FORWARD")
         for i in range(1, self.depth + 1):
             for name in dict.fromkeys((Name("z", i), self.output(i))):
-                section.lines += [self.engine(p) for p in self.shown(name)] + self.rest(name)
+                section.lines += self.computed(name)
         section.lines += [self.engine(p) for p in self.n.places(Name("L"))]
         return section
 
@@ -119,7 +123,7 @@ class Deriving:
         last = self.depth
         error = Name("z", last, "gradient")
         if not self.has(Name("ŷ")):
-            section.lines += [self.engine(p) for p in self.shown(error)] + self.rest(error)
+            section.lines += self.computed(error)
             return section
         for p in self.shown(error):
             wrong, slope = self.beside(p, Name("ŷ", None, "gradient")), self.slope(p, last)
@@ -146,7 +150,7 @@ class Deriving:
         for i in range(self.depth - 1, 0, -1):
             error = Name("z", i, "gradient")
             if not self.has(Name("a", i)):
-                section.lines += [self.engine(p) for p in self.shown(error)] + self.rest(error)
+                section.lines += self.computed(error)
                 continue
             for p in self.shown(error):
                 back = self.beside(p, Name("a", i, "gradient"))
@@ -160,19 +164,16 @@ class Deriving:
 
     def bp3(self) -> Section:
         """Biases."""
-        section = Section("BP3", "biases: the error itself")
-        for i in range(self.depth, 0, -1):
-            name = Name("b", i, "gradient")
-            section.lines += [self.engine(p) for p in self.shown(name)] + self.rest(name)
-        return section
+        return Section("BP3", "biases: the error itself", self.gradients("b"))
 
     def bp4(self) -> Section:
         """Weights."""
-        section = Section("BP4", "weights: input × error")
-        for i in range(self.depth, 0, -1):
-            name = Name("W", i, "gradient")
-            section.lines += [self.engine(p) for p in self.shown(name)] + self.rest(name)
-        return section
+        return Section("BP4", "weights: input × error", self.gradients("W"))
+
+    def gradients(self, letter: str) -> list[Line]:
+        """The gradients of all layers' weights or biases, the last layer's first."""
+        names = [Name(letter, i, "gradient") for i in range(self.depth, 0, -1)]
+        return [line for name in names for line in self.computed(name)]
 
     def beside(self, p: Place, name: Name) -> Leaf:
         """The same unit of another value."""

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterator
 
 from . import naming, writing
-from .forms import Form
 from .naming import Letters, Naming
 from .parts import Derivation, Line, Section
 from .writing import Numbers, Signs, Symbols, number
@@ -98,12 +97,8 @@ class Text:
         """name, symbols, numbers, value and note of a line."""
         name = line.what if isinstance(line.what, str) else self.name(line.what)
         symbols = "" if line.symbols is None else self.symbols.text(line.symbols)
-        numbers = "" if line.numbers is None else self.figures(line.numbers)
+        numbers = "" if line.numbers is None else self.numbers.text(line.numbers)
         value = "" if line.value is None else number(line.value, self.digits)
         if numbers == value:
             numbers = ""
         return self.words(name), symbols, numbers, value, self.words(line.note)
-
-    def figures(self, form: Form) -> str:
-        """A form with numbers in it."""
-        return self.numbers.text(form)

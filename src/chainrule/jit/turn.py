@@ -139,7 +139,7 @@ class Turns:
                 planned = None
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
-        given, back = executable.in_rows(arrays)
+        given, back = executable.in_rows(arrays, executable.new(arrays))
         native = self.native(program, given, outputs, rows, count, planned)
         with Unbroken(native.stop):
             return self._turn(native, program, call, outputs, count, team, planned, back)

@@ -109,8 +109,9 @@ class Executable:
         ran = [] if ran is None else ran
         ran.append(outputs)
         with self.lock:
-            given, back = self.in_rows(arrays)
-            self.point(given)
+            new = self.new(arrays)
+            given, back = self.in_rows(arrays, new)
+            self.point(given, new)
             for i, y in enumerate(outputs, self.inputs):
                 self.table[i] = address_of(y)
             try:
@@ -128,19 +129,21 @@ class Executable:
         pairs = zip(self.known, arrays, strict=False)
         return [i for i, (known, a) in enumerate(pairs) if known() is not a]
 
-    def point(self, arrays: Sequence[Any]) -> None:
-        """Writes the addresses of arrays into the table; None: that place will move."""
-        for i in self.new(arrays):
+    def point(self, arrays: Sequence[Any], new: Sequence[int]) -> None:
+        """Writes the new addresses of arrays into the table; None: that place will move."""
+        for i in new:
             a = arrays[i]
             self.known[i] = _nothing if a is None else weakref.ref(a)
             if a is not None:
                 self.table[i] = address_of(a)
 
-    def in_rows(self, arrays: Sequence[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    def in_rows(
+        self, arrays: Sequence[Any], new: Sequence[int]
+    ) -> tuple[list[Any], list[tuple[Any, Any]]]:
         """(arrays in row-major order, copied where need be; (array, copy) to be written back)."""
         given = list(arrays)
         back = []
-        for i in self.new(arrays):
+        for i in new:
             a = arrays[i]
             if not a.flags.c_contiguous:
                 given[i] = np.ascontiguousarray(a)

@@ -80,7 +80,7 @@ class Steps:
         head[6] = 0 if self.order is None else address_of(self.order)
         head[8] = len(self.watched)
         e = self.executable
-        e.point(self.fixed)
+        e.point(self.fixed, e.new(self.fixed))
         for m in self.moving:
             begin = address_of(m.rows)
             end = begin + m.period * m.bytes_a_step if m.period else 0

@@ -76,11 +76,11 @@ class Emitted:
 def emit(program: Program, target: Target) -> Emitted:
     """The module of a program for a processor."""
     module = Module()
-    offsets, arena = plan(program)
     places = {b.name: i for i, b in enumerate((*program.inputs, *program.outputs))}
     if is_tiny(program):
         _straight(module, target, program, places)
         return Emitted(module, _end(target), 0, 0)
+    offsets, arena = plan(program)
     calls: list[Call] = []
     known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
     total = 0

@@ -359,19 +359,20 @@ for _name in (*UNARY, *BINARY, "fma"):
             _function(_name))  # fmt: skip
 
 
+def rebuilt(make: Builder, e: Expr, args: Sequence[Expr]) -> Expr:
+    """An expression, neither a load nor an index, with other operands."""
+    if e.op in ("reduce", "dot"):
+        return make.combine(*e.at, *args)
+    return make.op(e.op, *args, dtype=e.dtype)
+
+
 def substitute(make: Builder, e: Expr, known: dict[int, Expr]) -> Expr:
     """An expression with others in the place of some; `known` grows by what was looked at."""
     found = known.get(id(e))
     if found is None:
         args = tuple([substitute(make, a, known) for a in e.args])
         same = all(a is b for a, b in zip(args, e.args, strict=True))
-        if same or e.op == "load":
-            found = e
-        elif e.op in ("reduce", "dot"):
-            found = make.combine(*e.at, *args)
-        else:
-            found = make.op(e.op, *args, dtype=e.dtype)
-        known[id(e)] = found
+        found = known[id(e)] = e if same or e.op == "load" else rebuilt(make, e, args)
     return found
 
 

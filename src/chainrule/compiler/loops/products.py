@@ -93,8 +93,6 @@ def find(nest: Nest) -> Product | None:
     batch = [x for x in nest.axes if a.free & b.free & x.bit]
     if len(rows) != 1 or len(columns) != 1 or 2 + len(batch) != len(nest.axes):
         return None
-    if not all(x.extent for x in batch):
-        return None  # empty
     if inner.extent < 4 or rows[0].extent * columns[0].extent * inner.extent < LEAST:
         return None
     return Product(dot, rows[0], columns[0], inner, tuple(batch), a, b)

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from . import index as ix
-from .expr import Builder, Expr, walk
+from .expr import Builder, Expr, rebuilt, walk
 from .index import Axis, Index, Part
 from .program import Nest, Write
 
@@ -107,9 +107,7 @@ def _moved(make: Builder, e: Expr, axis: Axis, place: Index, known: dict[int, Ex
             found = make.load(buffer, tuple(i.replaced(axis, place) for i in index), guard)
         elif e.op == "index":
             found = make.whole(e.at.replaced(axis, place))
-        elif e.op in ("reduce", "dot"):
-            found = make.combine(*e.at, *args)
         else:
-            found = make.op(e.op, *args, dtype=e.dtype)
+            found = rebuilt(make, e, args)
         known[id(e)] = found
     return found
