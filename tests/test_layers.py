@@ -23,7 +23,7 @@ LAYERS = [
     {"autograd", "jit"},
     {"nn", "optim", "check"},
     {"data", "utils", "train", "parallel"},
-    {"derivation", "diagnose", "report"},
+    {"derivation", "diagnosis", "report"},
     {"sklearn", "onnx", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

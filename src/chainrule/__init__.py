@@ -188,9 +188,12 @@ if TYPE_CHECKING:
     from . import check as check
     from . import compiler as compiler
     from . import data as data
+    from . import diagnosis as diagnosis
     from . import jit as jit
     from . import train as train
     from . import utils as utils
+    from .diagnosis import diagnose as diagnose
+    from .diagnosis import preflight as preflight
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .train.files import load as load
@@ -198,11 +201,13 @@ if TYPE_CHECKING:
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
-    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit", "train": ".train",
+    "check": ".check", "compiler": ".compiler", "data": ".data",
+    "diagnosis": ".diagnosis", "jit": ".jit", "train": ".train",
     "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
+    "diagnose": ".diagnosis", "preflight": ".diagnosis",
     "compile": ".jit", "assert_no_recompile": ".jit",
 }  # fmt: skip
 

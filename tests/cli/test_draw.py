@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from chainrule.cli.terminal import ASCII, UNICODE, Terminal, detect, text_of, words, wrap
 from chainrule.cli.view.draw import clock, draw
-from chainrule.cli.view.facts import OK, Facts, LayerFacts, Series
+from chainrule.cli.view.facts import OK, Facts, Series, Verdict
 from chainrule.cli.view.log import facts_in_words, log_line
 from chainrule.cli.view.screen import Log, Plain, Silent, screen_for
 from chainrule.cli.view.trend import in_words, sparkline
-from chainrule.cli.view.verdict import judge
+from chainrule.cli.view.verdict import verdict_of
+from chainrule.diagnosis import Finding
+from chainrule.train.watch import Layer
 
 
 def some_facts(layers: int = 3) -> Facts:
@@ -29,11 +31,12 @@ def some_facts(layers: int = 3) -> Facts:
     f.val_loss.values = [0.3 * 0.97**i for i in range(31)] + [0.1180, 0.1192, 0.1192]
     f.val_acc.values = [0.9 + 0.0018 * i for i in range(32)] + [0.958, 0.957]
     f.layers = [
-        LayerFacts(f"fc{i}", 3.1e-3, 1.2e-3, 1.2e-3, 0.0, 0.03, 0.61, 0.88, 0.69)
+        Layer(f"fc{i}", grad=3.1e-3, ratio=1.2e-3, dead=0.0, saturated=0.03, gain=0.61,
+              weights=0.88, slope=0.69)
         for i in range(1, layers)
-    ]
-    f.layers.append(LayerFacts("out", 6.8e-3, 1.1e-3, 1.1e-3))
-    f.verdict = judge(f)
+    ]  # fmt: skip
+    f.layers.append(Layer("out", grad=6.8e-3, ratio=1.1e-3))
+    f.verdict = verdict_of([], f)
     return f
 
 
@@ -48,7 +51,7 @@ def test_the_log_line():
 def test_the_log_line_has_no_entry_for_what_was_not_computed():
     f = Facts(epoch=1, lr=0.1)
     f.loss = Series([0.5])
-    f.verdict = judge(f)
+    f.verdict = verdict_of([], f)
     assert log_line(f) == "epoch=1 loss=0.5000 lr=0.1 verdict=healthy"
 
 
@@ -87,7 +90,6 @@ def test_no_line_is_wider_than_the_terminal(width, signs, layers):
 
 def test_before_the_first_epoch_nothing_is_invented():
     f = Facts(data="xor", epochs=3)
-    f.verdict = judge(f)
     text = "\n".join(text_of(line) for line in draw(f, Terminal()))
     assert "eta -:--:--" in text
     assert "samples/s -" in text
@@ -104,7 +106,7 @@ def test_colour_only_repeats():
 
 def test_many_layers_show_the_worst():
     f = some_facts(40)
-    f.layers[20].judged = f.layers[20].ratio = 0.5
+    f.layers[20].ratio = 0.5
     text = "\n".join(text_of(line) for line in draw(f, Terminal(height=24)))
     assert "fc21" in text
     assert "5.0e-01 high" in text
@@ -120,7 +122,7 @@ def test_many_layers_show_the_worst():
 def test_any_curve_can_be_shown(values, width):
     f = some_facts()
     f.loss = Series(values)
-    f.verdict = judge(f)
+    f.verdict = verdict_of([], f)
     assert all(len(text_of(line)) <= width for line in draw(f, Terminal(width=width)))
     assert len(sparkline(values, UNICODE.spark)) == min(len(values), 10)
     assert "\n" not in log_line(f)
@@ -159,41 +161,26 @@ def test_trend_in_words(values, text):
 # ---------------------------------------------------------------- verdicts
 
 
-def planted(**changes) -> Facts:
+def finding(severity: str) -> Finding:
+    return Finding("dead-relu", severity, "dead units", "62 % of fc1's units are 0", "lr too high")
+
+
+def test_the_verdict_is_the_worst_finding():
     f = some_facts()
-    for name, value in changes.items():
-        setattr(f, name, value)
-    return f
+    found = verdict_of([finding("note"), finding("warning")], f)
+    assert found == Verdict(
+        "warn", "suspected:dead-relu", "62 % of fc1's units are 0. Suspected: lr too high"
+    )
+    assert verdict_of([finding("error")], f).severity == "bad"
+    assert verdict_of([finding("note")], f).severity == OK
 
 
-FAULTS = {
-    "loss-not-finite": planted(loss=Series([0.5, float("nan")])),
-    "suspected:diverging": planted(loss=Series([0.5, 0.4, 1.3, 1.6, 2.0])),
-    "suspected:loss-rising": planted(loss=Series([0.5, 0.4, 0.53, 0.6, 0.7])),
-    "suspected:dead-units": planted(layers=[LayerFacts("fc1", dead=0.8)]),
-    "suspected:saturated": planted(layers=[LayerFacts("fc1", saturated=0.7)]),
-    "suspected:update-high": planted(layers=[LayerFacts("fc1", ratio=0.5, judged=0.5)]),
-    "suspected:update-low": planted(layers=[LayerFacts("fc1", ratio=1e-9, judged=1e-9)]),
-    "suspected:overfitting": planted(val_loss=Series([0.3] + [0.4] * 33)),
-    "no-improvement": planted(val_loss=Series([0.3] + [0.4] * 33), loss=Series([0.2] * 34)),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_planted_faults_are_found(name):
-    verdict = judge(FAULTS[name])
-    assert verdict.name == name
-    assert verdict.severity != OK
-
-
-@given(st.floats(0.9, 0.999), st.integers(1, 60), st.floats(1e-4, 1e-2))
-def test_a_healthy_run_is_called_healthy(rate, epochs, ratio):
+def test_a_low_rate_that_the_schedule_asks_for_is_no_fault():
     f = some_facts()
-    f.loss = Series([rate**i for i in range(epochs)])
-    f.val_loss = Series([rate**i for i in range(epochs)])
-    for layer in f.layers:
-        layer.ratio = layer.judged = ratio
-    assert judge(f).name == "healthy"
+    f.layers[0].ratio = 5e-5
+    assert "5.0e-05 low" in text_of(draw(f, Terminal())[9])
+    f.lifted = 10.0
+    assert "5.0e-05 ok" in text_of(draw(f, Terminal())[9])
 
 
 # ---------------------------------------------------------------- terminals

@@ -15,23 +15,20 @@ import click
 
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..runtime.threads import set_num_threads
-from ..tensor.core import Tensor
-from ..train import EarlyStopping, History, Run, Trainer
+from ..train import EarlyStopping, History, Run, Trainer, Watch
 from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
+from ..train.watch.watch import EVERY
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
 from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
-from .recipe import Parts, Recipe
+from .recipe import Recipe
 from .results import Outcome, outcome_of, results
 from .terminal import detect
 from .view.facts import Facts
-from .view.probe import Probe
 from .view.screen import Screen, screen_for
-from .view.watch import Watch
-
-PROBE_ROWS = 256
+from .view.show import Show
 
 
 def recipe_options(function: Any) -> Any:
@@ -80,6 +77,12 @@ def recipe_options(function: Any) -> Any:
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
 @click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
+@click.option(
+    "--watch-every",
+    type=Number(1, 10**9, whole=True),
+    default=EVERY,
+    help=f"Steps between two looks inside, and more where that would cost too much [{EVERY}].",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--no-save", is_flag=True, help="Write no files.")
 @click.option("--quiet", "-q", is_flag=True, help="The result only.")
@@ -87,7 +90,7 @@ def recipe_options(function: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON; progress on stderr.")
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
-    quiet: bool, plain: bool, as_json: bool, threads: int | None, **chosen: Any,
+    quiet: bool, plain: bool, as_json: bool, threads: int | None, watch_every: int, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral or xor.
 
@@ -109,7 +112,7 @@ def command(
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir)
-        job = _Job(recipes.from_config(run.config, str(run.path)), screen)
+        job = _Job(recipes.from_config(run.config, str(run.path)), screen, watch_every)
         job.resume(run)
     else:
         if data is None:
@@ -120,7 +123,7 @@ def command(
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
         try:
-            job = _Job(choose(data, given), screen)
+            job = _Job(choose(data, given), screen, watch_every)
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
@@ -198,7 +201,7 @@ def _has_model(run: Run) -> bool:
 class _Job:
     """A recipe with everything made from it, trained into a run or without one."""
 
-    def __init__(self, r: Recipe, screen: Screen) -> None:
+    def __init__(self, r: Recipe, screen: Screen, watch_every: int = EVERY) -> None:
         self.recipe, self.screen = r, screen
         self.parts = parts = recipes.build(r)
         self.facts = Facts(
@@ -207,12 +210,12 @@ class _Job:
             schedule=r.schedule, batch_size=r.batch_size,
             epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
         )  # fmt: skip
-        x, y = _probe_rows(parts)
-        watch = Watch(self.facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
+        watch = Watch(watch_every)
+        show = Show(self.facts, watch, screen, parts.total_steps)
         stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
         self.trainer = Trainer(
             parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
-            schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
+            schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch, show],
             seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
         )  # fmt: skip
 
@@ -280,14 +283,6 @@ def _nothing(text: str) -> None:
 
 def _as_option(match: re.Match[str]) -> str:
     return f"--{match[1].replace('_', '-')} "
-
-
-def _probe_rows(parts: Parts) -> tuple[Tensor, Tensor]:
-    count = min(PROBE_ROWS, len(parts.train))
-    x, y = parts.train[list(range(count))] if hasattr(parts.train, "tensors") else (
-        parts.train.take(list(range(count)))
-    )  # fmt: skip
-    return x, y
 
 
 def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interrupted:

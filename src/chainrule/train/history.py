@@ -11,9 +11,10 @@ class History:
     """One row an epoch; `history["loss"]` is a column.
 
     rows: dicts with epoch, step, loss, lr, grad_norm, seconds and, with validation data, val_loss
-    and val_<metric>.  stopped: 'epochs', 'steps', 'converged', 'early stopping', 'interrupted' or
-    what a callback said.  interrupted: after Ctrl-C or SIGTERM (`signal` says which); `message`
-    then says how to go on.
+    and val_<metric>.  stopped: 'epochs', 'steps', 'converged', 'early stopping', 'interrupted',
+    what a callback said, or 'failed' where a number was not finite.  interrupted: after Ctrl-C or
+    SIGTERM (`signal` says which); `message` then says how to go on.  watch: the Watch that looked
+    on, if there was one.
 
     >>> from chainrule.train import History
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
@@ -27,6 +28,7 @@ class History:
         self.interrupted = False
         self.signal: str | None = None
         self.message: str | None = None
+        self.watch: Any = None
 
     def __getitem__(self, name: str) -> list[Any]:
         column = [row[name] for row in self.rows if name in row]

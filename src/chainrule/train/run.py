@@ -3,6 +3,7 @@
 config.json           what was asked for, and the trainer's parts
 environment.json      the command that repeats it, versions, machine, seed
 metrics.jsonl         one line an epoch
+layers.jsonl          one line for each look inside, where it was watched (`train.Watch`)
 model.safetensors     the weights as fit leaves them
 result.json           how it ended
 checkpoints/          generations of the whole state
@@ -126,6 +127,11 @@ class Run:
         return config if isinstance(config, dict) else {}
 
     @property
+    def described(self) -> dict[str, Any]:
+        """All of config.json: the config, and what the trainer and its callbacks said of it."""
+        return self._read("config.json")
+
+    @property
     def environment(self) -> dict[str, Any]:
         """The command, versions and machine."""
         return self._read("environment.json")
@@ -204,12 +210,15 @@ class Run:
         """
         for folder in (self.path, self.checkpoints.folder):
             check_writable(folder, need_bytes)
-        held = self._read("config.json")
-        write_json(self.path / "config.json", {**held, "trainer": dict(parts)})
+        self.describe(trainer=dict(parts))
         if not (self.path / "environment.json").exists():
             write_json(self.path / "environment.json", environment(seed))
 
         remove_file(self.path / "result.json")
+
+    def describe(self, **sections: Any) -> None:
+        """Puts sections beside the config in config.json."""
+        write_json(self.path / "config.json", {**self.described, **sections})
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Adds an epoch to metrics.jsonl."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from ..data import DataLoader
-from ..errors import ArgumentError, ArgumentTypeError, StateError
+from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError, StateError
 from ..functional.arguments import choice
 from ..nn import Module
 from ..ops.core import is_number
@@ -153,7 +153,18 @@ class Trainer:
             with self.run.alone() if self.run is not None else nullcontext():
                 self._begin(loader)
                 with mode(self.model, True), Interrupts() as signals:
-                    return Fit(self, loader, held_out, limits).run(signals)
+                    try:
+                        return Fit(self, loader, held_out, limits).run(signals)
+                    except NonFiniteError as error:
+                        self._failed(error)
+                        raise
+
+    def _failed(self, error: NonFiniteError) -> None:
+        """Keeps why the fit ended, for whoever judges it later."""
+        self.history.stopped, self.history.message = "failed", error.problem
+        if self.run is not None:
+            with suppress(OSError):
+                self.run.write_result(stopped="failed", error=error.problem)
 
     def take_in(self, done: Done, i: int) -> None:
         """Counts one of the steps that were made: counters, sums, what the guard remembers."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ...train.watch import Layer
 from ..terminal import Line, Signs, Terminal, crop, text_of, words, wrap
-from .facts import BAD, WARN, Facts, LayerFacts, Series
+from .facts import BAD, WARN, Facts, Series
 from .trend import in_words, sparkline
-from .verdict import ratio_word
+from .verdict import alarming, ratio_word
 
 FIXED_LINES = 14  # all but the layers
 
@@ -150,14 +151,14 @@ def layers(f: Facts, t: Terminal) -> list[Line]:
     room = max(t.height - FIXED_LINES, 3)
     shown, hidden = f.layers, 0
     if len(shown) > room:
-        worst = sorted(f.layers, key=_concern, reverse=True)[: room - 1]
+        worst = sorted(f.layers, key=lambda x: _concern(x, f.lifted), reverse=True)[: room - 1]
         shown = [layer for layer in f.layers if any(layer is w for w in worst)]
         hidden = len(f.layers) - len(shown)
     times = t.signs.times
     columns = [
         Column("layer", [[(x.name, "")] for x in shown], 9),
         Column("|grad|", [[(number(x.grad, ".1e"), "")] for x in shown], 7, True),
-        Column("upd:weight", [_ratio(x) for x in shown], 8),
+        Column("upd:weight", [_ratio(x, f.lifted) for x in shown], 8),
         Column("dead", [[(_share(x.dead), _alarm(x.dead))] for x in shown], 6, True),
         Column("flat", [[(_share(x.saturated), _alarm(x.saturated))] for x in shown], 5, True),
         Column(f"gain = weights {times} slope", [[(_gain(x, times), "")] for x in shown], 4),
@@ -169,15 +170,15 @@ def layers(f: Facts, t: Terminal) -> list[Line]:
     return lines
 
 
-def _concern(layer: LayerFacts) -> float:
-    ratio = 0.0 if layer.judged is None else float(ratio_word(layer.judged) != "ok")
+def _concern(layer: Layer, lifted: float) -> float:
+    ratio = 0.0 if layer.ratio is None else float(ratio_word(layer.ratio * lifted) != "ok")
     return max(ratio, layer.dead or 0.0, layer.saturated or 0.0)
 
 
-def _ratio(layer: LayerFacts) -> Line:
-    if layer.ratio is None or layer.judged is None:
+def _ratio(layer: Layer, lifted: float) -> Line:
+    if layer.ratio is None:
         return [("-", "")]
-    word = ratio_word(layer.judged)
+    word = ratio_word(layer.ratio * lifted)  # a low lr that the schedule asks for is no fault
     return [(f"{layer.ratio:.1e} ", ""), (word, "ok" if word == "ok" else "warn")]
 
 
@@ -186,12 +187,14 @@ def _share(value: float | None) -> str:
 
 
 def _alarm(value: float | None) -> str:
-    return "warn" if value is not None and value > 0.5 else ""
+    return "warn" if alarming(value) else ""
 
 
-def _gain(layer: LayerFacts, times: str) -> str:
+def _gain(layer: Layer, times: str) -> str:
     if layer.gain is None:
         return "-"
+    if layer.weights is None or layer.slope is None:
+        return f"{layer.gain:.2f}"
     return f"{layer.gain:.2f} = {layer.weights:.2f} {times} {layer.slope:.2f}"
 
 

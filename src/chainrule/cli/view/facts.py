@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...train.watch import Layer
+
 OK, WARN, BAD = "ok", "warn", "bad"
-
-
-@dataclass
-class LayerFacts:
-    """One layer at the last sample.  None means: not computed, and is shown as such."""
-
-    name: str
-    grad: float | None = None  # norm of the weight's gradient
-    ratio: float | None = None  # norm of the update / norm of the weight
-    judged: float | None = None  # the same at the highest lr so far: what a schedule can't excuse
-    dead: float | None = None  # share of units that are 0 on (nearly) the whole probe batch
-    saturated: float | None = None  # share of values where the activation is flat
-    gain: float | None = None  # |error of this layer| / |error of the next|
-    weights: float | None = None  # how the next layer's weights scale the error
-    slope: float | None = None  # how this layer's activation scales it
 
 
 @dataclass
@@ -82,5 +69,6 @@ class Facts:
     loss: Series = field(default_factory=Series)
     val_loss: Series = field(default_factory=Series)
     val_acc: Series = field(default_factory=lambda: Series(higher_is_better=True))
-    layers: list[LayerFacts] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)  # at the last look inside
+    lifted: float = 1.0  # highest lr so far / lr of that look: what a schedule can't excuse
     verdict: Verdict = field(default_factory=lambda: Verdict(OK, "starting", "starting"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ...train.watch import Layer
 from .draw import number
-from .facts import Facts, LayerFacts
+from .facts import Facts
 from .trend import in_words
 
 
@@ -30,14 +31,14 @@ def log_line(f: Facts) -> str:
     return " ".join(entries)
 
 
-def worst(f: Facts) -> LayerFacts | None:
+def worst(f: Facts) -> Layer | None:
     """The layer whose update:weight ratio is farthest from 1e-3, in powers of ten."""
     known = [x for x in f.layers if x.ratio is not None]
-    return max(known, key=_distance, default=None)
+    return max(known, key=lambda x: _distance(x, f.lifted), default=None)
 
 
-def _distance(layer: LayerFacts) -> float:
-    ratio = layer.judged if layer.judged is not None else layer.ratio
+def _distance(layer: Layer, lifted: float) -> float:
+    ratio = None if layer.ratio is None else layer.ratio * lifted
     return abs(math.log10(ratio) + 3) if ratio and math.isfinite(ratio) else math.inf
 
 

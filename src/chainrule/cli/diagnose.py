@@ -1,0 +1,259 @@
+"""`chainrule diagnose`: what is wrong with a run, on which evidence, and what mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from ..diagnosis import Diagnosis, Finding, diagnose
+from ..diagnosis.finding import ERROR, NOTE
+from ..errors import ChainruleError, FormatError
+from ..train import Run
+from ..train.watch import read_looks
+from ..train.watch.watch import EVERY
+from .app import FAILED, OK, Command, UsageProblem, as_usage
+from .command_line import changed, command_of
+from .options import Number, find_run, plain_option, run_argument, runs_dir
+from .recipe import Recipe, from_config
+from .terminal import Line, Terminal, as_typed, detect, words
+from .trying import Trial, Tries
+
+STEPS = 200
+LABEL = 12  # columns before the text of an entry
+
+
+def thresholds_of(typed: tuple[str, ...]) -> dict[str, float]:
+    """RULE.NAME=VALUE, several times."""
+    found = {}
+    for text in typed:
+        name, sign, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise UsageProblem("--threshold must be RULE.NAME=NUMBER", got=repr(text),
+                               fix="--threshold vanishing.ratio=1e-4", line="")  # fmt: skip
+    return found
+
+
+def recipe_of(run: Run) -> Recipe | None:
+    """The recipe of a run of `chainrule train`; None for a run made in Python."""
+    try:
+        return from_config(run.config, str(run.path))
+    except FormatError:
+        return None
+
+
+@click.command(cls=Command)
+@run_argument()
+@runs_dir
+@click.option(
+    "--try",
+    "steps",
+    type=Number(1, 10**7, whole=True),
+    is_flag=False,
+    flag_value=str(STEPS),
+    help=f"Try each fix for N steps from the run's start [{STEPS}]. After RUN, or as --try=N.",
+)
+@click.option(
+    "--threshold",
+    "typed",
+    multiple=True,
+    metavar="RULE.NAME=X",
+    help="A rule's threshold; may be given several times.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@plain_option
+def command(
+    run: str, runs_dir: str, steps: int | None, typed: tuple[str, ...], as_json: bool, plain: bool
+) -> int:
+    """Says what is wrong with a RUN: evidence, cause, and fixes as commands.
+
+    Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
+    option of `chainrule train` is trained from the same seed for some steps; nothing of the run is
+    changed. Exit code 1 if a finding is an error, 0 if there are only warnings or nothing.
+
+    \b
+    Examples:
+      chainrule diagnose digits-0001
+      chainrule diagnose moons --try
+      chainrule diagnose moons --try=500 --json
+      chainrule diagnose moons --threshold dead-relu.share=0.3
+    """
+    found_run = find_run(run, runs_dir)
+    try:
+        found = diagnose(found_run, thresholds_of(typed))
+    except ChainruleError as error:
+        raise error if isinstance(error, (FormatError, UsageProblem)) else as_usage(error) from None
+    recipe = recipe_of(found_run)
+    tries = None
+    if steps is not None:
+        tries = _tries(found_run, recipe, steps)
+    trials = [_trials(f, tries) for f in found]
+    if as_json:
+        click.echo(json.dumps(_as_json(found_run, found, recipe, tries, trials), indent=2))
+    else:
+        t = detect(sys.stdout, plain=plain)
+        for line in lines_of(found_run, found, recipe, tries, trials, t):
+            click.echo(t.paint(line), color=True)
+    return FAILED if found.failed else OK
+
+
+def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
+    if recipe is None:
+        raise UsageProblem(
+            f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
+            fix="without --try: the fixes are told in words", line="",
+        )  # fmt: skip
+    every = run.described.get("watch", {}).get("every", EVERY)
+    return Tries(recipe, steps, every if type(every) is int and every > 0 else EVERY)
+
+
+def _trials(finding: Finding, tries: Tries | None) -> list[Trial]:
+    if tries is None or finding.severity == NOTE:
+        return []
+    tried = [tries.tried(finding, i, fix) for i, fix in enumerate(finding.fixes, 1)]
+    return [t for t in tried if t is not None]
+
+
+def _command(recipe: Recipe | None, changes: dict[str, Any]) -> str | None:
+    new = changed(recipe, changes) if recipe is not None and changes else None
+    return None if new is None else command_of(new)
+
+
+def _as_json(
+    run: Run,
+    found: Diagnosis,
+    recipe: Recipe | None,
+    tries: Tries | None,
+    trials: list[list[Trial]],
+) -> dict[str, Any]:
+    held = found.to_json()
+    for entry, f, tried in zip(held["findings"], found, trials, strict=True):
+        for fix, own in zip(entry["fixes"], f.fixes, strict=True):
+            fix["command"] = _command(recipe, own.changes)
+        entry["tried"] = [t.to_json() for t in tried]
+    out = {"run": run.name, **held}
+    if tries is not None and any(trials):
+        same, odd = tries.same_as(read_looks(run.path))
+        out["replay"] = {"steps": tries.steps, "same_loss_at": same, "first_difference": odd}
+    return out
+
+
+# ---------------------------------------------------------------- as lines
+
+
+def lines_of(
+    run: Run, found: Diagnosis, recipe: Recipe | None, tries: Tries | None,
+    trials: list[list[Trial]], t: Terminal,
+) -> list[Line]:  # fmt: skip
+    """What there is to say, the worst first."""
+    lines: list[Line] = []
+    for finding, tried in zip(found, trials, strict=True):
+        lines += _finding(finding, tried, recipe, t)
+        if not t.plain:
+            lines.append([])
+    if tries is not None and any(trials):
+        lines += _entry("replay", _repeated(tries, run), t)
+    said = f"{run.name}: {len(found.asked)} rules asked"
+    if found.skipped:
+        reasons = sorted(set(found.skipped.values()))
+        said += f"; not asked: {', '.join(found.skipped)} ({'; '.join(reasons)})"
+    if t.plain:
+        state = "Healthy. " if found.healthy and found.asked else ""
+        return [*lines, [(f"{state}{said}.", "")]]
+    if not found.asked:
+        return [*lines, *words(f"{t.signs.warn} nothing to judge. {said}", t.width, "warn")]
+    if found.healthy:
+        return [*lines, *words(f"{t.signs.ok} healthy. {said}", t.width, "ok", "  ")]
+    return [*lines, *words(said, t.width, "faint")]
+
+
+def _repeated(tries: Tries, run: Run) -> str:
+    same, odd = tries.same_as(read_looks(run.path))
+    if odd is not None:
+        return (f"without a fix it has another loss than the run at step {odd}: another version, "
+                "machine or data; compare the tries with each other only")  # fmt: skip
+    at = f"at step {', '.join(map(str, same))}" if same else "where there is no look to compare"
+    return f"without a fix it has the run's loss, bit for bit, {at}" if same else at
+
+
+def _finding(
+    finding: Finding, tried: list[Trial], recipe: Recipe | None, t: Terminal
+) -> list[Line]:
+    lines = _headline(finding, t)
+    lines += _entry("rule", f"{finding.id}, {finding.severity}", t)
+    lines += _entry("evidence", finding.evidence, t)
+    lines += _entry("cause", finding.cause, t)
+    for i, fix in enumerate(finding.fixes, 1):
+        if t.plain:
+            lines += _entry(f"fix {i}", fix.text, t)
+        else:
+            lines += _entry("fix" if i == 1 else "", f"{i} {fix.text}", t)
+        typed = _command(recipe, fix.changes)
+        if typed is not None:
+            lines.append(_typed("command" if t.plain else "", typed, t, "faint"))
+    for trial in tried:
+        lines += _entry("tried", _told(trial, finding), t)
+    kept = [x for x in tried if x.outcome == "gone"]
+    if kept:
+        best = min(kept, key=lambda x: x.loss_after or 0.0)
+        lines.append(_typed("keep it", best.command, t, "ok"))
+    return lines
+
+
+def _headline(finding: Finding, t: Terminal) -> list[Line]:
+    if t.plain:
+        where = f", {finding.where}" if finding.where else ""
+        return [[(f"{finding.severity.capitalize()}: {finding.title} suspected{where}.", "")]]
+    style = {ERROR: "bad", NOTE: "faint"}.get(finding.severity, "warn")
+    sign = {ERROR: t.signs.bad, NOTE: t.signs.dot}.get(finding.severity, t.signs.warn)
+    head = f"{sign} {finding.title.upper()} suspected"
+    lines = words(head, t.width, style)
+    if finding.where and len(head) + 3 + len(finding.where) <= t.width:
+        lines[-1] = [*lines[-1], (f"   {finding.where}", "")]
+    elif finding.where:
+        lines += _entry("where", finding.where, t)
+    return lines
+
+
+def _typed(label: str, command: str, t: Terminal, style: str) -> Line:
+    """A command that is to be copied stays on one line."""
+    if t.plain:
+        return [(f"{label.capitalize()}: {as_typed(command)}", "")]
+    head = f"  {label}".ljust(LABEL) if label else " " * (LABEL + 2)
+    return [(head, "faint"), (as_typed(command), style)]
+
+
+def _told(trial: Trial, finding: Finding) -> str:
+    if trial.failed is not None:
+        return f"fix {trial.fix}: failed: {trial.failed}"
+    parts = []
+    if finding.follow is not None and trial.before is not None and trial.after is not None:
+        what = FOLLOWED.get(finding.follow[0], finding.follow[0])
+        parts.append(f"{what} of {finding.follow[1]} {trial.before:.1e} -> {trial.after:.1e}")
+    if trial.loss_before is not None and trial.loss_after is not None:
+        parts.append(f"loss {trial.loss_before:.4g} -> {trial.loss_after:.4g}")
+    verdict = {
+        "unclear": "it does not show in so few steps without the fix either",
+        "no better": "gone, but the loss is no better",
+    }
+    said = verdict.get(trial.outcome, trial.outcome)
+    return (f"fix {trial.fix}, {trial.steps} steps from the same seed, without -> with: "
+            f"{', '.join(parts)} ({trial.seconds:.1f} s): {said}")  # fmt: skip
+
+
+FOLLOWED = {"grad": "|grad|", "dead": "dead share", "saturated": "flat share",
+            "ratio": "update:weight", "std": "deviation"}  # fmt: skip
+
+
+def _entry(label: str, text: str, t: Terminal) -> list[Line]:
+    if t.plain:
+        return [[(f"{label.capitalize()}: {text}".rstrip(".") + ".", "")]]
+    head = f"  {label}".ljust(LABEL)
+    body = words(text, max(t.width - LABEL, 20))
+    return [[(head if i == 0 else " " * LABEL, "faint"), *line] for i, line in enumerate(body)]

@@ -1,0 +1,171 @@
+"""What the loss does: where it begins, whether it moves, and which way."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import ClassVar
+
+from ...train.watch.start import Expected
+from ..finding import ERROR, ERROR_TERM, NOTE, WARNING, Finding, Fix, called
+from ..rule import Rule
+from ..story import Story
+from .gradients import CLIP, slower
+from .updates import faster
+
+
+class InitialLoss(Rule):
+    """The first loss is far from that of an answer that knows nothing of the input.
+
+    share: off by more than this share of it (0.25).  times: by this factor (2) where the answer is
+    a number, since the first weights add to its squares.  Lower is a note: they know something.
+    """
+
+    id = "loss-at-init"
+    thresholds: ClassVar = {"share": 0.25, "times": 2.0}
+
+    def find(self, story: Story) -> Iterator[Finding]:
+        """Of the first look."""
+        look, expected = story.looks[0], story.start.get("expected_loss")
+        first = look.probe if look.probe is not None else look.loss
+        if look.step != 1 or first is None or not isinstance(expected, (int, float)):
+            return
+        exact = story.start.get("expected_exact") is not False
+        known = Expected(float(expected), str(story.start.get("expected_why")), exact)
+        if not math.isfinite(first) or not expected > 0:
+            return
+        if not known.far(first, self.share, max(self.times, 1.0)):
+            return
+        above = first > expected
+        yield Finding(
+            self.id, WARNING if above else NOTE, "loss at the start",
+            f"the loss begins at {first:.4g}; an answer that knows nothing has {expected:.4g} "
+            f"({known.why})",
+            "the first outputs are far off: the last layer's weights are too large, or its bias is "
+            "far from the targets' mean" if above
+            else "the weights know something already, or the target is among the inputs",
+            story.names[-1:], (1, 1), {"first": first, "expected": float(expected)}, ERROR_TERM,
+            [Fix("smaller weights in the last layer, and its bias at the targets' mean (or targets "
+                 "scaled to mean 0 and deviation 1)",
+                 {"init": "default"} if story.choices.get("init") != "default" else {})]
+            if above else [],
+        )  # fmt: skip
+
+
+class Flat(Rule):
+    """After some epochs the loss is still that of an answer that knows nothing.
+
+    epochs: so many (5).  share: best loss / that of an ignorant answer above this (0.95).  falling:
+    the loss fell by less than this share over those epochs (0.02).
+    """
+
+    id = "loss-flat"
+    thresholds: ClassVar = {"epochs": 5, "share": 0.95, "falling": 0.02}
+    asks = "rows"
+
+    def find(self, story: Story) -> Iterator[Finding]:
+        """Of the best epoch so far."""
+        losses = [v for v in story.column("loss") if math.isfinite(v)]
+        expected = story.expected
+        if len(story.rows) < self.epochs or not losses or expected is None or not expected > 0:
+            return
+        best, before = min(losses), losses[-min(max(int(self.epochs), 1), len(losses))]
+        if best <= self.share * expected or losses[-1] < (1 - self.falling) * before:
+            return
+        cause, fixes = self._why(story)
+        yield Finding(
+            self.id, ERROR, "nothing is learned",
+            f"after {len(story.rows)} epochs the loss is {losses[-1]:.4g}, at best {best:.4g}; an "
+            f"answer that knows nothing has {expected:.4g}",
+            cause, [], None, {"best": best, "expected": expected}, None, fixes,
+        )  # fmt: skip
+
+    def _why(self, story: Story) -> tuple[str, list[Fix]]:
+        last = story.looks[-1].layers if story.looks else []
+        gone = [x.name for x in last if x.dead is not None and x.dead > 0.9]
+        if gone:
+            return f"nothing gets through {called(gone[0])}, whose units are dead", slower(story)
+        ratios = [x.ratio for look in story.looks for x in look.layers
+                  if look.step > 1 and x.ratio is not None]  # fmt: skip
+        usual = statistics.median(ratios) if ratios else None
+        if usual is not None and usual < 1e-4:
+            return f"the weights hardly move ({usual:.1e} of their size a step): lr too low, or " \
+                "hardly a gradient", faster(story)  # fmt: skip
+        if usual is not None and usual > 0.03:
+            return f"the weights jump ({usual:.1e} of their size a step): lr too high", slower(
+                story
+            )
+        return "the targets do not follow from the inputs: shuffled apart or constant", \
+            [Fix("a look at rows and targets side by side"), *slower(story)]  # fmt: skip
+
+
+class Oscillating(Rule):
+    """The loss goes up and down by turns, and not by little.
+
+    epochs: the window (10).  turns: changes of direction in it, as a share (0.7).  size: of a
+    change from epoch to epoch, in parts of the loss at the start (0.05).
+    """
+
+    id = "loss-oscillating"
+    thresholds: ClassVar = {"epochs": 10, "turns": 0.7, "size": 0.05}
+    asks = "rows"
+
+    def find(self, story: Story) -> Iterator[Finding]:
+        """Of the last epochs."""
+        losses = story.column("loss")[-max(int(self.epochs), 3) :]
+        if len(losses) < max(self.epochs, 3) or not all(map(math.isfinite, losses)):
+            return
+        changes = [b - a for a, b in pairwise(losses)]
+        turns = sum(a * b < 0 for a, b in pairwise(changes)) / (len(changes) - 1)
+        size = statistics.mean(map(abs, changes))
+        scale = story.expected or losses[0]
+        fallen = losses[0] - losses[-1] > 2 * size
+        if not scale > 0 or turns < self.turns or size < self.size * scale or fallen:
+            return
+        yield Finding(
+            self.id, WARNING, "loss goes up and down",
+            f"in {turns:.0%} of the last {len(losses)} epochs the loss turned, by {size:.2g} on "
+            f"average (now {losses[-1]:.4g})",
+            "steps across the valley instead of along it: suspected: lr too high, or batches too "
+            "small", [], None, {"turns": turns, "size": size}, None,
+            [*slower(story), Fix("a larger batch", _twice(story))],
+        )  # fmt: skip
+
+
+def _twice(story: Story) -> dict[str, int]:
+    held = story.choices.get("batch_size")
+    return {"batch_size": held * 4} if type(held) is int else {}
+
+
+class Diverging(Rule):
+    """The training loss stays well above its best.
+
+    epochs: for so many (3).  times: times the best (3), an error; risen: a warning (1.3).  size:
+    and by more than this part of the loss at the start (0.1).
+    """
+
+    id = "loss-diverging"
+    thresholds: ClassVar = {"epochs": 3, "times": 3.0, "risen": 1.3, "size": 0.1}
+    asks = "rows"
+
+    def find(self, story: Story) -> Iterator[Finding]:
+        """Of the last epochs."""
+        losses = story.column("loss")
+        last = losses[-max(int(self.epochs), 1) :]
+        best = min(losses[: -len(last)], default=math.nan)
+        if not best > 0 or not all(map(math.isfinite, last)) or last[-1] < last[0]:
+            return
+        least = min(last)
+        scale = story.expected or losses[0]
+        if least < self.risen * best or least - best < self.size * scale:
+            return
+        row = story.rows[len(story.rows) - len(losses) + losses.index(best)]
+        yield Finding(
+            self.id, ERROR if least >= self.times * best else WARNING, "loss rises",
+            f"for {len(last)} epochs the training loss is at least {least / best:.1f} times its "
+            f"best (epoch {row.get('epoch')})",
+            "lr too high", [], None, {"best": best, "now": last[-1]}, None,
+            [*slower(story), CLIP],
+        )  # fmt: skip

@@ -1,0 +1,166 @@
+"""What a rule reads: the epochs, the looks inside, and how training was set up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ArgumentTypeError
+from ..train import History, Run, Trainer, Watch
+from ..train.recorder import describe
+from ..train.watch import Layer, Look, read_looks
+
+WINDOW = 200
+"""Epochs that rules look back on."""
+
+
+@dataclass
+class Story:
+    """One training, finished or not.
+
+    rows: an entry an epoch (epoch, step, loss, lr, grad_norm, val_loss, ...).  looks: see
+    `train.Watch`.  start: what Watch knew before the first step.  setup: the trainer's parts, as in
+    config.json.  choices: those of `chainrule train`, where it was that.  result: how it ended.
+    trainer: where it is at hand, for the rules that need the model.
+    """
+
+    rows: Sequence[Mapping[str, Any]] = ()
+    looks: Sequence[Look] = ()
+    start: Mapping[str, Any] = field(default_factory=dict)
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Trainer | None = None
+    columns: dict[str, list[float]] = field(default_factory=dict, repr=False)  # as far as asked
+
+    @classmethod
+    def of(cls, source: Any) -> Story:
+        """The story of a Run, a Trainer or a History, with the looks where there was a Watch."""
+        if isinstance(source, Story):
+            return source
+        if isinstance(source, Run):
+            held = source.described
+            return cls(
+                source.rows, read_looks(source.path), _section(held, "watch"),
+                _section(held, "trainer"), _section(source.config, "recipe"), source.result or {},
+            )  # fmt: skip
+        if isinstance(source, Trainer):
+            watch = next((c for c in source.callbacks if isinstance(c, Watch)), None)
+            return cls(
+                source.history.rows, watch.looks if watch else (), watch.start if watch else {},
+                describe(source), {}, _ending(source.history), source,
+            )  # fmt: skip
+        if isinstance(source, History):
+            watch = source.watch
+            return cls(
+                source.rows, watch.looks if watch else (), watch.start if watch else {},
+                result=_ending(source),
+            )  # fmt: skip
+        raise ArgumentTypeError(
+            "diagnose: not something to judge",
+            expected="a Trainer, a History, a Run or the name of one",
+            got=type(source).__name__, fix="chainrule.diagnose(trainer)",
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ curves
+
+    def column(self, name: str) -> list[float]:
+        """A quantity of the last epochs, as far as they have it; nan where it is no number."""
+        if name not in self.columns:
+            found = [row[name] for row in self.rows[-WINDOW:] if name in row]
+            self.columns[name] = [_float(v) for v in found]
+        return self.columns[name]
+
+    @property
+    def expected(self) -> float | None:
+        """The loss of an answer that knows nothing of the input; else the first one seen."""
+        known = self.start.get("expected_loss")
+        if isinstance(known, (int, float)) and math.isfinite(known) and known > 0:
+            return float(known)
+        return self.first
+
+    @property
+    def first(self) -> float | None:
+        """The loss before the first step, on the probe rows; of the first step or epoch else."""
+        if self.looks and self.looks[0].step == 1:
+            for value in (self.looks[0].probe, self.looks[0].loss):
+                if value is not None and math.isfinite(value):
+                    return value
+        if self.rows and self.rows[0].get("epoch") == 1:
+            return _float(self.rows[0].get("loss"))
+        return None
+
+    def learned(self, share: float) -> bool:
+        """Whether the last loss is below this share of that of an ignorant answer."""
+        losses, expected = self.column("loss"), self.expected
+        return bool(losses and expected) and losses[-1] < share * (expected or 0.0)
+
+    # ------------------------------------------------------------ layers
+
+    @property
+    def frozen(self) -> set[str]:
+        """Layers whose weights are not to be trained."""
+        return set(self.start.get("frozen") or ())
+
+    def lifted(self, look: Look) -> float:
+        """Highest lr so far / lr of the look: a low lr that the schedule asks for is no fault."""
+        top = max((x.lr for x in self.looks if x.step <= look.step), default=look.lr)
+        return top / look.lr if look.lr > 0 and math.isfinite(top) else 1.0
+
+    def lasting(self, holds: Any, least: int = 2) -> list[Look]:
+        """The last looks, back to the first of them, at all of which `holds(look)`.
+
+        None where there are fewer than `least` of them.
+        """
+        found: list[Look] = []
+        for look in reversed(self.looks):
+            if not holds(look):
+                break
+            found.insert(0, look)
+        return found if len(found) >= least else []
+
+    def of_layer(self, name: str) -> Iterator[tuple[Look, Layer]]:
+        """Every look at a layer."""
+        for look in self.looks:
+            layer = look.layer(name)
+            if layer is not None:
+                yield look, layer
+
+    @property
+    def names(self) -> list[str]:
+        """The layers, in the order of the forward pass."""
+        return [x.name for x in self.looks[-1].layers] if self.looks else []
+
+    # ------------------------------------------------------------ settings
+
+    @property
+    def lr(self) -> float | None:
+        """The learning rate at its highest."""
+        rates = [x.lr for x in self.looks] + self.column("lr")
+        for group in (self.setup.get("optimizer") or {}).get("groups") or ():
+            rates += [_float(group.get(k)) for k in ("lr", "initial_lr") if k in group]
+        known = [r for r in rates if math.isfinite(r)]
+        chosen = self.choices.get("lr")
+        return float(chosen) if isinstance(chosen, (int, float)) else max(known, default=None)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether early stopping puts the best weights back."""
+        return "EarlyStopping" in (self.setup.get("callbacks") or ())
+
+
+def _ending(history: History) -> dict[str, Any]:
+    failed = history.stopped == "failed"
+    return {"stopped": history.stopped, **({"error": history.message} if failed else {})}
+
+
+def _section(held: Any, name: str) -> Mapping[str, Any]:
+    found = held.get(name) if isinstance(held, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _float(value: Any) -> float:
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if ok else math.nan

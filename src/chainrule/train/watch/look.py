@@ -1,0 +1,162 @@
+"""A look inside: one line of layers.jsonl, as numbers and as JSON.
+
+`None` is what was not computed, never 0.  JSON has no nan and no infinity: they are the texts
+"nan", "inf" and "-inf" there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ...errors import FormatError
+from ..files import MissingFileError, read_json_lines
+
+FILE = "layers.jsonl"
+BINS = 40
+WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+@dataclass
+class Bins:
+    """A histogram: counts of BINS equal parts of [low, high]; of finite values only."""
+
+    low: float
+    high: float
+    counts: list[int]
+
+
+@dataclass
+class Layer:
+    """One layer at one step, at the weights that the step began with."""
+
+    name: str
+    kind: str = ""
+    activation: str | None = None
+    grad: float | None = None  # norm of the weight's gradient in the step, before clipping
+    weight: float | None = None  # norm of the weight
+    update: float | None = None  # norm of its change
+    ratio: float | None = None  # update / weight
+    gain: float | None = None  # |error here| / |error of the next layer|, on the probe rows
+    weights: float | None = None  # how the next layer's weights scale the error
+    slope: float | None = None  # how this layer's activation scales it
+    dead: float | None = None  # share of units that are 0 on (nearly) all probe rows
+    saturated: float | None = None  # share of values where the activation is flat
+    dead_units: list[int] | None = None
+    mean: float | None = None  # of what the layer gives, after its activation
+    std: float | None = None
+    twins: list[list[int]] | None = None  # units with equal weights and gradients, in groups
+    activations: Bins | None = None
+    gradients: Bins | None = None  # of the weight, on the probe rows
+
+
+@dataclass
+class Look:
+    """All layers at one step (the first is 1), in the order of the forward pass.
+
+    loss: of the step.  probe: of the probe rows before it.  overhead: share of the time of the fit
+    that watching took so far; the one number that differs between two runs of one seed.
+    """
+
+    step: int
+    epoch: int
+    lr: float
+    loss: float | None = None
+    overhead: float = 0.0
+    probe: float | None = None
+    layers: list[Layer] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a line of layers.jsonl."""
+        layers = [_worded(vars(layer)) for layer in self.layers]
+        return {**_worded({k: v for k, v in vars(self).items() if k != "layers"}), "layers": layers}
+
+    def layer(self, name: str) -> Layer | None:
+        """The layer of a name."""
+        return next((x for x in self.layers if x.name == name), None)
+
+
+def _worded(held: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(held)
+    for key, value in held.items():
+        if isinstance(value, Bins):
+            out[key] = vars(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            out[key] = "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return out
+
+
+def read_looks(run: str | Path) -> list[Look]:
+    """The looks in a run's folder; none where it was not watched.
+
+    Raises FormatError with the line that is none.
+    """
+    path = Path(run) / FILE
+    try:
+        rows = read_json_lines(path)
+    except MissingFileError:
+        return []
+    looks = []
+    for i, row in enumerate(rows, 1):
+        try:
+            looks.append(_look(row))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise FormatError(
+                f"{path}:{i} is no look inside", got=str(error)[:60],
+                fix="the run again; or the file without this line", line="",
+            ) from None  # fmt: skip
+    return looks
+
+
+def _look(row: Mapping[str, Any]) -> Look:
+    known = {f.name for f in fields(Layer)}
+    layers = []
+    for held in row["layers"]:
+        values = {k: v for k, v in held.items() if k in known}
+        for key in ("activations", "gradients"):
+            if values.get(key) is not None:
+                values[key] = _bins(values[key])
+        for key, value in values.items():
+            if key not in TEXTS and key not in PARTS:
+                values[key] = _number(value)
+        for key in TEXTS:
+            if not isinstance(values.get(key, ""), str | None):
+                raise TypeError(f"{key} is no text: {values[key]!r}")
+        layers.append(Layer(**values))
+    return Look(
+        step=_whole(row["step"]), epoch=_whole(row["epoch"]), lr=_known(row["lr"]),
+        loss=_number(row["loss"]), overhead=_known(row["overhead"]),
+        probe=_number(row.get("probe")), layers=layers,
+    )  # fmt: skip
+
+
+TEXTS = ("name", "kind", "activation")
+PARTS = ("activations", "gradients", "dead_units", "twins")
+
+
+def _bins(held: Mapping[str, Any]) -> Bins:
+    counts = [_whole(n) for n in held["counts"]]
+    if len(counts) != BINS:
+        raise ValueError(f"{len(counts)} counts")
+    return Bins(_known(held["low"]), _known(held["high"]), counts)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else _known(value)
+
+
+def _known(value: Any) -> float:
+    if isinstance(value, str):
+        return WORDS[value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"no number: {value!r}")
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"no whole number: {value!r}")
+    return value

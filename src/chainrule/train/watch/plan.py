@@ -1,0 +1,75 @@
+"""At which steps watching looks inside: a function of the step's number and the model's shapes.
+
+The plan asks no clock, so that two runs of one seed look at the same steps.  What a look and a step
+cost is estimated from the work that the shapes say, and looks lie farther apart than asked where
+they would take too much of the time.  What they take in truth is measured and put on record; only
+where that is above LIMIT a look of the plan is left out, which changes none of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+SHARE = 0.02
+"""Of the time of the steps, what looks may take by the estimate."""
+LIMIT = 0.05
+"""Of the time of a fit, what they may take in truth: where it is more, looks are left out."""
+FREE_S = 0.02
+"""Seconds that looks may take whatever their share: of a fit of a second nobody misses them."""
+STEP_S, STEP_RATE = 15e-6, 3e10
+"""A compiled step: what it takes at least, and how many multiply-adds it makes in a second."""
+LOOK_S, LAYER_S, LOOK_RATE, VALUE_S = 300e-6, 250e-6, 3e10, 3e-9
+"""A look: what it takes at least, for each layer, for the work, and for each value."""
+MANY = 200
+"""After so many looks the distance between them doubles: the record of a long run stays small."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the shapes say: multiply-adds and values of one row, layers, weights; rows a step."""
+
+    work: int
+    values: int
+    layers: int
+    weights: int
+    batch: int
+    rows: int
+
+    @property
+    def step_s(self) -> float:
+        """Estimated seconds of a training step."""
+        return STEP_S + 3 * self.batch * self.work / STEP_RATE
+
+    @property
+    def look_s(self) -> float:
+        """Estimated seconds of a look."""
+        handled = self.rows * self.values * 4 + self.weights * 4
+        work = 3 * self.rows * self.work / LOOK_RATE
+        return LOOK_S + self.layers * LAYER_S + work + handled * VALUE_S
+
+    def interval(self, every: int) -> int:
+        """The steps between two looks once there are some: at least `every`."""
+        return max(every, int(self.look_s / self.step_s / SHARE) + 1)
+
+
+def steps(every: int, interval: int) -> Iterator[int]:
+    """The steps to look at: 1, one soon after, then every `every`, farther apart up to `interval`.
+
+    >>> from itertools import islice
+    >>> list(islice(steps(100, 100), 7))
+    [1, 21, 101, 201, 301, 401, 501]
+    >>> list(islice(steps(100, 1000), 10))
+    [1, 21, 101, 201, 401, 801, 1601, 2601, 3601, 4601]
+    """
+    yield from (1 + n for n in sorted({0, every // 5}))
+    offset = every
+    for i in count(2):
+        yield 1 + offset
+        offset += max(every, min(interval << (i // MANY), offset))
+
+
+def next_step(after: int, every: int, interval: int) -> int:
+    """The first step to look at beyond `after`."""
+    return next(n for n in steps(every, interval) if n > after)

@@ -1,0 +1,245 @@
+"""Watch: the callback that looks inside the layers now and then, keeps that cheap, and writes it
+down."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError
+from ...runtime.blas import one_blas_thread
+from ..callbacks import Callback
+from ..files import append_line, to_json, write_text
+from .layers import layers_of, weights_of
+from .look import FILE, Layer, Look, read_looks
+from .numbers import norm
+from .plan import FREE_S, LIMIT, Costs, next_step
+from .probe import Probe
+from .start import class_counts, expected_loss, rows_of, spread, targets_of
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+EVERY, ROWS = 100, 128
+
+
+class Watch(Callback):
+    """Looks inside every layer at a few steps: `Trainer(..., callbacks=[Watch()])`.
+
+    every: steps between two looks (100); more where the shapes say that looks would take more than
+    a few per cent of the time, see plan.py.  rows: of the training data, on which the layers are
+    measured (128).  probe: a batch (x1, ..., y) to measure on instead.
+
+    A look holds, for each layer, the norms of the weight, of its gradient and of its change in that
+    step, and on the probe rows: the gain ledger, dead and saturated units, the spread and the
+    histograms of activations and gradients.  `looks` holds them all; a run gets them as
+    layers.jsonl, and what is known of the data in config.json.  Compiled steps run on between
+    looks.  Numbers depend on the step alone, so two runs of one seed write the same, but for
+    `overhead`: the share of the time of the fit that watching took.  PyTorch leaves this to hooks.
+
+    >>> import chainrule
+    >>> from chainrule import nn, optim
+    >>> from chainrule.train import Trainer, Watch
+    >>> _ = chainrule.manual_seed(0)
+    >>> x = chainrule.randn(64, 2)
+    >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    >>> optimizer, watch = optim.SGD(model.parameters(), 0.1), Watch()
+    >>> data = (x, x.sum(1, keepdim=True))
+    >>> _ = Trainer(model, nn.MSELoss(), optimizer, callbacks=[watch]).fit(data, epochs=20)
+    >>> [look.step for look in watch.looks]
+    [1, 21]
+    >>> [layer.name for layer in watch.looks[0].layers]
+    ['0', '2']
+    """
+
+    def __init__(
+        self, every: int = EVERY, rows: int = ROWS, probe: Sequence[Any] | None = None
+    ) -> None:
+        for name, value in (("every", every), ("rows", rows)):
+            if type(value) is not int or value < 1:
+                raise ArgumentError(f"Watch: {name} must be a whole number >= 1", got=repr(value))
+        if probe is not None and len(probe) < 2:
+            raise ArgumentError(
+                "Watch: probe must be a batch", expected="(x1, ..., y)", got=f"{len(probe)} values"
+            )
+        self.every, self.rows, self.batch = every, rows, probe
+        self.looks: list[Look] = []
+        self.start: dict[str, Any] = {}  # what is known before the first step
+        self.probe: Probe | None = None
+        self.problem: str | None = None  # why the layers can't be measured
+        self.interval = every
+        self.spent = self.began = 0.0
+        self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
+        self.next = 1
+        self.begun: tuple[Look, list[list[Any]]] | None = None
+        self.every_steps = 1
+
+    @property
+    def top_lr(self) -> float:
+        """The highest learning rate at any look."""
+        return max((x.lr for x in self.looks), default=0.0)
+
+    @property
+    def overhead(self) -> float:
+        """The share of the time of this fit that watching took so far."""
+        elapsed = time.perf_counter() - self.began
+        return self.spent / elapsed if elapsed > 0 and self.began else 0.0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Chooses the probe rows and the steps; looks for the first time."""
+        self.began, self.spent, self.begun = time.perf_counter(), 0.0, None
+        self.cheapest, self.made, self.left_out = math.inf, 0, 0
+        trainer.history.watch = self
+        self._take_up(trainer)
+        assert trainer.loader is not None
+        batch = rows_of(trainer.loader, self.rows) if self.batch is None else tuple(self.batch)
+        self.probe, self.problem = Probe(trainer.model, trainer.loss, batch), None
+        layers = self._measure(trainer)
+        self.interval = self._costs(trainer, batch).interval(self.every)
+        self.next = next_step(trainer.step, self.every, self.interval)
+        self._note(trainer, batch)
+        if self.next == trainer.step + 1:
+            self._begin(trainer, layers)
+        self._aim(trainer)
+        self.spent += time.perf_counter() - self.began
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        """The learning rate may have changed between two epochs."""
+        if self.begun is not None:
+            self.begun[0].lr = trainer.lr
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """Looks at the weights before a step and after it."""
+        if trainer.step < self.next - 1:
+            return
+        began = time.perf_counter()
+        if self.begun is not None and trainer.step == self.next:
+            self._finish(trainer, *self.begun)
+            self.begun = None
+            self.next = next_step(trainer.step, self.every, self.interval)
+        if trainer.step == self.next - 1 and self._affordable(trainer):
+            self._begin(trainer, self._measure(trainer))
+            self.cheapest = min(self.cheapest, time.perf_counter() - began)
+            self.made += 1
+        self._aim(trainer)
+        self.spent += time.perf_counter() - began
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """The share of the time that watching took, into the run's result."""
+        if trainer.run is not None:
+            trainer.run.write_result(
+                watch_overhead=round(self.overhead, 4), watch_left_out=self.left_out
+            )
+
+    # ------------------------------------------------------------ a look
+
+    def _affordable(self, trainer: Trainer) -> bool:
+        """Whether looks have kept within their share of the time; else the next is left out.
+
+        Each counts as the cheapest: one that something else on the machine held up says nothing.
+        """
+        taken = self.made * self.cheapest if self.made else 0.0
+        if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began):
+            return True
+        self.left_out += 1
+        self.next = next_step(self.next, self.every, self.interval)
+        return trainer.step == self.next - 1
+
+    def _aim(self, trainer: Trainer) -> None:
+        """Steps may run on until the weights before the next step to look at are needed."""
+        self.every_steps = 1 if trainer.step == self.next - 1 else self.next - 1
+
+    def _measure(self, trainer: Trainer) -> list[Layer]:
+        """The layers on the probe rows; by name only where the model can't be run on them."""
+        assert self.probe is not None
+        if self.problem is None:
+            try:
+                with one_blas_thread():  # faster for few rows, and the same bits on any machine
+                    return self.probe.measure(find_twins=trainer.step == 0)
+            except Exception as error:
+                self.problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:200]
+        self.probe.value = None
+        found = layers_of(trainer.model)
+        return [Layer(n or type(m).__name__, type(m).__name__) for n, m in found]
+
+    def _begin(self, trainer: Trainer, layers: list[Layer]) -> None:
+        assert self.probe is not None
+        look = Look(self.next, trainer.epoch + 1, trainer.lr, probe=self.probe.value, layers=layers)
+        named = _modules(trainer)
+        self.begun = look, [[p._value.copy() for _, p in weights_of(named[x.name])] for x in layers]
+
+    def _finish(self, trainer: Trainer, look: Look, before: list[list[Any]]) -> None:
+        look.epoch, look.loss = trainer.epoch + 1, trainer.loss_value
+        named = _modules(trainer)
+        for layer, olds in zip(look.layers, before, strict=True):
+            weights = weights_of(named[layer.name])
+            grads = [trainer.grad_norm_of(p) for _, p in weights]
+            known = [g for g in grads if g is not None]
+            layer.grad = math.hypot(*known) if known else None
+            layer.weight = math.hypot(*map(norm, olds))
+            changes = [norm(p._value - old) for (_, p), old in zip(weights, olds, strict=True)]
+            layer.update = math.hypot(*changes)
+            layer.ratio = layer.update / layer.weight if layer.weight else None
+        look.overhead = round(self.overhead, 6)
+        self.looks.append(look)
+        if trainer.run is not None:
+            append_line(trainer.run.path / FILE, to_json(look.to_json()))
+
+    # ------------------------------------------------------------ before the first step
+
+    def _take_up(self, trainer: Trainer) -> None:
+        """The looks before a resume; what was written after the checkpoint is cut off."""
+        if trainer.run is None:
+            self.looks = [x for x in self.looks if x.step <= trainer.step]
+            return
+        held = read_looks(trainer.run.path) if trainer.step else []
+        self.looks = [x for x in held if x.step <= trainer.step]
+        path = trainer.run.path / FILE
+        if held or path.exists():
+            write_text(path, "".join(to_json(x.to_json()) + "\n" for x in self.looks))
+
+    def _costs(self, trainer: Trainer, batch: Sequence[Any]) -> Costs:
+        assert self.probe is not None
+        assert trainer.loader is not None
+        size = trainer.loader.batch_size or 1
+        return Costs(
+            work=self.probe.work, values=self.probe.values, layers=len(self.probe.stages),
+            weights=sum(p.numel() for p in trainer.model.parameters()),
+            batch=size * trainer.accumulate, rows=len(batch[-1]),
+        )  # fmt: skip
+
+    def _note(self, trainer: Trainer, batch: Sequence[Any]) -> None:
+        """What rules have to know of data, loss and layers, into config.json."""
+        assert self.probe is not None
+        assert trainer.loader is not None
+        y = targets_of(trainer.loader.dataset)
+        y = np.asarray(batch[-1].detach()) if y is None else y
+        expected = expected_loss(trainer.loss, self.probe.output, y)
+        named = _modules(trainer)
+        self.start = {
+            "every": self.every,
+            "interval": self.interval,
+            "rows": len(batch[-1]),
+            "batches": len(trainer.loader),
+            "expected_loss": None if expected is None else expected.value,
+            "expected_why": None if expected is None else expected.why,
+            "expected_exact": expected is not None and expected.exact,
+            "class_counts": class_counts(y),
+            "inputs": spread(batch[:-1]),
+            "frozen": [
+                n for n, m in named.items() if not any(p.requires_grad for _, p in weights_of(m))
+            ],
+            "problem": self.problem,
+        }
+        if trainer.run is not None and (trainer.step == 0 or "watch" not in trainer.run.described):
+            trainer.run.describe(watch=self.start)
+        elif trainer.run is not None:
+            self.start = {**self.start, **trainer.run.described["watch"]}
+
+
+def _modules(trainer: Trainer) -> dict[str, Any]:
+    return {n or type(m).__name__: m for n, m in layers_of(trainer.model)}
