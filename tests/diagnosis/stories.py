@@ -79,7 +79,8 @@ FAULTS = {
         story(looks=looks(all_layers(gradients=Bins(-1e-9, 1e-9, [1] * 40))), rows=FLAT),
     ],
     "exploding": [
-        story(looks=looks(first_layer(grad=1e6, weights=1e3, slope=1.0))),
+        story(looks=looks(first_layer(grad=1e6, weights=1e3, slope=1.0)), rows=FLAT),
+        story(looks=looks(all_layers(gain=20.0, weights=40.0, slope=0.5)), rows=FLAT),
         story(looks=looks(first_layer(grad=math.nan))),
         story(looks=[], rows=[], result={"error": "the loss is not finite at step 3"}),
         story(rows=rows([*FALLING[:10], 3.0], grad_norm=[0.5] * 10 + [50.0])),

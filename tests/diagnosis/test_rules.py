@@ -83,8 +83,8 @@ def test_every_threshold_can_be_set(name, key):
     [
         ("vanishing", "ratio", 1e-9, 0), ("vanishing", "steps", 1e6, 0),
         ("vanishing", "tiny", 0, 2),
-        ("exploding", "ratio", 1e9, 0), ("exploding", "times", 1e3, 3),
-        ("exploding", "recent", 0, 3), ("exploding", "rise", 100, 3),
+        ("exploding", "ratio", 1e9, 0), ("exploding", "times", 1e3, 4),
+        ("exploding", "recent", 0, 4), ("exploding", "rise", 100, 4),
         ("update-ratio", "high", 1, 0), ("update-ratio", "low", 0, 2),
         ("unchanged-weight", "looks", 50, 0), ("symmetry", "units", 50, 0),
         ("dead-relu", "share", 0.8, 0), ("saturated", "share", 0.9, 0), ("saturated", "loss", 2, 0),

@@ -108,8 +108,9 @@ def preflight(
             with undisturbed():
                 state, text, fix = check().run(bench)
         except ChainruleError as error:
-            state, text = ERROR, f"it can't be run: {error.problem}"
-            fix = error.fix
+            state, text, fix = ERROR, f"it can't be run: {error.problem}", error.fix
+        except Exception as error:  # of the model's own code
+            state, text, fix = ERROR, f"it can't be run: {type(error).__name__}: {error}", None
         title = str(check.__doc__).splitlines()[0]
         out.outcomes.append(Outcome(name, state, title, text, fix, time.perf_counter() - began))
     return out

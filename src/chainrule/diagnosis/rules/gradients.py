@@ -148,7 +148,8 @@ def _blame(layers: Sequence[Layer]) -> tuple[str, str | None, list[Fix]]:
 class Exploding(Rule):
     """Numbers that are not finite, early gradients far above the last, or a sudden large gradient.
 
-    ratio: early / last above this (1e3), for two looks.  times: a gradient so many times the median
+    ratio: early / last gradient, or the error's growth on its way back, above this (1e3), for two
+    looks and while the loss is high.  times: a gradient so many times the median
     of the epochs before (10) in the last `recent` epochs (5), while the loss went up by `rise` (2).
     """
 
@@ -194,6 +195,7 @@ class Exploding(Rule):
         )  # fmt: skip
 
     def _large(self, story: Story, look: Look) -> Layer | None:
+        """The layer with the largest gradient, where that is too large."""
         layers = trained(story, look)
         last = layers[-1].grad if layers else None
         if len(layers) < 3 or not last or not math.isfinite(last):
@@ -201,27 +203,34 @@ class Exploding(Rule):
         top = max(layers[:-1], key=lambda x: x.grad or 0.0)
         return top if (top.grad or 0.0) > self.ratio * last else None
 
+    def _grows(self, look: Look) -> Layer | None:
+        """The first layer, where the error grows too much on its way back to it."""
+        known = [x for x in look.layers if x.gain is not None]
+        total = math.prod(x.gain for x in known if x.gain is not None)
+        return known[0] if len(known) > 1 and total > self.ratio else None
+
     def _between_layers(self, story: Story) -> Finding | None:
-        seen = story.lasting(lambda look: self._large(story, look) is not None)
-        top = self._large(story, seen[-1]) if seen else None
-        if top is None:
+        seen = story.lasting(lambda look: self._large(story, look) or self._grows(look))
+        if not seen or story.learned(0.5):
             return None
-        layers = trained(story, seen[-1])
-        last = layers[-1]
-        between = layers[layers.index(top) : -1]
+        look = seen[-1]
+        top = self._large(story, look) or self._grows(look)
+        assert top is not None
+        between = look.layers[look.layers.index(top) : -1]
         found = ledger([x for x in between if x.gain is not None])
-        assert last.grad is not None
-        assert top.grad is not None
         cause, multiplier = "which factor is to blame could not be computed", None
         if found is not None:
             cause = f"weights x {found[1]:.1e}, slope x {found[0]:.1e} over {len(between)} layers"
             multiplier = WEIGHTS if found[1] > found[0] else SLOPE
+        last = look.layers[-1]
+        grads = f"|grad| {last.grad or 0.0:.1e} ({called(last.name)}) -> {top.grad or 0.0:.1e} " \
+            f"({called(top.name)})"  # fmt: skip
+        total = math.prod(x.gain for x in between if x.gain is not None)
         return Finding(
             self.id, ERROR, "exploding gradient",
-            f"|grad| {last.grad:.1e} ({called(last.name)}) -> {top.grad:.1e} "
-            f"({called(top.name)}): a factor {top.grad / last.grad:.2g} in {len(between)} layers",
-            cause, [top.name], (seen[0].step, seen[-1].step),
-            {"first": top.grad, "last": last.grad, "factor": top.grad / last.grad}, multiplier,
+            f"{grads}; on the way back the error becomes {total:.1e} times as large",
+            cause, [top.name], (seen[0].step, look.step),
+            {"first": top.grad, "last": last.grad, "gain": total}, multiplier,
             [by_start(top.activation), CLIP, *slower(story)], ("grad", top.name),
         )  # fmt: skip
 
