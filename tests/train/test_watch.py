@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from train_cases import bits, data, trainer
 
@@ -235,6 +235,7 @@ def looked(t):
     return [{**x.to_json(), "overhead": None} for x in t.history.watch.looks]
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_say_the_same_and_compiled_steps_run_on(tmp_path):
     found = []
     for _ in range(2):
@@ -273,6 +274,7 @@ def test_a_resumed_run_has_the_looks_of_one_that_went_through(tmp_path):
     assert [x.step for x in read_looks(run.path)] == [x["step"] for x in looked(whole)]
 
 
+@pytest.mark.slow
 def test_the_run_says_what_is_known_of_the_data(tmp_path):
     run = Run.create("a", tmp_path)
     x, y = data(40)
@@ -296,6 +298,7 @@ def test_odd_settings_are_refused(settings):
 numbers = st.integers(1, 1000)
 
 
+@settings(max_examples=30)
 @given(every=numbers, interval=st.integers(1, 5000))
 def test_steps_rise_and_keep_their_distance(every, interval):
     found = list(islice(steps(every, interval), 30))
@@ -307,6 +310,7 @@ def test_steps_rise_and_keep_their_distance(every, interval):
     assert [next_step(n, every, interval) for n in found[:-1]] == found[1:]
 
 
+@settings(max_examples=40)
 @given(work=st.integers(0, 10**9), rows=numbers, layers=st.integers(1, 200), every=numbers)
 def test_dear_looks_lie_farther_apart(work, rows, layers, every):
     costs = Costs(work, 1000, layers, 10**5, 32, rows)
@@ -316,6 +320,7 @@ def test_dear_looks_lie_farther_apart(work, rows, layers, every):
     assert more.interval(every) >= costs.interval(every)
 
 
+@pytest.mark.slow
 def test_looks_that_take_too_much_of_the_time_are_left_out(monkeypatch):
     monkeypatch.setattr("chainrule.train.watch.watch.LIMIT", 0.0)
     monkeypatch.setattr("chainrule.train.watch.watch.FREE_S", 0.0)

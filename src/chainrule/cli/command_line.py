@@ -43,5 +43,10 @@ def command_of(r: Recipe) -> str:
         elif f.name == "layers":
             parts += [flag, ",".join(map(str, value)) or "none"]
         else:
-            parts += [flag, f"{value:.12g}" if isinstance(value, float) else str(value)]
+            parts += [flag, _spelled(value)]
     return shlex.join(parts)
+
+
+def _spelled(value: Any) -> str:
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)

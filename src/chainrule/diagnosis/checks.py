@@ -104,7 +104,7 @@ class InitialLoss(Check):
         if known is None:
             return SKIPPED, f"{first:.4g}; what is expected of this loss is not known", None
         text = f"{first:.4g}, expected {known.value:.4g} ({known.why})"
-        if not known.far(first, RULE.share, RULE.times):
+        if not known.far(first, RULE.share, RULE.nats, RULE.times):
             return OK, text, None
         if first > known.value:
             return WARNING, text, "smaller weights in the last layer, its bias at the targets' mean"

@@ -29,7 +29,12 @@ def by_start(activation: str | None) -> Fix:
 
 def slower(story: Story) -> list[Fix]:
     """A tenth of the learning rate."""
-    return [] if not story.lr else [Fix(f"lr={story.lr / 10:g}", {"lr": story.lr / 10})]
+    return [] if not story.lr else [rate(story.lr / 10)]
+
+
+def rate(lr: float) -> Fix:
+    """A learning rate, in few digits."""
+    return Fix(f"lr={lr:g}", {"lr": float(f"{lr:g}")})
 
 
 def trained(story: Story, look: Look) -> list[Layer]:

@@ -19,12 +19,13 @@ from .updates import faster
 class InitialLoss(Rule):
     """The first loss is far from that of an answer that knows nothing of the input.
 
-    share: off by more than this share of it (0.25).  times: by this factor (2) where the answer is
-    a number, since the first weights add to its squares.  Lower is a note: they know something.
+    share, nats: off by more than this share of it (0.25) and by more than this (0.5).  times: by
+    this factor (2) instead where the answer is a number, since the first weights add to its
+    squares.  Lower is a note: the weights know something.
     """
 
     id = "loss-at-init"
-    thresholds: ClassVar = {"share": 0.25, "times": 2.0}
+    thresholds: ClassVar = {"share": 0.25, "nats": 0.5, "times": 2.0}
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the first look."""
@@ -36,7 +37,7 @@ class InitialLoss(Rule):
         known = Expected(float(expected), str(story.start.get("expected_why")), exact)
         if not math.isfinite(first) or not expected > 0:
             return
-        if not known.far(first, self.share, max(self.times, 1.0)):
+        if not known.far(first, self.share, self.nats, max(self.times, 1.0)):
             return
         above = first > expected
         yield Finding(

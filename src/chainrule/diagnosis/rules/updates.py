@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..finding import ERROR, ERROR_TERM, WARNING, Finding, Fix, called, listed
 from ..rule import Rule
 from ..story import Story
-from .gradients import slower
+from .gradients import rate, slower
 
 RECENT = 5
 """Looks whose median counts: a single step may be odd."""
@@ -77,7 +77,7 @@ class UpdateRatio(Rule):
 
 def faster(story: Story) -> list[Fix]:
     """A higher learning rate, or one for each weight."""
-    found = [] if not story.lr else [Fix(f"lr={story.lr * 10:g}", {"lr": story.lr * 10})]
+    found = [] if not story.lr else [rate(story.lr * 10)]
     name = str((story.setup.get("optimizer") or {}).get("name", ""))
     if name == "SGD":
         found.append(Fix("Adam, which scales the step of every weight",

@@ -50,10 +50,10 @@ class Expected(NamedTuple):
     why: str
     exact: bool
 
-    def far(self, first: float, share: float, times: float) -> bool:
-        """Whether a first loss is off by more than a share of it; by a factor where not exact."""
+    def far(self, first: float, share: float, nats: float, times: float) -> bool:
+        """Whether a first loss is off: by a share and by so much; by a factor where not exact."""
         if self.exact:
-            return abs(first / self.value - 1) > share
+            return abs(first - self.value) > max(share * self.value, nats)
         return not 1 / times**2 <= first / self.value <= times
 
 
