@@ -85,6 +85,19 @@ def test_another_start_is_told(chainrule, faulty, own_folder):
 
 
 @pytest.mark.slow
+def test_a_training_that_broke_off_is_tried_too(chainrule):
+    assert chainrule("train", "digits", "--optimizer", "sgd", "--lr", "1e6", "-q").exit_code == 1
+    result = chainrule("diagnose", "digits", "--try=40", "--json")
+    assert result.exit_code == 1
+    first = json.loads(result.stdout)["findings"][0]
+    assert first["id"] == "exploding"
+    assert "not finite at epoch 1" in first["evidence"]
+    slower = first["tried"][0]
+    assert slower["outcome"] == "gone"
+    assert slower["loss_after"] < slower["loss_before"]
+
+
+@pytest.mark.slow
 def test_plain_is_a_fact_a_line(chainrule, faulty):
     said = chainrule("diagnose", faulty, "--plain", "--try=40").stdout
     assert said.isascii()
@@ -115,7 +128,7 @@ def test_wrong_use(chainrule, xor_run, own_folder):
     (own_folder / "runs" / xor_run / "metrics.jsonl").unlink()
     result = chainrule("diagnose", xor_run)
     assert result.exit_code == 0
-    assert "not asked: vanishing" in result.stdout.replace("\n  ", " ")
+    assert "Not asked: vanishing" in result.stdout.replace("\n  ", " ")
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ Start here:
 
   chainrule train digits      learn to read handwritten digits, in seconds
   chainrule runs              what was trained, and how well
+  chainrule diagnose digits   whether it learned as it should, and what may mend it
   chainrule explain neuron    a gradient worked out, number by number
   chainrule train --help      everything that can be changed
 

@@ -160,9 +160,12 @@ def lines_of(
     if tries is not None and any(trials):
         lines += _entry("replay", _repeated(tries, run), t)
     said = f"{run.name}: {len(found.asked)} rules asked"
-    if found.skipped:
-        reasons = sorted(set(found.skipped.values()))
-        said += f"; not asked: {', '.join(found.skipped)} ({'; '.join(reasons)})"
+    reasons: dict[str, list[str]] = {}
+    for rule, reason in found.skipped.items():
+        reasons.setdefault(reason, []).append(rule)
+    if reasons:
+        why = "; ".join(f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
+        said += f". Not asked: {why}"
     if t.plain:
         state = "Healthy. " if found.healthy and found.asked else ""
         return [*lines, [(f"{state}{said}.", "")]]

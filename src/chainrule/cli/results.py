@@ -210,7 +210,7 @@ def next_steps(o: Outcome, t: Terminal) -> list[Line]:
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
     commands = []
     for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
-                 "chainrule runs"):  # fmt: skip
+                 f"chainrule diagnose {o.run}", "chainrule runs"):  # fmt: skip
         commands.append(as_typed(text + more))
     if max(map(len, commands)) + 6 <= t.width:
         return [*lines, *([(f"next  {text}", "")] for text in commands)]

@@ -33,6 +33,11 @@ class Replay:
     found: Diagnosis
     failed: str | None = None
 
+    @property
+    def reached(self) -> float | None:
+        """The loss at the end; that of the start where it broke off."""
+        return self.last if self.failed is None else self.first
+
     def value(self, follow: tuple[str, str] | None) -> float | None:
         """A layer's number: of the end, or of the last look where only a step gives it."""
         if follow is None:
@@ -134,7 +139,7 @@ class Tries:
             return Trial(place, command_of(new), 0, 0.0, "failed", None, None, None, None, why)
         return Trial(
             place, command_of(new), other.steps, other.seconds, _outcome(finding, base, other),
-            base.value(finding.follow), other.value(finding.follow), base.last, other.last,
+            base.value(finding.follow), other.value(finding.follow), base.reached, other.last,
             other.failed,
         )  # fmt: skip
 
@@ -146,9 +151,9 @@ def _outcome(finding: Finding, base: Replay, other: Replay) -> str:
         return "unclear"
     if _shows(finding, other.found):
         return "still there"
-    if base.last is None or other.last is None:
+    if base.reached is None or other.last is None:
         return "gone"
-    return "gone" if other.last < LOWER * base.last else "no better"
+    return "gone" if other.last < LOWER * base.reached else "no better"
 
 
 def _shows(finding: Finding, found: Diagnosis) -> bool:

@@ -27,9 +27,12 @@ def by_start(activation: str | None) -> Fix:
     return Fix("nn.init.kaiming_normal_ on the weights", {"init": "kaiming"})
 
 
-def slower(story: Story) -> list[Fix]:
-    """A tenth of the learning rate."""
-    return [] if not story.lr else [rate(story.lr / 10)]
+def slower(story: Story, ratio: float | None = None) -> list[Fix]:
+    """A tenth of the learning rate; less, where steps change `ratio` of the weights, not 1 %."""
+    if not story.lr:
+        return []
+    known = ratio is not None and math.isfinite(ratio) and ratio > 0.1
+    return [rate(float(f"{story.lr * 0.01 / (ratio or 1):.0e}") if known else story.lr / 10)]
 
 
 def rate(lr: float) -> Fix:
@@ -187,6 +190,7 @@ class Exploding(Rule):
             evidence = f"{called(bad[0][1])} is not finite at step {bad[0][0].step}"
         last = story.looks[-1] if story.looks else None
         cause, multiplier = "an update beyond what numbers hold: the lr, or the weights' gain", None
+        top: float | None = None
         if last is not None:
             ratios = [(x.ratio, x.name) for x in last.layers if x.ratio is not None]
             if ratios and max(ratios)[0] > 0.1:
@@ -196,7 +200,7 @@ class Exploding(Rule):
                 multiplier = WEIGHTS
         return Finding(
             self.id, ERROR, "exploding numbers", evidence, cause, [n for _, n in bad[:1]], steps,
-            {}, multiplier, [*slower(story), CLIP],
+            {}, multiplier, [*slower(story, top), CLIP],
         )  # fmt: skip
 
     def _large(self, story: Story, look: Look) -> Layer | None:

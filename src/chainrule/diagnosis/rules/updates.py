@@ -61,7 +61,7 @@ class UpdateRatio(Rule):
                 f"{called(name)} changes by {top:.1e} of its size a step (usual: "
                 f"{self.usual_low:g} to {self.usual_high:g})",
                 "lr too high for this layer", [n for _, n in high], span, {"ratio": top},
-                None, slower(story), ("ratio", name),
+                None, slower(story, top), ("ratio", name),
             )  # fmt: skip
         if low:
             low.sort()

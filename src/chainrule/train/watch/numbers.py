@@ -8,7 +8,7 @@ import numpy as np
 
 from .look import BINS, Bins
 
-MOST = 16384
+MOST = 8192
 """Of a larger array every n-th value is counted; its least and greatest are still of them all."""
 NEARLY_ALL = 0.99
 """A unit is dead if it is 0 on more than this share of the probe's rows."""

@@ -16,8 +16,9 @@ SHARE = 0.02
 """Of the time of the steps, what looks may take by the estimate."""
 LIMIT = 0.05
 """Of the time of a fit, what they may take in truth: where it is more, looks are left out."""
-FREE_S = 0.02
-"""Seconds that looks may take whatever their share: of a fit of a second nobody misses them."""
+FREE_S = 0.25
+"""Seconds that looks may take whatever their share: in a short fit nobody misses them, and where a
+machine is busy for a moment none is left out."""
 STEP_S, STEP_RATE = 15e-6, 3e10
 """A compiled step: what it takes at least, and how many multiply-adds it makes in a second."""
 LOOK_S, LAYER_S, LOOK_RATE, VALUE_S = 300e-6, 250e-6, 3e10, 3e-9
