@@ -92,6 +92,7 @@ def test_a_training_that_broke_off_is_tried_too(chainrule):
     first = json.loads(result.stdout)["findings"][0]
     assert first["id"] == "exploding"
     assert "not finite at epoch 1" in first["evidence"]
+    assert "first in matmul (layer out)" in first["evidence"], "which operation made it"
     slower = first["tried"][0]
     assert slower["outcome"] == "gone"
     assert slower["loss_after"] < slower["loss_before"]
@@ -140,6 +141,16 @@ def test_a_run_made_in_python_is_judged_but_not_tried(chainrule):
     trainer.fit(([[1.0, 2.0], [2.0, 1.0]], [[1.0], [2.0]]), epochs=2)
     assert chainrule("diagnose", "own").exit_code == 0
     assert "not made by `chainrule train`" in refused(chainrule("diagnose", "own", "--try"))
+
+
+def test_the_rules_are_listed(chainrule):
+    said = chainrule("diagnose", "--rules").stdout
+    found = json.loads(chainrule("diagnose", "--rules", "--json").stdout)
+    assert list(found) == list(RULES)
+    for name, rule in found.items():
+        assert f"\n{name}\n" in f"\n{said}"
+        assert all(key in rule["about"] for key in rule["thresholds"])
+    assert "which run" in refused(chainrule("diagnose"))
 
 
 def many(text="word " * 30):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from typing import Any
 
 import click
 
-from ..diagnosis import Diagnosis, Finding, diagnose
+from ..diagnosis import RULES, Diagnosis, Finding, diagnose
 from ..diagnosis.finding import ERROR, NOTE
 from ..errors import ChainruleError, FormatError
 from ..train import Run
@@ -49,8 +50,9 @@ def recipe_of(run: Run) -> Recipe | None:
 
 
 @click.command(cls=Command)
-@run_argument()
+@run_argument(required=False)
 @runs_dir
+@click.option("--rules", "listing", is_flag=True, help="List the rules and their thresholds.")
 @click.option(
     "--try",
     "steps",
@@ -69,8 +71,9 @@ def recipe_of(run: Run) -> Recipe | None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
 def command(
-    run: str, runs_dir: str, steps: int | None, typed: tuple[str, ...], as_json: bool, plain: bool
-) -> int:
+    run: str | None, runs_dir: str, listing: bool, steps: int | None, typed: tuple[str, ...],
+    as_json: bool, plain: bool,
+) -> int:  # fmt: skip
     """Says what is wrong with a RUN: evidence, cause, and fixes as commands.
 
     Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
@@ -83,7 +86,17 @@ def command(
       chainrule diagnose moons --try
       chainrule diagnose moons --try=500 --json
       chainrule diagnose moons --threshold dead-relu.share=0.3
+      chainrule diagnose --rules
     """
+    if listing:
+        return _list_rules(as_json, detect(sys.stdout, plain=plain))
+    if run is None:
+        raise UsageProblem(
+            "diagnose: which run?",
+            expected="a path, a name such as digits-0001, or digits for the newest",
+            fix="chainrule runs lists them",
+            line="",
+        )
     found_run = find_run(run, runs_dir)
     try:
         found = diagnose(found_run, thresholds_of(typed))
@@ -101,6 +114,21 @@ def command(
         for line in lines_of(found_run, found, recipe, tries, trials, t):
             click.echo(t.paint(line), color=True)
     return FAILED if found.failed else OK
+
+
+def _list_rules(as_json: bool, t: Terminal) -> int:
+    if as_json:
+        held = {n: {"about": inspect.getdoc(r), "thresholds": dict(r.thresholds)}
+                for n, r in RULES.items()}  # fmt: skip
+        click.echo(json.dumps(held, indent=2))
+        return OK
+    for name, rule in RULES.items():
+        click.echo(t.paint([(name, "strong")]), color=True)
+        set_to = " ".join(f"{name}.{key}={value:g}" for key, value in rule.thresholds.items())
+        for paragraph in [*(inspect.getdoc(rule) or "").split("\n\n"), set_to]:
+            for line in words(paragraph, max(t.width - 2, 20)):
+                click.echo(t.paint([("  ", ""), *line]), color=True)
+    return OK
 
 
 def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:

@@ -161,10 +161,11 @@ class Trainer:
 
     def _failed(self, error: NonFiniteError) -> None:
         """Keeps why the fit ended, for whoever judges it later."""
-        self.history.stopped, self.history.message = "failed", error.problem
+        told = f"{error.problem}; {error.got}" if error.got else error.problem
+        self.history.stopped, self.history.message = "failed", told
         if self.run is not None:
             with suppress(OSError):
-                self.run.write_result(stopped="failed", error=error.problem)
+                self.run.write_result(stopped="failed", error=error.problem, origin=error.got)
 
     def take_in(self, done: Done, i: int) -> None:
         """Counts one of the steps that were made: counters, sums, what the guard remembers."""

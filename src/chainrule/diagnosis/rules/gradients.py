@@ -184,7 +184,8 @@ class Exploding(Rule):
         if not bad and not odd and "not finite" not in told:
             return None
         steps = None
-        evidence = told or "a loss is not finite"
+        origin = story.result.get("origin")
+        evidence = f"{told}; {origin}" if told and origin else told or "a loss is not finite"
         if bad:
             steps = (bad[0][0].step, story.looks[-1].step)
             evidence = f"{called(bad[0][1])} is not finite at step {bad[0][0].step}"
