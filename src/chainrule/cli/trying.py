@@ -53,7 +53,7 @@ class Replay:
 def replay(r: Recipe, steps: int, every: int) -> Replay:
     """Trains the first `steps` steps of a recipe as a run of it does, and judges them."""
     parts = recipes.build(r)
-    watch = Watch(min(every, max(steps // 4, 1)))
+    watch = Watch(every if steps > every // 5 else max(steps // 4, 1))
     trainer = Trainer(
         parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
         schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[watch], seed=r.seed,

@@ -98,8 +98,12 @@ class Flat(Rule):
             return f"the weights jump ({usual:.1e} of their size a step): lr too high", slower(
                 story
             )
-        return "the targets do not follow from the inputs: shuffled apart or constant", \
-            [Fix("a look at rows and targets side by side"), *slower(story)]  # fmt: skip
+        return (
+            "the targets do not follow from the inputs (shuffled apart, constant), or the network "
+            "is too small to see how",
+            [Fix("a look at rows and targets side by side"),
+             Fix("a wider network", {"layers": [64, 64]}), *slower(story)],
+        )  # fmt: skip
 
 
 class Oscillating(Rule):

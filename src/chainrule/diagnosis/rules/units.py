@@ -85,11 +85,11 @@ class Saturated(Rule):
     """Most values of a tanh or sigmoid layer lie where it is flat, while the loss is high.
 
     share: of a hidden layer's values (0.5), at two looks in a row.  loss: last loss / that of an
-    ignorant answer above which it matters (0.5): a network that has learned is often sure.
+    ignorant answer above which it matters (0.7): a network that has learned is often sure.
     """
 
     id = "saturated"
-    thresholds: ClassVar = {"share": 0.5, "loss": 0.5}
+    thresholds: ClassVar = {"share": 0.5, "loss": 0.7}
 
     def find(self, story: Story) -> Iterator[Finding]:
         """A finding a layer."""

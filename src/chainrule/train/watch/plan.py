@@ -62,13 +62,13 @@ def steps(every: int, interval: int) -> Iterator[int]:
     >>> list(islice(steps(100, 100), 7))
     [1, 21, 101, 201, 301, 401, 501]
     >>> list(islice(steps(100, 1000), 10))
-    [1, 21, 101, 201, 401, 801, 1601, 2601, 3601, 4601]
+    [1, 21, 101, 301, 901, 1901, 2901, 3901, 4901, 5901]
     """
     yield from (1 + n for n in sorted({0, every // 5}))
     offset = every
     for i in count(2):
         yield 1 + offset
-        offset += max(every, min(interval << (i // MANY), offset))
+        offset += max(every, min(interval << (i // MANY), 2 * offset))
 
 
 def next_step(after: int, every: int, interval: int) -> int:

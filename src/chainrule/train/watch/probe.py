@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import nn
 from ...nn import Module
 from ...ops.core import interpret, quietly
 from ...tensor.autograd import enable_grad, grad
@@ -68,7 +69,7 @@ class Probe:
             _ledger(layer, norms.get(id(here.z)), norms.get(id(here.a)), norms.get(id(above.z)))
         rows = max(len(self.batch[-1]), 1)
         self.work = sum(work_of(s) for s in stages) // rows
-        self.values = sum(s.z.numel() for s in stages if s.z is not None) // rows
+        self.values = sum(values_of(s) for s in stages) // rows
         for stage in stages:  # what it gave is no longer needed
             stage.z = stage.a = None
         return layers
@@ -133,6 +134,16 @@ def work_of(stage: Stage) -> int:
         return 0
     positions = stage.z.numel() // max(stage.z.shape[stage.units], 1)
     return stage.calls * positions * sum(p.numel() for _, p in weights_of(stage.module))
+
+
+def values_of(stage: Stage) -> int:
+    """Values that a layer handles in one forward pass: its outputs, and a convolution's windows."""
+    if stage.z is None:
+        return 0
+    values = stage.z.numel()
+    if isinstance(stage.module, (nn.Conv1d, nn.Conv2d)):
+        values += work_of(stage) // max(stage.z.shape[1], 1)
+    return values
 
 
 def _ledger(layer: Layer, here: float | None, after: float | None, above: float | None) -> None:
