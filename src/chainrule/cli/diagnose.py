@@ -153,6 +153,15 @@ def _command(recipe: Recipe | None, changes: dict[str, Any]) -> str | None:
     return None if new is None else command_of(new)
 
 
+def with_commands(found: Diagnosis, recipe: Recipe | None) -> list[dict[str, Any]]:
+    """The findings as terms of JSON, each fix with the command that has it, where there is one."""
+    entries: list[dict[str, Any]] = [f.to_json() for f in found]
+    for entry, finding in zip(entries, found, strict=True):
+        for fix, own in zip(entry["fixes"], finding.fixes, strict=True):
+            fix["command"] = _command(recipe, own.changes)
+    return entries
+
+
 def _as_json(
     run: Run,
     found: Diagnosis,
@@ -160,10 +169,8 @@ def _as_json(
     tries: Tries | None,
     trials: list[list[Trial]],
 ) -> dict[str, Any]:
-    held = found.to_json()
-    for entry, f, tried in zip(held["findings"], found, trials, strict=True):
-        for fix, own in zip(entry["fixes"], f.fixes, strict=True):
-            fix["command"] = _command(recipe, own.changes)
+    held = {**found.to_json(), "findings": with_commands(found, recipe)}
+    for entry, tried in zip(held["findings"], trials, strict=True):
         entry["tried"] = [t.to_json() for t in tried]
     out = {"run": run.name, **held}
     if tries is not None and any(trials):
