@@ -82,10 +82,10 @@ class Dead(Rule):
 
 
 class Saturated(Rule):
-    """Most values of a tanh or sigmoid layer lie where it is flat, while the loss is high.
+    """Most values of a hidden tanh or sigmoid layer lie where it is flat.
 
     share: of a hidden layer's values (0.5), at two looks in a row.  loss: last loss / that of an
-    ignorant answer above which it matters (0.7): a network that has learned is often sure.
+    ignorant answer below which it is a note (0.7): a network that has learned is often sure.
     """
 
     id = "saturated"
@@ -93,8 +93,6 @@ class Saturated(Rule):
 
     def find(self, story: Story) -> Iterator[Finding]:
         """A finding a layer."""
-        if story.learned(self.loss):
-            return
         found = _worst_first(story, story.names[:-1], self._flat)
         if not found:
             return
@@ -103,7 +101,7 @@ class Saturated(Rule):
         large = float((story.start.get("inputs") or {}).get("std") or 1.0) > 5
         early = seen[0].step == 1
         yield Finding(
-            self.id, WARNING, "saturated units",
+            self.id, NOTE if story.learned(self.loss) else WARNING, "saturated units",
             f"{percent(share)} of {called(name)}'s values lie where {layer.activation} is flat",
             "its slope is nearly 0 there; "
             + ("the inputs are large" if large and name == story.names[0]
