@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import islice, pairwise
 
@@ -14,14 +13,12 @@ from train_cases import bits, data, trainer
 
 import chainrule
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, FormatError
+from chainrule.data import DataLoader, Dataset, TensorDataset
+from chainrule.errors import ArgumentError
 from chainrule.train import Callback, EarlyStopping, Run, Trainer, Watch
-from chainrule.train.watch import Layer, Look, Probe, read_looks
+from chainrule.train.watch import Probe, read_looks
 from chainrule.train.watch.layers import ACTIVATIONS
-from chainrule.train.watch.look import BINS, FILE, _look
-from chainrule.train.watch.numbers import bins, norm, twins
 from chainrule.train.watch.plan import Costs, next_step, steps
-from chainrule.train.watch.start import class_counts, expected_loss
 
 
 def small(activation=nn.Tanh, dropout=0.0):
@@ -193,6 +190,64 @@ def test_what_can_not_be_measured_is_not_invented():
     assert min(layer.grad, layer.update) > 0, "what the step itself gives is there"
 
 
+class Ragged(Dataset):
+    """Sequences of any length, drawn with NumPy's own random numbers."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        x = np.random.normal(size=(2 + i % 3, 3)).astype(np.float32)
+        return x, np.float32(x.sum())
+
+
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.a(x).sum((1, 2))
+
+
+def test_rows_of_any_length_that_draw_numbers():
+    losses = []
+    for callbacks in ([], [Watch()]):
+        np.random.seed(0)
+        chainrule.manual_seed(0)
+        net = Sum()
+        optimizer = optim.SGD(net.parameters(), 0.01)
+        fitted = Trainer(net, nn.MSELoss(), optimizer, compile=False, callbacks=callbacks)
+        losses.append(fitted.fit(DataLoader(Ragged(), 1), epochs=3)["loss"])
+    assert losses[0] == losses[1], "the probe's rows take no number from the training's"
+    assert callbacks[0].start["rows"] == 1
+    assert callbacks[0].looks[0].layers[0].std > 0
+
+
+class Stubborn(DataLoader):
+    """Gives no batch at the first two times."""
+
+    refused = 0
+
+    def fetch(self, indices):
+        if self.refused < 2:
+            self.refused += 1
+            raise KeyError("no such rows")
+        return super().fetch(indices)
+
+
+def test_data_without_rows_for_the_probe():
+    x, y = data(8)
+    net, watch = nn.Linear(3, 3), Watch()
+    optimizer = optim.SGD(net.parameters(), 0.1)
+    fitted = Trainer(net, nn.CrossEntropyLoss(), optimizer, compile=False, callbacks=[watch])
+    fitted.fit(Stubborn(TensorDataset(x, y), 4), epochs=1)
+    assert "no such rows" in watch.problem
+    layer = watch.looks[0].layers[0]
+    assert layer.grad > 0
+    assert (layer.std, watch.looks[0].probe) == (None, None)
+
+
 # ---------------------------------------------------------------- in training
 
 
@@ -331,85 +386,3 @@ def test_looks_that_take_too_much_of_the_time_are_left_out(monkeypatch):
     watch = dear.history.watch
     assert watch.left_out > 0
     assert looked(dear) == [x for x in looked(usual) if x["step"] <= 2], "those made are the same"
-
-
-# ---------------------------------------------------------------- numbers and files
-
-floats = st.floats(allow_nan=True, allow_infinity=True, width=32)
-
-
-@given(st.lists(floats, max_size=50))
-def test_a_histogram_counts_every_finite_value(values):
-    found = bins(np.array(values, np.float32))
-    finite = [v for v in values if math.isfinite(v)]
-    if not finite:
-        assert found is None
-        return
-    assert (found.low, found.high) == (min(finite), max(finite))
-    assert len(found.counts) == BINS
-    assert sum(found.counts) == len(finite)
-
-
-def test_a_histogram_agrees_with_numpy():
-    values = np.random.default_rng(0).normal(size=5000)
-    assert bins(values).counts == np.histogram(values, BINS)[0].tolist()
-
-
-def test_a_norm_does_not_overflow():
-    assert np.isclose(norm(np.full(4, 1e30, np.float32)), 2e30)
-    assert np.isclose(norm(np.full(4, 1e-30, np.float32)), 2e-30)
-
-
-def test_twins_are_equal_in_weights_and_gradients():
-    w = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [0.0, -0.0], [0.0, 0.0]])
-    assert twins([w], [np.ones((5, 2))]) == [[0, 2], [3, 4]]
-    assert twins([w], [np.arange(10.0).reshape(5, 2)]) == []
-
-
-@given(st.floats(allow_nan=True, allow_infinity=True), st.none() | floats)
-def test_a_line_can_be_read_again(value, other):
-    look = Look(1, 1, 0.1, value, 0.5, other, [Layer("<script>", "Linear", std=value, grad=other)])
-    line = json.dumps(look.to_json(), allow_nan=False)
-    assert "NaN" not in line
-    assert repr(_look(json.loads(line))) == repr(look)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["[]", "{}", '{"step": "1"}',
-     '{"step":1,"epoch":1,"lr":0.1,"loss":1,"overhead":0,"layers":[7]}',
-     '{"step":1,"epoch":1,"lr":"big","loss":1,"overhead":0,"layers":[]}',
-     '{"step":1,"epoch":1,"lr":0.1,"loss":1,"overhead":0,"layers":[{"name":3}]}'],
-)  # fmt: skip
-def test_what_is_no_look_is_refused(tmp_path, line):
-    (tmp_path / FILE).write_text(line + "\n")
-    with pytest.raises(FormatError, match=f"{FILE}:1"):
-        read_looks(tmp_path)
-
-
-def test_no_looks_where_nobody_looked(tmp_path):
-    assert read_looks(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("loss", "y", "expected"),
-    [
-        (nn.CrossEntropyLoss(), np.array([0, 1, 2]), math.log(4)),
-        (nn.functional.cross_entropy, np.array([0, 1, 2]), math.log(4)),
-        (nn.BCEWithLogitsLoss(), np.zeros((3, 4)), math.log(2)),
-        (nn.MSELoss(), np.array([[1.0], [2.0], [6.0]]), 14 / 3),
-        (nn.L1Loss(), np.array([[1.0], [2.0], [6.0]]), 5 / 3),
-        (nn.MSELoss(reduction="sum"), np.zeros((3, 1)), None),
-        (nn.MSELoss(), np.ones((3, 1)), None), (nn.SmoothL1Loss(), np.ones((3, 1)), None),
-        (nn.CrossEntropyLoss(), np.full((3, 4), 0.25), None),
-    ],
-)  # fmt: skip
-def test_what_an_ignorant_answer_costs(loss, y, expected):
-    found = expected_loss(loss, chainrule.zeros(3, 4), y)
-    assert found is None if expected is None else np.isclose(found[0], expected)
-
-
-def test_classes_are_counted():
-    assert class_counts(np.array([0, 2, 2])) == [1, 0, 2]
-    for y in (np.array([0.5]), np.array([[0], [1]]), np.array([-100, 1]), np.array([], int)):
-        assert class_counts(y) is None

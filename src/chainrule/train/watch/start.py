@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,11 +19,25 @@ CLASSES = 1000
 
 
 def rows_of(loader: DataLoader, count: int) -> Batch:
-    """Rows spread evenly over the data, as a batch: sets often lie sorted by class."""
+    """Rows spread evenly over the data, as a batch: sets often lie sorted by class.
+
+    As many as a training batch where `count` of them make none, such as sequences of any length.
+    """
     size = len(loader.dataset)
-    places = np.unique(np.linspace(0, size - 1, min(count, size)).astype(np.int64))
-    with drawing_from(Generator().manual_seed(0)):
-        return as_batch(loader.fetch(places))
+    ours, theirs = np.random.get_state(), random.getstate()  # a dataset may draw from them
+    try:
+        with drawing_from(Generator().manual_seed(0)):
+            try:
+                return as_batch(loader.fetch(_spread(size, count)))
+            except Exception:
+                return as_batch(loader.fetch(_spread(size, loader.batch_size or 1)))
+    finally:
+        np.random.set_state(ours)
+        random.setstate(theirs)
+
+
+def _spread(size: int, count: int) -> Any:
+    return np.unique(np.linspace(0, size - 1, min(count, size)).astype(np.int64))
 
 
 def targets_of(dataset: Any) -> Any:

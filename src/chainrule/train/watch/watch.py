@@ -96,8 +96,8 @@ class Watch(Callback):
         trainer.history.watch = self
         self._take_up(trainer)
         assert trainer.loader is not None
-        batch = rows_of(trainer.loader, self.rows) if self.batch is None else tuple(self.batch)
-        self.probe, self.problem = Probe(trainer.model, trainer.loss, batch), None
+        batch = self._rows(trainer)
+        self.probe = Probe(trainer.model, trainer.loss, batch)
         layers = self._measure(trainer)
         self.interval = self._costs(trainer, batch).interval(self.every)
         self.next = next_step(trainer.step, self.every, self.interval)
@@ -161,7 +161,7 @@ class Watch(Callback):
                 with one_blas_thread():  # faster for few rows, and the same bits on any machine
                     return self.probe.measure(find_twins=trainer.step == 0)
             except Exception as error:
-                self.problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"[:200]
+                self.problem = _told(error)
         self.probe.value = None
         found = layers_of(trainer.model)
         return [Layer(n or type(m).__name__, type(m).__name__) for n, m in found]
@@ -191,6 +191,18 @@ class Watch(Callback):
 
     # ------------------------------------------------------------ before the first step
 
+    def _rows(self, trainer: Trainer) -> tuple[Any, ...]:
+        """The probe's rows; none where the data give no batch of them."""
+        assert trainer.loader is not None
+        self.problem = None
+        if self.batch is not None:
+            return tuple(self.batch)
+        try:
+            return tuple(rows_of(trainer.loader, self.rows))
+        except Exception as error:
+            self.problem = _told(error)
+            return ()
+
     def _take_up(self, trainer: Trainer) -> None:
         """The looks before a resume; what was written after the checkpoint is cut off."""
         if trainer.run is None:
@@ -209,7 +221,7 @@ class Watch(Callback):
         return Costs(
             work=self.probe.work, values=self.probe.values, layers=len(self.probe.stages),
             weights=sum(p.numel() for p in trainer.model.parameters()),
-            batch=size * trainer.accumulate, rows=len(batch[-1]),
+            batch=size * trainer.accumulate, rows=len(batch[-1]) if batch else 0,
         )  # fmt: skip
 
     def _note(self, trainer: Trainer, batch: Sequence[Any]) -> None:
@@ -217,13 +229,14 @@ class Watch(Callback):
         assert self.probe is not None
         assert trainer.loader is not None
         y = targets_of(trainer.loader.dataset)
-        y = np.asarray(batch[-1].detach()) if y is None else y
+        if y is None:
+            y = np.asarray(batch[-1].detach()) if batch else np.zeros(0)
         expected = expected_loss(trainer.loss, self.probe.output, y)
         named = _modules(trainer)
         self.start = {
             "every": self.every,
             "interval": self.interval,
-            "rows": len(batch[-1]),
+            "rows": len(batch[-1]) if batch else 0,
             "batches": len(trainer.loader),
             "expected_loss": None if expected is None else expected.value,
             "expected_why": None if expected is None else expected.why,
@@ -239,6 +252,10 @@ class Watch(Callback):
             trainer.run.describe(watch=self.start)
         elif trainer.run is not None:
             self.start = {**self.start, **trainer.run.described["watch"]}
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def _modules(trainer: Trainer) -> dict[str, Any]:
