@@ -193,7 +193,7 @@ if TYPE_CHECKING:
     from . import train as train
     from . import utils as utils
     from .diagnosis import diagnose as diagnose
-    from .diagnosis import preflight as preflight
+    from .diagnosis.before import preflight as preflight
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .train.files import load as load
@@ -207,7 +207,7 @@ _PARTS = {
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
-    "diagnose": ".diagnosis", "preflight": ".diagnosis",
+    "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
     "compile": ".jit", "assert_no_recompile": ".jit",
 }  # fmt: skip
 

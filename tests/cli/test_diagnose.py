@@ -20,9 +20,9 @@ from chainrule.cli.diagnose import lines_of
 from chainrule.cli.preflight import lines_of as preflight_lines
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import ASCII, Terminal, text_of
-from chainrule.diagnosis import CHECKS, RULES, Diagnosis, Preflight
-from chainrule.diagnosis.before import Outcome
-from chainrule.diagnosis.checks import OneBatch
+from chainrule.diagnosis import RULES, Diagnosis
+from chainrule.diagnosis.before import Outcome, Preflight
+from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.diagnosis.finding import Finding, Fix
 from chainrule.train import Run, Trainer
 

@@ -9,9 +9,9 @@ import pytest
 
 import chainrule
 from chainrule import nn, optim
-from chainrule.diagnosis import CHECKS, preflight
+from chainrule.diagnosis.before import preflight
 from chainrule.diagnosis.bench import Bench, undisturbed
-from chainrule.diagnosis.checks import OneBatch
+from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.errors import ArgumentError, ArgumentTypeError
 from chainrule.ops.core import REGISTRY
 

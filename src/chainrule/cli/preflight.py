@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from ..data.dataset import take
-from ..diagnosis import Preflight, preflight
+from ..diagnosis.before import Preflight, preflight
 from ..errors import ArgumentError
 from . import recipe as recipes
 from .app import FAILED, OK, Command, UsageProblem, as_usage, did_you_mean

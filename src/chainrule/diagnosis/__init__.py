@@ -1,8 +1,5 @@
-"""Diagnosis: findings with evidence, cause and fix; and the checks before training."""
+"""Diagnosis: findings with evidence, cause and fix; `before` has the checks before training."""
 
-from .before import Preflight as Preflight
-from .before import preflight as preflight
-from .checks import CHECKS as CHECKS
 from .finding import Finding as Finding
 from .finding import Fix as Fix
 from .rule import RULES as RULES
