@@ -143,6 +143,25 @@ def test_a_run_made_in_python_is_judged_but_not_tried(chainrule):
     assert "not made by `chainrule train`" in refused(chainrule("diagnose", "own", "--try"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"watch": {"expected_loss": "x", "frozen": [["fc1"]], "inputs": {"std": "x"},
+                   "class_counts": [None, "a", True], "every": "often"}},
+        {"watch": 3, "trainer": {"optimizer": "sgd", "callbacks": 3}},
+        {"watch": {"inputs": 3}, "trainer": {"optimizer": {"groups": [3, {"lr": "x"}]}}},
+        {"trainer": [], "config": {"recipe": 3}}, {"config": []},
+    ],
+)  # fmt: skip
+def test_whatever_the_files_hold(chainrule, xor_run, own_folder, change):
+    path = own_folder / "runs" / xor_run / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    result = chainrule("diagnose", xor_run)
+    assert result.exit_code == 0, result.output
+    assert "rules asked" in result.stdout
+
+
 def test_the_rules_are_listed(chainrule):
     said = chainrule("diagnose", "--rules").stdout
     found = json.loads(chainrule("diagnose", "--rules", "--json").stdout)

@@ -137,7 +137,8 @@ def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
             f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
             fix="without --try: the fixes are told in words", line="",
         )  # fmt: skip
-    every = run.described.get("watch", {}).get("every", EVERY)
+    held = run.described.get("watch")
+    every = held.get("every") if isinstance(held, dict) else EVERY
     return Tries(recipe, steps, every if type(every) is int and every > 0 else EVERY)
 
 

@@ -43,7 +43,7 @@ class Story:
         if isinstance(source, Run):
             held = source.described
             return cls(
-                source.rows, read_looks(source.path), _section(held, "watch"),
+                source.rows, read_looks(source.path), _start(_section(held, "watch")),
                 _section(held, "trainer"), _section(source.config, "recipe"), source.result or {},
             )  # fmt: skip
         if isinstance(source, Trainer):
@@ -139,16 +139,30 @@ class Story:
     def lr(self) -> float | None:
         """The learning rate at its highest."""
         rates = [x.lr for x in self.looks] + self.column("lr")
-        for group in (self.setup.get("optimizer") or {}).get("groups") or ():
-            rates += [_float(group.get(k)) for k in ("lr", "initial_lr") if k in group]
+        groups = _section(self.setup, "optimizer").get("groups")
+        for group in groups if isinstance(groups, list) else ():
+            if isinstance(group, dict):
+                rates += [_float(group.get(k)) for k in ("lr", "initial_lr")]
         known = [r for r in rates if math.isfinite(r)]
-        chosen = self.choices.get("lr")
-        return float(chosen) if isinstance(chosen, (int, float)) else max(known, default=None)
+        chosen = _float(self.choices.get("lr"))
+        return chosen if math.isfinite(chosen) else max(known, default=None)
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name; '' where it is not known."""
+        return str(_section(self.setup, "optimizer").get("name", ""))
+
+    @property
+    def input_size(self) -> float:
+        """The deviation of the inputs; 1 where it is not known."""
+        found = _float(_section(self.start, "inputs").get("std"))
+        return found if math.isfinite(found) else 1.0
 
     @property
     def keeps_best(self) -> bool:
         """Whether early stopping puts the best weights back."""
-        return "EarlyStopping" in (self.setup.get("callbacks") or ())
+        held = self.setup.get("callbacks")
+        return isinstance(held, list) and "EarlyStopping" in held
 
 
 def _ending(history: History) -> dict[str, Any]:
@@ -159,6 +173,16 @@ def _ending(history: History) -> dict[str, Any]:
 def _section(held: Any, name: str) -> Mapping[str, Any]:
     found = held.get(name) if isinstance(held, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _start(held: Mapping[str, Any]) -> dict[str, Any]:
+    """What Watch noted, as far as it is what Watch notes: a file may hold anything."""
+    kinds: dict[str, Any] = {"expected_loss": (int, float), "expected_why": str, "expected_exact": bool,
+             "inputs": dict, "class_counts": list, "frozen": list}  # fmt: skip
+    found = {k: held[k] for k, kind in kinds.items() if isinstance(held.get(k), kind)}
+    if "frozen" in found:
+        found["frozen"] = [str(n) for n in found["frozen"]]
+    return found
 
 
 def _float(value: Any) -> float:

@@ -98,7 +98,7 @@ class Saturated(Rule):
             return
         share, name, seen = found[0]
         layer = seen[-1].layer(name) or Layer(name)
-        large = float((story.start.get("inputs") or {}).get("std") or 1.0) > 5
+        large = story.input_size > 5
         early = seen[0].step == 1
         yield Finding(
             self.id, NOTE if story.learned(self.loss) else WARNING, "saturated units",
@@ -140,7 +140,7 @@ class ActivationScale(Rule):
         if least[0] >= self.low and most[0] <= self.high and not wide:
             return
         name = most[1] if most[0] > self.high else least[1]
-        size = float((story.start.get("inputs") or {}).get("std") or 1.0)
+        size = story.input_size
         large = size > 5 or size < 0.05
         worst = look.layer(name)
         yield Finding(

@@ -78,8 +78,7 @@ class UpdateRatio(Rule):
 def faster(story: Story) -> list[Fix]:
     """A higher learning rate, or one for each weight."""
     found = [] if not story.lr else [rate(story.lr * 10)]
-    name = str((story.setup.get("optimizer") or {}).get("name", ""))
-    if name == "SGD":
+    if story.optimizer == "SGD":
         found.append(Fix("Adam, which scales the step of every weight",
                          {"optimizer": "adam", "lr": 3e-3}))  # fmt: skip
     return found
