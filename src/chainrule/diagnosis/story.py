@@ -177,8 +177,10 @@ def _section(held: Any, name: str) -> Mapping[str, Any]:
 
 def _start(held: Mapping[str, Any]) -> dict[str, Any]:
     """What Watch noted, as far as it is what Watch notes: a file may hold anything."""
-    kinds: dict[str, Any] = {"expected_loss": (int, float), "expected_why": str, "expected_exact": bool,
-             "inputs": dict, "class_counts": list, "frozen": list}  # fmt: skip
+    kinds: dict[str, Any] = {
+        "expected_loss": (int, float), "expected_why": str, "expected_exact": bool,
+        "inputs": dict, "class_counts": list, "frozen": list,
+    }  # fmt: skip
     found = {k: held[k] for k, kind in kinds.items() if isinstance(held.get(k), kind)}
     if "frozen" in found:
         found["frozen"] = [str(n) for n in found["frozen"]]
