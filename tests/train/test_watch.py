@@ -225,12 +225,12 @@ def test_rows_of_any_length_that_draw_numbers():
 
 
 class Stubborn(DataLoader):
-    """Gives no batch at the first two times."""
+    """Gives no batch at the first time."""
 
     refused = 0
 
     def fetch(self, indices):
-        if self.refused < 2:
+        if self.refused < 1:
             self.refused += 1
             raise KeyError("no such rows")
         return super().fetch(indices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...diagnosis import Finding, Story, judge, rules_with
-from ...diagnosis.finding import ERROR, NOTE
+from ...diagnosis.finding import ERROR, NOTE, SEVERITIES
 from ...diagnosis.rules.units import Dead
 from ...diagnosis.rules.updates import UpdateRatio
 from ...train import Watch
@@ -27,24 +27,35 @@ def alarming(share: float | None) -> bool:
 
 
 class Judge:
-    """Asks the rules that need no model, of what is known so far."""
+    """Asks the rules that need no model, of what is known so far.
+
+    Those that go by looks alone are asked again only when there is a new one.
+    """
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
-        self.rules = [rule for rule in rules_with() if rule.asks != "trainer"]
+        rules = [rule for rule in rules_with() if rule.asks != "trainer"]
+        self.of_looks = [rule for rule in rules if rule.asks == "looks"]
+        self.of_rows = [rule for rule in rules if rule.asks != "looks"]
         self.setup: dict[str, Any] | None = None
+        self.seen = 0
+        self.found: list[Finding] = []
 
     def __call__(self, f: Facts, trainer: Any) -> Verdict:
         """The verdict after an epoch."""
         if self.setup is None:
             self.setup = describe(trainer)
-        story = Story(trainer.history.rows, self.watch.looks, self.watch.start, self.setup)
-        return verdict_of(judge(story, self.rules).findings, f)
+        looks = self.watch.looks
+        story = Story(trainer.history.rows, looks, self.watch.start, self.setup)
+        if len(looks) != self.seen:
+            self.seen, self.found = len(looks), judge(story, self.of_looks).findings
+        return verdict_of([*self.found, *judge(story, self.of_rows).findings], f)
 
 
 def verdict_of(findings: list[Finding], f: Facts) -> Verdict:
     """The worst finding that is more than a note, or that all is well."""
-    worst = next((x for x in findings if x.severity != NOTE), None)
+    known = [x for x in findings if x.severity != NOTE]
+    worst = min(known, key=lambda x: SEVERITIES.index(x.severity), default=None)
     if worst is None:
         return Verdict(OK, "healthy", "healthy." + _waiting(f))
     return Verdict(
