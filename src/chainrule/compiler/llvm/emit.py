@@ -7,6 +7,7 @@ of `threads` threads calls it with its number; see `sync`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from .product import Products
 from .straight import Straight, is_tiny
 from .sync import NAME, define_barrier
 from .target import Target
-from .text import Function, Module, V, whole
+from .text import Function, Module, Part, V, whole
 
 STEP = "step"
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
@@ -37,6 +38,12 @@ class Call(NamedTuple):
 
 WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
+
+
+HASTY_NEST, HASTY_TILE, HASTY_CALL = 8.0, 400.0, 100.0
+"""What haste costs (see `chill`), in scalar operations: for each of a nest, for a tile, a call."""
+LOSS = 0.01
+"""The share of a program's work that haste may cost in all."""
 
 
 PART = 16_000
@@ -63,10 +70,10 @@ class Emitted:
         """What its functions but the kernels are called in machine code."""
         return self.module.names()
 
-    def parts(self, most: int, known: Container[str]) -> list[tuple[list[str], str]]:
-        """What is not known, as so many texts at most: the functions of each, and the text."""
+    def parts(self, most: int, known: Container[str]) -> list[Part]:
+        """What is not known, as so many texts at most, and one of what is cold."""
         parts = self.module.parts(PART, most, self.names, known)
-        return [(names, text + self.end) for names, text in parts]
+        return [part._replace(text=part.text + self.end) for part in parts]
 
     def kernels(self) -> list[str]:
         """Texts that other programs have too."""
@@ -84,6 +91,7 @@ def emit(program: Program, target: Target) -> Emitted:
     calls: list[Call] = []
     known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
     total = 0
+    haste: dict[str, float] = defaultdict(float)  # what it costs to compile them in a hurry
     for i, nest in enumerate(program.nests):
         work = work_of(nest)
         shared = is_shared(nest, work)
@@ -103,7 +111,10 @@ def emit(program: Program, target: Target) -> Emitted:
             module.functions.remove(f)
         numbers = list(f.given.values())
         calls.append(Call(known.setdefault(text, f.name), nest, buffers, numbers, shared))
+        haste[calls[-1].name] += haste_of(nest, writer)
     _step(module, target, calls, places, offsets, _span(offsets, program))
+    haste[STEP] = HASTY_CALL * len(calls)
+    chill({f.name: f for f in module.functions}, haste, sum(map(work_of, program.nests)))
     return Emitted(module, _end(target), arena, total)
 
 
@@ -111,6 +122,29 @@ def _end(target: Target) -> str:
     """What LLVM is told about all functions."""
     width = f'"prefer-vector-width"="{target.bits}"'
     return f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
+
+
+def haste_of(nest: Nest, writer: Products) -> float:
+    """What a nest loses where it is compiled in a hurry, in scalar operations.
+
+    A product loses something with each tile, since microkernels are not compiled so.
+    """
+    if nest.product is None:
+        return HASTY_NEST * work_of(nest)
+    return HASTY_TILE * writer.tiles(nest.product)
+
+
+def chill(functions: dict[str, Function], costs: dict[str, float], work: int) -> None:
+    """Marks as cold what together loses next to nothing: it is compiled in a fourth of the time.
+
+    costs: of each function that may be.  work: of the whole program.
+    """
+    left = LOSS * work
+    for name, cost in sorted(costs.items(), key=lambda c: (c[1], c[0])):
+        left -= cost
+        if left < 0:
+            return
+        functions[name].cold = True
 
 
 def work_of(nest: Nest) -> int:

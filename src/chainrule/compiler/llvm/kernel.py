@@ -10,15 +10,23 @@ from ...dtypes import DType
 from .target import Target
 from .text import SCALARS, Function, Module, V, whole
 
+SUMS = 10
+"""Vectors of sums below which the processor waits for additions."""
 
-def tile_shape(target: Target, vectors: int) -> tuple[int, int]:
-    """(rows, vectors) of the tiles of so many vectors: as many sums as registers hold.
 
-    Few vectors leave room for more rows: up to ten, whose addresses registers hold as well.
+def tile_shape(target: Target, vectors: int, rows: int, in_slabs: bool) -> tuple[int, int]:
+    """(rows, vectors) of the tiles of a product: as many sums as registers hold.
+
+    Few vectors leave room for more rows: up to ten, whose addresses registers hold as well.  A few
+    rows less take as long, and where they leave none over, one microkernel is compiled, not two.
     """
     most = 4 if target.registers >= 32 else 2
     vectors = min(vectors, most)
-    return min(10, 6 * most // vectors), vectors
+    limit = min(10, 6 * most // vectors)
+    fitting = [n for n in range(limit, limit // 2, -1) if not rows % n and n * vectors >= SUMS]
+    if in_slabs:
+        fitting = [n for n in fitting if SLAB % n == 0]
+    return (fitting or [limit])[0], vectors
 
 
 def kernel(

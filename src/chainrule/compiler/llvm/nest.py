@@ -7,7 +7,7 @@ from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .called import CALLED, function
-from .lanes import Access, abreast, accesses, choose, inner_axis, lanes_of
+from .lanes import CHAINS, Access, abreast, accesses, chains, choose, inner_axis, lanes_of
 from .loop import Loops
 from .scalar import Scalars
 from .text import V, const, whole
@@ -15,8 +15,6 @@ from .turn import Turn, turner
 from .turn import find as turned_copy
 from .values import memory_type
 
-CHAINS = 4
-"""Sums that run side by side, so that an addition need not wait for the one before."""
 COMBINING = {"sum": "add", "dot": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
@@ -185,7 +183,7 @@ class Nests(Loops):
             return self.step(e, total)
         axis, *inner = axes
         blocks = e.args[0].op == "reduce"
-        if not inner and axis.extent >= 4 * CHAINS and not blocks:
+        if not inner and not blocks and chains(e, axis, 4) > 1:
             return self.chained(axis, e, total)
 
         def turn(i: V, carried: list[V]) -> list[V]:
@@ -234,8 +232,8 @@ class Nests(Loops):
         outer = [a for a in axes if a is not axis]
         width = self.width
         masked = axis.extent if self.target.masks else axis.extent // width * width
-        chains = CHAINS if axis.extent >= 2 * CHAINS * width else 1
-        totals = [self.start(e, width)] * chains
+        count = chains(e, axis, 2 * width)
+        totals = [self.start(e, width)] * count
 
         def rows(left: list[Axis], carried: list[V]) -> list[V]:
             rest = axis.bit
@@ -243,7 +241,7 @@ class Nests(Loops):
                 rest |= a.bit
             self.hoist([e.args[0]], rest)
             if not left:
-                return self.row(axis, masked, e, carried, chains)
+                return self.row(axis, masked, e, carried, count)
             first, *after = left
 
             def turn(i: V, values: list[V]) -> list[V]:
@@ -259,13 +257,13 @@ class Nests(Loops):
             total = self.rest_of_row(outer, axis, masked, e, total)
         return total
 
-    def row(self, axis: Axis, stop: int, e: Expr, carried: list[V], chains: int) -> list[V]:
+    def row(self, axis: Axis, stop: int, e: Expr, carried: list[V], sums: int) -> list[V]:
         """One row in vectors."""
         if stop == 0:
             return carried
         short = axis if stop == axis.extent else Axis(axis.name, stop, axis.bit)
         if short is axis:
-            return self.along_lanes(axis, list(carried), lambda v: [self.step(e, v[0])], chains)
+            return self.along_lanes(axis, list(carried), lambda v: [self.step(e, v[0])], sums)
         inner, width = lambda v: [self.step(e, v[0])], self.width
 
         def turns(i: V, values: list[V], n: int) -> list[V]:
@@ -276,11 +274,11 @@ class Nests(Loops):
             return found
 
         carried = list(carried)
-        middle = stop // (width * chains) * width * chains
+        middle = stop // (width * sums) * width * sums
         if middle:
             end = self.size(middle, ("chains", axis.name))
-            carried = self.f.loop(whole(0), end, width * chains, carried,
-                                  lambda i, v: turns(i, v, chains))  # fmt: skip
+            carried = self.f.loop(whole(0), end, width * sums, carried,
+                                  lambda i, v: turns(i, v, sums))  # fmt: skip
         if middle < stop:
             first, end = (self.size(middle, ("chains", axis.name)),
                           self.size(stop, ("stop", axis.name)))  # fmt: skip

@@ -16,6 +16,8 @@ from .text import SCALARS, Function, Module, V, whole
 
 LEAST = 8
 """Rows or columns below which an ordinary loop does as well."""
+SQUARE = 8
+"""Rows of a square at most: turning 16 takes three times the instructions to compile."""
 
 
 class Turn(NamedTuple):
@@ -53,7 +55,7 @@ def turner(module: Module, target: Target, dtype_name: str, itemsize: int) -> st
     """The function turn(source, along, target, across, first u, end of u, number of v)."""
     scalar = SCALARS[dtype_name]
     name = f"turn_{dtype_name}"
-    lanes = target.lanes(itemsize)
+    lanes = min(target.lanes(itemsize), SQUARE)
     f = module.kernel(
         name, "ptr noalias %a, i64 %along, ptr noalias %b, i64 %across, i64 %from, i64 %to, i64 %n"
     )
