@@ -122,16 +122,16 @@ def objects(emitted: Emitted, target: Target) -> list[bytes]:
 
 
 def _compiled(
-    parts: list[Part], kernels: list[str], target: Target
+    parts: list[Part], kernels: list[Part], target: Target
 ) -> tuple[list[bytes], list[bytes]]:
     """The object files of parts, and of kernels, of which most are found."""
-    names = [name_of("kernel", repr(target), str(processor()), text) for text in kernels]
+    names = [name_of("kernel", repr(target), str(processor()), part.text) for part in kernels]
     found = [None if name is None else cache.read(name, _only, program=False) for name in names]
-    missing = [t for t, code in zip(kernels, found, strict=True) if code is None]
-    texts = [part.text for part in parts]
-    cold = {part.text for part in parts if part.cold}
-    made = compile_texts([*texts, *missing], target, cold)
-    fresh = iter(made[len(texts) :])
+    missing = [part for part, code in zip(kernels, found, strict=True) if code is None]
+    wanted = [*parts, *missing]
+    cold = {part.text for part in wanted if part.cold}
+    made = compile_texts([part.text for part in wanted], target, cold)
+    fresh = iter(made[len(parts) :])
     codes = []
     for name, code in zip(names, found, strict=True):
         if code is None:
@@ -139,7 +139,7 @@ def _compiled(
             if name is not None:
                 cache.write(name, {}, [code])
         codes.append(code)
-    return made[: len(texts)], codes
+    return made[: len(parts)], codes
 
 
 def _only(header: dict[str, Any], parts: list[bytes]) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+from collections import deque
 from collections.abc import Container, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -79,17 +79,32 @@ def compile_texts(
 
     cold: those of them that are compiled in a hurry.
     """
+    left = deque(sorted(range(len(texts)), key=lambda i: (texts[i] in cold, -len(texts[i]))))
+    made: dict[int, bytes] = {}
+    problems: list[BaseException] = []
 
-    def one(text: str) -> bytes:
-        return compile_text(text, target, HASTY if text in cold else USUAL)
+    def work() -> None:
+        """One text after the other, the longest first."""
+        while not problems:
+            try:
+                i = left.popleft()
+            except IndexError:
+                return
+            try:
+                made[i] = compile_text(texts[i], target, HASTY if texts[i] in cold else USUAL)
+            except BaseException as problem:
+                problems.append(problem)
 
     count = min(threads.get_num_threads(), len(texts))
-    if count < 2:
-        return [one(text) for text in texts]
-    longest_first = sorted(range(len(texts)), key=lambda i: (texts[i] in cold, -len(texts[i])))
-    with ThreadPoolExecutor(count) as pool:
-        made = {i: pool.submit(one, texts[i]) for i in longest_first}
-        return [made[i].result() for i in range(len(texts))]
+    others = [threading.Thread(target=work) for _ in range(1, count)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    if problems:
+        raise problems[0]
+    return [made[i] for i in range(len(texts))]
 
 
 def compile_text(text: str, target: Target, effort: int = USUAL) -> bytes:

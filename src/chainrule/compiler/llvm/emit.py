@@ -75,9 +75,9 @@ class Emitted:
         parts = self.module.parts(PART, most, self.names, known)
         return [part._replace(text=part.text + self.end) for part in parts]
 
-    def kernels(self) -> list[str]:
-        """Texts that other programs have too."""
-        return [text + self.end for text in self.module.apart()]
+    def kernels(self) -> list[Part]:
+        """What other programs have too."""
+        return [part._replace(text=part.text + self.end) for part in self.module.apart()]
 
 
 def emit(program: Program, target: Target) -> Emitted:

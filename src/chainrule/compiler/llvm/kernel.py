@@ -40,7 +40,7 @@ def kernel(
     rows, and a table of how far each k lies behind them takes the place of a's steps.  In turn k it
     fetches the line at the address ahead[k], and from k = last on the one at ahead[last].
     """
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     lanes = target.lanes(dtype.itemsize)
     name = f"tile_{dtype.name}_{rows}x{vectors}x{lanes}{'_listed' if listed else ''}"
     f = module.kernel(
@@ -113,7 +113,7 @@ def _onto(f: Function, target: Target, x: V, y: V, total: V) -> V:
 
 def gatherer(module: Module, target: Target, dtype: DType) -> str:
     """The function gather(source, step, target, width, K): rows of some elements, laid together."""
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     lanes = target.lanes(dtype.itemsize)
     name = f"gather_{dtype.name}"
     f = module.kernel(name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K")

@@ -79,11 +79,15 @@ def waste(axis: Axis, lanes: int) -> float:
 
 
 def lanes_of(nest: Nest, target: Target) -> int:
-    """How many elements the vectors of a nest hold: as its floats are wide."""
+    """How many elements the vectors of a nest hold: as those floats are wide that are in them."""
     wide = 4
     for w in nest.writes:
         for e in walk(w.value):
-            if e.dtype.itemsize == 8 and (e.dtype.kind == "f" or e.op in ("mul", "idiv", "irem")):
+            if (
+                e.free
+                and e.dtype.itemsize == 8
+                and (e.dtype.kind == "f" or e.op in ("mul", "idiv", "irem"))
+            ):
                 wide = 8
     return target.lanes(wide)
 

@@ -62,8 +62,7 @@ class Nests(Loops):
 
     def turn(self, nest: Nest, t: Turn) -> None:
         """A copy that turns rows into columns, by a function that all of them share."""
-        dtype = t.source.dtype
-        name = turner(self.f.module, self.target, dtype.name, dtype.itemsize)
+        name = turner(self.f.module, self.target, t.source.dtype)
         outer = [a for a in nest.axes if a is not t.u and a is not t.v]
         along, across = t.source_flat.coefficient(t.v), t.target_flat.coefficient(t.u)
         assert along is not None
@@ -152,18 +151,21 @@ class Nests(Loops):
 
     def step(self, e: Expr, total: V) -> V:
         """One more value taken in; a product that is summed is one instruction."""
-        kind, _ = e.at
-        inner = e.args[0]
-        if kind == "dot" and inner.op == "mul" and inner.dtype.kind == "f":
-            a, b = (self.value(x) for x in inner.args)
-            args = self.f.alike(a, b, total)
-            v = self.scalars.fma("fma", args, e.dtype)
+        values = [self.value(x) for x in self.terms(e)]
+        if len(values) > 1:
+            v = self.scalars.fma("fma", self.f.alike(*values, total), e.dtype)
         else:
-            total, value = self.f.alike(total, self.value(inner))
-            v = self.together(kind, total, value, e.dtype)
-        if self.mask is not None:
+            total, value = self.f.alike(total, *values)
+            v = self.together(e.at[0], total, value, e.dtype)
+        if self.mask is not None and self.lane_axis in e.at[1]:
             return self.scalars.select(self.mask, *self.f.alike(v, total))
         return v
+
+    def terms(self, e: Expr) -> tuple[Expr, ...]:
+        """What `step` takes in: the factors of a product that becomes one with its sum."""
+        inner = e.args[0]
+        fused = e.at[0] == "dot" and inner.op == "mul" and inner.dtype.kind == "f"
+        return inner.args if fused else (inner,)
 
     def combine_plain(self, e: Expr) -> V:
         """One after the other, or several chains where there is one long axis."""
@@ -178,7 +180,7 @@ class Nests(Loops):
         rest = 0
         for a in axes:
             rest |= a.bit
-        self.hoist([e.args[0]], rest)
+        self.hoist(self.terms(e), rest)
         if not axes:
             return self.step(e, total)
         axis, *inner = axes
@@ -197,7 +199,8 @@ class Nests(Loops):
     def chained(self, axis: Axis, e: Expr, total: V) -> V:
         """A long loop with several totals, which are added at the end."""
         start = self.start(e, total.lanes)
-        stop = axis.extent // CHAINS * CHAINS
+        count = 3 if axis.extent % 3 == 0 and axis.extent % CHAINS else CHAINS
+        stop = axis.extent // count * count
 
         def turn(i: V, carried: list[V]) -> list[V]:
             results = []
@@ -208,13 +211,11 @@ class Nests(Loops):
                 self.leave(axis)
             return results
 
-        totals = [total, *[start] * (CHAINS - 1)]
+        totals = [total, *[start] * (count - 1)]
         end = self.size(stop, ("chained", axis))
-        totals = self.f.loop(whole(0), end, CHAINS, totals, turn)
-        for n in range(stop, axis.extent):
-            self.enter(axis, end if n == stop else self.f.binary("add", end, whole(n - stop)))
-            totals[n - stop] = self.step(e, totals[n - stop])
-            self.leave(axis)
+        totals = self.f.loop(whole(0), end, count, totals, turn)
+        if stop < axis.extent:
+            totals[:1] = self.f.loop(end, self.extent(axis), 1, totals[:1], turn)
         return self.tree(e, totals)
 
     def tree(self, e: Expr, totals: list[V]) -> V:
@@ -239,7 +240,7 @@ class Nests(Loops):
             rest = axis.bit
             for a in left:
                 rest |= a.bit
-            self.hoist([e.args[0]], rest)
+            self.hoist(self.terms(e), rest)
             if not left:
                 return self.row(axis, masked, e, carried, count)
             first, *after = left

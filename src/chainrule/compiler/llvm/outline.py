@@ -63,7 +63,7 @@ def outline(caller: Products, nest: Nest, p: Product) -> Outlined:
 def _write_tile(writer: Nests, nest: Nest, p: Product) -> None:
     """Row by row and vector by vector."""
     f, lanes = writer.f, writer.width
-    scalar = SCALARS[p.dot.dtype.name]
+    scalar = SCALARS[p.dot.dtype]
     values = [w.value for w in nest.writes]
     columns = V("%columns", "i64")
     ragged = p.columns.extent % lanes
@@ -79,20 +79,30 @@ def _write_tile(writer: Nests, nest: Nest, p: Product) -> None:
 
         return writer.at_lanes(p.columns, f.binary("add", V("%v", "i64"), j), [], body)
 
-    def rest(line: V) -> None:
-        writer.mask = first_lanes(f, f.binary("sub", columns, full), lanes)
-        piece(line, full)
+    def rest(line: V, j: V) -> list[V]:
+        writer.mask = first_lanes(f, f.binary("sub", columns, j), lanes)
+        piece(line, j)
         writer.mask = None
+        return []
+
+    def last(line: V) -> None:
+        rest(line, full)
+
+    def vectors(line: V) -> None:
+        if writer.masks_all(p.columns.extent):
+            f.loop(whole(0), columns, lanes, [], lambda j, _: rest(line, j))
+            return
+        if p.columns.extent >= lanes:
+            f.loop(whole(0), full, lanes, [], lambda j, _: piece(line, j), not ragged)
+        if ragged:
+            some = f.emit(f"icmp slt i64 {full.ref}, {columns.ref}", "i1")
+            f.when(some, lambda: last(line))
 
     def row(i: V, _: list[V]) -> list[V]:
         writer.enter(p.rows, f.binary("add", V("%r", "i64"), i))
         writer.hoist(values, p.columns.bit | p.inner.bit)
         line = f.shifted(V("%c", "ptr"), f.binary("mul", i, V("%step", "i64")), scalar)
-        if p.columns.extent >= lanes:
-            f.loop(whole(0), full, lanes, [], lambda j, _: piece(line, j), not ragged)
-        if ragged:
-            some = f.emit(f"icmp slt i64 {full.ref}, {columns.ref}", "i1")
-            f.when(some, lambda: rest(line))
+        vectors(line)
         writer.leave(p.rows)
         return []
 

@@ -194,15 +194,15 @@ class Products(Fetching):
         self.leave(p.rows)
         width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
-        room = f.room(SCALARS[dtype.name], SLAB * INNER, "slab")  # one text for all k
+        room = f.room(SCALARS[dtype], SLAB * INNER, "slab")  # one text for all k
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
-        after = f.shifted(a, whole(SLAB), SCALARS[dtype.name])
+        after = f.shifted(a, whole(SLAB), SCALARS[dtype])
         beyond = self.next_slab(b, after, k_step, SLAB, (most, self.tile_columns(p)))
 
         def tile_row(i: V, _: list[V]) -> list[V]:
-            start = f.shifted(room, i, SCALARS[dtype.name])
+            start = f.shifted(room, i, SCALARS[dtype])
             here = b._replace(beyond=beyond._replace(row=i))
             self.columns(here, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
             return []
@@ -249,7 +249,7 @@ class Products(Fetching):
     ) -> list[V]:
         """One tile: the microkernel, and the writes on what it gives."""
         f, p = self.f, b.product
-        scalar = SCALARS[p.dot.dtype.name]
+        scalar = SCALARS[p.dot.dtype]
         vectors = -(-columns // self.width)
         length = vectors * self.width
         self.at_row(b, r)

@@ -12,14 +12,27 @@ import struct
 from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
-from ...dtypes import DType
+from ...dtypes import (
+    DType,
+    bool_,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint64,
+)
 
 SCALARS = {
-    "float32": "float", "float64": "double", "int8": "i8", "int16": "i16", "int32": "i32",
-    "int64": "i64", "uint8": "i8", "uint64": "i64", "bool": "i1",
+    float32: "float", float64: "double", int8: "i8", int16: "i16", int32: "i32",
+    int64: "i64", uint8: "i8", uint64: "i64", bool_: "i1",
 }  # fmt: skip
 
 
+IMPURE = ("load", "call", "phi", "atomicrmw", "cmpxchg")
+"""Instructions that may give something else when they stand there again."""
 _CALLED = re.compile(r"@([\w.]+)\(")
 
 
@@ -57,7 +70,7 @@ def number(value: Any, scalar: str) -> str:
 
 def const(value: Any, dtype: DType) -> V:
     """A number as a value."""
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     return V(number(value, scalar), scalar)
 
 
@@ -76,6 +89,7 @@ class Function:
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
+        self.here: dict[str, V] = {}  # what the block at hand has computed
         self.rooms: dict[tuple[str, str, int], V] = {}
         self.given: dict[Any, int] = {}  # numbers that are arguments, by what they are
         self.cold = False  # runs so seldom that it is compiled in a hurry
@@ -86,11 +100,16 @@ class Function:
         return f"%v{self.count}"
 
     def emit(self, text: str, scalar: str, lanes: int = 0) -> V:
-        """One instruction that gives a value."""
+        """One instruction that gives a value; the same again in a block is the same value."""
+        if text in self.here:
+            return self.here[text]
         self.count += 1
         ref = f"%v{self.count}"
         self.lines.append(f"  {ref} = {text}")
-        return V(ref, scalar, lanes)
+        made = V(ref, scalar, lanes)
+        if not text.startswith(IMPURE):
+            self.here[text] = made
+        return made
 
     def do(self, text: str) -> None:
         """One instruction that gives none."""
@@ -164,6 +183,7 @@ class Function:
         """Starts a block."""
         self.lines.append(f"{name}:")
         self.block = name
+        self.here = {}
 
     def loop(
         self, start: V, stop: V, step: int, carried: Sequence[V],
@@ -354,9 +374,10 @@ class Module:
             if share
         ]
 
-    def apart(self) -> list[str]:
+    def apart(self) -> list[Part]:
         """Every kernel as a module of its own: other programs use it too."""
-        return [self._part({f.name: str(f)}) for f in self.functions if f.name in self.kernels]
+        kernels = [f for f in self.functions if f.name in self.kernels]
+        return [Part([f.name], self._part({f.name: str(f)}), f.cold) for f in kernels]
 
     def _part(self, texts: dict[str, str]) -> str:
         """A module of some functions, with what they call: raw ones copied, others declared."""

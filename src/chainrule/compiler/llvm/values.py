@@ -335,7 +335,7 @@ def _typed(scalar: str, lanes: int) -> str:
 
 def memory_type(dtype: DType) -> str:
     """The type of an element in memory: bools take a byte."""
-    return "i8" if dtype.kind == "b" else SCALARS[dtype.name]
+    return "i8" if dtype.kind == "b" else SCALARS[dtype]
 
 
 def mask_of(count: int, lanes: int) -> str:
