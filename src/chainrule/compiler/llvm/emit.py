@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..loops.expr import Buffer
 from ..loops.memory import plan, touched
 from ..loops.program import Nest, Program
+from .alike import Known, likeness, remembered
 from .product import Products
 from .straight import Straight, is_tiny
 from .sync import NAME, define_barrier
@@ -89,7 +90,8 @@ def emit(program: Program, target: Target) -> Emitted:
         return Emitted(module, _end(target), 0, 0)
     offsets, arena = plan(program)
     calls: list[Call] = []
-    known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
+    known: dict[Any, Known] = {}  # by what nests have in common
+    by_text: dict[str, str] = {}  # nests that differ in more may do the same
     total = 0
     haste: dict[str, float] = defaultdict(float)  # what it costs to compile them in a hurry
     for i, nest in enumerate(program.nests):
@@ -97,25 +99,41 @@ def emit(program: Program, target: Target) -> Emitted:
         shared = is_shared(nest, work)
         total += work if shared else 0
         buffers = list(dict.fromkeys(touched(nest)))
-        params = "".join(f", ptr %b{n}" for n in range(len(buffers)))
-        f = module.function(f"nest{i}", f"i64 %tid, i64 %threads{params}", "#0 ")
-        writer = Products(f, program, target)
-        writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
-        writer.shared = shared
-        if nest.product is None:
-            writer.nest(nest)
+        like, at = likeness(nest)
+        there = known.get(like)
+        if there is not None:
+            name, numbers, cost = there.name, there.numbers_for(at), there.haste
         else:
-            writer.product_nest(nest, nest.product)
-        text = f.body()
-        if text in known:
-            module.functions.remove(f)
-        numbers = list(f.given.values())
-        calls.append(Call(known.setdefault(text, f.name), nest, buffers, numbers, shared))
-        haste[calls[-1].name] += haste_of(nest, writer)
+            f, cost = _function(module, program, target, f"nest{i}", nest, buffers, shared)
+            name, numbers = by_text.setdefault(f.body(), f.name), list(f.given.values())
+            if name != f.name:
+                module.functions.remove(f)
+            new = remembered(f, name, cost, at)
+            if new is not None:
+                known[like] = new
+        calls.append(Call(name, nest, buffers, numbers, shared))
+        haste[name] += cost
     _step(module, target, calls, places, offsets, _span(offsets, program))
     haste[STEP] = HASTY_CALL * len(calls)
     chill({f.name: f for f in module.functions}, haste, sum(map(work_of, program.nests)))
     return Emitted(module, _end(target), arena, total)
+
+
+def _function(
+    module: Module, program: Program, target: Target, name: str, nest: Nest,
+    buffers: list[Buffer], shared: bool,
+) -> tuple[Function, float]:  # fmt: skip
+    """The function of a nest, and what it loses where it is compiled in a hurry."""
+    params = "".join(f", ptr %b{n}" for n in range(len(buffers)))
+    f = module.function(name, f"i64 %tid, i64 %threads{params}", "#0 ")
+    writer = Products(f, program, target)
+    writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
+    writer.shared = shared
+    if nest.product is None:
+        writer.nest(nest)
+    else:
+        writer.product_nest(nest, nest.product)
+    return f, haste_of(nest, writer)
 
 
 def _end(target: Target) -> str:
