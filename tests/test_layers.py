@@ -24,6 +24,7 @@ LAYERS = [
     {"nn", "optim", "check"},
     {"data", "utils", "train", "parallel"},
     {"derivation", "diagnose", "report"},
+    {"playground"},
     {"sklearn", "onnx", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

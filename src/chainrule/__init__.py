@@ -189,6 +189,7 @@ if TYPE_CHECKING:
     from . import compiler as compiler
     from . import data as data
     from . import jit as jit
+    from . import playground as playground
     from . import train as train
     from . import utils as utils
     from .jit import assert_no_recompile as assert_no_recompile
@@ -198,8 +199,8 @@ if TYPE_CHECKING:
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
-    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit", "train": ".train",
-    "utils": ".utils",
+    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit",
+    "playground": ".playground", "train": ".train", "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
