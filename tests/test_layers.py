@@ -12,7 +12,7 @@ import chainrule
 ROOT = Path(chainrule.__file__).parent
 
 LAYERS = [
-    {"errors", "dtypes", "version"},
+    {"errors", "dtypes", "version", "markup"},
     {"ops"},
     {"functional"},
     {"graph"},
