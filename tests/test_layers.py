@@ -22,7 +22,7 @@ LAYERS = [
     {"tensor"},
     {"autograd", "jit"},
     {"nn", "optim", "check"},
-    {"data", "utils", "train", "parallel"},
+    {"data", "utils", "train", "parallel", "schemas"},
     {"derivation", "diagnose", "report"},
     {"playground"},
     {"sklearn", "onnx", "cli", "__main__"},

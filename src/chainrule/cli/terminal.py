@@ -132,7 +132,7 @@ def rows(text: str, width: int) -> str:
 
 
 COMMAND = re.compile(
-    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|playground|--help)\b)"
+    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|playground|export|--help)\b)"
 )
 """Where a text says what to type."""
 
