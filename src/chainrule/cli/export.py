@@ -63,7 +63,7 @@ def command(
     \b
     Examples:
       chainrule export digits-0001 --csv digits.csv
-      chainrule export digits --tensorboard logs     then: tensorboard --logdir logs
+      chainrule export digits --tensorboard logs
       chainrule export digits --json > digits.json
       chainrule export --schema playground
     """

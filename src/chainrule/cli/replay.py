@@ -16,6 +16,7 @@ from ..playground.proof import proved
 from ..playground.training import MOST_NUMBERS, Training, measured, thinned
 from ..train import Callback, Run, Trainer
 from . import recipe as recipes
+from .app import Interrupted
 from .recipe import Recipe, Standardize
 
 PATIENCE = 0.5
@@ -74,8 +75,12 @@ def replayed(
     epochs = r.epochs if run.result else max(len(run.rows), 1)
     began = time.perf_counter()
     trainer = recipes.trainer(parts, r, [noted])
-    trainer.fit(parts.train, validation=parts.validation, epochs=epochs, steps=r.steps, tol=r.tol,
-                batch_size=r.batch_size)  # fmt: skip
+    history = trainer.fit(
+        parts.train, validation=parts.validation, epochs=epochs, steps=r.steps, tol=r.tol,
+        batch_size=r.batch_size,
+    )  # fmt: skip
+    if history.interrupted:
+        raise Interrupted(f"stopped by {history.signal}; no page was written", line="")
     seconds = time.perf_counter() - began
     if seconds > PATIENCE:
         print(f"trained again from its recipe in {seconds:.1f} s", file=say)

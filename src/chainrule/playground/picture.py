@@ -130,6 +130,9 @@ class Picture:
         if self.written:
             parts.append(f'<text class="name" x="{x:g}" y="{y - r - 8:g}">{escape(name)}</text>')
             parts.append(self.text(key, j, f'x="{x:g}" y="{y + 5:g}"', "inside"))
+            if i == 0 and self.net.scale is not None:
+                scaled = f"{self.labels['u'][j]} "
+                parts.append(self.text("u", j, f'x="{x:g}" y="{y + r + 18:g}"', "value", scaled))
             if i:
                 error = self.labels[f"dz{i}"][j]
                 parts.append(self.text(f"dz{i}", j, f'x="{x:g}" y="{y + r + 18:g}"', "gradient",

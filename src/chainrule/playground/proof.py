@@ -55,7 +55,8 @@ def proved(net: Small, model: nn.Module, loss: nn.Module, x: Any, y: Any) -> str
             )
         worst = max(worst, share)
     count = sum(p.numel() for p in own.values())
+    agree = f"worst relative difference {worst:.0e}" if worst else "to the last bit"
     return (
         f"Held to the engine: the loss and all {count} gradients agree with backward() of the "
-        f"model in float64, worst relative difference {worst:.0e}."
+        f"model in float64, {agree}."
     )
