@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import functools
 import io
 import json
 import sys
@@ -34,6 +35,7 @@ def watched(run):
     (run.path / "layers.jsonl").write_text(json.dumps(LOOK) + "\n")
 
 
+@functools.cache
 def validator(name):
     from referencing import Registry, Resource
 
@@ -89,6 +91,7 @@ def test_all_that_is_written_fits_its_schema(outputs):
         assert not wrong
 
 
+@pytest.mark.slow
 def test_a_schema_is_one_and_refuses_what_is_missing_or_of_another_kind(outputs):
     for name, value in outputs.items():
         jsonschema.Draft202012Validator.check_schema(schemas.schema(name))
@@ -191,6 +194,7 @@ def test_tensorboard_reads_what_was_logged(chainrule, xor_run):
     assert [p.name for p in Path("tb").iterdir()] == [xor_run]
 
 
+@pytest.mark.slow  # the package alone takes a second to import
 def test_nothing_is_left_of_an_export_that_fails(chainrule, xor_run, monkeypatch):
     tensorboard_x = pytest.importorskip("tensorboardX")
 
@@ -202,6 +206,7 @@ def test_nothing_is_left_of_an_export_that_fails(chainrule, xor_run, monkeypatch
     assert list(Path("tb").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_log_that_is_none_is_refused(chainrule, xor_run):
     pytest.importorskip("tensorboardX")
     (open_run(xor_run).path / "layers.jsonl").write_text('{"step": 1}\n')

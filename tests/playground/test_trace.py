@@ -73,7 +73,7 @@ def held_to_the_engine(count):
 
 
 def test_the_evaluator_is_the_engine():
-    held_to_the_engine(30)
+    held_to_the_engine(18)
 
 
 @pytest.mark.slow
