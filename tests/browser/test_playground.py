@@ -41,8 +41,8 @@ def pages(tmp_path_factory):
     call("playground", "moons", "--runs-dir", runs, "-o", str(folder / "moons.html"))
     manual_seed(0)
     dense = nn.Sequential(nn.Linear(3, 12), nn.GELU(), nn.Linear(12, 3))
-    playground.write(folder / "dense.html", dense, nn.CrossEntropyLoss(), [1.0, -2.0, 0.5], 2,
-                     title="<b>dense</b>")  # fmt: skip
+    playground.page(dense, nn.CrossEntropyLoss(), [1.0, -2.0, 0.5], 2,
+                    title="<b>dense</b>").write(folder / "dense.html")  # fmt: skip
     return {name: folder / f"{name}.html" for name in ("article", "moons", "dense")}
 
 

@@ -15,6 +15,7 @@ from chainrule import nn, playground, tensor
 from chainrule.derivation.record import case_study
 from chainrule.derivation.writing import number
 from chainrule.errors import ArgumentError, NonFiniteError, ShapeError
+from chainrule.playground.document import Subject, formula, html_of, trace_of, written
 from chainrule.playground.examples import descent, model_of, small_of
 from chainrule.playground.network import (
     ELEMENTWISE,
@@ -26,7 +27,6 @@ from chainrule.playground.network import (
     replaced,
     small,
 )
-from chainrule.playground.page import Subject, formula, html_of, trace_of, written
 from chainrule.playground.proof import PlaygroundError, proved
 from chainrule.playground.record import Recorded, loss_program
 from chainrule.playground.steps import Steps
@@ -240,22 +240,21 @@ def test_layers_must_fit_and_weights_be_finite():
 
 
 @pytest.mark.parametrize("y", [2, -1, 0.5, [0, 1], None])
-def test_a_class_is_a_class(y, tmp_path):
+def test_a_class_is_a_class(y):
     with pytest.raises(ArgumentError, match="class"):
-        playground.write(tmp_path / "p.html", sequence(2, 2), nn.CrossEntropyLoss(), [0.0, 1.0], y)
-    assert not list(tmp_path.iterdir())
+        playground.page(sequence(2, 2), nn.CrossEntropyLoss(), [0.0, 1.0], y)
 
 
 @pytest.mark.parametrize("x", [[1.0], [1.0, 2.0, 3.0], [np.nan, 0.0], [np.inf, 0.0]])
 def test_an_example_fits(x, tmp_path):
     with pytest.raises((ArgumentError, ShapeError)):
-        playground.write(tmp_path / "p.html", sequence(2, 2), nn.MSELoss(), x, [0.0, 1.0])
+        playground.page(sequence(2, 2), nn.MSELoss(), x, [0.0, 1.0]).write(tmp_path / "p.html")
 
 
 def test_the_model_is_left_as_it_was(tmp_path):
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.ReLU(), nn.Linear(2, 2))
     before = {n: np.array(p.detach()) for n, p in model.named_parameters()}
-    playground.write(tmp_path / "p.html", model, nn.MSELoss(), [0.5, 1.0], [0.0, 1.0])
+    playground.page(model, nn.MSELoss(), [0.5, 1.0], [0.0, 1.0]).write(tmp_path / "p.html")
     assert model.training
     assert all(p.grad is None and p.dtype == np.float32 for p in model.parameters())
     assert all((np.asarray(p.detach()) == before[n]).all() for n, p in model.named_parameters())
@@ -270,7 +269,7 @@ def test_hostile_names_stay_inert(tmp_path):
     model = nn.Sequential()
     model.add_module(HOSTILE.replace(".", ""), nn.Linear(2, 2))
     page = tmp_path / "p.html"
-    playground.write(page, model, nn.MSELoss(), [0.5, 1.0], [0.0, 1.0], title=HOSTILE)
+    playground.page(model, nn.MSELoss(), [0.5, 1.0], [0.0, 1.0], title=HOSTILE).write(page)
     text = page.read_text()
     assert "<img" not in text
     assert text.count("<script") == 3
@@ -282,7 +281,7 @@ def test_hostile_names_stay_inert(tmp_path):
 
 def test_a_page_asks_for_nothing_from_elsewhere(tmp_path):
     page = tmp_path / "p.html"
-    playground.write(page, sequence(2, 3, 2), nn.CrossEntropyLoss(), [0.5, 1.0], 1)
+    playground.page(sequence(2, 3, 2), nn.CrossEntropyLoss(), [0.5, 1.0], 1).write(page)
     text = page.read_text()
     assert not re.search(r"""(src|href)=["'](?!#)|url\(|@import|import\(|fetch\(|XMLHttp""", text)
     assert "default-src 'none'" in text
@@ -291,7 +290,7 @@ def test_a_page_asks_for_nothing_from_elsewhere(tmp_path):
 
 def test_the_table_holds_every_step_without_a_script(tmp_path):
     page = tmp_path / "p.html"
-    playground.write(page, sequence(2, 2, 1), nn.MSELoss(), [0.5, 1.0], [1.0])
+    playground.page(sequence(2, 2, 1), nn.MSELoss(), [0.5, 1.0], [1.0]).write(page)
     text = page.read_text()
     trace = json.loads(re.search(r'id="trace">(.*?)</script>', text, re.S)[1])
     body = text[text.index('<table id="table">') :]
@@ -318,6 +317,79 @@ def test_the_article_s_network_steps_through_the_right_numbers():
     model, loss = model_of(net)
     assert "all 9 gradients" in proved(net, model, loss, x, y)
     assert html_of(Subject(net, x, y, "t", "a"), trace)
+
+
+def trained(steps=4):
+    """A model, copies of its weights on the way, and data."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 2)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    model = sequence(2, 3, 2)
+    moments = []
+    for i in range(steps):
+        moments.append((f"step {i}", {k: np.array(v) for k, v in model.state_dict().items()}))
+        for p in model.parameters():
+            p.data = p.detach() * 1.1
+    return model, moments, (x, y)
+
+
+def test_a_training_of_one_s_own():
+    model, moments, data = trained()
+    page = playground.page(model, nn.CrossEntropyLoss(), data[0][3], data[1][3], "mine",
+                           data=data, moments=moments)  # fmt: skip
+    told = page.trace["training"]
+    assert [m["at"] for m in told["moments"]] == ["step 0", "step 1", "step 2", "step 3"]
+    for moment, (_, state) in zip(told["moments"], moments, strict=True):
+        kept = np.asarray(moment["weights"]["W1"], np.float32).reshape(2, 3)
+        assert (state["0.weight"] == kept.T).all()
+        twin = sequence(2, 3, 2)
+        twin.load_state_dict(state)
+        right = (np.asarray(twin(tensor(data[0])).detach()).argmax(1) == data[1]).mean()
+        assert math.isclose(moment["accuracy"], right)
+    assert 'id="map"' in page.html
+    assert "Page('mine'" in repr(page)
+    without = playground.page(model, nn.MSELoss(), [0.0, 1.0], [0.5, 1.0], moments=moments)
+    assert without.trace["training"]["map"] is None
+    assert without.trace["training"]["moments"][0]["accuracy"] is None
+
+
+def test_one_layer_alone_is_a_model_too():
+    model = nn.Linear(2, 1)
+    page = playground.page(model, nn.MSELoss(), [0.5, 1.0], [1.0],
+                           moments=[("now", model.state_dict())])  # fmt: skip
+    assert page.trace["network"]["layers"][0]["name"] == "linear"
+
+
+def test_a_notebook_gets_the_page_in_a_frame():
+    model = sequence(2, 2, 1)
+    page = playground.page(model, nn.MSELoss(), [0.5, 1.0], [1.0], title=HOSTILE)
+    frame = page._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert frame.count("<") == 2
+    assert 'sandbox="allow-scripts"' in frame
+
+
+@pytest.mark.parametrize(
+    ("data", "moments", "loss"),
+    [
+        ("good", [], nn.CrossEntropyLoss()),
+        ("good", "good", nn.MSELoss()),
+        ("wide", "good", nn.CrossEntropyLoss()),
+        ("classes", "good", nn.CrossEntropyLoss()),
+        ("nan", "good", nn.CrossEntropyLoss()),
+        ("none", [("a", {})], nn.CrossEntropyLoss()),
+        ("none", "shapes", nn.CrossEntropyLoss()),
+    ],
+)
+def test_a_training_that_does_not_fit(data, moments, loss):
+    model, good, (x, y) = trained(2)
+    given = {"good": (x, y), "wide": (x[:, :1], y), "classes": (x, y + 2), "none": None,
+             "nan": (np.full_like(x, np.nan), y)}[data]  # fmt: skip
+    shapes = [("a", {k: v.T for k, v in good[0][1].items()})]
+    told = {"good": good, "shapes": shapes}[moments] if isinstance(moments, str) else moments
+    target = 0 if isinstance(loss, nn.CrossEntropyLoss) else [0.0, 1.0]
+    with pytest.raises(ArgumentError, match="playground"):
+        playground.page(model, loss, x[0], target, data=given, moments=told)
 
 
 def test_outputs_of_rows_are_the_model_s():

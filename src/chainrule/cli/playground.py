@@ -10,8 +10,8 @@ import click
 
 from ..derivation.record import case_study, read
 from ..errors import ArgumentError, OutputError
+from ..playground.document import Subject, html_of, trace_of
 from ..playground.examples import RATE, descent, model_of, small_of
-from ..playground.page import Subject, html_of, trace_of
 from ..playground.proof import proved
 from ..train.files import write_text
 from .app import Command, UsageProblem, as_usage

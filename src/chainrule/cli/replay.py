@@ -10,10 +10,10 @@ import numpy as np
 from ..errors import ArgumentError
 from ..nn import Module
 from ..ops.core import is_number
+from ..playground.document import Subject
 from ..playground.network import Small, small
-from ..playground.page import Subject
 from ..playground.proof import proved
-from ..playground.training import MOST_NUMBERS, Training, measured, thinned
+from ..playground.training import MOST_NUMBERS, Training, by_key, measured, thinned
 from ..train import Callback, Run, Trainer
 from . import recipe as recipes
 from .app import Interrupted
@@ -112,13 +112,3 @@ def difference(model: Module, run: Run) -> float:
         float(np.abs(np.asarray(p.detach()) - np.asarray(own[n])).max(initial=0.0))
         for n, p in model.named_parameters()
     )
-
-
-def by_key(held: dict[str, Any], net: Small) -> dict[str, Any]:
-    """Weights by module path as the playground's, by key."""
-    found = {}
-    for i, layer in enumerate(net.layers, 1):
-        found[f"W{i}"] = held[f"{layer.name}.weight"].T
-        if layer.bias is not None:
-            found[f"b{i}"] = held[f"{layer.name}.bias"]
-    return found

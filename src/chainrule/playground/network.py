@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -51,6 +51,10 @@ class Dense:
     weight: Any
     bias: Any
     activation: Activation | None
+
+    def path(self, held: Container[str]) -> str:
+        """What its weight and bias are called by, with a dot; nothing where it is the model."""
+        return f"{self.name}." if f"{self.name}.weight" in held else ""
 
 
 @dataclass(frozen=True)

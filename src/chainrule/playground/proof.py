@@ -40,7 +40,7 @@ def proved(net: Small, model: nn.Module, loss: nn.Module, x: Any, y: Any) -> str
     pairs = [("the loss", np.asarray(found.detach()), "L")]
     own = dict(twin.named_parameters())
     for i, layer in enumerate(net.layers, 1):
-        prefix = f"{layer.name}." if f"{layer.name}.weight" in own else ""
+        prefix = layer.path(own)
         pairs.append((f"{layer.name}.weight", np.asarray(own[f"{prefix}weight"].grad).T, f"dW{i}"))
         if layer.bias is not None:
             pairs.append((f"{layer.name}.bias", np.asarray(own[f"{prefix}bias"].grad), f"db{i}"))

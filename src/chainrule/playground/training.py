@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..derivation.writing import number
+from ..errors import ArgumentError
 from ..ops.core import quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import wrap
 from .network import Small
-from .record import forward, output_key, outputs_program
+from .record import Recorded, forward, output_key, outputs_program
 
 GRID = 60
 """Points of the plane's map, each way."""
@@ -84,9 +86,8 @@ class Training:
 
 def outputs(net: Small, x: Any, weights: dict[str, Any]) -> Any:
     """What the network gives for rows of inputs, in float64."""
-    named = {"x": x, **weights}
     with no_grad(), quietly():
-        held = {k: wrap(np.ascontiguousarray(a, np.float64)) for k, a in named.items()}
+        held = {k: wrap(a) for k, a in in_float64({"x": x, **weights}).items()}
         return np.asarray(forward(net, held)[output_key(net)])
 
 
@@ -97,6 +98,79 @@ def measured(net: Small, at: str, weights: dict[str, Any], x: Any, y: Any) -> Mo
     target = target * (1 - net.loss.smoothing) + net.loss.smoothing / out.shape[1]
     loss = float(net.loss.of(wrap(out), wrap(target)).item())
     return Moment(at, loss, float((out.argmax(1) == np.asarray(y)).mean()), weights)
+
+
+def told(
+    net: Small, moments: Sequence[tuple[str, Mapping[str, Any]]], data: tuple[Any, Any] | None,
+    x: Any, y: Any,
+) -> Training | None:  # fmt: skip
+    """A training as a user tells it: state dicts by name, and the data."""
+    if data is not None and (net.loss.kind != "cross_entropy" or not moments):
+        raise ArgumentError(
+            "playground: data are classes that were learned, seen at moments of the training",
+            expected="CrossEntropyLoss, and moments",
+            got=f"{net.loss.kind}, {len(moments)} moments",
+            fix="moments=[('end', model.state_dict())]",
+        )  # fmt: skip
+    if not moments:
+        return None
+    held = [(str(at), by_key(state, net)) for at, state in moments]
+    kept = thinned(held, max(MOST_NUMBERS // sum(a.size for a in net.arrays().values()), 2))
+    says = f"{len(held)} moments of the training, {len(kept)} of them here."
+    if data is None:
+        recorded = Recorded(net, x, y)
+        given = {k: recorded.values[k] for k in ("x", "y")}
+        return Training(says, [
+            Moment(at, float(recorded.run({**given, **in_float64(weights)})["L"]), None, weights)
+            for at, weights in kept
+        ])  # fmt: skip
+    rows, classes = _examples(net, *data)
+    says += f" Loss and right answers are those of all {len(rows)} examples."
+    names = tuple(map(str, range(net.sizes[-1])))
+    found = [measured(net, at, weights, rows, classes) for at, weights in kept]
+    return Training(says, found, rows, classes, names)
+
+
+def in_float64(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The same numbers, to compute with."""
+    return {k: np.ascontiguousarray(v, np.float64) for k, v in weights.items()}
+
+
+def _examples(net: Small, x: Any, y: Any) -> tuple[Any, Any]:
+    """Rows and classes; raises where they don't fit the network."""
+    rows, classes = np.asarray(x), np.asarray(y)
+    fits = rows.ndim == 2 and rows.shape[1] == net.sizes[0] and classes.shape == rows.shape[:1]
+    whole = classes.dtype.kind in "iu"
+    if not (fits and len(rows) and whole and np.isfinite(rows).all()
+            and 0 <= classes.min() <= classes.max() < net.sizes[-1]):  # fmt: skip
+        raise ArgumentError(
+            "playground: data do not fit the network",
+            expected=f"finite inputs (rows, {net.sizes[0]}) and classes (rows,) below "
+            f"{net.sizes[-1]}", got=f"{rows.shape} and {classes.shape} of {classes.dtype}",
+        )  # fmt: skip
+    return rows.astype(np.float32 if rows.dtype == np.float32 else np.float64), classes
+
+
+def by_key(held: Mapping[str, Any], net: Small) -> dict[str, Any]:
+    """Weights by module path as the playground's, by key; raises where one is missing."""
+    found: dict[str, Any] = {}
+    for i, layer in enumerate(net.layers, 1):
+        path = layer.path(held)
+        for key, name, shape in (
+            (f"W{i}", f"{path}weight", layer.weight.shape[::-1]),
+            (f"b{i}", f"{path}bias", None if layer.bias is None else layer.bias.shape),
+        ):
+            if shape is None:
+                continue
+            value = np.array(held[name]) if name in held else None
+            if value is None or value.shape != shape or not np.isfinite(value).all():
+                raise ArgumentError(
+                    f"playground: a moment has no such {name}", expected=f"finite numbers {shape}",
+                    got="nothing" if value is None else str(value.shape),
+                    fix="moments are copies of model.state_dict()",
+                )  # fmt: skip
+            found[key] = value.T if key[0] == "W" else value
+    return found
 
 
 def _number(x: float) -> float | str:

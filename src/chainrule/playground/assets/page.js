@@ -4,7 +4,7 @@
   document.documentElement.classList.add("with-js");
   const $ = (id) => document.getElementById(id);
   const trace = JSON.parse($("trace").textContent);
-  const LONGEST = 8; // terms of a sum that are written, as in page.py
+  const LONGEST = 8; // terms of a sum that are written, as in document.py
   const READ = Object.keys(trace.program.inputs); // x, y, W1, b1, ...
   const steps = trace.steps;
   const number = (v) => (typeof v === "string" ? { nan: NaN, inf: Infinity, "-inf": -Infinity }[v] : v);

@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..derivation.writing import number
+from ..markup import escape
+from ..train.files import write_text
 from ..version import __version__
 from .network import Small, replaced, variants
 from .picture import Picture
@@ -50,6 +52,30 @@ class Subject:
     proof: str = ""
     training: Training | None = None
     example: int | None = None
+
+
+class Page:
+    """A page: `.trace` is its data, `.html` its text, `.write(path)` writes it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.title = subject.title
+        self.trace = trace_of(subject)
+        self.html = html_of(subject, self.trace)
+
+    def write(self, path: str | Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_text(path, self.html)
+
+    def __repr__(self) -> str:
+        return f"Page({self.title!r}, {len(self.trace['steps'])} steps)"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the page in a frame of its own, that can reach nothing outside it."""
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts" '
+            f'title="Step through {escape(self.title)}" '
+            'style="width:100%;height:60em;border:1px solid gray"></iframe>'
+        )
 
 
 def trace_of(subject: Subject) -> dict[str, Any]:
