@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import nn, summary
-from chainrule.markup import size_text
+from chainrule import nn, optim, summary
+from chainrule.markup import number, size_text
+from chainrule.optim.html import next_step
 from chainrule.train import History
 from chainrule.train.html import MOST_POINTS, chart, curve, thinned
 
@@ -92,6 +93,8 @@ SHOWN = {
     "summary": lambda: summary(hostile_model()),
     "history": history,
     "hostile history": hostile_history,
+    "optimizer": lambda: stepped(),
+    "hostile optimizer": lambda: optim.SGD([(HOSTILE, nn.Parameter(chainrule.ones(2)))], lr=1e-3),
     "no epochs": History,
     "one epoch": lambda: history(1),
     "epochs without a number": lambda: History([{"epoch": 1, "loss": math.nan}]),
@@ -155,6 +158,60 @@ def test_a_tensor_in_a_compiled_function_shows_what_is_known():
 
     double(chainrule.ones(3))
     assert "not known while it is recorded" in seen[0]
+
+
+def stepped(kind=optim.Adam, **settings):
+    """An optimizer of a small model after two steps, with gradients for a third."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    made = kind(model.named_parameters(), **settings)
+    for _ in range(3):
+        made.step()
+        made.zero_grad()
+        model(chainrule.rand(4, 3)).sum().backward()
+    return made
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_an_optimizer_says_what_its_next_step_would_be(kind):
+    made = stepped(getattr(optim, kind), lr=0.01)
+    (group,) = made.param_groups
+    before = [np.array(p.detach()) for p in group["params"]]
+    states = {k: np.array(v) for k, v in made.state_dict()["state"].get(0, {}).items()}
+    moved = next_step(made)
+    assert all((np.asarray(p.detach()) == b).all() for p, b in zip(group["params"], before,
+                                                                    strict=True))  # fmt: skip
+    after = {k: np.array(v) for k, v in made.state_dict()["state"].get(0, {}).items()}
+    assert all((states[k] == after[k]).all() for k in states)
+    html = made._repr_html_()
+    made.step()
+    for p, b in zip(group["params"], before, strict=True):
+        change = p.detach().numpy().astype(np.float64) - b
+        np.testing.assert_array_equal(moved[id(p)], change)
+        assert number(float(np.sqrt(np.mean(change**2)))) in html or change.size == 1
+    for slot in made.slots_of(group):
+        assert slot in html
+
+
+def test_without_gradients_there_is_no_next_step():
+    w = nn.Parameter(chainrule.ones(2))
+    html = optim.SGD([("w", w)], lr=0.1)._repr_html_()
+    assert "none yet" in html
+    assert "none</td>" in html
+
+
+def test_after_a_compiled_step_gradients_are_not_kept():
+    w = nn.Parameter(chainrule.ones(2))
+    made = optim.SGD([("w", w)], lr=0.1)
+
+    @chainrule.compile
+    def step(x):
+        made.zero_grad()
+        (w * x).sum().backward()
+        made.step()
+
+    step(chainrule.ones(2))
+    assert "none yet" in made._repr_html_()
+    assert "not kept" in w._repr_html_()
 
 
 def test_nothing_is_hidden_by_thinning():

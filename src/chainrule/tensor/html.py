@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import GradError
 from ..graph.node import Node
 from ..markup import BLUE, block, escape, number, picture, size_text, table
 from ..ops.core import current, quietly
@@ -49,7 +50,10 @@ def _gradient(t: Any) -> str:
         return f"from {t.grad_fn.op.name}"
     if not t.requires_grad:
         return "not wanted"
-    return "wanted, none yet" if t.grad is None else f"norm {number(_norm(t.grad))}"
+    try:
+        return "wanted, none yet" if t.grad is None else f"norm {number(_norm(t.grad))}"
+    except GradError:
+        return "wanted, and not kept"
 
 
 def _norm(g: Any) -> float:
