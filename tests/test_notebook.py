@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import nn, optim, summary
+from chainrule import diagram, nn, optim, summary
 from chainrule.markup import number, size_text
 from chainrule.optim.html import next_step
 from chainrule.train import History
@@ -66,6 +66,9 @@ def hostile_model():
         def extra_repr(self):
             return HOSTILE
 
+        def forward(self, x):
+            return x * 2
+
     Named.__name__ = HOSTILE
     model = nn.Sequential(Named(), nn.Linear(2, 2))
     model.add_module(HOSTILE.replace(".", ""), nn.ReLU())
@@ -90,6 +93,8 @@ SHOWN = {
     "huge": lambda: chainrule.tensor([1e308, -1e308] * 9, dtype=chainrule.float64),
     "module": lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU())),
     "hostile module": hostile_model,
+    "diagram": lambda: diagram(hostile_model(), chainrule.ones(1, 2), chainrule.ones(1, 2),
+                               nn.MSELoss()),
     "summary": lambda: summary(hostile_model()),
     "history": history,
     "hostile history": hostile_history,

@@ -194,6 +194,7 @@ if TYPE_CHECKING:
     from . import utils as utils
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
+    from .nn.diagram import diagram as diagram
     from .nn.summary import summary as summary
     from .train.files import load as load
     from .train.files import save as save
@@ -206,6 +207,7 @@ _PARTS = {
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "compile": ".jit", "assert_no_recompile": ".jit",
+    "diagram": ".nn.diagram",
     "summary": ".nn.summary",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cli_cases import SMALL, refused
 
-from chainrule import nn, schemas, summary
+from chainrule import diagram, nn, ones, schemas, summary
 from chainrule.train import open_run
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
@@ -79,6 +79,7 @@ def real_output(chainrule):
         "derivation": printed("explain", "seed221", "--step", "--json"),
         "claims": printed("check-example", "seed221", "--json"),
         "playground": printed("playground", xor_run, "--json"),
+        "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
     }  # fmt: skip
 
@@ -117,6 +118,7 @@ def test_a_schema_is_one_and_refuses_what_is_missing_or_of_another_kind(outputs)
         ("run", ("config", "config", "recipe", "dropout"), 2),
         ("derivation", ("sections", 0, "lines", 0, "value"), "0.41"),
         ("claims", (0, "verdict"), "perhaps"),
+        ("diagram", ("edges", 0, "gradient"), "none"),
         ("summary", ("layers", 0, "parameters"), None),
     ],
 )  # fmt: skip

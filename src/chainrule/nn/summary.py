@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -227,7 +227,7 @@ def _walk(
 
 def _run(model: Module, rows: list[Row], inputs: list[Any], named: dict[str, Any]) -> int:
     """Fills in shapes and multiply-adds from a run of a copy; bytes of all leaves' outputs."""
-    twin = _copied(model)
+    twin = copied("summary", model)
     places = [m for _, m, _ in _walk(twin)]
     by_module = {id(m): r for m, r in zip(places, rows, strict=True) if r.same_as is None}
     leaves = {id(m) for m in twin.modules() if not any(True for _ in m.children())}
@@ -237,7 +237,7 @@ def _run(model: Module, rows: list[Row], inputs: list[Any], named: dict[str, Any
         nonlocal memory
         row = by_module[id(module)]
         row.calls += 1
-        tensors = list(_tensors(output))
+        tensors = list(tensors_in(output))
         if row.output is None:
             row.output = [list(t.shape) for t in tensors]
         if id(module) in leaves:
@@ -248,22 +248,31 @@ def _run(model: Module, rows: list[Row], inputs: list[Any], named: dict[str, Any
     state = get_rng_state()
     try:
         with no_grad(), _counting(by_module, by_module[id(twin)]):
-            twin.eval()(*inputs, **named)
-    except ChainruleError:
-        raise
-    except Exception as error:
-        raise ArgumentError(
-            "summary: the model can't be called with this input",
-            expected="what its forward takes: a tuple for several arguments",
-            got=f"{type(error).__name__}: {error}"[:120],
-        ) from error
+            run_as("summary", lambda: twin.eval()(*inputs, **named))
     finally:
         set_rng_state(state)
     return memory
 
 
-def _copied(model: Module) -> Module:
-    """A copy of its own memory, without the hooks of the user's."""
+Result = TypeVar("Result")
+
+
+def run_as(owner: str, call: Callable[[], Result]) -> Result:
+    """Calls; what is no error of ours is told as one about the input."""
+    try:
+        return call()
+    except ChainruleError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"{owner}: the model can't be called with this input",
+            expected="what its forward takes: a tuple for several arguments",
+            got=f"{type(error).__name__}: {error}"[:120],
+        ) from error
+
+
+def copied(owner: str, model: Module) -> Module:
+    """A copy with memory of its own, without the hooks of the user's."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
@@ -272,22 +281,22 @@ def _copied(model: Module) -> Module:
         return copy.deepcopy(model, memo)
     except Exception as error:
         raise ArgumentError(
-            "summary: the model can't be copied, and it is never run itself",
+            f"{owner}: the model can't be copied, and it is never run itself",
             got=f"{type(error).__name__}: {error}"[:120],
             fix="summary(model), without an input: the parameters alone",
         ) from error
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
     """The tensors in an output, in order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
         for v in value.values():
-            yield from _tensors(v)
+            yield from tensors_in(v)
     elif isinstance(value, (tuple, list)):
         for v in value:
-            yield from _tensors(v)
+            yield from tensors_in(v)
 
 
 @contextmanager

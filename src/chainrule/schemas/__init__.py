@@ -2,7 +2,8 @@
 
 What commands print: `runs`, `outcome` (of train), `claims` (of check-example), `derivation`,
 `playground` and `run` (of export).  What a run's folder holds: `config`, `environment`, `metrics`,
-`layers` and `result`.  `summary` is of `chainrule.summary`.
+`layers` and `result`.  `summary` and `diagram` are of
+`chainrule.summary` and `chainrule.diagram`.
 Draft 2020-12; `chainrule:config` is the file config.json here.
 """
 
