@@ -101,6 +101,10 @@ def trace_of(path):
     return json.loads(re.search(r'id="trace">(.*?)</script>', text, re.S)[1])
 
 
+def show_table(page):
+    page.locator("summary", has_text="numbers, forward and backward").click()
+
+
 def value_of(page):
     return page.locator("#said b").nth(1).inner_text()
 
@@ -183,6 +187,7 @@ def test_single_keys_can_be_switched_off(browser, pages):
 def test_a_changed_weight_changes_what_the_engine_would_change(browser, pages):
     trace = trace_of(pages["article"])
     with opened(browser, pages["article"]) as page:
+        show_table(page)
         page.get_by_label("W²₁", exact=True).fill("-1.25")
         page.keyboard.press("Enter")
         assert "W²₁ is now -1.25" in page.inner_text("#edited")
@@ -211,8 +216,21 @@ def test_the_script_writes_what_python_wrote(browser, pages, name):
     with opened(browser, pages[name]) as page:
         read = "rows => rows.map(r => [...r.cells].map(c => c.textContent))"
         before = page.locator("#table tbody tr").evaluate_all(read)
+        show_table(page)
         page.click("#reset")
         assert page.locator("#table tbody tr").evaluate_all(read) == before
+
+
+def test_a_table_that_is_opened_or_printed_later_is_up_to_date(browser, pages):
+    cell = "#table tbody tr:first-child td:nth-child(6)"
+    for late in (show_table, lambda p: p.evaluate("dispatchEvent(new Event('beforeprint'))")):
+        with opened(browser, pages["article"]) as page:
+            page.get_by_label("x₁", exact=True).fill("2")
+            page.keyboard.press("Enter")
+            assert page.locator(cell).text_content() == "0.410000"
+            late(page)
+            page.wait_for_function(f"document.querySelector('{cell}').textContent !== '0.410000'")
+            assert page.locator(cell).text_content() == number(2 * 0.5 + 0.3 * 0.2 + 0.1)
 
 
 def test_what_is_no_number_is_refused(browser, pages):

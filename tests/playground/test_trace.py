@@ -31,6 +31,7 @@ from chainrule.playground.proof import PlaygroundError, proved
 from chainrule.playground.record import Recorded, loss_program
 from chainrule.playground.steps import Steps
 from chainrule.playground.training import limits, outputs, shortest, thinned
+from test_notebook import read
 
 CLASSES = nn.CrossEntropyLoss
 
@@ -286,6 +287,22 @@ def test_a_page_asks_for_nothing_from_elsewhere(tmp_path):
     assert not re.search(r"""(src|href)=["'](?!#)|url\(|@import|import\(|fetch\(|XMLHttp""", text)
     assert "default-src 'none'" in text
     assert page.stat().st_size < 120_000
+
+
+def test_tags_are_closed_and_ids_are_unique():
+    model, moments, data = trained(2)
+    for page in (
+        playground.page(model, nn.CrossEntropyLoss(), [0.5, 1.0], 1, HOSTILE, data=data,
+                        moments=moments),
+        playground.page(sequence(2, 12, 2), nn.MSELoss(), [0.5, 1.0], [0.0, 1.0]),
+    ):  # fmt: skip
+        attributes = read(page.html).attributes
+        ids = [v for _, k, v in attributes if k == "id"]
+        assert len(set(ids)) == len(ids) > 20
+        pointed = {i for _, k, v in attributes for i in v.split()
+                   if k in ("aria-labelledby", "aria-controls")}  # fmt: skip
+        assert pointed <= set(ids)
+        assert {v[1:] for _, k, v in attributes if k == "href"} <= set(ids)
 
 
 def test_the_table_holds_every_step_without_a_script(tmp_path):

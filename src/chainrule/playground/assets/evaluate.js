@@ -75,28 +75,36 @@
     return walk(shape, strides, places);
   }
 
+  // The places of all indices in order, counted up as an odometer counts.
   function walk(shape, strides, places) {
+    const index = shape.map(() => 0);
+    let at = 0;
     for (let i = 0; i < places.length; i++) {
-      let rest = i, at = 0;
-      for (let k = shape.length - 1; k >= 0; k--) {
-        at += (rest % shape[k]) * strides[k];
-        rest = Math.floor(rest / shape[k]);
-      }
       places[i] = at;
+      for (let k = shape.length - 1; k >= 0; k--) {
+        at += strides[k];
+        if (++index[k] < shape[k]) break;
+        at -= strides[k] * shape[k];
+        index[k] = 0;
+      }
     }
     return places;
+  }
+
+  function taken(data, places) {
+    const y = new Float64Array(places.length);
+    for (let i = 0; i < y.length; i++) y[i] = data[places[i]];
+    return y;
   }
 
   const SHAPED = {
     full: (set, shape) => new Float64Array(size(shape)).fill(set.value),
     reshape: (set, shape, x) => x.data,
-    expand: (set, shape, x) =>
-      Float64Array.from(repeated(x.shape, shape), (at) => x.data[at]),
+    expand: (set, shape, x) => taken(x.data, repeated(x.shape, shape)),
     permute: (set, shape, x) => {
       const strides = x.shape.map((_, k) => size(x.shape.slice(k + 1)));
       const places = new Int32Array(size(shape));
-      return Float64Array.from(walk(shape, set.axes.map((k) => strides[k]), places),
-        (at) => x.data[at]);
+      return taken(x.data, walk(shape, set.axes.map((k) => strides[k]), places));
     },
     sum: (set, shape, x) => {
       const kept = x.shape.map((n, k) => (set.axis.includes(k) ? 1 : n));
@@ -109,11 +117,12 @@
       const [rows, columns] = shape;
       const inner = set.ta ? a.shape[0] : a.shape[1];
       const y = new Float64Array(rows * columns);
+      const [down, across] = set.tb ? [1, inner] : [columns, 1];
       for (let i = 0; i < rows; i++)
         for (let k = 0; k < inner; k++) {
           const left = set.ta ? a.data[k * rows + i] : a.data[i * inner + k];
           for (let j = 0; j < columns; j++)
-            y[i * columns + j] += left * (set.tb ? b.data[j * inner + k] : b.data[k * columns + j]);
+            y[i * columns + j] += left * b.data[k * down + j * across];
         }
       return y;
     },

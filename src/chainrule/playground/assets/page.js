@@ -180,7 +180,12 @@
 
   const rows = [...document.querySelectorAll("#table tbody tr")];
 
+  // The table is written anew when somebody looks at it.
+  let stale = false;
+
   function fillTable() {
+    if (!stale || !$("table").closest("details").open) return;
+    stale = false;
     steps.forEach((s, i) => {
       const cells = rows[i].cells;
       cells[3].textContent = formula(s, name, false);
@@ -195,6 +200,7 @@
     closeQuiz();
     values = Object.assign({}, inputs, evaluate(trace.program, inputs));
     $("edited").textContent = says + "loss " + written(values.L[0]);
+    stale = true;
     repaint();
     fillTable();
     fillFields();
@@ -542,11 +548,13 @@
       const link = e.target.closest("[data-step]");
       if (link) go(Number(link.dataset.step));
     });
+    $("table").closest("details").addEventListener("toggle", fillTable);
     document.addEventListener("keydown", keyed);
     let opened = [];
     addEventListener("beforeprint", () => {
       opened = [...document.querySelectorAll("details:not([open])")];
       for (const box of opened) box.open = true;
+      fillTable();
     });
     addEventListener("afterprint", () => { for (const box of opened) box.open = false; });
     makeFields();
