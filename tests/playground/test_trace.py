@@ -299,7 +299,7 @@ def test_tags_are_closed_and_ids_are_unique():
         attributes = read(page.html).attributes
         ids = [v for _, k, v in attributes if k == "id"]
         assert len(set(ids)) == len(ids) > 20
-        pointed = {i for _, k, v in attributes for i in v.split()
+        pointed = {i for _, k, v in attributes for i in (v or "").split()
                    if k in ("aria-labelledby", "aria-controls")}  # fmt: skip
         assert pointed <= set(ids)
         assert {v[1:] for _, k, v in attributes if k == "href"} <= set(ids)

@@ -25,6 +25,7 @@ from .training import Training
 
 SCHEMA = "chainrule playground 1"
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("words.js", "training.js", "page.js")
 LONGEST = 8
 """Terms of a sum that are written; of longer ones the largest, and the rest added up."""
 CONVENTIONS = {
@@ -126,7 +127,7 @@ def html_of(subject: Subject, trace: dict[str, Any]) -> str:
     return env.get_template("page.html.j2").render(
         title=subject.title, about=subject.about, rate=f"{subject.rate:g}", proof=subject.proof,
         style=Markup(asset("page.css")), evaluator=Markup(asset("evaluate.js")),
-        script=Markup(asset("page.js")), trace=Markup(in_script(trace)),
+        script=Markup("\n".join(map(asset, SCRIPTS))), trace=Markup(in_script(trace)),
         picture=picture.svg(), caption=caption(picture.written, subject.net),
         steps=[written(s, trace) for s in trace["steps"]], variants=list(trace["variants"]),
         training=None if subject.training is None else shown_training(subject),

@@ -4,61 +4,22 @@
   document.documentElement.classList.add("with-js");
   const $ = (id) => document.getElementById(id);
   const trace = JSON.parse($("trace").textContent);
-  const LONGEST = 8; // terms of a sum that are written, as in document.py
   const READ = Object.keys(trace.program.inputs); // x, y, W1, b1, ...
   const steps = trace.steps;
-  const number = (v) => (typeof v === "string" ? { nan: NaN, inf: Infinity, "-inf": -Infinity }[v] : v);
-  const copy = (values) => Object.fromEntries(READ.map((k) => [k, values[k].slice()]));
+  const WORDS = { nan: NaN, inf: Infinity, "-inf": -Infinity };
+  const number = (v) => (typeof v === "string" ? WORDS[v] : v);
+  const copy = (from) => Object.fromEntries(READ.map((k) => [k, from[k].slice()]));
   const recorded = Object.fromEntries(
     Object.entries(trace.values).map(([k, list]) => [k, list.map(number)]));
   const backward = steps.findIndex((s) => s.part.startsWith("backward"));
 
-  let values = recorded; // every number by key
-  let now = 0, playing = 0, asked = 0, hidden = null;
+  const state = { values: recorded, hidden: null }; // every number by key; what a question covers
+  let now = 0, playing = 0, asked = 0;
 
-  // ---------------------------------------------------------------- numbers and formulas
-
-  // As chainrule.derivation.writing.number writes it.
-  function written(v, digits = 6) {
-    if (Number.isNaN(v)) return "nan";
-    if (!Number.isFinite(v)) return v > 0 ? "inf" : "-inf";
-    const size = Math.abs(v);
-    if (Number.isInteger(v) && size < 1e6) return String(v === 0 ? 0 : v);
-    if (size >= Math.pow(10, -(digits - 2)) && size < 1e6) {
-      const text = v.toFixed(digits), short = String(Number(v.toPrecision(digits)));
-      return Number(short) === v && short.length < text.length ? short : text;
-    }
-    return v.toExponential(digits - 3).replace(/e([+-])(\d)$/, "e$10$2");
-  }
-
-  const name = (ref) => trace.labels[ref[0]][ref[1]];
-  const value = (ref) => values[ref[0]][ref[1]];
-  const bracketed = (text) => (text.startsWith("-") ? "(" + text + ")" : text);
-  const same = (a, b) => a && b && a[0] === b[0] && a[1] === b[1];
-  const asNumber = (ref) => (same(ref, hidden) ? "?" : bracketed(written(value(ref))));
-
-  function sumText(terms, word, numbers) {
-    const products = terms.map((t) => t.reduce((p, r) => p * value(r), 1));
-    const order = terms.map((_, i) => i)
-      .sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]) || a - b);
-    const left = new Set(terms.length > LONGEST ? order.slice(LONGEST - 2) : []);
-    const texts = terms.map((t) => t.map(word).join(" × ")).filter((_, i) => !left.has(i));
-    if (left.size) {
-      const rest = [...left].reduce((s, i) => s + products[i], 0);
-      texts.push(numbers ? bracketed(written(rest)) : "(" + left.size + " more)");
-    }
-    return texts.join(" + ");
-  }
-
-  function formula(step, word, numbers) {
-    return step.formula.map((p) => {
-      if (typeof p === "string") return p;
-      return Array.isArray(p) ? word(p) : sumText(p.sum, word, numbers);
-    }).join("");
-  }
-
-  const refs = (step) => step.formula.flatMap((p) =>
-    typeof p === "string" ? [] : Array.isArray(p) ? [p] : p.sum.flat());
+  const { written, name, value, bracketed, same, asNumber, formula, refs, LONGEST } =
+    makeWords(trace, state);
+  const { map, examples, exact, moment, drawMap, drawLines } =
+    makeTraining(trace, state, { copy, compute, number, written });
 
   // ---------------------------------------------------------------- the step
 
@@ -79,7 +40,7 @@
     const step = steps[now];
     const where = "step " + (now + 1) + " of " + steps.length + " · " + step.part + " · " +
       step.says + (step.where ? " · " + step.where : "");
-    const result = same(step.value, hidden) ? "?" : written(value(step.value));
+    const result = same(step.value, state.hidden) ? "?" : written(value(step.value));
     $("said").replaceChildren(
       element("p", where, { class: "where" }),
       line(element("b", name(step.value)), " = " + formula(step, name, false)),
@@ -151,7 +112,7 @@
   // In a picture without room for all numbers: the one of this step.
   function note(at, ref) {
     const l = at.querySelector("line"), c = at.querySelector("circle");
-    if ((!l && !c) || same(ref, hidden)) return;
+    if ((!l && !c) || same(ref, state.hidden)) return;
     const text = document.createElementNS(SVG, "text");
     const get = (e, k) => Number(e.getAttribute(k));
     const x = l ? 0.6 * get(l, "x1") + 0.4 * get(l, "x2") : get(c, "cx") + 44;
@@ -166,14 +127,15 @@
   function repaint() {
     for (const text of net.querySelectorAll("[data-text]")) {
       const [key, at] = text.dataset.text.split(",");
-      const covered = same([key, Number(at)], hidden);
-      text.textContent = text.dataset.before + (covered ? "?" : written(values[key][at], 4));
+      const covered = same([key, Number(at)], state.hidden);
+      text.textContent = text.dataset.before + (covered ? "?" : written(state.values[key][at], 4));
     }
     for (const g of net.querySelectorAll("[data-ref]")) {
-      const [key, at] = g.dataset.ref.split(","), v = values[key][at];
+      const [key, at] = g.dataset.ref.split(","), v = state.values[key][at];
       g.classList.toggle("minus", v < 0);
       const l = g.querySelector("line"), sign = g.querySelector(".sign");
-      if (l) l.setAttribute("stroke-width", (0.6 + 3.4 * Math.min(Math.abs(v) / 2 || 0, 1)).toFixed(2));
+      const wide = 0.6 + 3.4 * Math.min(Math.abs(v) / 2 || 0, 1);
+      if (l) l.setAttribute("stroke-width", wide.toFixed(2));
       if (sign) sign.textContent = v < 0 ? "−" : "+";
     }
   }
@@ -198,8 +160,8 @@
 
   function compute(inputs, says) {
     closeQuiz();
-    values = Object.assign({}, inputs, evaluate(trace.program, inputs));
-    $("edited").textContent = says + "loss " + written(values.L[0]);
+    state.values = Object.assign({}, inputs, evaluate(trace.program, inputs));
+    $("edited").textContent = says + "loss " + written(state.values.L[0]);
     stale = true;
     repaint();
     fillTable();
@@ -224,7 +186,7 @@
         $("edited").textContent = name([key, at]) + " must be a number; nothing was changed.";
         return;
       }
-      const inputs = copy(values);
+      const inputs = copy(state.values);
       inputs[key][at] = v;
       compute(inputs, name([key, at]) + " is now " + v + ": ");
     });
@@ -236,32 +198,31 @@
       const box = element("details"), grid = element("div", undefined, { class: "grid" });
       box.open = open;
       box.append(element("summary", title), grid);
-      for (const key of keys) values[key].forEach((_, i) => field(key, i, grid));
+      for (const key of keys) state.values[key].forEach((_, i) => field(key, i, grid));
       host.append(box);
       return grid;
     };
-    const few = READ.reduce((n, k) => n + values[k].length, 0) <= 24;
+    const few = READ.reduce((n, k) => n + state.values[k].length, 0) <= 24;
     const first = group("Example", classes ? ["x"] : ["x", "y"], true);
     if (classes) first.prepend(classField());
     if (examples) first.prepend(exampleField());
     trace.network.layers.forEach((l, i) => {
-      const keys = ["W" + (i + 1), "b" + (i + 1)].filter((k) => k in values);
-      group("Layer " + (i + 1) + " (module " + l.name + "): " + l.inputs + " inputs, " + l.units + " units",
-        keys, few);
+      const keys = ["W" + (i + 1), "b" + (i + 1)].filter((k) => k in state.values);
+      const sizes = l.inputs + " inputs, " + l.units + " units";
+      group("Layer " + (i + 1) + " (module " + l.name + "): " + sizes, keys, few);
     });
   }
 
-  const examples = trace.training && trace.training.examples;
   let classSelect = null, exampleInput = null;
 
   function classField() {
     const label = element("label", "true class ");
     classSelect = element("select");
-    const names = examples ? examples.classes : values.y.map((_, i) => String(i + 1));
+    const names = examples ? examples.classes : state.values.y.map((_, i) => String(i + 1));
     names.forEach((n, i) => classSelect.append(element("option", n, { value: i })));
     label.append(classSelect);
     classSelect.addEventListener("change", () => {
-      const inputs = copy(values), k = Number(classSelect.value);
+      const inputs = copy(state.values), k = Number(classSelect.value);
       inputs.y = inputs.y.map((_, i) => Number(i === k));
       compute(inputs, "the true class is now " + names[k] + ": ");
     });
@@ -281,7 +242,7 @@
         $("edited").textContent = "Examples are 0 to " + (examples.y.length - 1) + ".";
         return;
       }
-      const inputs = copy(values);
+      const inputs = copy(state.values);
       inputs.x = examples.x[n].map(exact);
       inputs.y = inputs.y.map((_, i) => Number(i === examples.y[n]));
       compute(inputs, "example " + n + " of class " + examples.classes[examples.y[n]] + ": ");
@@ -291,15 +252,15 @@
 
   function fillFields() {
     for (const [input, key, at] of fields) {
-      input.value = values[key][at];
+      input.value = state.values[key][at];
       input.setAttribute("aria-invalid", "false");
     }
-    const same = (list, k) => list.every((v, i) => exact(v) === values[k][i]);
+    const same = (list, k) => list.every((v, i) => exact(v) === state.values[k][i]);
     if (exampleInput) {
       const n = Number(exampleInput.value || -1); // an example that was changed is none any more
       if (!(n in examples.y && same(examples.x[n], "x"))) exampleInput.value = "";
     }
-    if (classSelect) classSelect.value = values.y.indexOf(Math.max(...values.y));
+    if (classSelect) classSelect.value = state.values.y.indexOf(Math.max(...state.values.y));
   }
 
   // ---------------------------------------------------------------- another step
@@ -313,7 +274,7 @@
     body.replaceChildren();
     if (!good) return;
     const program = kind ? trace.variants[kind] : trace.program;
-    let inputs = copy(values), found = evaluate(program, inputs);
+    let inputs = copy(state.values), found = evaluate(program, inputs);
     const start = found.L[0], learned = READ.filter((k) => /^[Wb]/.test(k));
     const square = learned.reduce((s, k) => s + found["d" + k].reduce((t, g) => t + g * g, 0), 0);
     const row = (n) => {
@@ -328,8 +289,8 @@
       if (n === 1) {
         const promised = -rate * square, kept = found.L[0] - start;
         $("outcome").textContent = (kind ? "With " + kind + " between the layers: " : "") +
-          "loss " + written(start) + " → " + written(found.L[0]) + ". Promised " + written(promised) +
-          " (−rate × squared length of the gradient), kept " + written(kept) +
+          "loss " + written(start) + " → " + written(found.L[0]) +
+          ". Promised " + written(promised) + " (−rate × squared length of the gradient), kept " + written(kept) +
           (promised ? " (" + Math.round((100 * kept) / promised) + " %)." : ".");
       }
       if (n === 1 || n === 10 || n === 100) row(n);
@@ -339,8 +300,8 @@
   // ---------------------------------------------------------------- quiz
 
   function closeQuiz() {
-    if (!hidden) return;
-    hidden = null;
+    if (!state.hidden) return;
+    state.hidden = null;
     $("quiz").hidden = true;
     $("ask").setAttribute("aria-expanded", "false");
     repaint();
@@ -348,18 +309,18 @@
 
   // One number of the step is covered; the others to choose from are numbers of the same net.
   function ask() {
-    if (hidden) {
+    if (state.hidden) {
       closeQuiz();
       return show();
     }
     stop();
     const step = steps[now], parts = [step.value, ...refs(step).slice(0, LONGEST - 2)];
-    hidden = parts[asked++ % parts.length];
-    const right = written(value(hidden)), wrong = [];
+    state.hidden = parts[asked++ % parts.length];
+    const right = written(value(state.hidden)), wrong = [];
     const near = [...refs(step), ...steps.map((s) => s.value).slice(Math.max(0, now - 6), now + 7)];
     const other = near.map((r) => written(value(r)));
-    other.push(written(-value(hidden)), written(2 * value(hidden)), written(value(hidden) / 2),
-      written(value(hidden) + 1));
+    const v = value(state.hidden);
+    other.push(...[-v, 2 * v, v / 2, v + 1].map((x) => written(x)));
     for (const text of other)
       if (text !== right && !wrong.includes(text) && wrong.length < 3) wrong.push(text);
     const choices = [right, ...wrong].sort((a, b) => Number(a) - Number(b));
@@ -369,7 +330,8 @@
         " " + text);
       return label;
     }));
-    $("question").textContent = "Which number replaces “?” in the step of " + name(step.value) + "?";
+    $("question").textContent =
+      "Which number replaces “?” in the step of " + name(step.value) + "?";
     $("verdict").textContent = "";
     $("quiz").hidden = false;
     $("ask").setAttribute("aria-expanded", "true");
@@ -379,120 +341,20 @@
   }
 
   function check() {
-    const chosen = $("answers").querySelector("input:checked"), right = written(value(hidden));
+    const chosen = $("answers").querySelector("input:checked");
+    const right = written(value(state.hidden));
     if (!chosen) $("verdict").textContent = "Choose a number first.";
     else if (chosen.value === right) reveal("✔ Right: ");
     else $("verdict").textContent = "✖ Not " + chosen.value + ". Work it out once more.";
   }
 
   function reveal(before) {
-    const ref = hidden;
-    hidden = null;
+    const ref = state.hidden;
+    state.hidden = null;
     repaint();
     show();
-    hidden = ref;
+    state.hidden = ref;
     $("verdict").textContent = before + name(ref) + " is " + written(value(ref)) + ".";
-  }
-
-  // ---------------------------------------------------------------- training
-
-  const training = trace.training, map = training && training.map;
-  // What was trained in float32 has its numbers back when it is rounded to float32.
-  const exact = training && training.dtype === "float32" ? Math.fround : (v) => v;
-  const SIDE = 520, MARGIN = 30, MARKS = 5;
-
-  function moment() {
-    const at = Number($("frame").value), m = training.moments[at];
-    const text = m.at + " (" + (at + 1) + " of " + training.moments.length + "): loss " +
-      written(number(m.loss)) +
-      (m.accuracy === null ? "" : ", " + (100 * m.accuracy).toFixed(1) + " % right");
-    const inputs = copy(values);
-    for (const k in m.weights) inputs[k] = m.weights[k].map(exact);
-    $("frame").setAttribute("aria-valuetext", text);
-    compute(inputs, "weights of " + m.at + ": ");
-    $("moment").textContent = text + ". The steps above use these weights; this example's loss is " +
-      written(values.L[0]) + ".";
-  }
-
-  function spot(x) {
-    return [0, 1].map((k) => {
-      const share = (x[k] - map.low[k]) / (map.high[k] - map.low[k]);
-      return MARGIN + SIDE * (k ? 1 - share : share);
-    });
-  }
-
-  function drawMap() {
-    const n = map.grid, points = [];
-    for (let r = 0; r < n; r++)
-      for (let c = 0; c < n; c++)
-        points.push(map.low[0] + ((c + 0.5) / n) * (map.high[0] - map.low[0]),
-          map.low[1] + ((n - r - 0.5) / n) * (map.high[1] - map.low[1]));
-    for (const x of examples.x) points.push(exact(x[0]), exact(x[1]));
-    const inputs = Object.assign({}, values, { x: points });
-    const out = evaluate(map.program, inputs).out, width = out.length / (points.length / 2);
-    const classOf = (i) => {
-      let best = 0;
-      for (let k = 1; k < width; k++) if (out[i * width + k] > out[i * width + best]) best = k;
-      return best;
-    };
-    const unit = SIDE / n, areas = [], share = examples.classes.map(() => 0);
-    for (let r = 0; r < n; r++) {
-      let start = 0;
-      for (let c = 1; c <= n; c++) {
-        const k = classOf(r * n + start);
-        if (c < n && classOf(r * n + c) === k) continue;
-        share[k] += c - start;
-        const box = document.createElementNS(SVG, "rect");
-        const set = { class: "area c" + (k % MARKS), x: MARGIN + start * unit, y: MARGIN + r * unit,
-          width: (c - start) * unit, height: unit };
-        for (const a in set) box.setAttribute(a, set[a]);
-        areas.push(box);
-        start = c;
-      }
-    }
-    $("areas").replaceChildren(...areas);
-    const right = examples.y.filter((k, i) => classOf(n * n + i) === k).length;
-    $("here").textContent = right + " of " + examples.y.length + " examples are right; of the " +
-      "plane shown, class " + share.map((s, k) =>
-        examples.classes[k] + " " + ((100 * s) / n / n).toFixed(0) + " %").join(", ") + ".";
-    const [x, y] = spot(values.x);
-    $("example").setAttribute("cx", x);
-    $("example").setAttribute("cy", y);
-    drawLines();
-  }
-
-  // Where the weighted sum of a first unit is 0, within the frame.
-  function border(unit) {
-    const units = trace.network.layers[0].units, [mean, std] = trace.network.scale || [0, 1];
-    const w = [values.W1[unit] / std, values.W1[units + unit] / std];
-    const b = (values.b1 ? values.b1[unit] : 0) - mean * (w[0] + w[1]);
-    const ends = [];
-    for (const k of [0, 1])
-      for (const edge of [map.low[k], map.high[k]]) {
-        const p = [0, 0];
-        p[k] = edge;
-        p[1 - k] = -(b + w[k] * edge) / w[1 - k];
-        if (p[1 - k] >= map.low[1 - k] && p[1 - k] <= map.high[1 - k]) ends.push(p);
-      }
-    return ends.length >= 2 ? [ends[0], ends[ends.length - 1]] : null;
-  }
-
-  function drawLines() {
-    const chosen = $("line").value, lines = [];
-    if (chosen === "none") return $("lines").replaceChildren();
-    for (let u = 0; u < trace.network.layers[0].units; u++) {
-      const ends = border(u);
-      if (!ends || (chosen !== "" && Number(chosen) !== u)) continue;
-      const l = document.createElementNS(SVG, "line"), t = document.createElementNS(SVG, "text");
-      const [[x1, y1], [x2, y2]] = ends.map(spot), at = 0.15 + 0.7 * ((u * 0.37) % 1);
-      const set = { class: "line" + (chosen === "" ? "" : " on"), x1, y1, x2, y2 };
-      for (const a in set) l.setAttribute(a, set[a]);
-      t.setAttribute("x", x1 + at * (x2 - x1));
-      t.setAttribute("y", y1 + at * (y2 - y1));
-      t.textContent = String(u + 1);
-      lines.push(l, t);
-    }
-    $("lines").replaceChildren(...lines);
   }
 
   // ---------------------------------------------------------------- what is pressed
