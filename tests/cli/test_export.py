@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import functools
+import importlib
 import io
 import json
 import sys
@@ -15,6 +16,7 @@ import pytest
 from cli_cases import SMALL, refused
 
 from chainrule import diagram, nn, ones, schemas, summary
+from chainrule.cli.app import COMMANDS
 from chainrule.train import open_run
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
@@ -130,6 +132,20 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
     at[path[-1]]  # it is there
     at[path[-1]] = value
     assert not fits(name, changed)
+
+
+PRINTS = {
+    "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
+    "playground": "playground", "export": "run",
+}  # fmt: skip
+"""Which schema the --json of a command fits."""
+
+
+def test_every_command_that_prints_json_has_a_schema():
+    modules = {c: importlib.import_module(f"chainrule.cli.{c.replace('-', '_')}") for c in COMMANDS}
+    able = {c for c, m in modules.items() if any("--json" in p.opts for p in m.command.params)}
+    assert able == PRINTS.keys()
+    assert set(PRINTS.values()) <= set(schemas.names())
 
 
 def test_schemas_can_be_printed(chainrule):
