@@ -100,7 +100,8 @@ class Picture:
         x1, y1, x2, y2 = line
         angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
         before, behind = self.pairs[i - 1]
-        near = 0.34 if min(before, behind) < MOST_CROSSING else 0.27
+        few = min(before, behind) < MOST_CROSSING and before != behind
+        near = 0.34 if few else 0.27  # where there are no crossings
         share = 1 - near if before < behind else near
         x, y = x1 + share * (x2 - x1), y1 + share * (y2 - y1)
         turned = f'transform="rotate({angle:.2f} {x:.1f} {y:.1f})" x="{x:.1f}"'
