@@ -189,21 +189,26 @@ if TYPE_CHECKING:
     from . import compiler as compiler
     from . import data as data
     from . import jit as jit
+    from . import playground as playground
     from . import train as train
     from . import utils as utils
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
+    from .nn.diagram import diagram as diagram
+    from .nn.summary import summary as summary
     from .train.files import load as load
     from .train.files import save as save
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
-    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit", "train": ".train",
-    "utils": ".utils",
+    "check": ".check", "compiler": ".compiler", "data": ".data", "jit": ".jit",
+    "playground": ".playground", "train": ".train", "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "compile": ".jit", "assert_no_recompile": ".jit",
+    "diagram": ".nn.diagram",
+    "summary": ".nn.summary",
 }  # fmt: skip
 
 

@@ -131,7 +131,9 @@ def rows(text: str, width: int) -> str:
     return "\n".join(out)
 
 
-COMMAND = re.compile(r"\bchainrule (?=(?:train|predict|runs|explain|check-example|--help)\b)")
+COMMAND = re.compile(
+    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|playground|export|--help)\b)"
+)
 """Where a text says what to type."""
 
 

@@ -16,7 +16,7 @@ import click
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
-from ..train import EarlyStopping, History, Run, Trainer
+from ..train import History, Run, Trainer
 from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
@@ -209,12 +209,7 @@ class _Job:
         )  # fmt: skip
         x, y = _probe_rows(parts)
         watch = Watch(self.facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
-        stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
-        self.trainer = Trainer(
-            parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
-            schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch],
-            seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
-        )  # fmt: skip
+        self.trainer = recipes.trainer(parts, r, [watch])
 
     def begin(self, name: str, runs_dir: str) -> None:
         """A new run folder, where there is room for what will be in it."""

@@ -405,6 +405,11 @@ class Module(ModuleLike):
         lines = "\n".join([*([extra] if extra else []), *children])
         return f"{head}(\n  " + lines.replace("\n", "\n  ") + "\n)"
 
+    def _repr_html_(self) -> str:
+        from .html import module_html
+
+        return module_html(self)
+
     def __getstate__(self) -> Any:
         raise StateError(
             f"{type(self).__name__}: models are not pickled",
