@@ -14,6 +14,7 @@ from chainrule.compiler.llvm import build, emit
 from chainrule.compiler.pipeline import compile_graph, steps
 from chainrule.runtime import threads
 from chainrule.runtime.executable import Times
+from compiler.processors import ARM, EXECUTABLE
 from small_programs import same, training_step
 
 
@@ -60,6 +61,26 @@ def test_parts_compute_what_the_whole_does(size, loss, thread_count, monkeypatch
         found = results(made, arrays)
         wanted = wanted or found
         assert same(wanted, found)
+
+
+@pytest.mark.parametrize("name", EXECUTABLE)
+def test_haste_changes_no_bit(name, monkeypatch):
+    """Of products with an optimizer in them, sums, and functions."""
+    graph, arrays = training_step(layers=2, n=40, rows=24)
+    found = []
+    for loss in (0.0, math.inf):
+        monkeypatch.setattr(emit, "LOSS", loss)
+        made = compile_graph(graph, EXECUTABLE[name], Times())
+        found.append(Native(made, EXECUTABLE[name]).executable().run([a.copy() for a in arrays]))
+    assert same(*found)
+
+
+@pytest.mark.parametrize("effort", [build.HASTY, build.USUAL])
+def test_other_processors_get_code_too(effort):
+    build.ready_for_all()
+    emitted = dict(steps(training_step(layers=2)[0], ARM))["llvm"]
+    for part in (*emitted.parts(1, ()), *emitted.kernels()):
+        assert build.compile_text(part.text, ARM, effort)[:4] == b"\x7fELF"
 
 
 def texts_compiled(monkeypatch):
