@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from . import naming, writing
+from .elements import Place
 from .naming import Letters, Naming
 from .parts import Derivation, Line, Section
 from .writing import Numbers, Signs, Symbols, number
@@ -15,6 +16,9 @@ IN_ASCII = {
     "²": "^2", "σ": "sigmoid", "′": "'", "·": "*", "✔": "ok", "✖": "NO",
 }  # fmt: skip
 """How words are spelled where there are no other letters."""
+
+NAME = 28
+"""Longer names do not decide where the next column begins."""
 
 
 class Text:
@@ -32,7 +36,10 @@ class Text:
         signs: Signs = writing.ASCII if ascii_only else writing.UNICODE
         letters: Letters = naming.ASCII if ascii_only else naming.UNICODE
         self.ascii_only = ascii_only
-        self.name = Naming(d, letters)
+        self.name: Callable[[Place], str] = Naming(d, letters)
+        if d.label is not None:
+            label = d.label
+            self.name = lambda place: label(place, ascii_only)
         self.symbols = Symbols(self.name, signs)
         self.numbers = Numbers(d.at, signs, digits)
 
@@ -63,6 +70,7 @@ class Text:
         room = self.width - self.digits - 14  # for the value and the signs between the columns
         short = [r for r in rows if sum(map(len, r[:3])) <= room] or [("", "", "", "", "")]
         widths = [max(len(r[c]) for r in short) for c in range(3)]
+        widths[0] = max([widths[0], *(len(r[0]) for r in rows if len(r[0]) <= NAME)])
         for *cells, value, note in rows:
             yield from self.laid_out(cells, value, note, widths)
 
@@ -81,8 +89,7 @@ class Text:
         blank = " " * (widths[0] + 2)
         if any(len(c) > w for c, w in zip(cells, widths, strict=True)):
             for first, cell in ((f"  {name:<{widths[0]}}", symbols), (blank, numbers)):
-                parts = textwrap.wrap(cell, self.width - len(blank) - 3, break_long_words=False)
-                for k, part in enumerate(parts):
+                for k, part in enumerate(_broken(cell, self.width - len(blank) - 3)):
                     yield f"{first if not k else blank} {' ' if k else '='} {part}"
             one = f"{blank} = {value}"
         if not note:
@@ -102,3 +109,29 @@ class Text:
         if numbers == value:
             numbers = ""
         return self.words(name), symbols, numbers, value, self.words(line.note)
+
+
+def _broken(formula: str, width: int) -> list[str]:
+    """A formula in lines: between terms rather than in them, and not within brackets."""
+    parts = [formula]
+    for sign in (" + ", " - ", " * ", " × "):
+        if all(len(p) <= width for p in parts):
+            break
+        parts = [q for p in parts for q in (_cut(p, sign) if len(p) > width else [p])]
+    lines = [""]
+    for part in parts:
+        if lines[-1] and len(lines[-1]) + 1 + len(part) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {part}".strip()
+    return [w for line in lines for w in textwrap.wrap(line, width, break_long_words=False)]
+
+
+def _cut(formula: str, sign: str) -> list[str]:
+    """A formula cut before every such sign that stands in no bracket."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(formula):
+        depth += (c == "(") - (c == ")")
+        if not depth and i > start and formula.startswith(sign, i):
+            parts.append(formula[start:i])
+            start = i + 1
+    return [*parts, formula[start:]]

@@ -1,0 +1,210 @@
+"""A loss of the user's as a program, with what its inputs hold; nothing of the user's is touched.
+
+A function is run once on nodes, as a compiled function is, and everything that this has done is
+undone.  The gradients that the user's own `backward()` gives belong to the program: they are in
+the user's dtype, by the reference path, one op of NumPy after the other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...errors import ArgumentTypeError, GradError
+from ...grad import Leaf
+from ...graph import Graph, Node
+from ...graph.trace import Recorder
+from ...jit.variables import Variables
+from ...nn import Module
+from ...nn.recorded import Modules
+from ...ops.core import Op, Params, current, quietly
+from ...tensor.autograd import enable_grad, grad
+from ...tensor.core import Tensor
+from ...tensor.interpreter import apply_traced
+from ...tensor.random import Draws
+from ...tensor.tracing import Trace
+
+
+@dataclass
+class Recording:
+    """A program whose first output is the loss, followed by the gradients of its leaves.
+
+    arrays: what each input holds, copied.  leaves: name -> input whose gradient is wanted.
+    tensors: name -> the user's tensor.  modules: line -> the innermost layer that made it.
+    paths: layer -> its name.
+    """
+
+    graph: Graph
+    arrays: list[Any]
+    leaves: dict[str, Node]
+    tensors: dict[str, Tensor]
+    modules: dict[Node, Any] = field(default_factory=dict)
+    paths: dict[Any, str] = field(default_factory=dict)
+
+
+class Noting(Recorder):
+    """A recorder that notes which layer was running."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules: dict[Node, Any] = {}
+
+    def __call__(self, op: Op, inputs: Sequence[Any], params: Params) -> Node:
+        node = super().__call__(op, inputs, params)
+        self.modules[node] = current.module
+        return node
+
+
+@contextmanager
+def undone(trace: Trace) -> Iterator[Noting]:
+    """Within the block ops are written down; after it everything is as it was before."""
+    state = current
+    outer = (
+        state.trace, state.compute, state.interpreter, state.tensors, state.grad_enabled,
+        state.module,
+    )  # fmt: skip
+    recorder = trace.recorder = Noting()
+    state.trace, state.compute = trace, recorder
+    state.interpreter = state.tensors = apply_traced
+    state.module = None
+    try:
+        with quietly():
+            yield recorder
+    finally:
+        for part in list(trace.parts.values()):
+            if hasattr(part, "restore"):
+                part.restore()
+        for undo in reversed(trace.undo):
+            undo()
+        trace.restore()
+        (
+            state.trace, state.compute, state.interpreter, state.tensors, state.grad_enabled,
+            state.module,
+        ) = outer  # fmt: skip
+
+
+def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[Any, str]
+           ) -> Recording:  # fmt: skip
+    """What a function without arguments computes.
+
+    named: tensors by the names that they go by; others are found in the layers that are called.
+    """
+    needed = _needed(function)
+    if needed:
+        raise ArgumentTypeError(
+            "explain: the function that gives the loss is called without arguments",
+            got=f"it needs {', '.join(needed)}",
+            fix="explain(lambda: loss_fn(model(x), y), ...)",
+        )
+    trace = Trace()
+    trace.names.update({t: n for n, t in named.items()})
+    with undone(trace) as recorder, enable_grad():
+        trace.parts[Variables] = Variables(function, (), {}, [], trace)
+        loss = _checked(function())
+        inputs = {t: place.node for t, place in trace.places.items() if type(t._node) is Leaf
+                  and trace.existed(t) and not place.chain}  # fmt: skip
+        tensors = [t for t, node in inputs.items() if place_is_start(trace, t)]
+        found = grad(loss, tensors, retain_graph=True, allow_unused=True) if tensors else ()
+        outputs: list[Any] = [trace.value(loss)]
+        outputs += [trace.value(g) if g is not None else None for g in found]
+        names = _unique([trace.names.get(t, "") for t in tensors])
+        leaves, kept = {}, {}
+        for name, t in zip(names, tensors, strict=True):
+            memory = trace.places[t].memory
+            assert memory.start is not None
+            leaves[name], kept[name] = memory.start, t
+        graph = _pruned(recorder.nodes, list(trace.inputs), outputs, list(leaves.values()))
+        for name, node in leaves.items():
+            node.name = name
+        arrays = [_array(trace.inputs[node].source, node) for node in graph.inputs]
+        modules = trace.parts.get(Modules)
+        for module in modules.held if modules is not None else ():
+            _add_paths(paths, module)
+        del loss, found
+    return Recording(graph, arrays, leaves, kept, recorder.modules, paths)
+
+
+def place_is_start(trace: Trace, t: Tensor) -> bool:
+    """Whether a tensor is an input of the program, as a whole."""
+    memory = trace.places[t].memory
+    return memory.start is not None and memory.tensor is t
+
+
+def _needed(function: Callable[..., Any]) -> list[str]:
+    """The arguments that a function can't do without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
+
+
+def _checked(loss: Any) -> Tensor:
+    if not isinstance(loss, Tensor):
+        raise ArgumentTypeError(
+            "explain: the function must return the loss", expected="a Tensor of one element",
+            got=type(loss).__name__,
+        )  # fmt: skip
+    if loss.numel() != 1:
+        raise GradError(
+            "explain: a loss is one number", got=f"a tensor of shape {loss.shape}",
+            fix=".mean() or .sum() of it",
+        )  # fmt: skip
+    return loss
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Every name once; tensors without a name are numbered."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        name = name or f"tensor{i}"
+        while name in found:
+            name += "'"
+        found.append(name)
+    return found
+
+
+def _add_paths(paths: dict[Any, str], module: Module) -> None:
+    """The names of a layer and of all in it, unless a layer around it has given them."""
+    if module in paths:
+        return
+    taken = set(paths.values())
+    for path, inner in module.named_modules():
+        if path in taken and path:
+            path = f"{type(module).__name__}.{path}"
+        paths.setdefault(inner, path)
+
+
+def _pruned(nodes: list[Node], inputs: list[Node], outputs: list[Any], leaves: list[Node]) -> Graph:
+    """The program without what nothing depends on; leaves stay."""
+    needed: set[Node] = set(leaves)
+    stack = [x for x in outputs if isinstance(x, Node)]
+    while stack:
+        node = stack.pop()
+        if node not in needed or node in leaves:
+            needed.add(node)
+            stack.extend(x for x in node.inputs if isinstance(x, Node) and x not in needed)
+    return Graph([n for n in inputs if n in needed], [n for n in nodes if n in needed], outputs)
+
+
+def _array(source: Any, node: Node) -> Any:
+    """What an input holds now, as a copy."""
+    if isinstance(source, Tensor):
+        return source._value.copy()
+    if isinstance(source, np.ndarray):
+        return source.copy()
+    if isinstance(source, Draws):
+        return source.generator.state._value.copy()
+    tensor = getattr(source, "tensor", None)
+    if isinstance(tensor, Tensor) and tensor._grad is not None:
+        return tensor._grad._value.copy()
+    raise GradError(
+        "explain: the loss depends on what an optimizer has done within the function",
+        got=f"{node.name}", fix="leave step() out: return the loss only",
+    )  # fmt: skip
