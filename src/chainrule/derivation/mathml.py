@@ -38,6 +38,11 @@ def mo(text: str) -> str:
     return f"<mo>{escape(text)}</mo>"
 
 
+def infix(text: str) -> str:
+    """A sign between two things, the first of which stands before this row."""
+    return f'<mo form="infix">{escape(text)}</mo>'
+
+
 def mrow(*parts: str) -> str:
     """Parts in a row."""
     return f"<mrow>{''.join(parts)}</mrow>"
@@ -99,18 +104,36 @@ class MathML:
             assert isinstance(form, Leaf)
             return name(self.label(form.place)), ATOM
         value = evaluate(form, self.at)
-        return mn(value, self.digits), ATOM if value >= 0 else SUM
+        return mn(value, self.digits), SUM if value < 0 else ATOM
+
+    def pieces(self, form: Form) -> list[str]:
+        """A formula in pieces that lines can break between: its terms, or its factors."""
+        if isinstance(form, Sum):
+            return self.terms(form)
+        if isinstance(form, Product) and len(form.factors) > 1 and form.number > 0:
+            above = [f for f in form.factors if not (isinstance(f, Power) and f.exponent < 0)]
+            if len(above) == len(form.factors):
+                parts = self.multiplied(form.number, above)
+                sign = infix("·" if self.at is None else "×")
+                return [p if not i else mrow(sign, p) for i, p in enumerate(parts)]
+        return [self.markup(form)]
 
     def sum(self, form: Sum) -> str:
         """Terms with their signs, one that is added first."""
+        return mrow(*self.terms(form))
+
+    def terms(self, form: Sum) -> list[str]:
+        """The terms, each with its sign."""
         terms = list(form.terms)
         first = next((i for i, t in enumerate(terms) if not is_negative(t)), 0)
         terms.insert(0, terms.pop(first))
         parts = [self.markup(terms[0], PRODUCT if first else SUM)]
         for t in terms[1:]:
             sign = "-" if is_negative(t) else "+"
-            parts += [mo(sign), self.markup(without_sign(t) if sign == "-" else t, PRODUCT)]
-        return mrow(*parts)
+            parts.append(
+                mrow(infix(sign), self.markup(without_sign(t) if sign == "-" else t, PRODUCT))
+            )
+        return parts
 
     def product(self, form: Product) -> tuple[str, int]:
         """Factors side by side, and what is divided by under a line."""
@@ -124,6 +147,12 @@ class MathML:
 
     def factors(self, value: float, factors: list[Form]) -> str:
         """A number and factors with a sign between them."""
+        parts = self.multiplied(value, factors)
+        sign = mo("·" if self.at is None else "×")
+        return parts[0] if len(parts) == 1 else mrow(sign.join(parts))
+
+    def multiplied(self, value: float, factors: list[Form]) -> list[str]:
+        """A number, unless it is 1, and factors."""
         parts = [mn(value, self.digits)] if value != 1.0 or not factors else []
         for f in factors:
             if self.at is None:
@@ -131,8 +160,7 @@ class MathML:
             else:
                 text, binds = self.leaf(f)
                 parts.append(text if binds > SUM else mrow(mo("("), text, mo(")")))
-        sign = mo("·" if self.at is None else "×")
-        return parts[0] if len(parts) == 1 else mrow(sign.join(parts))
+        return parts
 
     def call(self, form: Call) -> tuple[str, int]:
         """A function, as its op is written."""

@@ -16,9 +16,10 @@ STYLE = """
 .chainrule-derivation { max-width: 70em; overflow-x: auto; color: inherit; }
 .chainrule-derivation table { border-collapse: collapse; margin: 0 0 1em; }
 .chainrule-derivation caption { text-align: left; padding: 0.3em 0; }
-.chainrule-derivation :is(td, th) { text-align: left; padding: 0.35em 0.9em 0.35em 0;
+.chainrule-derivation :is(td, th) { text-align: left; padding: 0.35em 1.2em 0.35em 0;
   border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
-.chainrule-derivation th { font-weight: normal; }
+.chainrule-derivation th { font-weight: normal; white-space: nowrap; }
+.chainrule-derivation td > div { margin: 0.15em 0; }
 .chainrule-derivation td.value { text-align: right; font-variant-numeric: tabular-nums; }
 .chainrule-derivation math { font-size: 1.05em; }
 .chainrule-derivation pre { white-space: pre-wrap; }
@@ -62,16 +63,23 @@ class _Page:
         label, symbols, numbers, value, note = self.text.row(line)
         formula = ""
         if line.symbols is not None:
-            said = " = ".join(part for part in (symbols, numbers) if part)
-            markup = [self.symbols.markup(line.symbols)]
+            formula = f"<div>{_math(symbols, self.symbols.pieces(line.symbols))}</div>"
             if numbers and line.numbers is not None:
-                markup += [mo("="), self.numbers.markup(line.numbers)]
-            formula = f'<math alttext="{escape(said)}">{mrow(*markup)}</math>'
-        first = name(label) if not isinstance(line.what, str) else ""
-        head = f'<math alttext="{escape(label)}">{first}</math>' if first else escape(label)
-        shown = escape(value) if line.value is None else f'<math alttext="{escape(value)}">' + (
-            mn(line.value, self.digits) + "</math>")  # fmt: skip
+                steps = self.numbers.pieces(line.numbers)
+                steps[0] = mrow(mo("="), steps[0])
+                formula += f"<div>{_math(numbers, steps)}</div>"
+            formula += f"<div>{escape(note)}</div>" if note else ""
+            note = ""
+        first = _math(label, [name(label)]) if not isinstance(line.what, str) else escape(label)
+        number = value if line.value is None else _math(value, [mn(line.value, self.digits)])
         return (
-            f'<tr><th scope="row">{head}</th><td>{formula}</td>'
-            f'<td class="value">{shown}</td><td>{escape(note)}</td></tr>'
+            f'<tr><th scope="row">{first}</th><td>{formula}</td>'
+            f'<td class="value">{number}</td><td>{escape(note)}</td></tr>'
         )
+
+
+def _math(text: str, pieces: list[str]) -> str:
+    """A formula, in pieces between which a line can break; its text goes with the first."""
+    first, *rest = pieces
+    said = f'<math displaystyle="true" alttext="{escape(text)}">{first}</math>'
+    return " ".join([said, *(f'<math displaystyle="true">{piece}</math>' for piece in rest)])

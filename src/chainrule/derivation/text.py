@@ -114,24 +114,25 @@ class Text:
 def _broken(formula: str, width: int) -> list[str]:
     """A formula in lines: between terms rather than in them, and not within brackets."""
     parts = [formula]
-    for sign in (" + ", " - ", " * ", " × "):
-        if all(len(p) <= width for p in parts):
-            break
+    for sign in (" + ", " - ", " * ", " × ", "·", "("):
         parts = [q for p in parts for q in (_cut(p, sign) if len(p) > width else [p])]
     lines = [""]
     for part in parts:
-        if lines[-1] and len(lines[-1]) + 1 + len(part) > width:
+        space = "" if part[:1] in "·(" else " "
+        if lines[-1] and len(lines[-1]) + len(space) + len(part) > width:
             lines.append("")
-        lines[-1] = f"{lines[-1]} {part}".strip()
+        lines[-1] = f"{lines[-1]}{space}{part}".strip()
     return [w for line in lines for w in textwrap.wrap(line, width, break_long_words=False)]
 
 
 def _cut(formula: str, sign: str) -> list[str]:
-    """A formula cut before every such sign that stands in no bracket."""
+    """A formula cut before every such sign that stands in no bracket; of brackets only before a
+    factor, not before what a function is of."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(formula):
-        depth += (c == "(") - (c == ")")
-        if not depth and i > start and formula.startswith(sign, i):
+        here = not depth and i > start and formula.startswith(sign, i)
+        if here and (sign != "(" or formula[i - 1] in "])²³"):
             parts.append(formula[start:i])
-            start = i + 1
+            start = i + len(sign) - len(sign.lstrip())
+        depth += (c == "(") - (c == ")")
     return [*parts, formula[start:]]

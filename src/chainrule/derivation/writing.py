@@ -159,7 +159,7 @@ class Numbers(Symbols):
     def worked(self, form: Form) -> tuple[str, int]:
         """A form as the one number that it is."""
         value = evaluate(form, self.at)
-        return number(value, self.digits), ATOM if value >= 0 else SUM
+        return number(value, self.digits), SUM if value < 0 else ATOM
 
     def factors(self, value: float, factors: list[Form]) -> str:
         """Numbers with signs between them."""

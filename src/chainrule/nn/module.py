@@ -7,6 +7,7 @@ what reading any attribute costs.
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ from .registration import NameTaken, init_missing
 from .state import check_state, loaded_values
 
 M = TypeVar("M", bound="Module")
+
+called: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Modules that were called by themselves, not by others: their parameters have names."""
 
 
 class Module(ModuleLike):
@@ -63,6 +67,8 @@ class Module(ModuleLike):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current
         outer = state.module
+        if outer is None:
+            called.add(self)
         if state.trace is not None:
             note_call(state.trace, self)
         state.module = self

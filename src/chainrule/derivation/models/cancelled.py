@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import ops
 from ...errors import ChainruleError
 from ...graph import Node
 from ..elements import Place
 from ..forms import Form, Leaf, Sum, evaluate, leaves, multiplied, negative
+from .views import behind_views
 
 if TYPE_CHECKING:
     from .program import Program
@@ -63,7 +63,7 @@ class Cancelled:
 
     def form(self, place: Place) -> Form | None:
         """weight (softmax - target) for a gradient that comes to this; else None."""
-        seen = _behind_views(place)
+        seen = behind_views(place)
         found = self.found.get(seen.node)
         if found is None:
             return None
@@ -83,18 +83,3 @@ class Cancelled:
         scale = max(abs(at(leaf)) for leaf in leaves(form))
         if not math.isclose(value, wanted, rel_tol=1e-9, abs_tol=1e-14 * max(scale, 1.0)):
             raise DerivationError("a step does not come out", expected=str(wanted), got=str(value))
-
-
-def _behind_views(place: Place) -> Place:
-    """The same number in the line that a reshape or a permutation shows."""
-    node, at = place
-    while node.op in (ops.reshape, ops.permute):
-        (x,) = node.inputs
-        if node.op is ops.permute:
-            axes = node.params["axes"]
-            at = tuple(at[axes.index(i)] for i in range(len(axes)))
-        else:
-            flat = int(np.ravel_multi_index(at, node.shape)) if at else 0
-            at = tuple(int(i) for i in np.unravel_index(flat, x.shape))
-        node = x
-    return Place(node, at)

@@ -12,14 +12,15 @@ import numpy as np
 from ...graph import Node
 from ..derive import FIRST, MOST_UNITS
 from ..elements import Place
-from ..forms import Leaf, evaluate, multiplied, shortened
+from ..forms import Leaf, evaluate, multiplied
 from ..parts import Line, Section
 from .linear import Path, Paths, Term
-from .program import Program
+from .program import LONG, Program
 from .tangents import tangents
 from .terms import Loss
 
-SHARE = "{:.0%} of it"
+MOST_LAYERS = 6
+"""Of more layers than these only the largest unit of each is shown."""
 
 
 class Entry:
@@ -54,7 +55,12 @@ class Entry:
     def terms(self) -> list[Term]:
         """What the gradient adds up from, the largest first."""
         assert self.place is not None
-        return sorted(self.paths.terms(self.place), key=lambda t: -abs(self.paths.value(t)))
+        form = self.program.shortened(self.place, LONG, FIRST)
+        found = self.paths.linear(form)
+        if self.program.cancelled.form(self.place) is not None:
+            found = iter(self.paths.terms(self.place))
+        return sorted((t for t in found if self.paths.value(t)),
+                      key=lambda t: -abs(self.paths.value(t)))  # fmt: skip
 
     def flow(self, node: Node) -> Any:
         """What reaches the loss through each number of a line; None where nothing does."""
@@ -86,17 +92,20 @@ class Entry:
     def engine(self, place: Place, note: str = "") -> Line:
         """A line as the engine computes it, its largest terms only."""
         program = self.program
-        form = shortened(program.form(place), program.at, MOST_UNITS, FIRST)
+        form = program.shortened(place, MOST_UNITS, FIRST)
         return Line(place, form, form, program.at(place), note)
 
     def share(self, value: float) -> str:
         """How much of the entry something is."""
-        return SHARE.format(value / self.value) if self.value else ""
+        if not self.value:
+            return ""
+        share = value / self.value
+        return f"{share:.0%} of it" if abs(share) >= 0.005 or not share else "less than 1% of it"
 
-    def ranked(self, values: Any, name: Any, what: str) -> list[Line]:
+    def ranked(self, values: Any, name: Any, what: str, top: int = 0) -> list[Line]:
         """The largest few of some parts of the entry, and the rest as one."""
         order = np.argsort(-np.abs(values), kind="stable")
-        shown = [i for i in order[: self.top] if values[i] != 0.0]
+        shown = [i for i in order[: top or self.top] if values[i] != 0.0]
         lines = [Line(name(int(i)), None, None, float(values[i]), self.share(values[i]))
                  for i in shown]  # fmt: skip
         left = [i for i in order[len(shown) :] if values[i] != 0.0]
@@ -149,9 +158,10 @@ class Entry:
                 found = {k: v for k, v in found.items() if not (
                     v.shape == values.shape and np.allclose(v, values, 1e-9, 0.0))}  # fmt: skip
                 found[self.program.labels.of(node)] = values  # of equal ones the last
+        top = self.top if len(found) <= MOST_LAYERS else 1
         for label, values in found.items():
             section.lines += self.ranked(values, lambda i, label=label: f"{label} unit {i}",
-                                         f"units of {label}")  # fmt: skip
+                                         f"units of {label}", top)  # fmt: skip
         return section
 
     # ------------------------------------------------------------ along single paths

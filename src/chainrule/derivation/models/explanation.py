@@ -11,14 +11,17 @@ import numpy as np
 
 from ...errors import ArgumentError, ArgumentTypeError, IndexRangeError
 from ...nn import Module
+from ...ops.core import quietly
 from ...optim import Optimizer
 from ...tensor.core import Tensor
+from ...tensor.looking import no_trace
 from ..elements import Place
 from ..parts import Derivation, Line, Section
-from ..record import as_data
+from ..record import as_data, in_json
 from ..text import Text
 from .entry import Entry
 from .faults import Fault
+from .history import replayed
 from .labels import harmless
 from .layers import Layers
 from .program import Program
@@ -48,18 +51,22 @@ class Explanation:
         width = max(width or min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH), 40)
         written = Text(self.derivation, width=width, digits=digits, ascii_only=ascii_only,
                        plain=plain)  # fmt: skip
-        return "\n".join(written.lines())
+        with quietly():
+            return "\n".join(written.lines())
 
-    def data(self, digits: int = 6) -> dict[str, Any]:
-        """For JSON: formulas as text, numbers with all their digits."""
-        written = Text(self.derivation, digits=digits)
-        return {**as_data(self.derivation, written), "value": self.value, "holds": self.holds}
+    def data(self, digits: int = 6, ascii_only: bool = False) -> dict[str, Any]:
+        """For JSON: formulas as text, numbers with all their digits (nan and inf as texts)."""
+        written = Text(self.derivation, digits=digits, ascii_only=ascii_only)
+        with quietly():
+            found = as_data(self.derivation, written)
+        return {**found, "value": in_json(self.value), "holds": self.holds}
 
     def html(self, digits: int = 6) -> str:
         """As a piece of a page: formulas in MathML, each with its text; nothing is fetched."""
         from ..page import fragment
 
-        return fragment(self.derivation, digits)
+        with quietly():
+            return fragment(self.derivation, digits)
 
     def __str__(self) -> str:
         return self.text()
@@ -79,18 +86,20 @@ def explain(
 
     dL/dw = sum over paths of the product of the local derivatives on the path.
 
-    loss: a function without arguments that gives the loss, such as
-    `lambda: loss_fn(model(x), y)`; it is run once, symbolically, and whatever it does is undone.
+    loss: a Tensor, before its backward() (`loss.explain(entry)` is the same), or a function without
+    arguments that gives it, such as `lambda: loss_fn(model(x), y)`: that is run once, symbolically,
+    and whatever it does is undone.
     entry: "fc1.weight[3,7]", one number; "fc1.weight" or "fc1", a parameter or a layer; None, all.
     model: what gives the names: a Module, or a dict of tensors or of Modules by name (the layers
-    that the function calls give them otherwise).  optimizer: also its update of that number, and
+    that were called give them otherwise).  optimizer: also its update of that number, and
     what its step promises.  lr: what a step of plain gradient descent of that length promises.
     clip_grad_norm: the limit of the norm of all gradients before the update.  top: so many
     examples, units and paths are listed; the rest is summed.
 
-    Raises ArgumentError for a name and IndexRangeError for an index that is not there, TraceError
-    where the function reads values (`.item()`).  Nothing is changed: no .grad, no parameter, no
-    random number, no batch statistic.  PyTorch has no such function.
+    Raises ArgumentError for a name and IndexRangeError for an index that is not there; TraceError
+    where the function reads values (`.item()`); GradError where the history of a Tensor has been
+    freed or overwritten, or ends at a compiled function.  Nothing is changed: no .grad, no
+    parameter, no random number, no batch statistic.  PyTorch has no such function.
 
     >>> import chainrule
     >>> w = chainrule.tensor([0.5, -0.25], requires_grad=True)
@@ -101,17 +110,21 @@ def explain(
     """
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ArgumentError("explain: top must be a whole number of at least 1", got=repr(top))
+    no_trace("explain", "explain outside of the compiled function")
     named, paths = names_of(model)
     recording = recorded(loss, named, paths)
-    return Explaining(recording, named, optimizer, lr, clip_grad_norm, top).explanation(entry)
+    with quietly():
+        return Explaining(recording, named, optimizer, lr, clip_grad_norm, top).explanation(entry)
 
 
 def recorded(loss: Any, named: dict[str, Tensor], paths: dict[Any, str]) -> Recording:
     """The program of a loss."""
-    if callable(loss) and not isinstance(loss, Tensor):
+    if isinstance(loss, Tensor):
+        return replayed(loss, named, paths)
+    if callable(loss):
         return record(loss, named, paths)
     raise ArgumentTypeError(
-        "explain: needs a function that gives the loss", got=type(loss).__name__,
+        "explain: needs a loss, or a function that gives it", got=type(loss).__name__,
         fix="explain(lambda: loss_fn(model(x), y), ...)",
     )  # fmt: skip
 
@@ -168,8 +181,12 @@ class Explaining:
         if name is None:
             return self.layer(list(self.program.leaves), "all parameters")
         inside = [n for n in self.program.leaves if n.startswith(f"{name}.")]
-        if not inside or index is not None:
+        if not inside:
             raise self._unknown(name)
+        if index is not None:
+            at = ",".join("0" for _ in self.program.leaf(inside[0]).shape)
+            raise ArgumentError(f"explain: {harmless(name)} is a layer, which has no entries",
+                                expected=f"a parameter's, such as {inside[0]}[{at}]")  # fmt: skip
         return self.layer(inside, name)
 
     def _is_parameter(self, name: str) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from ...errors import describe_site, source_of
 from ...graph import Node
 from ..elements import Place
-from ..forms import Form, Leaf, Product, Sum, evaluate, leaves
+from ..forms import ZERO, Form, Leaf, Number, Product, Sum, evaluate, leaves
 from ..parts import Line, Section
+from ..writing import Symbols
 from .entry import Entry
-from .linear import Path
+from .linear import Path, Term
+from .program import LONG
 
 TINY = 1e-7
 """A gradient below this is too small for a step in float32 to be seen."""
@@ -108,7 +109,7 @@ class Fault:
         if not terms:
             section.lines.append(Line(self._kink(place) or "its rule gives 0"))
             return section
-        reasons = Counter(self._reason(factor, following) for factor, following in terms)
+        reasons = Counter(self._reason(place, factor, following) for factor, following in terms)
         if set(reasons) == {""}:
             section.lines.append(Line("the terms are not 0, and cancel"))
         for reason, count in reasons.most_common():
@@ -116,15 +117,17 @@ class Fault:
                 section.lines.append(Line(reason, note=f"{count} of {len(terms)} terms"))
         return section
 
-    def _all_terms(self, place: Place) -> Iterator[tuple[Form, Place | None]]:
-        paths = self.entry.paths
-        yield from paths.linear(self.program.form(place))
+    def _all_terms(self, place: Place) -> Iterator[Term]:
+        """The terms of a rule, those that are 0 too."""
+        for term in self.entry.paths.linear(self.program.shortened(place, LONG, LONG)):
+            if term.next is not None or term.factor != ZERO:  # which is where a kink has slope 0
+                yield term
 
-    def _reason(self, factor: Form, following: Place | None) -> str:
+    def _reason(self, place: Place, factor: Form, following: Place | None) -> str:
         """Why a term is 0; nothing where it is not."""
         at = self.program.at
         if evaluate(factor, at) == 0.0:
-            return self._zero_factor(factor)
+            return self._zero_factor(factor, place)
         if following is None or at(following) != 0.0:
             return ""
         return self.why(following)
@@ -137,7 +140,7 @@ class Fault:
                 break
             terms = list(self._all_terms(place))
             reasons = [
-                self._zero_factor(f) for f, _ in terms if evaluate(f, self.program.at) == 0.0
+                self._zero_factor(f, place) for f, _ in terms if evaluate(f, self.program.at) == 0.0
             ]
             ahead = [p for f, p in terms if evaluate(f, self.program.at) != 0.0 and p is not None]
             if not terms or (not ahead and not reasons):
@@ -154,7 +157,7 @@ class Fault:
             self.known[p] = self.known[place]
         return self.known[place]
 
-    def _zero_factor(self, factor: Form) -> str:
+    def _zero_factor(self, factor: Form, place: Place) -> str:
         """The number in a factor that is 0, or its slope."""
         parts = factor.factors if isinstance(factor, Product) else (factor,)
         for part in parts:
@@ -165,7 +168,7 @@ class Fault:
                 if isinstance(part, Sum) and named:
                     value = self.program.at(named[0])
                     return f"the slope at {self._general(named[0])} is 0: saturated at {value:.6g}"
-        return "a factor underflows"
+        return self._kink(place) or "a factor underflows"
 
     def _kink(self, place: Place) -> str:
         """The op whose rule gives 0 where it stands."""
@@ -198,25 +201,30 @@ class Fault:
             behind = self.entry.paths.followed(term.next)
             path = Path(behind.value, (term.factor, *behind.factors), behind.places)
         at = self.program.at
-        parts: list[tuple[float, Form]] = []
-        for factor in path.factors:
-            for part in factor.factors if isinstance(factor, Product) else (factor,):
-                parts.append((abs(evaluate(part, at)), part))
         section = Section(f"WHY IT IS SMALL ({self.entry.value:.1e})",
-                          "the multipliers of its largest path, the smallest first")  # fmt: skip
-        parts = [p for p in parts if p[0] < 0.5]
-        for size, part in sorted(parts, key=lambda p: p[0])[:6]:
-            section.lines.append(Line(f"× {size:.3g}", part, part, evaluate(part, at),
-                                      self._kind(part)))  # fmt: skip
+                          "the multipliers of its largest path, by kind")  # fmt: skip
+        kinds: dict[str, list[Form]] = {}
+        for i, factor in enumerate(path.factors):
+            for part in factor.factors if isinstance(factor, Product) else (factor,):
+                kinds.setdefault(self._kind(part, i == 0), []).append(part)
+            if isinstance(factor, Product) and factor.number != 1.0:
+                kinds.setdefault("numbers of the rules", []).append(Number(factor.number))
+        products = {k: math.prod(evaluate(p, at) for p in parts) for k, parts in kinds.items()}
+        for kind in sorted(products, key=lambda k: abs(products[k])):
+            parts = sorted(kinds[kind], key=lambda p: abs(evaluate(p, at)))
+            smallest = self._symbols(parts[0])
+            note = f"{len(parts)} of them, the smallest {smallest} = {evaluate(parts[0], at):.4g}"
+            section.lines.append(Line(kind, None, None, products[kind],
+                                      note if len(parts) > 1 else smallest))  # fmt: skip
         return section
 
-    def _kind(self, part: Form) -> str:
-        """What sort of a multiplier it is."""
-        named: list[Any] = list(leaves(part))
-        inputs = set(self.program.leaves.values())
-        if isinstance(part, Leaf):
-            node = part.place.node
-            if node in inputs:
-                return "a weight"
-            return "an input" if node.op is None else "a value"
-        return "a slope" if named else "a number of the rule"
+    def _kind(self, part: Form, own: bool) -> str:
+        """What sort of a multiplier it is; own: of the entry's own rule."""
+        if isinstance(part, Leaf) and part.place.node in set(self.program.leaves.values()):
+            return "weights"
+        if not list(leaves(part)):
+            return "numbers of the rules"
+        return "the input" if own else "slopes, and the error at the loss"
+
+    def _symbols(self, form: Form) -> str:
+        return Symbols(self.program.labels).text(form)

@@ -14,7 +14,6 @@ import numpy as np
 from ...graph import Node
 from ..derive import FIRST, MOST_UNITS
 from ..elements import Place
-from ..forms import shortened
 from ..parts import Line, Section
 from .program import Program
 
@@ -168,7 +167,7 @@ class Layers:
             Place(line, tuple(map(int, np.unravel_index(i, g.shape)))) for i in largest(g)
         ]  # fmt: skip
         for place in places:
-            form = shortened(program.form(place), program.at, FIRST, TERMS)
+            form = program.shortened(place, FIRST, TERMS)
             section.lines.append(Line(place, form, form, program.at(place)))
         if g.size > MOST_UNITS:
             section.lines.append(Line(f"and {g.size - FIRST} more", None, None, norm_of(g),

@@ -11,7 +11,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..elements import Place
-from ..forms import Call, Form, Leaf, Number, Power, Product, Sum, children, evaluate, multiplied
+from ..forms import (
+    Call,
+    Form,
+    Leaf,
+    Number,
+    Power,
+    Product,
+    Rest,
+    Sum,
+    children,
+    evaluate,
+    multiplied,
+)
 from .program import Program
 
 
@@ -33,10 +45,10 @@ class Path(NamedTuple):
 class Paths:
     """All paths from places on to the loss: how many, and the largest few of each place.
 
-    most: so many are kept of each place.  limit: no more places than so are visited.
+    most: so many are kept of each place.  limit: no more terms than so are looked at.
     """
 
-    def __init__(self, program: Program, *, most: int = 3, limit: int = 1500) -> None:
+    def __init__(self, program: Program, *, most: int = 3, limit: int = 20_000) -> None:
         self.program = program
         self.most, self.limit = most, limit
         self.known: dict[Place, list[Term]] = {}
@@ -75,7 +87,7 @@ class Paths:
             others = [f for f in form.factors if f is not through[0]]
             for factor, following in self.linear(through[0]):
                 yield Term(multiplied(Number(form.number), *others, factor), following)
-        else:
+        elif not isinstance(form, Rest):
             yield Term(form, None)
 
     # ------------------------------------------------------------ from the loss back to a place
@@ -85,13 +97,15 @@ class Paths:
         order: list[Place] = []
         seen: set[Place] = set()
         stack: list[tuple[Place, bool]] = [(place, False)]
+        looked_at = 0
         while stack:
             p, done = stack.pop()
             if done:
                 order.append(p)
             elif p not in seen and p not in self.counts:
                 seen.add(p)
-                if len(seen) > self.limit:
+                looked_at += len(self.terms(p))
+                if looked_at > self.limit:
                     return False
                 stack.append((p, True))
                 stack += [(t.next, False) for t in self.terms(p) if t.next is not None]

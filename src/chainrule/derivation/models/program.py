@@ -17,10 +17,14 @@ from ...grad import gradients
 from ...graph import Graph, Node, run, trace
 from ...ops.core import Spec, quietly
 from ..elements import Elements, Place
-from ..forms import DRAWN, Form, Forming
+from ..forms import DRAWN, Form, Forming, Rest, Sum, shortened
 from .cancelled import Cancelled
 from .labels import Labels
 from .recording import Recording
+from .views import behind_views
+
+LONG = 1000
+"""Of a sum with so many terms or more, only the largest are written as formulas."""
 
 
 class Program:
@@ -137,6 +141,22 @@ class Program:
     def form(self, place: Place) -> Form:
         """How the number at a place is computed from those that have names."""
         return self.forming.form(self.elements.of(place))
+
+    def shortened(self, place: Place, most: int, kept: int) -> Form:
+        """The same; of a sum with more terms than `most` the largest few, and the rest as one.
+
+        A very long sum is never written out: its terms are weighed as numbers first.
+        """
+        seen = behind_views(place)
+        total = self.elements.of(seen) if seen.node.op is not None else None
+        if total is None or total.op != "total" or total.at != "sum" or len(total.args) < LONG:
+            return shortened(self.form(place), self.at, most, kept)
+        values = np.array([float(self.elements.value(e)) for e in total.args])
+        sizes = np.where(np.isnan(values), np.inf, np.abs(values))
+        largest = np.sort(np.argsort(-sizes, kind="stable")[:kept])
+        rest = float(np.delete(values, largest).sum())
+        terms = [self.forming.form(total.args[i]) for i in largest]
+        return Sum((*terms, Rest(len(values) - kept, rest)))
 
     def at(self, place: Place) -> float:
         """The number at a place."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import ArgumentTypeError, GradError
 from ...grad import Leaf
-from ...graph import Graph, Node
+from ...graph import Graph, Node, run
 from ...graph.trace import Recorder
 from ...jit.variables import Variables
 from ...nn import Module
@@ -32,17 +32,20 @@ from ...tensor.tracing import Trace
 
 @dataclass
 class Recording:
-    """A program whose first output is the loss, followed by the gradients of its leaves.
+    """A program whose first output is the loss.
 
     arrays: what each input holds, copied.  leaves: name -> input whose gradient is wanted.
-    tensors: name -> the user's tensor.  modules: line -> the innermost layer that made it.
-    paths: layer -> its name.
+    tensors: name -> the user's tensor.  loss: what the user's run gives.  backward: name -> what
+    its backward() gives.  modules: line -> the innermost layer that made it.  paths: layer -> its
+    name.
     """
 
     graph: Graph
     arrays: list[Any]
     leaves: dict[str, Node]
     tensors: dict[str, Tensor]
+    loss: Any
+    backward: dict[str, Any]
     modules: dict[Node, Any] = field(default_factory=dict)
     paths: dict[Any, str] = field(default_factory=dict)
 
@@ -105,14 +108,14 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
     trace.names.update({t: n for n, t in named.items()})
     with undone(trace) as recorder, enable_grad():
         trace.parts[Variables] = Variables(function, (), {}, [], trace)
-        loss = _checked(function())
+        loss = checked(function())
         inputs = {t: place.node for t, place in trace.places.items() if type(t._node) is Leaf
                   and trace.existed(t) and not place.chain}  # fmt: skip
         tensors = [t for t, node in inputs.items() if place_is_start(trace, t)]
         found = grad(loss, tensors, retain_graph=True, allow_unused=True) if tensors else ()
         outputs: list[Any] = [trace.value(loss)]
         outputs += [trace.value(g) if g is not None else None for g in found]
-        names = _unique([trace.names.get(t, "") for t in tensors])
+        names = unique([trace.names.get(t, "") for t in tensors])
         leaves, kept = {}, {}
         for name, t in zip(names, tensors, strict=True):
             memory = trace.places[t].memory
@@ -124,9 +127,12 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
         arrays = [_array(trace.inputs[node].source, node) for node in graph.inputs]
         modules = trace.parts.get(Modules)
         for module in modules.held if modules is not None else ():
-            _add_paths(paths, module)
+            add_paths(paths, module)
         del loss, found
-    return Recording(graph, arrays, leaves, kept, recorder.modules, paths)
+    outcome, *gradients = run(graph, *[a.copy() for a in arrays])
+    backward = {n: g for n, g, x in zip(leaves, gradients, outputs[1:], strict=True)
+                if x is not None}  # fmt: skip
+    return Recording(graph, arrays, leaves, kept, outcome, backward, recorder.modules, paths)
 
 
 def place_is_start(trace: Trace, t: Tensor) -> bool:
@@ -145,7 +151,8 @@ def _needed(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
 
 
-def _checked(loss: Any) -> Tensor:
+def checked(loss: Any) -> Tensor:
+    """A loss, if it is one number."""
     if not isinstance(loss, Tensor):
         raise ArgumentTypeError(
             "explain: the function must return the loss", expected="a Tensor of one element",
@@ -159,7 +166,7 @@ def _checked(loss: Any) -> Tensor:
     return loss
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique(names: list[str]) -> list[str]:
     """Every name once; tensors without a name are numbered."""
     found: list[str] = []
     for i, name in enumerate(names):
@@ -170,7 +177,7 @@ def _unique(names: list[str]) -> list[str]:
     return found
 
 
-def _add_paths(paths: dict[Any, str], module: Module) -> None:
+def add_paths(paths: dict[Any, str], module: Module) -> None:
     """The names of a layer and of all in it, unless a layer around it has given them."""
     if module in paths:
         return

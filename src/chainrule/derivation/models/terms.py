@@ -89,15 +89,14 @@ class Loss:
             values = self.program.array(weight)
             counted = values[values != 0]
             if counted.size and (counted == counted.flat[0]).all():
-                one = counted.flat[0]
-                means = (
-                    f" = 1/{1 / one:.0f}"
-                    if one < 1 and abs(1 / one - round(1 / one)) < 1e-9
-                    else ""
-                )
-                said.append(f"L is a cross-entropy, -Σ target·ln softmax; each of its "
-                            f"{counted.size} examples has the weight {one:g}{means}, so its "
-                            f"gradient is {one:g} (softmax - target).")  # fmt: skip
+                one = float(counted.flat[0])
+                n = round(1 / one) if one else 0
+                exact = n > 1 and abs(one * n - 1) < 1e-9
+                who = f"each of its {counted.size} examples" if counted.size > 1 else "its example"
+                factor = "" if one == 1 else f"1/{n} " if exact else f"{one:g} "
+                said.append(f"L is a cross-entropy, -Σ target·ln softmax; {who} has the weight "
+                            f"{factor.strip() or 1}, so its gradient is {factor}(softmax - target)."
+                            )  # fmt: skip
             elif counted.size:
                 said.append("L is a cross-entropy, -Σ target·ln softmax, of examples with weights "
                             f"from {counted.min():g} to {counted.max():g}.")  # fmt: skip

@@ -161,7 +161,7 @@ class Update:
                 continue
             several = isinstance(value, (tuple, list))
             for i, v in enumerate(value if several else [value]):
-                if is_number(v) and type(v) is not bool and v:
+                if is_number(v) and type(v) is not bool and (v or name == "lr"):
                     found[f"{name}[{i}]" if several else name] = float(v)
         return found
 
