@@ -96,7 +96,7 @@ def _of_run(what: str, runs_dir: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _derivation(what: str, given: dict[str, Any]) -> Derivation:
     for name in OF_RUNS:
-        if given[name]:
+        if given[name] is not None and given[name] is not False:
             raise UsageProblem(f"--{name} is for runs", got=what, line="")
     rate = given["lr"] if given["step"] or given["lr"] is not None else None
     rate = 0.1 if given["step"] and rate is None else rate

@@ -56,7 +56,7 @@ class Text:
             return text
         for sign, plain in IN_ASCII.items():
             text = text.replace(sign, plain)
-        return text
+        return text.encode("ascii", "backslashreplace").decode()
 
     def wrapped(self, text: str, indent: str) -> list[str]:
         """Words in lines of the width."""

@@ -53,11 +53,15 @@ class Cancelled:
         sure = np.abs(weight) > 1e-9 * np.abs(g).sum(axis, keepdims=True)
         with np.errstate(all="ignore"):
             target = np.where(sure, -g / weight, 0.0)
-        label = program.labels.of(x)
+        labels = program.labels
+        of = labels.of(behind_views(Place(x, (0,) * x.ndim)).node)
+        weight_name, target_name = (
+            f"{n}({of})" if labels.taken[n] else n for n in ("weight", "target")
+        )
         self.found[out] = (
-            program.given("weight", np.where(sure, weight, 0.0).squeeze(axis)),
-            program.given(f"softmax({label})", np.exp(program.array(result))),
-            program.given("target", target),
+            program.given(weight_name, np.where(sure, weight, 0.0).squeeze(axis)),
+            program.given(f"softmax({of})", np.exp(program.array(result))),
+            program.given(target_name, target),
             axis,
         )
 

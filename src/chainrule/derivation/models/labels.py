@@ -195,7 +195,8 @@ class Labels:
     def __call__(self, place: Place, ascii_only: bool = False) -> str:
         """The name of a number."""
         where = f"[{','.join(map(str, place.at))}]" if place.at else ""
-        return self.of(place.node, ascii_only) + where
+        name = self.of(place.node, ascii_only) + where
+        return name.encode("ascii", "backslashreplace").decode() if ascii_only else name
 
 
 def _combines(node: Node, line: Node) -> bool:

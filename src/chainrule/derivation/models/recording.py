@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentTypeError, GradError
-from ...grad import Leaf
+from ...grad import Leaf, gradients
 from ...graph import Graph, Node, run
 from ...graph.trace import Recorder
 from ...jit.variables import Variables
 from ...nn import Module
 from ...nn.recorded import Modules
-from ...ops.core import Op, Params, current, quietly
-from ...tensor.autograd import enable_grad, grad
+from ...ops.core import Op, Params, current, interpret, quietly
+from ...tensor.autograd import _require_history, enable_grad, grad
 from ...tensor.core import Tensor
 from ...tensor.interpreter import apply_traced
 from ...tensor.random import Draws
@@ -112,9 +112,7 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
         inputs = {t: place.node for t, place in trace.places.items() if type(t._node) is Leaf
                   and trace.existed(t) and not place.chain}  # fmt: skip
         tensors = [t for t, node in inputs.items() if place_is_start(trace, t)]
-        found = grad(loss, tensors, retain_graph=True, allow_unused=True) if tensors else ()
-        outputs: list[Any] = [trace.value(loss)]
-        outputs += [trace.value(g) if g is not None else None for g in found]
+        outputs = [trace.value(loss), *_backward(trace, loss, tensors)]
         names = unique([trace.names.get(t, "") for t in tensors])
         leaves, kept = {}, {}
         for name, t in zip(names, tensors, strict=True):
@@ -128,11 +126,24 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
         modules = trace.parts.get(Modules)
         for module in modules.held if modules is not None else ():
             add_paths(paths, module)
-        del loss, found
+        del loss
     outcome, *gradients = run(graph, *[a.copy() for a in arrays])
     backward = {n: g for n, g, x in zip(leaves, gradients, outputs[1:], strict=True)
                 if x is not None}  # fmt: skip
     return Recording(graph, arrays, leaves, kept, outcome, backward, recorder.modules, paths)
+
+
+def _backward(trace: Trace, loss: Tensor, tensors: list[Tensor]) -> list[Any]:
+    """What backward() makes of the loss; of one that has gone backward, and been stepped, already,
+    the same sweep over what was recorded."""
+    _require_history(loss, "explain")
+    try:
+        found = grad(loss, tensors, retain_graph=True, allow_unused=True) if tensors else ()
+    except GradError:
+        starts = [trace.places[t].memory.start for t in tensors]
+        with interpret(trace.recorder):
+            return list(gradients(trace.value(loss), [n for n in starts if n is not None]))
+    return [None if g is None else trace.value(g) for g in found]
 
 
 def place_is_start(trace: Trace, t: Tensor) -> bool:
