@@ -33,6 +33,7 @@ def test_a_weight_of_a_run_and_of_one_row(chainrule, run):
     assert "its example has the weight 1" in one
 
 
+@pytest.mark.slow
 def test_json_plain_and_digits(chainrule, run):
     data = json.loads(chainrule("explain", "moons", "--weight", "fc1.weight[3,1]", "--json").output)
     assert data["schema"] == "chainrule derivation 1"
@@ -45,6 +46,7 @@ def test_json_plain_and_digits(chainrule, run):
     assert chainrule("explain", run, "--digits", "3").output != chainrule("explain", run).output
 
 
+@pytest.mark.slow
 def test_the_update_by_the_optimizer_of_the_run(chainrule, run):
     text = flat(chainrule("explain", run, "--weight", "fc1.weight[3,1]", "--optimizer"))
     assert "ITS RULE" in text
@@ -65,6 +67,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said(name, chainrule, run):
     args, code, words = WRONG[name]

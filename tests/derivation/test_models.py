@@ -308,7 +308,9 @@ def test_what_can_not_be_explained_says_why(name):
 # ---------------------------------------------------------------- how it is shown
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [
+    pytest.param(n, marks=[] if n in ("update", "layer") else pytest.mark.slow) for n in MODELS
+])  # fmt: skip
 def test_the_text_of_a_model(name):
     assert model_text(name) == (GOLDEN / f"model-{name}.txt").read_text(encoding="utf-8")
 

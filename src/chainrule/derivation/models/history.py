@@ -102,7 +102,8 @@ class History:
             )
         if tensor not in self.inputs:
             value = tensor._value
-            node = Node(None, (), {}, Spec(value.shape, value.dtype), f"x{len(self.inputs)}")
+            name = "x" if value.dtype.kind == "f" else "index"  # variables have names, values none
+            node = Node(None, (), {}, Spec(value.shape, value.dtype), name)
             self.inputs[tensor] = node
             self.arrays[node] = value.copy()
         return self.inputs[tensor]
