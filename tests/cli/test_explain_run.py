@@ -11,7 +11,7 @@ import pytest
 def run(chainrule):
     """A run on moons, of a few steps."""
     made = chainrule("train", "moons", "--epochs", "1", "--layers", "4", "--clip-grad-norm", "0.5",
-                     "--plain")  # fmt: skip
+                     "--eager", "--plain")  # fmt: skip
     assert made.exit_code == 0, made.output
     return "moons-0001"
 

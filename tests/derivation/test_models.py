@@ -167,7 +167,7 @@ def hold_network(case):
     assert backward.note.endswith("✔")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(networks())
 def test_random_networks_come_out(case):
     hold_network(case)
@@ -260,6 +260,11 @@ def unused(model, loss):
     return explain(loss, "extra[0]", model)
 
 
+def frozen(model, loss):
+    model.fc1.weight.requires_grad_(False)
+    return explain(loss, "fc1.weight[0,0]", model)
+
+
 def freed(model, loss):
     value = loss()
     value.backward()
@@ -279,7 +284,7 @@ def foreign(model, loss):
 
 
 WRONG = {
-    "an unused parameter": (unused, "does not depend on 'extra'"),
+    "an unused parameter": (unused, "no gradient for 'extra'"),
     "a loss that went backward": (freed, "before backward()"),
     "a parameter that was stepped since": (stepped, "overwritten since"),
     "an optimizer of another model": (foreign, "does not update"),
@@ -287,6 +292,9 @@ WRONG = {
     "not a number": (lambda m, f: explain(lambda: m(chainrule.ones(2, 4))), "one number"),
     "arguments": (lambda m, f: explain(lambda x: x), "without arguments"),
     "a look at a value": (lambda m, f: explain(lambda: f() * float(f())), "not known"),
+    "a frozen parameter": (frozen, "it is frozen"),
+    "no lr": (lambda m, f: explain(f, lr=float("nan")), "lr must be a finite number"),
+    "no clip": (lambda m, f: explain(f, clip_grad_norm=0), "clip_grad_norm must be"),
     "no top": (lambda m, f: explain(f, top=0), "at least 1"),
     "names of nothing": (lambda m, f: explain(f, model=3), "gives the names"),
     "no gradient": (lambda m, f: explain(lambda: f().detach()), "require grad"),

@@ -83,7 +83,7 @@ def hold(cls, case):
 
 @pytest.mark.parametrize("cls", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_the_update_is_the_step(cls):
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=2, deadline=None)
     @given(steps(cls))
     def one(case):
         hold(cls, case)

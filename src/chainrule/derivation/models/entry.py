@@ -171,7 +171,7 @@ class Entry:
         if not self.terms:
             return []
         term = self.terms[0]
-        if term.next is None:
+        if term.next is None or self.program.gradient[self.program.loss] is term.next.node:
             return []
         explored = self.paths.explore(term.next)
         if explored:
@@ -190,8 +190,9 @@ class Entry:
         labels = self.program.labels
         total = self.paths.value(term)
         number = "paths" if count is None else f"{count} path{'s' * (count != 1)}"
-        section = Section("PATHS", f"{number} from {labels(term.next)} to the loss, which carry "
-                          f"{self.share(total) or 'nothing'}")  # fmt: skip
+        carries = "carries" if count == 1 else "carry"
+        said = f"{number} from {labels(term.next)} to the loss, which {carries} "
+        section = Section("PATHS", said + (self.share(total) or "nothing"))
         for k, path in enumerate(paths, 1):
             form = multiplied(*path.factors)
             name = f"path {k}" if len(paths) > 1 else "the path"

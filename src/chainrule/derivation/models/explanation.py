@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 
 from ...errors import ArgumentError, ArgumentTypeError, IndexRangeError
 from ...nn import Module
-from ...ops.core import quietly
+from ...ops.core import is_number, quietly
 from ...optim import Optimizer
 from ...tensor.core import Tensor
 from ...tensor.looking import no_trace
@@ -110,6 +111,9 @@ def explain(
     """
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ArgumentError("explain: top must be a whole number of at least 1", got=repr(top))
+    for what, limit, low in (("lr", lr, -math.inf), ("clip_grad_norm", clip_grad_norm, 0.0)):
+        if limit is not None and not (is_number(limit) and low < limit < math.inf):
+            raise ArgumentError(f"explain: {what} must be a finite number", got=repr(limit))
     no_trace("explain", "explain outside of the compiled function")
     named, paths = names_of(model)
     recording = recorded(loss, named, paths)
@@ -193,12 +197,15 @@ class Explaining:
         if name in self.program.leaves:
             return True
         if name in self.named:
+            wants = self.named[name].requires_grad
             raise ArgumentError(
-                f"explain: the loss does not depend on {name!r}",
+                f"explain: the loss has no gradient for {harmless(name)!r}",
                 expected="a parameter that takes part in the loss and requires a gradient",
-                got="no path from it to the loss: its gradient is None",
-                fix="is it used in forward()? is it detached, or under no_grad()?",
-            )
+                got="no path from it to the loss: its gradient is None" if wants
+                else "it requires no gradient: it is frozen",
+                fix="is it used in forward()? is it detached, or under no_grad()?" if wants
+                else ".requires_grad_()",
+            )  # fmt: skip
         return False
 
     def _unknown(self, name: str) -> ArgumentError:

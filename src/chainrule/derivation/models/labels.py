@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .program import Program
 
 LONGEST = 60
+LONG = 24
+"""A line that is made of more numbers with names than these gets a name of its own."""
 VIEWS = frozenset({"reshape", "permute"})
 PLAIN = frozenset({"add", "sub", "neg", "reshape", "permute"})
 """What may stand around a product in one line."""
@@ -33,15 +35,20 @@ class Labels:
         self.of_gradient: dict[Node, Node] = {}
         self.outputs: dict[Node, Any] = {}  # the last line of a layer -> the layer
         self.results: dict[Node, Any] = {}  # the same, and what functions in forward() gave
+        modules, paths = program.recording.modules, program.recording.paths
+        self.layer_of = {node: paths.get(modules.get(line), "") for line, node in
+                         program.now.items() if isinstance(node, Node)}  # fmt: skip
         self._layers(program)
         self._functions(program)
         self._inputs(program)
         self._lines(program)
+        self._long(program.forward)
         for line, g in program.gradient.items():
             held = self.of_gradient.get(g)
             if g in program.backward and (held is None or self._says_more(line, held)):
                 self.of_gradient[g] = line
         self._rules(program)
+        self._long([n for n in program.graph.nodes if n in program.backward])
 
     # ------------------------------------------------------------ giving names
 
@@ -141,18 +148,33 @@ class Labels:
                 continue
             assert node.op is not None
             if value is not None and value.op is not None:
-                self.give(node, f"∂L/∂{self._within(program, value)}{value.op.name}")
+                self.give(node, f"∂L/∂{self._within(value)}{value.op.name}")
             else:
                 self.give(node, f"{node.op.name} in {self._reader(node, lines)}")
 
-    def _within(self, program: Program, node: Node) -> str:
+    def _within(self, node: Node) -> str:
         """The layer that made a line, and a dot; nothing for what is between layers."""
-        modules, paths = program.recording.modules, program.recording.paths
-        for line in program.lines:
-            if program.now[line] is node:
-                path = paths.get(modules.get(line))
-                return f"{path}." if path else ""
-        return ""
+        path = self.layer_of.get(node, "")
+        return f"{path}." if path else ""
+
+    def _long(self, lines: list[Node]) -> None:
+        """Lines that would be too long where they stand have a name, too."""
+        sizes: dict[Node, int] = {}
+        for node in lines:
+            if self.named(node):
+                sizes[node] = 1
+                continue
+            parts = [sizes.get(x, 1) for x in node.inputs if isinstance(x, Node)]
+            chooses = node.op is not None and node.op.name == "where"
+            size = max(parts, default=0) if chooses else sum(parts)
+            if node.dtype.kind != "f":
+                size = 0
+            elif size > LONG and node.op is not None and not node.op.moves:
+                value = self.of_gradient.get(node, node)
+                partial = "∂L/∂" if value is not node else ""
+                self.give(node, f"{partial}{self._within(value)}{node.op.name}")
+                size = 1
+            sizes[node] = size
 
     def _reader(self, node: Node, lines: list[Node]) -> str:
         """The first line with a name that a line leads to."""

@@ -174,6 +174,8 @@ def _scale(g: Any) -> float:
 
 def _off(a: float, b: float) -> str:
     """How far a number is off, relative to the larger."""
+    if math.isfinite(b) and not math.isfinite(a):
+        return f"{b:.6g} has no room in that dtype"
     if a == b or (math.isnan(a) and math.isnan(b)):
         return "the same"
     return f"relative difference {abs(a - b) / max(abs(a), abs(b)):.1e}"
