@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -178,6 +179,52 @@ def test_random_networks_come_out(case):
 @given(networks())
 def test_many_random_networks_come_out(case):
     hold_network(case)
+
+
+# ---------------------------------------------------------------- what no gradient flows through
+
+
+def frozen_target(m, x, w):
+    with chainrule.no_grad():
+        target = m(x).amax(1)
+    return F.mse_loss(m(x)[:, 0], target)
+
+
+def straight_through(m, x, w):
+    h = m(x)
+    return ((h + (chainrule.round(h) - h).detach()) ** 2).mean()
+
+
+def gradient_inside(m, x, w):
+    (g,) = chainrule.autograd.grad((m.fc1.weight**2).sum(), m.fc1.weight)
+    return m(x).mean() * g.sum()
+
+
+CUT = {
+    "a target without gradient": frozen_target,
+    "straight through": straight_through,
+    "a gradient as a number": gradient_inside,
+    "detached": lambda m, x, w: (m(x) * m(x).detach()).mean(),
+    "data first": lambda m, x, w: m.out.weight.data.sum() * m(x).mean(),
+    "detached before": lambda m, x, w: w.sum() * m(x).mean(),
+    "a detached view": lambda m, x, w: (m(x)[:, 0] * m(x).detach()[:, 1]).sum(),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_what_is_detached_carries_nothing(name):
+    chainrule.manual_seed(2)
+    parts = OrderedDict(fc1=nn.Linear(3, 4), act=nn.Tanh(), out=nn.Linear(4, 2))
+    model = nn.Sequential(parts).double()
+    x = chainrule.randn(5, 3, dtype=chainrule.float64)
+    outside = model.out.weight.detach()
+    loss = lambda: CUT[name](model, x, outside)  # noqa: E731
+    wanted = by_backward(model, loss)
+    for entry, at in (("out.weight", (1, 3)), ("fc1.weight", (1, 2))):
+        for way in (loss, loss()):
+            found = explain(way, entry_of(entry, at), model)
+            np.testing.assert_allclose(found.value, wanted[entry][at], rtol=1e-10, atol=1e-14)
+            assert found.holds, found.text()
 
 
 # ---------------------------------------------------------------- nothing is touched

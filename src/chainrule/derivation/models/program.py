@@ -190,12 +190,19 @@ class Program:
         """From the inputs to the loss alone."""
         return Graph(self.graph.inputs, self.forward, [self.loss])
 
+    @cached_property
+    def _moving_graph(self) -> Graph:
+        """The same for other values of the parameters: what is detached stays as it is."""
+        cut = [n for n in self.forward if n.op is ops.detach]
+        lines = [n for n in self.forward if n.op is not ops.detach]
+        return Graph([*self.graph.inputs, *cut], lines, [self.loss])
+
     def loss_with(self, changed: dict[str, Any]) -> float:
         """The loss with other values of some parameters."""
-        inputs = self.graph.inputs
+        graph = self._moving_graph
         others = {id(self.leaf(name)): a for name, a in changed.items()}
-        arrays = [others.get(id(n), self.array(n)) for n in inputs]
-        return float(run(self.forward_graph, *arrays)[0].reshape(()))
+        arrays = [others.get(id(n), self.array(n)) for n in graph.inputs]
+        return float(run(graph, *arrays)[0].reshape(()))
 
 
 def below(node: Node) -> set[Node]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import ops
 from ...errors import ArgumentTypeError, GradError
 from ...grad import Leaf, gradients
 from ...graph import Graph, Node, run
@@ -24,7 +25,7 @@ from ...nn import Module
 from ...nn.recorded import Modules
 from ...ops.core import Op, Params, current, interpret, quietly
 from ...tensor.autograd import _require_history, enable_grad, grad
-from ...tensor.core import Tensor
+from ...tensor.core import Tensor, wrap
 from ...tensor.interpreter import apply_traced
 from ...tensor.random import Draws
 from ...tensor.tracing import Trace
@@ -63,6 +64,31 @@ class Noting(Recorder):
         return node
 
 
+class Cutting:
+    """What an op call means here: as in a compiled function, but what no gradient flows through,
+    by detach() or no_grad(), is cut off in the program too."""
+
+    def __init__(self, trace: Trace, recorder: Noting) -> None:
+        self.trace, self.recorder = trace, recorder
+        self.known: dict[Node, Tensor] = {}
+
+    def __call__(self, op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+        tracked = any(x._node_now() is not None for x in tensors)
+        if tracked and current.grad_enabled and len(tensors) > 1:
+            inputs = [self.cut(x) if isinstance(x, Tensor) else x for x in inputs]
+        return apply_traced(op, inputs, params)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """A tensor that meets others in whose gradients it has no part, as a constant."""
+        if x._node_now() is not None or x.dtype.kind != "f":
+            return x
+        node = self.trace.value(x)
+        if node not in self.known:
+            self.known[node] = wrap(self.recorder(ops.detach, (node,), {}))
+        return self.known[node]
+
+
 @contextmanager
 def undone(trace: Trace) -> Iterator[Noting]:
     """Within the block ops are written down; after it everything is as it was before."""
@@ -73,7 +99,7 @@ def undone(trace: Trace) -> Iterator[Noting]:
     )  # fmt: skip
     recorder = trace.recorder = Noting()
     state.trace, state.compute = trace, recorder
-    state.interpreter = state.tensors = apply_traced
+    state.interpreter = state.tensors = Cutting(trace, recorder)
     state.module = None
     try:
         with quietly():
@@ -148,8 +174,7 @@ def _backward(trace: Trace, loss: Tensor, tensors: list[Tensor]) -> list[Any]:
 
 def place_is_start(trace: Trace, t: Tensor) -> bool:
     """Whether a tensor is an input of the program, as a whole."""
-    memory = trace.places[t].memory
-    return memory.start is not None and memory.tensor is t
+    return trace.places[t].memory.start is not None
 
 
 def _needed(function: Callable[..., Any]) -> list[str]:
