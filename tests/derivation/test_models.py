@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn
-from chainrule.derivation.forms import evaluate
+from chainrule.derivation.elements import Place
+from chainrule.derivation.forms import Leaf, evaluate
 from chainrule.derivation.models import explain
+from chainrule.derivation.models.cancelled import DerivationError
+from chainrule.derivation.models.program import Program
+from chainrule.derivation.models.recording import record
 from chainrule.ops.core import quietly
 from derivation.make_golden import GOLDEN, MODELS, model_text
 from derivation.model_cases import CASES, FAST, made
@@ -392,6 +396,43 @@ def test_names_of_several_modules_and_tensors():
     assert explain(loss, "w[0]", names).holds
     assert explain(loss, None).holds  # found by themselves, one of the two with its class before it
     assert loss().explain("one.bias[0]", names).holds
+
+
+CANCELLED = {
+    "cross-entropy": "softmax(out)[", "smoothed": "softmax(out)[", "summed": "softmax(out)[",
+    "weighted": "softmax(out)[", "ignored": "softmax(out)[", "policy": "softmax(out)[",
+    "logits": "σ(out)[", "probabilities": "last[",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CANCELLED)
+def test_prediction_less_target_is_a_step_of_its_own(name):
+    model, loss = made(name)
+    text = explain(loss, "out.weight[0,1]", model).text(200)
+    line = next(ln for ln in text.splitlines() if "everything else cancels" in ln)
+    assert CANCELLED[name] in line
+
+
+def test_a_step_that_does_not_come_out_is_refused():
+    _, loss = made("smoothed")
+    program = Program(record(loss, {}, {}))
+    (out,) = program.cancelled.found
+    place = Place(out, (0, 0))
+    program.cancelled.hold(program.cancelled.form(place), place)
+    with pytest.raises(DerivationError):
+        program.cancelled.hold(Leaf(Place(program.leaf("out.bias"), (0,))), place)
+
+
+def test_an_activation_is_no_loss():
+    """ln softmax or softplus in the middle: what follows depends on parameters."""
+    chainrule.manual_seed(0)
+    first, last = nn.Linear(2, 3), nn.Linear(3, 1)
+    for middle in (lambda h: F.log_softmax(h, -1), F.softplus):
+        loss = lambda f=middle: (last(f(first(chainrule.ones(2, 2)))) ** 2).mean()  # noqa: E731
+        found = explain(loss, "first.weight[0,1]", {"first": first, "last": last})
+        assert found.holds
+        assert "everything else cancels" not in found.text()
+        assert "last.weight[0,0]" in found.text()
 
 
 def test_conventions_say_the_mean_and_the_halves():

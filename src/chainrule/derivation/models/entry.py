@@ -241,7 +241,7 @@ class Entry:
             if end is not None:
                 section.lines.append(
                     Line(place, end, end, program.at(place),
-                         "everything else of ln softmax cancels: softmax - target")
+                         "everything else cancels: prediction - target")
                 )  # fmt: skip
         return section
 

@@ -85,8 +85,11 @@ class Loss:
     def _cross_entropy(self) -> list[str]:
         """The cross-entropy, with the weight of one example."""
         said = []
-        for weight, _, _, _ in self.program.cancelled.found.values():
-            values = self.program.array(weight)
+        for step in self.program.cancelled.found.values():
+            values = self.program.array(step.weight)
+            soft = step.axis is not None
+            what = "-Σ target·ln softmax" if soft else "-(y ln σ + (1-y) ln(1-σ))"
+            wrong = "softmax - target" if soft else "σ - y"
             counted = values[values != 0]
             if counted.size and (counted == counted.flat[0]).all():
                 one = float(counted.flat[0])
@@ -94,11 +97,11 @@ class Loss:
                 exact = n > 1 and abs(one * n - 1) < 1e-9
                 who = f"each of its {counted.size} examples" if counted.size > 1 else "its example"
                 factor = "" if one == 1 else f"1/{n} " if exact else f"{one:g} "
-                said.append(f"L is a cross-entropy, -Σ target·ln softmax; {who} has the weight "
-                            f"{factor.strip() or 1}, so its gradient is {factor}(softmax - target)."
+                said.append(f"L is a cross-entropy, {what}; {who} has the weight "
+                            f"{factor.strip() or 1}, so its gradient is {factor}({wrong})."
                             )  # fmt: skip
             elif counted.size:
-                said.append("L is a cross-entropy, -Σ target·ln softmax, of examples with weights "
+                said.append(f"L is a cross-entropy, {what}, of examples with weights "
                             f"from {counted.min():g} to {counted.max():g}.")  # fmt: skip
         return said
 
