@@ -186,3 +186,17 @@ def made(name, *, double=False):
     chainrule.manual_seed(3)
     model, loss = CASES[name]()
     return (model.double() if double else model), loss
+
+
+def entry_of(name, at):
+    return f"{name}[{','.join(map(str, at))}]" if at else name
+
+
+def by_backward(model, loss):
+    """The gradients that an ordinary step computes, by name."""
+    state = chainrule.get_rng_state()
+    loss().backward()
+    chainrule.set_rng_state(state)
+    found = {n: p.grad.numpy().copy() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentTypeError, ChainruleError, StateError
-from ..grad import Handle
+from ..grad import Handle, clock
 from ..ops.core import changes, current, quietly
 from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor
@@ -28,8 +28,8 @@ from .state import check_state, loaded_values
 
 M = TypeVar("M", bound="Module")
 
-called: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Modules that were called by themselves, not by others: their parameters have names."""
+called: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+"""Modules that were called by themselves, not by others, and when last: they name parameters."""
 
 
 class Module(ModuleLike):
@@ -68,7 +68,7 @@ class Module(ModuleLike):
         state = current
         outer = state.module
         if outer is None:
-            called.add(self)
+            called[self] = next(clock)
         if state.trace is not None:
             note_call(state.trace, self)
         state.module = self

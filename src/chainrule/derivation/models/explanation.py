@@ -89,7 +89,7 @@ def explain(
 
     loss: a Tensor, before its backward() (`loss.explain(entry)` is the same), or a function without
     arguments that gives it, such as `lambda: loss_fn(model(x), y)`: that is run once, symbolically,
-    and whatever it does is undone.
+    and what it does to tensors, layers, generators and optimizers is undone.
     entry: "fc1.weight[3,7]", one number; "fc1.weight" or "fc1", a parameter or a layer; None, all.
     model: what gives the names: a Module, or a dict of tensors or of Modules by name (the layers
     that were called give them otherwise).  optimizer: also its update of that number, and

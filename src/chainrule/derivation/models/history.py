@@ -149,16 +149,17 @@ class History:
         return [None if g is None else np.array(g._value) for g in found]
 
     def _find_names(self, names: dict[Tensor, str], paths: dict[Any, str]) -> None:
-        """Names from the modules that were called, those first that hold most of the leaves."""
+        """Names from the modules that were called: those that hold most of the leaves, the last of
+        these that was called before the loss was there."""
         left = set(self.leaves)
+        now = self.loss._node_now().seq
         while left:
-            held = [(m, left & set(m.parameters())) for m in list(called)]
-            best: tuple[Module, set[Tensor]] | None = max(
-                held, key=lambda h: (len(h[1]), -sum(1 for _ in h[0].modules())), default=None
-            )
-            if best is None or not best[1]:
+            held = [(len(found), when <= now, when, m, found) for m, when in list(called.items())
+                    if (found := left & set(m.parameters()))]  # fmt: skip
+            if not held:
                 return
-            module, found = best
+            module: Module
+            *_, module, found = max(held, key=lambda h: h[:3])
             add_paths(paths, module)
             for name, p in module.named_parameters():
                 if p in found:

@@ -152,11 +152,27 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
         modules = trace.parts.get(Modules)
         for module in modules.held if modules is not None else ():
             add_paths(paths, module)
-        del loss
+        made = [(r, trace.value(x)) for r in trace.made if (x := r()) is not None]
+        del loss, x
+    for held in (trace.places, trace.loose, trace.torn, trace.replaced, trace.consumed):
+        held.clear()
+    _fill(made, recorder, trace)
     outcome, *gradients = run(graph, *[a.copy() for a in arrays])
     backward = {n: g for n, g, x in zip(leaves, gradients, outputs[1:], strict=True)
                 if x is not None}  # fmt: skip
     return Recording(graph, arrays, leaves, kept, outcome, backward, recorder.modules, paths)
+
+
+def _fill(made: list[Any], recorder: Noting, trace: Trace) -> None:
+    """Gives a value to tensors that the function has put somewhere, such as into a list: they are
+    what a call would have left there."""
+    alive = [(t, node) for r, node in made if (t := r()) is not None]
+    if alive:
+        nodes = [node for _, node in alive]
+        graph = _pruned(recorder.nodes, list(trace.inputs), nodes, [])
+        arrays = [_array(trace.inputs[n].source, n) for n in graph.inputs]
+        for (t, _), value in zip(alive, run(graph, *arrays), strict=True):
+            t._value, t._node, t._base, t._chain = value, None, None, ()
 
 
 def _backward(trace: Trace, loss: Tensor, tensors: list[Tensor]) -> list[Any]:
