@@ -52,6 +52,14 @@ def embedding():
     return explain(lambda: model(index).pow(2).mean(), "weight[4,1]", model)
 
 
+def normed():
+    """What a normalization takes away again."""
+    chainrule.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    x = chainrule.randn(5, 3)
+    return explain(lambda: model(x).pow(2).mean(), "0.bias[1]", model)
+
+
 def scaled():
     """A mean over what is tiny."""
     w = chainrule.tensor([1e-9], requires_grad=True)
@@ -78,6 +86,7 @@ PLANTED = {
     "a slice": (lambda: of(lambda w: w[1:] * 3), ["WHY IT IS 0", "cut away"]),
     "terms that cancel": (lambda: of(lambda w: w * 2 - w * 2), ["WHY IT IS 0"]),
     "a row that is not looked up": (embedding, ["WHY IT IS 0", "not looked up"]),
+    "a bias before a batch norm": (normed, ["cancel"]),
     "many sigmoids": (deep, ["WHY IT IS SMALL", "slopes", "weights"]),
     "a small number": (scaled, ["WHY IT IS SMALL", "numbers of the rule"]),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import OrderedDict
 
 import numpy as np
@@ -106,6 +107,31 @@ def test_units_of_a_layer_that_all_paths_pass_add_up(name):
             entry = found.derivation.sections[0].lines[0].symbols.terms
             terms = [evaluate(t, found.derivation.at) for t in entry]
             np.testing.assert_allclose(share, max(terms, key=abs), rtol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("tokens", "emb.weight[{},1]"),
+        ("image", "conv1.weight[1,0,0,2]"),
+        ("tokens", "pos.weight[1,2]"),
+    ],
+)
+def test_units_and_what_goes_around_them_are_the_entry(name, entry):
+    model, loss = made(name)
+    row = int(np.abs(by_backward(model, loss).get("emb.weight", np.ones((1, 1)))).sum(1).argmax())
+    found = explain(loss, entry.format(row), model, top=2)
+    section = next(s for s in found.derivation.sections if s.title == "THROUGH")
+    total: dict[str, float] = {}
+    for line in section.lines:
+        named = re.fullmatch(r"around (.+)|.+ more units? of (.+)|(.+) unit \d+", line.what)
+        layer = next(part for part in named.groups() if part)
+        total[layer] = total.get(layer, 0.0) + line.value
+    assert len(total) > 1
+    np.testing.assert_allclose(list(total.values()), found.value, rtol=1e-9)
+    around = [line.what for line in section.lines if line.what.startswith("around")]
+    assert bool(around) is (name == "tokens")  # past the residual connection
 
 
 # ---------------------------------------------------------------- random networks

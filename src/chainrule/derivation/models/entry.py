@@ -62,6 +62,16 @@ class Entry:
         return sorted((t for t in found if self.paths.value(t)),
                       key=lambda t: -abs(self.paths.value(t)))  # fmt: skip
 
+    @cached_property
+    def sizes(self) -> float:
+        """What the terms of the rule would add up to, were all of one sign."""
+        return math.fsum(abs(self.paths.value(t)) for t in self.terms)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether nothing but rounding is left of terms that are not 0."""
+        return abs(self.value) < 1e-9 * self.sizes
+
     def flow(self, node: Node) -> Any:
         """What reaches the loss through each number of a line; None where nothing does."""
         g = self.program.gradient.get(node)
@@ -73,7 +83,7 @@ class Entry:
     def sections(self) -> Iterator[Section]:
         """All of it, for a gradient that is a number."""
         yield self.whole()
-        if not math.isfinite(self.value) or self.place is None:
+        if not math.isfinite(self.value) or self.place is None or self.cancels:
             return
         for section in (self.examples(), self.through(), *self.along()):
             if section is not None and section.lines:
@@ -100,6 +110,8 @@ class Entry:
         if not self.value:
             return ""
         share = value / self.value
+        if abs(share) >= 100:
+            return f"{share:.3g} times it"
         return f"{share:.0%} of it" if abs(share) >= 0.005 or not share else "less than 1% of it"
 
     def ranked(self, values: Any, name: Any, what: str, top: int = 0) -> list[Line]:
@@ -162,6 +174,10 @@ class Entry:
         for label, values in found.items():
             section.lines += self.ranked(values, lambda i, label=label: f"{label} unit {i}",
                                          f"units of {label}", top)  # fmt: skip
+            around = self.value - float(values.sum())
+            if abs(around) > 1e-9 * float(np.abs(values).sum()):
+                section.lines.append(Line(f"around {label}", None, None, around,
+                                          self.share(around)))  # fmt: skip
         return section
 
     # ------------------------------------------------------------ along single paths

@@ -14,10 +14,12 @@ from ..elements import Place
 from ..forms import ZERO, Form, Leaf, Number, Product, Sum, evaluate, leaves
 from ..parts import Line, Section
 from ..writing import Symbols
-from .entry import Entry
+from .entry import Entry, unit_axis
 from .linear import Path, Term
 from .program import LONG
 
+MOST = 5
+"""So many reasons are listed."""
 TINY = 1e-7
 """A gradient below this is too small for a step in float32 to be seen."""
 KINKS = {
@@ -110,11 +112,14 @@ class Fault:
             section.lines.append(Line(self._kink(place) or "its rule gives 0"))
             return section
         reasons = Counter(self._reason(place, factor, following) for factor, following in terms)
-        if set(reasons) == {""}:
-            section.lines.append(Line("the terms are not 0, and cancel"))
-        for reason, count in reasons.most_common():
-            if reason:
-                section.lines.append(Line(reason, note=f"{count} of {len(terms)} terms"))
+        cancel = reasons.pop("", 0)
+        if cancel:
+            note = f"{cancel} of {len(terms)} terms"
+            section.lines.append(Line("not 0, but they cancel", note=note))
+        for reason, count in reasons.most_common(MOST):
+            section.lines.append(Line(reason, note=f"{count} of {len(terms)} terms"))
+        if len(reasons) > MOST:
+            section.lines.append(Line(f"and {len(reasons) - MOST} other reasons"))
         return section
 
     def _all_terms(self, place: Place) -> Iterator[Term]:
@@ -187,7 +192,8 @@ class Fault:
         text = self.program.labels.of(place.node)
         if len(place.at) < 2:
             return text + (f"[{place.at[0]}]" if place.at else "")
-        return f"{text}[:,{','.join(map(str, place.at[1:]))}]"
+        kept = {unit_axis(place.node)} if place.node.op is not None else {*range(1, len(place.at))}
+        return f"{text}[{','.join(str(k) if d in kept else ':' for d, k in enumerate(place.at))}]"
 
     # ------------------------------------------------------------ tiny
 
@@ -195,6 +201,12 @@ class Fault:
         """The multipliers of the largest path, and how much each takes away."""
         if not self.entry.terms:
             return None
+        if self.entry.cancels:
+            section = Section(f"WHY IT IS SMALL ({self.entry.value:.1e})", "its terms cancel")
+            what = f"the sizes of its {len(self.entry.terms)} terms"
+            section.lines.append(Line(what, None, None, self.entry.sizes,
+                                      "of which only rounding is left"))  # fmt: skip
+            return section
         term = self.entry.terms[0]
         path = Path(1.0, (term.factor,), ())
         if term.next is not None:
