@@ -65,7 +65,7 @@ class Entry:
     @cached_property
     def sizes(self) -> float:
         """What the terms of the rule would add up to, were all of one sign."""
-        return math.fsum(abs(self.paths.value(t)) for t in self.terms)
+        return 0.0 if self.place is None else self.program.sizes(self.place)
 
     @property
     def cancels(self) -> bool:

@@ -203,7 +203,7 @@ class Fault:
             return None
         if self.entry.cancels:
             section = Section(f"WHY IT IS SMALL ({self.entry.value:.1e})", "its terms cancel")
-            what = f"the sizes of its {len(self.entry.terms)} terms"
+            what = "the sizes of its terms"
             section.lines.append(Line(what, None, None, self.entry.sizes,
                                       "of which only rounding is left"))  # fmt: skip
             return section

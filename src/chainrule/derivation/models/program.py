@@ -6,6 +6,7 @@ explained.  Everything else is computed afresh from the inputs, so that no round
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +22,6 @@ from ..forms import DRAWN, Form, Forming, Rest, Sum, shortened
 from .cancelled import Cancelled
 from .labels import Labels
 from .recording import Recording
-from .views import behind_views
 
 LONG = 1000
 """Of a sum with so many terms or more, only the largest are written as formulas."""
@@ -147,9 +147,8 @@ class Program:
 
         A very long sum is never written out: its terms are weighed as numbers first.
         """
-        seen = behind_views(place)
-        total = self.elements.of(seen) if seen.node.op is not None else None
-        if total is None or total.op != "total" or total.at != "sum" or len(total.args) < LONG:
+        total = self._sum(place)
+        if total is None or len(total.args) < LONG:
             return shortened(self.form(place), self.at, most, kept)
         values = np.array([float(self.elements.value(e)) for e in total.args])
         sizes = np.where(np.isnan(values), np.inf, np.abs(values))
@@ -157,6 +156,29 @@ class Program:
         rest = float(np.delete(values, largest).sum())
         terms = [self.forming.form(total.args[i]) for i in largest]
         return Sum((*terms, Rest(len(values) - kept, rest)))
+
+    def _sum(self, place: Place) -> Any:
+        """The sum that a number is, behind views, choices and casts; None where it is none."""
+        e, value = self.elements.of(place), self.elements.value
+        while e.op in ("select", "cast", "load"):
+            if e.op == "select":
+                e = e.args[1] if value(e.args[0]) else e.args[2]
+            elif e.op == "cast":
+                e = e.args[0]
+            else:
+                inner = Place(e.at[0], tuple(i.const for i in e.at[1]))
+                outside = bool(e.args) and not value(e.args[0])
+                if outside or inner.node.op is None or self.labels.named(inner.node):
+                    return None
+                e = self.elements.of(inner)
+        return e if e.op == "total" and e.at == "sum" else None
+
+    def sizes(self, place: Place) -> float:
+        """What the terms of a number would add up to, were all of one sign."""
+        total = self._sum(place)
+        if total is None:
+            return abs(self.at(place))
+        return math.fsum(abs(float(self.elements.value(e))) for e in total.args)
 
     def at(self, place: Place) -> float:
         """The number at a place."""

@@ -11,7 +11,6 @@ import numpy as np
 from ..derive import STEPS
 from ..elements import Place
 from ..parts import Line, Section
-from .linear import Paths
 from .program import Program
 
 TOLERANCE = {"float32": 2e-3, "float64": 1e-8}
@@ -98,8 +97,7 @@ class Checking:
         line = self.program.gradient.get(self.program.leaf(name))
         if line is None:
             return 0.0
-        paths = Paths(self.program)
-        sizes = math.fsum(abs(paths.value(t)) for t in paths.terms(Place(line, at)))
+        sizes = self.program.sizes(Place(line, at))
         return relative(dtype, scale) + 100 * float(np.finfo(dtype).eps) * sizes
 
     def same_loss(self) -> Line:
