@@ -165,6 +165,7 @@ from .tensor.create import tensor as tensor
 from .tensor.create import unique as unique
 from .tensor.create import zeros as zeros
 from .tensor.create import zeros_like as zeros_like
+from .tensor.later import functions as _later
 from .tensor.random import Generator as Generator
 from .tensor.random import bernoulli as bernoulli
 from .tensor.random import get_rng_state as get_rng_state
@@ -192,6 +193,7 @@ if TYPE_CHECKING:
     from . import playground as playground
     from . import train as train
     from . import utils as utils
+    from .derivation.models import explain as explain
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .nn.diagram import diagram as diagram
@@ -206,9 +208,8 @@ _PARTS = {
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
-    "compile": ".jit", "assert_no_recompile": ".jit",
-    "diagram": ".nn.diagram",
-    "summary": ".nn.summary",
+    "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip
 
 
@@ -218,6 +219,9 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(_FUNCTIONS[name], __name__), name)
     raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
+_later["explain"] = lambda *args, **kwargs: __getattr__("explain")(*args, **kwargs)
 
 
 def __dir__() -> list[str]:
