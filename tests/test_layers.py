@@ -12,7 +12,7 @@ import chainrule
 ROOT = Path(chainrule.__file__).parent
 
 LAYERS = [
-    {"errors", "dtypes", "version"},
+    {"errors", "dtypes", "version", "markup"},
     {"ops"},
     {"functional"},
     {"graph"},
@@ -22,8 +22,9 @@ LAYERS = [
     {"tensor"},
     {"autograd", "jit"},
     {"nn", "optim", "check"},
-    {"data", "utils", "train", "parallel"},
+    {"data", "utils", "train", "parallel", "schemas"},
     {"derivation", "diagnosis", "report"},
+    {"playground"},
     {"sklearn", "onnx", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

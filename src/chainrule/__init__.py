@@ -165,6 +165,7 @@ from .tensor.create import tensor as tensor
 from .tensor.create import unique as unique
 from .tensor.create import zeros as zeros
 from .tensor.create import zeros_like as zeros_like
+from .tensor.later import functions as _later
 from .tensor.random import Generator as Generator
 from .tensor.random import bernoulli as bernoulli
 from .tensor.random import get_rng_state as get_rng_state
@@ -190,25 +191,29 @@ if TYPE_CHECKING:
     from . import data as data
     from . import diagnosis as diagnosis
     from . import jit as jit
+    from . import playground as playground
     from . import train as train
     from . import utils as utils
+    from .derivation.models import explain as explain
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
+    from .nn.diagram import diagram as diagram
+    from .nn.summary import summary as summary
     from .train.files import load as load
     from .train.files import save as save
 
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
-    "check": ".check", "compiler": ".compiler", "data": ".data",
-    "diagnosis": ".diagnosis", "jit": ".jit", "train": ".train",
-    "utils": ".utils",
+    "check": ".check", "compiler": ".compiler", "data": ".data", "diagnosis": ".diagnosis",
+    "jit": ".jit", "playground": ".playground", "train": ".train", "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
-    "compile": ".jit", "assert_no_recompile": ".jit",
+    "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip
 
 
@@ -218,6 +223,9 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(_FUNCTIONS[name], __name__), name)
     raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
+_later["explain"] = lambda *args, **kwargs: __getattr__("explain")(*args, **kwargs)
 
 
 def __dir__() -> list[str]:

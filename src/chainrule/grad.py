@@ -65,12 +65,13 @@ class Node:
     """One recorded operation: what was computed from what, and what its rule needs of it.
 
     `inputs` holds, for each input, the value if the rule reads it, its shape if that is enough,
-    else None.  `edges` holds where each input's gradient goes: a Node, a Leaf or None.
+    else None.  `edges` holds where each input's gradient goes: a Node, a Leaf or None; `constants`
+    the inputs that have none of these, so that the loss can be computed again and explained.
     """
 
     __slots__ = (
-        "cell", "edges", "hooks", "inputs", "module", "op", "params", "reads", "retained", "seq",
-        "site", "y",
+        "cell", "constants", "edges", "hooks", "inputs", "module", "op", "params", "reads",
+        "retained", "seq", "site", "y",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +84,7 @@ class Node:
         self.edges = edges
         self.y = y
         self.cell = cell
+        self.constants: tuple[Any, ...] | None = None
         self.reads = reads  # whether a value, and not only a shape, is saved here
         self.seq = next(clock)
         self.site = user_site(2)
@@ -205,9 +207,11 @@ class Sweep:
                 if r is g:
                     shared.add(edge)
                 deliver(edge, r)
-            if node.reads and self.freed is not None:
-                node.inputs = self.freed
-                node.y = None
+            if self.freed is not None:
+                node.constants = None
+                if node.reads:
+                    node.inputs = self.freed
+                    node.y = None
         self.finish()
 
     def attend(self, node: Any, g: Value) -> Value:

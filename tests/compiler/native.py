@@ -45,8 +45,9 @@ def by_loops(graph, arrays, lanes=None):
 def natively(graph, arrays, target=HOST, threads=None, line=False):
     """The same in machine code, which may touch nothing around its arrays and its memory.
 
-    With `threads` so many of them share even the smallest nests.  `line`: tiny programs are one
-    straight line, as they are for users; else they have loops like all others.
+    With `threads` so many of them share even the smallest nests, all compiled in a hurry.
+    `line`: tiny programs are one straight line, as they are for users; else they have loops like
+    all others.
     """
     margins = []
 
@@ -63,6 +64,7 @@ def natively(graph, arrays, target=HOST, threads=None, line=False):
             patches.enter_context(mock.patch.object(straight, "MOST", -1))
         if threads:
             patches.enter_context(mock.patch.object(emit, "WORTH", 0))
+            patches.enter_context(mock.patch.object(emit, "LOSS", math.inf))
             patches.enter_context(
                 mock.patch.object(executable.threads, "worthwhile", return_value=threads)
             )

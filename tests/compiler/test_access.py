@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from unittest import mock
 
 import numpy as np
@@ -54,10 +55,28 @@ def column_sums(x):
 )
 def test_columns_are_summed_side_by_side(name, columns, lanes):
     """As many vectors as registers allow and the columns divide into."""
-    graph, _ = traced(column_sums, (200, columns))
+    graph, _ = traced(column_sums, (1000, columns))
     text = emit(arranged(graph, name), FIXED[name]).text
     assert f"fadd <{lanes} x float>" in text
     assert f"fadd <{2 * lanes} x float>" not in text
+
+
+def test_columns_that_are_near_anyway_are_summed_by_the_vector():
+    """Several vectors are several times the instructions to compile."""
+    for rows, lanes in ((64, 16), (65, 64)):
+        graph, _ = traced(column_sums, (rows, 128))
+        text = emit(arranged(graph, "avx512"), FIXED["avx512"]).text
+        assert {int(n) for n in re.findall(r"fadd <(\d+) x float>", text)} == {lanes}
+
+
+def test_long_expressions_are_written_out_once_where_few_are_summed():
+    for count, times in ((512, 1), (4096, 4)):
+        graph, _ = traced(
+            lambda x: ops.sum(ops.sqrt(x * x * x + x * 2.0 + x / 3.0), axis=(0,), keepdim=False),
+            (count,),
+        )
+        text = emit(arranged(graph, "avx512"), FIXED["avx512"]).text
+        assert text.count("@llvm.sqrt.v16f32(<16 x float> %") == times
 
 
 def test_sums_of_rows_and_plain_values_take_one_vector():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import pytest
@@ -13,6 +14,7 @@ from chainrule.compiler.llvm import build, emit
 from chainrule.compiler.pipeline import compile_graph, steps
 from chainrule.runtime import threads
 from chainrule.runtime.executable import Times
+from compiler.processors import ARM, EXECUTABLE
 from small_programs import same, training_step
 
 
@@ -21,6 +23,9 @@ def thread_count():
     before = threads.get_num_threads()
     yield threads.set_num_threads
     threads.set_num_threads(before)
+
+
+DEFINED = "define weak_odr void @f"
 
 
 def compiled(graph):
@@ -36,9 +41,12 @@ def nothing_made(monkeypatch):
     monkeypatch.setattr(pipeline, "_made", deque(maxlen=pipeline._made.maxlen))
 
 
+@pytest.mark.parametrize("loss", [0.0, 1e-3, math.inf])
 @pytest.mark.parametrize("size", [1, 4000, emit.PART])
-def test_parts_compute_what_the_whole_does(size, thread_count, monkeypatch):
+def test_parts_compute_what_the_whole_does(size, loss, thread_count, monkeypatch):
+    """And what is compiled in a hurry computes what is not."""
     monkeypatch.setattr(emit, "PART", size)
+    monkeypatch.setattr(emit, "LOSS", loss)
     graph, arrays = training_step(layers=3)
     kernels = dict(steps(graph, compiler.host()))["llvm"].kernels()
     wanted = None
@@ -47,28 +55,48 @@ def test_parts_compute_what_the_whole_does(size, thread_count, monkeypatch):
         pipeline._made.clear()
         made = compiled(graph)
         nests = len(made.objects) - len(kernels) - 1  # what runs them all stands alone
-        assert nests <= count
-        assert nests > 1 or count == 1 or size > 4000
+        assert nests <= count + bool(loss)
+        assert nests > 1 or count == 1 or size > 4000 or loss
         thread_count(1)
         found = results(made, arrays)
         wanted = wanted or found
         assert same(wanted, found)
 
 
+@pytest.mark.parametrize("name", EXECUTABLE)
+def test_haste_changes_no_bit(name, monkeypatch):
+    """Of products with an optimizer in them, sums, and functions."""
+    graph, arrays = training_step(layers=2, n=40, rows=24)
+    found = []
+    for loss in (0.0, math.inf):
+        monkeypatch.setattr(emit, "LOSS", loss)
+        made = compile_graph(graph, EXECUTABLE[name], Times())
+        found.append(Native(made, EXECUTABLE[name]).executable().run([a.copy() for a in arrays]))
+    assert same(*found)
+
+
+@pytest.mark.parametrize("effort", [build.HASTY, build.USUAL])
+def test_other_processors_get_code_too(effort):
+    build.ready_for_all()
+    emitted = dict(steps(training_step(layers=2)[0], ARM))["llvm"]
+    for part in (*emitted.parts(1, ()), *emitted.kernels()):
+        assert build.compile_text(part.text, ARM, effort)[:4] == b"\x7fELF"
+
+
 def texts_compiled(monkeypatch):
     """A list that takes in what LLVM is given, but for kernels."""
     seen = []
 
-    def compile_all(texts, target):
-        seen.extend(t for t in texts if "define void @f" in t)
-        return build.compile_texts(texts, target)
+    def compile_all(texts, *args):
+        seen.extend(t for t in texts if DEFINED in t)
+        return build.compile_texts(texts, *args)
 
     monkeypatch.setattr(pipeline, "compile_texts", compile_all)
     return seen
 
 
 def functions(texts):
-    return sum(t.count("define void @f") for t in texts)
+    return sum(t.count(DEFINED) for t in texts)
 
 
 def test_a_program_that_was_made_before_gives_llvm_nothing_to_do(thread_count, monkeypatch):

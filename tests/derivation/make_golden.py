@@ -1,16 +1,19 @@
 """Writes what `chainrule explain` says, after a change that is meant; read the diff.
 
-python tests/derivation/make_golden.py
+PYTHONPATH=tests python tests/derivation/make_golden.py
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import chainrule
 from chainrule.derivation import derive
+from chainrule.derivation.models import explain
 from chainrule.derivation.network import Layer, Network
 from chainrule.derivation.record import case_study
 from chainrule.derivation.text import Text
+from derivation.model_cases import made
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -52,7 +55,36 @@ def text(name, way):
     return "\n".join(Text(CASES[name](), **WAYS[way]).lines()) + "\n"
 
 
+def explained(name, entry, **options):
+    """A derivation on a model, without what the last bit of a number decides: how far it is off."""
+    model, loss = made(name)
+    if options.pop("optimizer", False):
+        options["optimizer"] = chainrule.optim.AdamW(model.parameters(), lr=0.01)
+    found = explain(loss, entry, model, **options)
+    d = found.derivation
+    d.sections = [s for s in d.sections if s.title != "CHECK"]
+    for section in d.sections:
+        section.note = section.note.split(", relative difference")[0]
+    return found
+
+
+MODELS = {
+    "update": lambda: explained("smoothed", "fc1.weight[1,2]", optimizer=True, clip_grad_norm=0.1),
+    "image": lambda: explained("image", "conv1.weight[1,0,0,2]"),
+    "tokens": lambda: explained("tokens", "att.in_proj_weight[9,1]", top=2),
+    "layer": lambda: explained("mse", "fc2", lr=0.1),
+}
+"""name -> what makes the explanation."""
+
+
+def model_text(name):
+    """An explanation as text."""
+    return MODELS[name]().text(100) + "\n"
+
+
 if __name__ == "__main__":
+    for name in MODELS:
+        (GOLDEN / f"model-{name}.txt").write_text(model_text(name), encoding="utf-8")
     for name in CASES:
         for way in WAYS:
             (GOLDEN / f"{name}{way}.txt").write_text(text(name, way), encoding="utf-8")

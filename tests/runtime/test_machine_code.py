@@ -114,6 +114,15 @@ def test_two_functions_of_one_name_are_refused():
         Code([compiled(OTHER), compiled(OTHER)])
 
 
+def test_functions_that_may_come_twice_do():
+    weak = OTHER.replace("define ", "define weak_odr ")
+    assert weak != OTHER
+    twice, once = (Code([compiled(text) for text in texts]) for texts in ([weak] * 2, [weak]))
+    assert set(twice.addresses) == set(once.addresses)
+    with pytest.raises(FormatError, match="one name"):
+        Code([compiled(weak), compiled(OTHER)])
+
+
 @pytest.mark.skipif(not MAPS.exists(), reason="shows memory through /proc")
 def test_code_can_be_run_but_not_written_and_goes_with_its_owner():
     def rights(address):

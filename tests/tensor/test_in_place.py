@@ -64,7 +64,7 @@ def leaf(*values):
 
 
 IN_PLACE = sorted(
-    n for n in dir(chainrule.Tensor) if n.endswith("_") and not n.endswith("__")
+    n for n in dir(chainrule.Tensor) if n.endswith("_") and n[0] != "_"
     and n not in ("requires_grad_", "detach_")
 )  # fmt: skip
 ARGUMENTS = {

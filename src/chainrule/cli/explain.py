@@ -1,10 +1,11 @@
-"""`chainrule explain`: every gradient of a small network, in symbols and in numbers."""
+"""`chainrule explain`: gradients in symbols and in numbers, of a small network or of a run."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from ..derivation.parts import Name as Named
 from ..derivation.record import as_data, case_study, read
 from ..derivation.text import Text
 from .app import Command, UsageProblem
-from .options import Name, Number, plain_option
+from .options import Name, Number, plain_option, runs_dir
 from .terminal import ASCII, detect
 
 
@@ -39,6 +40,8 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
 
 
 NEURON = ("x", "w", "b", "y", "act")
+OF_RUNS = ("example", "optimizer", "top")
+FILES = (".toml", ".yaml", ".yml", ".json")
 
 
 def _neuron(given: dict[str, Any], loss: str) -> Network:
@@ -71,7 +74,30 @@ def _weight(text: str | None, network: Network) -> tuple[int, int, int] | None:
     return layer, row - 1, column - 1
 
 
+def _is_run(what: str) -> bool:
+    """Whether it is a run, and not a neuron or a network in a file."""
+    return what not in ("neuron", "seed221") and Path(what).suffix.lower() not in FILES
+
+
+def _of_run(what: str, runs_dir: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of a run."""
+    for name in (*NEURON, "loss"):
+        if given[name] is not None:
+            raise UsageProblem(f"--{name} is for `explain neuron`", got=what, line="")
+    if given["optimizer"] and (given["lr"] is not None or given["step"]):
+        raise UsageProblem(
+            "--optimizer shows a step of its own: leave out --lr and --step", line=""
+        )
+    lr = given["lr"] if given["lr"] is not None else 0.1 if given["step"] else None
+    return {"name": what, "folder": runs_dir, "weight": given["weight"], "lr": lr,
+            "example": given["example"], "optimizer": given["optimizer"],
+            "top": given["top"] or 3}  # fmt: skip
+
+
 def _derivation(what: str, given: dict[str, Any]) -> Derivation:
+    for name in OF_RUNS:
+        if given[name] is not None and given[name] is not False:
+            raise UsageProblem(f"--{name} is for runs", got=what, line="")
     rate = given["lr"] if given["step"] or given["lr"] is not None else None
     rate = 0.1 if given["step"] and rate is None else rate
     if what == "neuron":
@@ -91,7 +117,7 @@ def _derivation(what: str, given: dict[str, Any]) -> Derivation:
 
 
 @click.command(cls=Command)
-@click.argument("what", metavar="neuron|seed221|FILE.toml")
+@click.argument("what", metavar="neuron|seed221|FILE.toml|RUN")
 @click.option("--x", type=Numbers(), help="The neuron's inputs (1.5).")
 @click.option("--w", type=Numbers(), help="Its weights (0.8).")
 @click.option("--b", type=Number(-1e300), help="Its bias (-0.2).")
@@ -100,29 +126,46 @@ def _derivation(what: str, given: dict[str, Any]) -> Derivation:
 @click.option("--loss", type=Name(tuple(LOSSES)), help="Its loss (mse).")
 @click.option("--lr", type=Number(0, open_low=True), help="Also shows a step of so much.")
 @click.option("--step", is_flag=True, help="Also shows a step of gradient descent (lr 0.1).")
-@click.option("--weight", help="The weight that is spelled out: W2[3,1] (W1[1,1]).")
+@click.option("--weight", help="The weight that is spelled out: W2[3,1] (W1[1,1]); of a run "
+              "fc1.weight[3,7], or fc1 for a layer (all layers).")  # fmt: skip
+@click.option("--example", type=Number(0, whole=True), help="Of a run: one held-out row, as of "
+              "predict --index (a batch of training rows).")  # fmt: skip
+@click.option("--optimizer", is_flag=True, help="Of a run: the optimizer's update of the weight.")
+@click.option("--top", type=Number(1, 1000, whole=True), help="Of a run: so many examples, units "
+              "and paths are listed (3).")  # fmt: skip
 @click.option("--digits", type=Number(1, 15, whole=True), default=6, help="Digits shown (6).")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@runs_dir
 @plain_option
-def command(what: str, digits: int, as_json: bool, plain: bool, **given: Any) -> None:
-    """Derives every gradient of a neuron or of a small dense network.
+def command(
+    what: str, digits: int, as_json: bool, runs_dir: str, plain: bool, **given: Any
+) -> None:
+    """Derives every gradient of a neuron, of a small dense network, or of a run.
 
     The forward pass, the four equations of backpropagation, one weight as what each path to the
-    loss carries, how the error shrinks on its way, and the proof by finite differences.
+    loss carries, how the error shrinks on its way, and the proof by finite differences.  Of a run:
+    which examples, units and paths carry one weight's gradient, or the gradients layer by layer.
 
     \b
     Examples:
       chainrule explain neuron --x 1.5 --w 0.8 --b -0.2 --y 1 --lr 0.1
       chainrule explain seed221 --step
       chainrule explain network.toml --weight W2[1,1]
+      chainrule explain digits-0001 --weight fc1.weight[3,7] --example 5
     """
-    derivation = _derivation(what, given)
+    found = None
+    if _is_run(what):
+        from .explained import explanation  # loads data and models
+
+        found = explanation(**_of_run(what, runs_dir, given))
+    derivation = _derivation(what, given) if found is None else found.derivation
     terminal = detect(sys.stdout, plain=plain)
     ascii_only = terminal.signs is ASCII
     text = Text(derivation, width=max(terminal.width, 40), digits=digits, ascii_only=ascii_only,
                 plain=plain)  # fmt: skip
     if as_json:
-        click.echo(json.dumps(as_data(derivation, text), indent=2, ensure_ascii=ascii_only))
+        data = as_data(derivation, text) if found is None else found.data(digits, ascii_only)
+        click.echo(json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False))
         return
     for line in text.lines():
         click.echo(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..optim import Optimizer, lr_scheduler
 from ..tensor.core import Tensor, wrap
 from ..tensor.create import tensor
 from ..tensor.random import Generator, manual_seed
+from ..train import Callback, EarlyStopping, Trainer
 
 SPLIT_SEED = 0
 """The validation rows are the same for every seed of a training."""
@@ -228,6 +229,16 @@ def build(r: Recipe) -> Parts:
         total_steps=total,
         steps_per_epoch=per_epoch,
     )
+
+
+def trainer(parts: Parts, r: Recipe, callbacks: Sequence[Callback]) -> Trainer:
+    """What trains a recipe's parts: the same bits, whoever looks on."""
+    stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
+    return Trainer(
+        parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
+        schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, *callbacks],
+        seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
+    )  # fmt: skip
 
 
 def from_config(config: Any, where: str) -> Recipe:

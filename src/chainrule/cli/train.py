@@ -15,7 +15,7 @@ import click
 
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..runtime.threads import set_num_threads
-from ..train import EarlyStopping, History, Run, Trainer, Watch
+from ..train import History, Run, Trainer, Watch
 from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
@@ -212,12 +212,7 @@ class _Job:
         )  # fmt: skip
         watch = Watch(watch_every)
         show = Show(self.facts, watch, screen, parts.total_steps)
-        stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
-        self.trainer = Trainer(
-            parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
-            schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[*stopper, watch, show],
-            seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
-        )  # fmt: skip
+        self.trainer = recipes.trainer(parts, r, [watch, show])
 
     def begin(self, name: str, runs_dir: str) -> None:
         """A new run folder, where there is room for what will be in it."""

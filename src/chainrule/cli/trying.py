@@ -9,7 +9,7 @@ from typing import Any
 from ..diagnosis import Diagnosis, Finding, Fix, diagnose
 from ..diagnosis.finding import plain
 from ..errors import ChainruleError, NonFiniteError
-from ..train import Trainer, Watch
+from ..train import Watch
 from ..train.watch import Layer, Look
 from . import recipe as recipes
 from .command_line import changed, command_of
@@ -54,11 +54,7 @@ def replay(r: Recipe, steps: int, every: int) -> Replay:
     """Trains the first `steps` steps of a recipe as a run of it does, and judges them."""
     parts = recipes.build(r)
     watch = Watch(every if steps > every // 5 else max(steps // 4, 1))
-    trainer = Trainer(
-        parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
-        schedule_by=parts.schedule_by, metrics=["accuracy"], callbacks=[watch], seed=r.seed,
-        clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
-    )  # fmt: skip
+    trainer = recipes.trainer(parts, r, [watch])
     began = time.perf_counter()
     failed = None
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import FormatError
@@ -22,6 +23,7 @@ from .llvm.build import compile_text, compile_texts
 from .llvm.driver import DRIVE, driver
 from .llvm.emit import STEP, Emitted, emit
 from .llvm.target import Target
+from .llvm.text import Part, called
 from .loops.lower import lower
 from .loops.products import arrange
 from .passes import border, dce, simplify, spell
@@ -73,13 +75,22 @@ def steps(graph: Graph, target: Target, times: Times | None = None) -> Iterator[
         yield step.name, form
 
 
-class Made(NamedTuple):
+@dataclass(eq=False)
+class Made:
     """An object file that this process has made: what for, its functions, and what they call."""
 
     target: Target
     names: frozenset[str]
     code: bytes
     kernels: list[bytes]
+    needs: list[Made] = field(default_factory=list)
+
+    def whole(self, found: dict[int, Made]) -> None:
+        """Adds it, and what it needs, and what that needs."""
+        if id(self) not in found:
+            found[id(self)] = self
+            for made in self.needs:
+                made.whole(found)
 
 
 _made: deque[Made] = deque(maxlen=32)
@@ -92,26 +103,35 @@ def objects(emitted: Emitted, target: Target) -> list[bytes]:
     the same step with fewer rows, is taken from there.
     """
     there = {n: made for made in list(_made) if made.target == target for n in made.names}
-    known = [there[n] for n in emitted.names.values() if n in there]
-    used = {id(m): m for m in known}.values()
     parts = emitted.parts(get_num_threads(), there)
-    texts = [text for _, text in parts]
-    made, kernels = _compiled(texts, emitted.kernels(), target)
-    for (functions, _), code in zip(parts, made, strict=True):
-        _made.append(Made(target, frozenset(functions), code, kernels))
-    shared = [*kernels, *(code for m in used for code in m.kernels)]
-    return [*made, *(m.code for m in used), *dict.fromkeys(shared)]
+    codes, kernels = _compiled(parts, emitted.kernels(), target)
+    fresh = [
+        Made(target, frozenset(part.names), code, kernels)
+        for part, code in zip(parts, codes, strict=True)
+    ]
+    there |= {n: made for made in fresh for n in made.names}
+    for made, part in zip(fresh, parts, strict=True):
+        others = sorted(called(part.text) - made.names)
+        made.needs = [there[n] for n in others if n in there]
+    _made.extend(fresh)
+    used: dict[int, Made] = {}
+    for name in emitted.names.values():
+        there[name].whole(used)
+    shared = [*kernels, *(code for made in used.values() for code in made.kernels)]
+    return [*(made.code for made in used.values()), *dict.fromkeys(shared)]
 
 
 def _compiled(
-    texts: list[str], kernels: list[str], target: Target
-) -> tuple[list[bytes], list[bytes]]:  # fmt: skip
-    """The object files of texts, and of kernels, of which most are found."""
-    names = [name_of("kernel", repr(target), str(processor()), text) for text in kernels]
+    parts: list[Part], kernels: list[Part], target: Target
+) -> tuple[list[bytes], list[bytes]]:
+    """The object files of parts, and of kernels, of which most are found."""
+    names = [name_of("kernel", repr(target), str(processor()), part.text) for part in kernels]
     found = [None if name is None else cache.read(name, _only, program=False) for name in names]
-    missing = [t for t, code in zip(kernels, found, strict=True) if code is None]
-    made = compile_texts([*texts, *missing], target)
-    fresh = iter(made[len(texts) :])
+    missing = [part for part, code in zip(kernels, found, strict=True) if code is None]
+    wanted = [*parts, *missing]
+    cold = {part.text for part in wanted if part.cold}
+    made = compile_texts([part.text for part in wanted], target, cold)
+    fresh = iter(made[len(parts) :])
     codes = []
     for name, code in zip(names, found, strict=True):
         if code is None:
@@ -119,7 +139,7 @@ def _compiled(
             if name is not None:
                 cache.write(name, {}, [code])
         codes.append(code)
-    return made[: len(texts)], codes
+    return made[: len(parts)], codes
 
 
 def _only(header: dict[str, Any], parts: list[bytes]) -> bytes:

@@ -56,7 +56,8 @@ class Section:
 class Derivation:
     """Sections, what the places in them are called, and what their numbers are.
 
-    activations: of each layer, by its number.
+    activations: of each layer, by its number.  label: what a place is called (with ASCII letters
+    only), where names are not enough.
     """
 
     title: str
@@ -65,3 +66,4 @@ class Derivation:
     names: dict[int, Name]
     activations: dict[int, str]
     at: Callable[[Place], float]
+    label: Callable[[Place, bool], str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,14 @@ def as_data(d: Derivation, text: Text) -> dict[str, Any]:
 
 def _line(line: Line, text: Text) -> dict[str, Any]:
     name, symbols, numbers, _, note = text.row(line)
-    found = {"name": name, "symbols": symbols, "numbers": numbers, "value": line.value,
+    found = {"name": name, "symbols": symbols, "numbers": numbers, "value": in_json(line.value),
              "note": note}  # fmt: skip
     return {k: v for k, v in found.items() if v not in (None, "")}
+
+
+def in_json(value: float | None) -> float | str | None:
+    """A number for JSON, which has no nan and no infinity: those are texts."""
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 KEYS = {"x", "y", "loss", "layers", "claims"}

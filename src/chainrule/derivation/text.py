@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from . import naming, writing
+from .elements import Place
 from .naming import Letters, Naming
 from .parts import Derivation, Line, Section
 from .writing import Numbers, Signs, Symbols, number
@@ -15,6 +16,9 @@ IN_ASCII = {
     "²": "^2", "σ": "sigmoid", "′": "'", "·": "*", "✔": "ok", "✖": "NO",
 }  # fmt: skip
 """How words are spelled where there are no other letters."""
+
+NAME = 28
+"""Longer names do not decide where the next column begins."""
 
 
 class Text:
@@ -32,7 +36,10 @@ class Text:
         signs: Signs = writing.ASCII if ascii_only else writing.UNICODE
         letters: Letters = naming.ASCII if ascii_only else naming.UNICODE
         self.ascii_only = ascii_only
-        self.name = Naming(d, letters)
+        self.name: Callable[[Place], str] = Naming(d, letters)
+        if d.label is not None:
+            label = d.label
+            self.name = lambda place: label(place, ascii_only)
         self.symbols = Symbols(self.name, signs)
         self.numbers = Numbers(d.at, signs, digits)
 
@@ -49,7 +56,7 @@ class Text:
             return text
         for sign, plain in IN_ASCII.items():
             text = text.replace(sign, plain)
-        return text
+        return text.encode("ascii", "backslashreplace").decode()
 
     def wrapped(self, text: str, indent: str) -> list[str]:
         """Words in lines of the width."""
@@ -63,6 +70,7 @@ class Text:
         room = self.width - self.digits - 14  # for the value and the signs between the columns
         short = [r for r in rows if sum(map(len, r[:3])) <= room] or [("", "", "", "", "")]
         widths = [max(len(r[c]) for r in short) for c in range(3)]
+        widths[0] = max([widths[0], *(len(r[0]) for r in rows if len(r[0]) <= NAME)])
         for *cells, value, note in rows:
             yield from self.laid_out(cells, value, note, widths)
 
@@ -81,8 +89,7 @@ class Text:
         blank = " " * (widths[0] + 2)
         if any(len(c) > w for c, w in zip(cells, widths, strict=True)):
             for first, cell in ((f"  {name:<{widths[0]}}", symbols), (blank, numbers)):
-                parts = textwrap.wrap(cell, self.width - len(blank) - 3, break_long_words=False)
-                for k, part in enumerate(parts):
+                for k, part in enumerate(_broken(cell, self.width - len(blank) - 3)):
                     yield f"{first if not k else blank} {' ' if k else '='} {part}"
             one = f"{blank} = {value}"
         if not note:
@@ -102,3 +109,30 @@ class Text:
         if numbers == value:
             numbers = ""
         return self.words(name), symbols, numbers, value, self.words(line.note)
+
+
+def _broken(formula: str, width: int) -> list[str]:
+    """A formula in lines: between terms rather than in them, and not within brackets."""
+    parts = [formula]
+    for sign in (" + ", " - ", " * ", " × ", "·", "("):
+        parts = [q for p in parts for q in (_cut(p, sign) if len(p) > width else [p])]
+    lines = [""]
+    for part in parts:
+        space = "" if part[:1] in "·(" else " "
+        if lines[-1] and len(lines[-1]) + len(space) + len(part) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]}{space}{part}".strip()
+    return [w for line in lines for w in textwrap.wrap(line, width, break_long_words=False)]
+
+
+def _cut(formula: str, sign: str) -> list[str]:
+    """A formula cut before every such sign that stands in no bracket; of brackets only before a
+    factor, not before what a function is of."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(formula):
+        here = not depth and i > start and formula.startswith(sign, i)
+        if here and (sign != "(" or formula[i - 1] in "])²³"):
+            parts.append(formula[start:i])
+            start = i + len(sign) - len(sign.lstrip())
+        depth += (c == "(") - (c == ")")
+    return [*parts, formula[start:]]

@@ -81,12 +81,12 @@ class Symbols:
     def sum(self, form: Sum) -> str:
         """Terms with their signs, one that is added first."""
         terms = list(form.terms)
-        first = next((i for i, t in enumerate(terms) if not _is_negative(t)), 0)
+        first = next((i for i, t in enumerate(terms) if not is_negative(t)), 0)
         terms.insert(0, terms.pop(first))
         text = self.text(terms[0], PRODUCT if first else SUM)
         for t in terms[1:]:
-            if _is_negative(t):
-                text += f" - {self.text(_without_sign(t), PRODUCT)}"
+            if is_negative(t):
+                text += f" - {self.text(without_sign(t), PRODUCT)}"
             else:
                 text += f" + {self.text(t, PRODUCT)}"
         return text
@@ -119,6 +119,8 @@ class Symbols:
     def call(self, form: Call) -> tuple[str, int]:
         """A function, as its op is written."""
         op = REGISTRY.get(form.name)
+        if form.name == "pow":
+            return "^".join(self.text(a, ATOM) for a in form.args), POWER
         listed = [self.text(a) for a in form.args]
         if op is None or op.variadic or len(op.input_names) != len(listed):
             return f"{form.name}({', '.join(listed)})", ATOM
@@ -157,7 +159,7 @@ class Numbers(Symbols):
     def worked(self, form: Form) -> tuple[str, int]:
         """A form as the one number that it is."""
         value = evaluate(form, self.at)
-        return number(value, self.digits), ATOM if value >= 0 else SUM
+        return number(value, self.digits), SUM if value < 0 else ATOM
 
     def factors(self, value: float, factors: list[Form]) -> str:
         """Numbers with signs between them."""
@@ -172,13 +174,15 @@ def _divides(form: Form) -> bool:
     return isinstance(form, Power) and form.exponent < 0
 
 
-def _is_negative(form: Form) -> bool:
+def is_negative(form: Form) -> bool:
+    """Whether a term is written with a minus before it."""
     return isinstance(form, (Number, Product)) and (
         form.value if isinstance(form, Number) else form.number
     ) < 0  # fmt: skip
 
 
-def _without_sign(form: Form) -> Form:
+def without_sign(form: Form) -> Form:
+    """A negative term without its minus."""
     if isinstance(form, Number):
         return Number(-form.value)
     assert isinstance(form, Product)

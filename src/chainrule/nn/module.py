@@ -7,6 +7,7 @@ what reading any attribute costs.
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentTypeError, ChainruleError, StateError
-from ..grad import Handle
+from ..grad import Handle, clock
 from ..ops.core import changes, current, quietly
 from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor
@@ -26,6 +27,9 @@ from .registration import NameTaken, init_missing
 from .state import check_state, loaded_values
 
 M = TypeVar("M", bound="Module")
+
+called: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+"""Modules that were called by themselves, not by others, and when last: they name parameters."""
 
 
 class Module(ModuleLike):
@@ -63,6 +67,8 @@ class Module(ModuleLike):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current
         outer = state.module
+        if outer is None:
+            called[self] = next(clock)
         if state.trace is not None:
             note_call(state.trace, self)
         state.module = self
@@ -404,6 +410,11 @@ class Module(ModuleLike):
             return f"{head}({extra})"
         lines = "\n".join([*([extra] if extra else []), *children])
         return f"{head}(\n  " + lines.replace("\n", "\n  ") + "\n)"
+
+    def _repr_html_(self) -> str:
+        from .html import module_html
+
+        return module_html(self)
 
     def __getstate__(self) -> Any:
         raise StateError(

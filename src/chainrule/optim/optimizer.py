@@ -330,6 +330,11 @@ class Optimizer(OptimizerLike):
             out.__dict__[name] = {} if name == "_layouts" else copy.deepcopy(value, memo)
         return out
 
+    def _repr_html_(self) -> str:
+        from .html import optimizer_html
+
+        return optimizer_html(self)
+
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):

@@ -24,6 +24,7 @@ _PROGRAM, _SYMBOLS, _STRINGS, _ADDENDS, _EMPTY, _PLAIN_RELOCATIONS, _UNWIND = (
 )  # fmt: skip
 _WRITE, _MEMORY, _RUN, _PER_THREAD = 1, 2, 4, 0x400
 _ABSOLUTE, _RESERVED = 0xFFF1, 0xFF00
+_GLOBAL, _WEAK = 1, 2
 
 
 class Section(NamedTuple):
@@ -37,12 +38,16 @@ class Section(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A name for a place: `offset` within a section; section None: an address, -1: elsewhere."""
+    """A name for a place: `offset` within a section; section None: an address, -1: elsewhere.
+
+    is_weak: others of its name do the same, and any of them will do.
+    """
 
     name: str
     section: int | None
     offset: int
     is_global: bool
+    is_weak: bool
 
 
 class Relocation(NamedTuple):
@@ -145,7 +150,7 @@ def _symbols(
         elif where in sections and value > sections[where].size:
             raise bad("a symbol lies outside its section", value)
         name = strings[at:end].decode("utf-8", "backslashreplace")
-        found.append(Symbol(name, place, value, info >> 4 in (1, 2)))
+        found.append(Symbol(name, place, value, info >> 4 in (_GLOBAL, _WEAK), info >> 4 == _WEAK))
     return found
 
 

@@ -83,6 +83,8 @@ def link(layout: Layout, base: int) -> tuple[bytearray, dict[str, int]]:
             image[at : at + len(section.data)] = section.data
         for s in o.symbols:
             if s.is_global and s.section is not None and (i, s.section) in layout.places:
+                if s.name in names and s.is_weak:
+                    continue
                 if s.name in names:
                     raise bad("two functions have one name", s.name)
                 names[s.name] = base + layout.places[i, s.section] + s.offset

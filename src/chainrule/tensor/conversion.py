@@ -176,6 +176,11 @@ class Conversions:
     def __repr__(self) -> str:
         return show.tensor_text(self)
 
+    def _repr_html_(self) -> str:
+        from .html import tensor_html
+
+        return tensor_html(self)
+
     def __format__(self, spec: str) -> str:
         number = spec or getattr(self._value, "weak", False)  # a Python number, recorded
         return format(self.item(), spec) if number else repr(self)

@@ -15,7 +15,7 @@ from .. import functional as F
 from .. import ops
 from ..errors import ArgumentTypeError, DTypeError, ShapeError
 from ..ops.core import Op, current
-from . import autograd, core
+from . import autograd, core, later
 from .conversion import Conversions
 
 
@@ -346,6 +346,10 @@ class TensorMethods(Conversions):
         """Adds dL/dx to x.grad for every leaf x that this tensor L was computed from."""
         me: Any = self
         autograd.backward(me, gradient, retain_graph, create_graph, inputs)
+
+    def explain(self, entry: str | None = None, model: Any = None, **options: Any) -> Any:
+        """The derivation of a gradient of this loss, before backward(): see `chainrule.explain`."""
+        return later.functions["explain"](self, entry, model, **options)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Any:
         """Calls `hook(gradient)` in backward(); what it returns replaces the gradient."""

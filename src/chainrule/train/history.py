@@ -44,6 +44,11 @@ class History:
         """The row of the last epoch, empty before the first."""
         return self.rows[-1] if self.rows else {}
 
+    def _repr_html_(self) -> str:
+        from .html import history_html
+
+        return history_html(self)
+
     def __repr__(self) -> str:
         shown = {k: v for k, v in self.last.items() if isinstance(v, (int, float))}
         text = ", ".join(f"{k}={v:.4g}" for k, v in shown.items())

@@ -16,13 +16,15 @@ from ..loops.products import Product
 from ..loops.program import Nest
 from .nest import Nests
 from .target import Target
-from .text import Function, V, whole
+from .text import Function, Module, V, whole
 
 if TYPE_CHECKING:
     from .product import Block
 
 LINE = 64
 """Bytes that come from memory together."""
+PAD = 8
+"""Entries behind a table that whole vectors may write into."""
 NEAR = 1 << 20
 """Bytes of a row operand that stay in the second cache from one use to the next."""
 SMALL = 1 << 20
@@ -79,22 +81,41 @@ def lines(width: int) -> list[int]:
     return list(range(0, width, LINE))
 
 
-def listed(f: Function, target: Target, rows: Rows, table: V, first: V) -> None:
+def lister(module: Module, target: Target) -> str:
+    """The function lines(table, start, step, number, each): where some rows' lines begin.
+
+    Row after row, `each` lines of it; step is in bytes.  It writes whole vectors, and with them up
+    to PAD entries too many, which the next row overwrites.
+    """
+    f = module.kernel("lines", "ptr noalias %table, ptr %start, i64 %step, i64 %number, i64 %each")
+    if f is None:
+        return "lines"
+    lanes, each = target.lanes(8), V("%each", "i64")
+    first = f.emit("ptrtoint ptr %start to i64", "i64")
+    offsets = V(f"<{', '.join(f'i64 {LINE * n}' for n in range(lanes))}>", "i64", lanes)
+
+    def row(i: V, _: list[V]) -> list[V]:
+        begin = f.binary("add", first, f.binary("mul", i, V("%step", "i64")))
+        entries = f.shifted(V("%table", "ptr"), f.binary("mul", i, each), "i64")
+
+        def part(n: V, _: list[V]) -> list[V]:
+            at = f.binary("add", begin, f.binary("mul", n, whole(LINE)))
+            found = f.binary("add", f.splat(at, lanes), offsets)
+            f.do(f"store {found}, {f.shifted(entries, n, 'i64')}, align 8")
+            return []
+
+        f.loop(whole(0), each, lanes, [], part)
+        return []
+
+    f.loop(whole(0), V("%number", "i64"), 1, [], row)
+    return "lines"
+
+
+def listed(f: Function, target: Target, rows: Rows, table: V, first: int) -> None:
     """Writes the lines of some rows into a table, from its entry `first` on."""
-    lanes = target.lanes(8)
-    places = [(i, at) for i in range(rows.number) for at in lines(rows.width)]
-    start = f.emit(f"ptrtoint {rows.start} to i64", "i64")
-    table = f.shifted(table, first, "i64")
-    for n in range(0, len(places), lanes):
-        part = places[n : n + lanes]
-        numbers, offsets = (
-            V(f"<{', '.join(f'i64 {p[side]}' for p in part)}>", "i64", len(part)) for side in (0, 1)
-        )
-        found = f.binary("add", f.splat(start, len(part)), offsets)
-        if rows.number > 1:
-            step = f.splat(rows.step, len(part))
-            found = f.binary("add", found, f.binary("mul", numbers, step))
-        f.do(f"store {found}, {f.shifted(table, whole(n), 'i64')}, align 8")
+    each = whole(len(lines(rows.width)))
+    args = [f.shifted(table, whole(first), "i64"), rows.start, rows.step, whole(rows.number), each]
+    f.do(f"call void @{lister(f.module, target)}({', '.join(map(str, args))})")
 
 
 class Fetching(Nests):
@@ -110,7 +131,7 @@ class Fetching(Nests):
         always = 0 if b.product.partial is None else c.total
         always += 0 if b.beyond is None else b.beyond.part.total
         count = always + sum(rows * len(lines(w)) for w in width)
-        table = f.room("ptr", max(count, 1), "ahead")
+        table = f.room("ptr", count + PAD, "ahead")
 
         def touched() -> None:
             first = always
@@ -120,7 +141,7 @@ class Fetching(Nests):
                 step = (flat.coefficient(b.product.rows) or 0) * buffer.dtype.itemsize
                 start = self.place_of(buffer, flat)
                 part = Rows(start, self.size(step, ("stream", n)), rows, width[n])
-                listed(f, self.target, part, table, whole(first))
+                listed(f, self.target, part, table, first)
                 first += part.total
             self.leave(b.product.columns)
             self.leave(b.product.rows)
@@ -128,7 +149,7 @@ class Fetching(Nests):
         first = 0
         if b.product.partial is not None:
             beside = c._replace(start=f.shifted(c.start, whole(c.width), "i8"))
-            listed(f, self.target, beside, table, whole(first))
+            listed(f, self.target, beside, table, first)
             first += beside.total
         if b.beyond is not None:
             self.list_part(b, b.beyond, v, f.shifted(table, whole(first), "ptr"))
@@ -149,14 +170,7 @@ class Fetching(Nests):
         across = f.binary("udiv", f.binary("sub", v, b.start), columns)
         tile = f.binary("add", f.binary("mul", down, whole(beyond.across)), across)
         start = f.shifted(part.start, f.binary("mul", tile, beyond.shift), "i8")
-
-        def row(i: V, _: list[V]) -> list[V]:
-            at = f.shifted(start, f.binary("mul", i, part.step), "i8")
-            first = f.binary("mul", i, whole(len(lines(part.width))))
-            listed(f, self.target, part._replace(start=at, number=1), table, first)
-            return []
-
-        f.loop(whole(0), whole(part.number), 1, [], row)
+        listed(f, self.target, part._replace(start=start), table, 0)
 
     # ------------------------------------------------------------ what later tiles read
 

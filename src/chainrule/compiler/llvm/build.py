@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Container, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -36,7 +37,11 @@ def host() -> Target:
     return describe(llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
 
 
-def machine(target: Target) -> Any:
+HASTY, USUAL = 0, 2
+"""How much LLVM's code generator does for fast code: the first takes a fourth of the time."""
+
+
+def machine(target: Target, effort: int = USUAL) -> Any:
     """LLVM's code generator for a target.
 
     Code of the small model, position independent: calls and constants are reached from the place
@@ -44,25 +49,67 @@ def machine(target: Target) -> Any:
     """
     ready()
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        cpu=target.cpu, features=target.features, opt=effort, reloc="pic", codemodel="small"
     )
 
 
-def compile_texts(texts: Sequence[str], target: Target) -> list[bytes]:
-    """The object files of modules, made by as many threads as programs run on."""
+class _Generators(threading.local):
+    """LLVM's code generators of one thread: they hold state while they work.
+
+    Making one, and telling it of the processor, takes more than a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[Target, int], Any] = {}
+
+    def of(self, target: Target, effort: int) -> Any:
+        """The one for a target."""
+        if (target, effort) not in self.made:
+            self.made[target, effort] = machine(target, effort)
+        return self.made[target, effort]
+
+
+_generators = _Generators()
+
+
+def compile_texts(
+    texts: Sequence[str], target: Target, cold: Container[str] = ()
+) -> list[bytes]:  # fmt: skip
+    """The object files of modules, made by as many threads as programs run on.
+
+    cold: those of them that are compiled in a hurry.
+    """
+    left = deque(sorted(range(len(texts)), key=lambda i: (texts[i] in cold, -len(texts[i]))))
+    made: dict[int, bytes] = {}
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        """One text after the other, the longest first."""
+        while not problems:
+            try:
+                i = left.popleft()
+            except IndexError:
+                return
+            try:
+                made[i] = compile_text(texts[i], target, HASTY if texts[i] in cold else USUAL)
+            except BaseException as problem:
+                problems.append(problem)
+
     count = min(threads.get_num_threads(), len(texts))
-    if count < 2:
-        return [compile_text(text, target) for text in texts]
-    longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    with ThreadPoolExecutor(count) as pool:
-        made = {i: pool.submit(compile_text, texts[i], target) for i in longest_first}
-        return [made[i].result() for i in range(len(texts))]
+    others = [threading.Thread(target=work) for _ in range(1, count)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    if problems:
+        raise problems[0]
+    return [made[i] for i in range(len(texts))]
 
 
-def compile_text(text: str, target: Target) -> bytes:
+def compile_text(text: str, target: Target, effort: int = USUAL) -> bytes:
     """The object file of a module."""
-    ready()
-    generator = machine(target)  # holds state while it works: one for each thread
+    generator = _generators.of(target, effort)
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.triple = target.triple
         return _emit_object(generator, module)

@@ -18,11 +18,12 @@ CALLED = frozenset({"pow"})
 
 def function(module: Module, target: Target, name: str, dtype: DType) -> str:
     """The function pow(a, b, address of the result)."""
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     full = f"{name}_{dtype.name}"
     f = module.kernel(full, f"{scalar} %a, {scalar} %b, ptr noalias %y")
     if f is None:
         return full
+    f.cold = True  # 34 nanoseconds instead of 25
     make = Builder()
     args = [make.load(Buffer(n, (), dtype, "input"), ()) for n in "ab"]
     writer = Values(f, Program(make, [], []), target)

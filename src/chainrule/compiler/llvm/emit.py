@@ -7,19 +7,21 @@ of `threads` threads calls it with its number; see `sync`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..loops.expr import Buffer
 from ..loops.memory import plan, touched
 from ..loops.program import Nest, Program
+from .alike import Known, likeness, remembered
 from .product import Products
 from .straight import Straight, is_tiny
 from .sync import NAME, define_barrier
 from .target import Target
-from .text import Function, Module, V, whole
+from .text import Function, Module, Part, V, whole
 
 STEP = "step"
 PARAMS = "ptr noalias %args, i64 %tid, i64 %threads"
@@ -37,6 +39,12 @@ class Call(NamedTuple):
 
 WORTH = 40_000
 """Scalar operations from which on a nest is run by several threads."""
+
+
+HASTY_NEST, HASTY_TILE, HASTY_CALL = 8.0, 400.0, 100.0
+"""What haste costs (see `chill`), in scalar operations: for each of a nest, for a tile, a call."""
+LOSS = 0.01
+"""The share of a program's work that haste may cost in all."""
 
 
 PART = 16_000
@@ -63,14 +71,14 @@ class Emitted:
         """What its functions but the kernels are called in machine code."""
         return self.module.names()
 
-    def parts(self, most: int, known: Container[str]) -> list[tuple[list[str], str]]:
-        """What is not known, as so many texts at most: the functions of each, and the text."""
+    def parts(self, most: int, known: Container[str]) -> list[Part]:
+        """What is not known, as so many texts at most, and one of what is cold."""
         parts = self.module.parts(PART, most, self.names, known)
-        return [(names, text + self.end) for names, text in parts]
+        return [part._replace(text=part.text + self.end) for part in parts]
 
-    def kernels(self) -> list[str]:
-        """Texts that other programs have too."""
-        return [text + self.end for text in self.module.apart()]
+    def kernels(self) -> list[Part]:
+        """What other programs have too."""
+        return [part._replace(text=part.text + self.end) for part in self.module.apart()]
 
 
 def emit(program: Program, target: Target) -> Emitted:
@@ -82,35 +90,79 @@ def emit(program: Program, target: Target) -> Emitted:
         return Emitted(module, _end(target), 0, 0)
     offsets, arena = plan(program)
     calls: list[Call] = []
-    known: dict[str, str] = {}  # functions by their text: layers of one shape share theirs
+    known: dict[Any, Known] = {}  # by what nests have in common
+    by_text: dict[str, str] = {}  # nests that differ in more may do the same
     total = 0
+    haste: dict[str, float] = defaultdict(float)  # what it costs to compile them in a hurry
     for i, nest in enumerate(program.nests):
         work = work_of(nest)
         shared = is_shared(nest, work)
         total += work if shared else 0
         buffers = list(dict.fromkeys(touched(nest)))
-        params = "".join(f", ptr %b{n}" for n in range(len(buffers)))
-        f = module.function(f"nest{i}", f"i64 %tid, i64 %threads{params}", "#0 ")
-        writer = Products(f, program, target)
-        writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
-        writer.shared = shared
-        if nest.product is None:
-            writer.nest(nest)
+        like, at = likeness(nest)
+        there = known.get(like)
+        if there is not None:
+            name, numbers, cost = there.name, there.numbers_for(at), there.haste
         else:
-            writer.product_nest(nest, nest.product)
-        text = f.body()
-        if text in known:
-            module.functions.remove(f)
-        numbers = list(f.given.values())
-        calls.append(Call(known.setdefault(text, f.name), nest, buffers, numbers, shared))
+            f, cost = _function(module, program, target, f"nest{i}", nest, buffers, shared)
+            name, numbers = by_text.setdefault(f.body(), f.name), list(f.given.values())
+            if name != f.name:
+                module.functions.remove(f)
+            new = remembered(f, name, cost, at)
+            if new is not None:
+                known[like] = new
+        calls.append(Call(name, nest, buffers, numbers, shared))
+        haste[name] += cost
     _step(module, target, calls, places, offsets, _span(offsets, program))
+    haste[STEP] = HASTY_CALL * len(calls)
+    chill({f.name: f for f in module.functions}, haste, sum(map(work_of, program.nests)))
     return Emitted(module, _end(target), arena, total)
+
+
+def _function(
+    module: Module, program: Program, target: Target, name: str, nest: Nest,
+    buffers: list[Buffer], shared: bool,
+) -> tuple[Function, float]:  # fmt: skip
+    """The function of a nest, and what it loses where it is compiled in a hurry."""
+    params = "".join(f", ptr %b{n}" for n in range(len(buffers)))
+    f = module.function(name, f"i64 %tid, i64 %threads{params}", "#0 ")
+    writer = Products(f, program, target)
+    writer.pointers = {b.name: V(f"%b{n}", "ptr") for n, b in enumerate(buffers)}
+    writer.shared = shared
+    if nest.product is None:
+        writer.nest(nest)
+    else:
+        writer.product_nest(nest, nest.product)
+    return f, haste_of(nest, writer)
 
 
 def _end(target: Target) -> str:
     """What LLVM is told about all functions."""
     width = f'"prefer-vector-width"="{target.bits}"'
     return f'\nattributes #0 = {{ nounwind {width} "target-cpu"="{target.cpu}" }}\n'
+
+
+def haste_of(nest: Nest, writer: Products) -> float:
+    """What a nest loses where it is compiled in a hurry, in scalar operations.
+
+    A product loses something with each tile, since microkernels are not compiled so.
+    """
+    if nest.product is None:
+        return HASTY_NEST * work_of(nest)
+    return HASTY_TILE * writer.tiles(nest.product)
+
+
+def chill(functions: dict[str, Function], costs: dict[str, float], work: int) -> None:
+    """Marks as cold what together loses next to nothing: it is compiled in a fourth of the time.
+
+    costs: of each function that may be.  work: of the whole program.
+    """
+    left = LOSS * work
+    for name, cost in sorted(costs.items(), key=lambda c: (c[1], c[0])):
+        left -= cost
+        if left < 0:
+            return
+        functions[name].cold = True
 
 
 def work_of(nest: Nest) -> int:

@@ -10,15 +10,23 @@ from ...dtypes import DType
 from .target import Target
 from .text import SCALARS, Function, Module, V, whole
 
+SUMS = 10
+"""Vectors of sums below which the processor waits for additions."""
 
-def tile_shape(target: Target, vectors: int) -> tuple[int, int]:
-    """(rows, vectors) of the tiles of so many vectors: as many sums as registers hold.
 
-    Few vectors leave room for more rows: up to ten, whose addresses registers hold as well.
+def tile_shape(target: Target, vectors: int, rows: int, in_slabs: bool) -> tuple[int, int]:
+    """(rows, vectors) of the tiles of a product: as many sums as registers hold.
+
+    Few vectors leave room for more rows: up to ten, whose addresses registers hold as well.  A few
+    rows less take as long, and where they leave none over, one microkernel is compiled, not two.
     """
     most = 4 if target.registers >= 32 else 2
     vectors = min(vectors, most)
-    return min(10, 6 * most // vectors), vectors
+    limit = min(10, 6 * most // vectors)
+    fitting = [n for n in range(limit, limit // 2, -1) if not rows % n and n * vectors >= SUMS]
+    if in_slabs:
+        fitting = [n for n in fitting if SLAB % n == 0]
+    return (fitting or [limit])[0], vectors
 
 
 def kernel(
@@ -32,7 +40,7 @@ def kernel(
     rows, and a table of how far each k lies behind them takes the place of a's steps.  In turn k it
     fetches the line at the address ahead[k], and from k = last on the one at ahead[last].
     """
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     lanes = target.lanes(dtype.itemsize)
     name = f"tile_{dtype.name}_{rows}x{vectors}x{lanes}{'_listed' if listed else ''}"
     f = module.kernel(
@@ -105,7 +113,7 @@ def _onto(f: Function, target: Target, x: V, y: V, total: V) -> V:
 
 def gatherer(module: Module, target: Target, dtype: DType) -> str:
     """The function gather(source, step, target, width, K): rows of some elements, laid together."""
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     lanes = target.lanes(dtype.itemsize)
     name = f"gather_{dtype.name}"
     f = module.kernel(name, "ptr noalias %a, i64 %step, ptr noalias %b, i64 %width, i64 %K")

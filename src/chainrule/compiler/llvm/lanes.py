@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..loops.expr import Expr, walk
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
@@ -11,6 +13,13 @@ ROW, SAME, APART, ANYWHERE = 1.0, 0.3, 6.0, 10.0
 """What it costs to load a vector: neighbours, one place for all, places evenly apart, any."""
 ACROSS = 24.0
 """What it costs to combine the lanes of one vector."""
+NEAR = 1 << 15
+"""Bytes that the first cache holds."""
+CHAINS = 4
+"""Sums that run side by side, so that an addition need not wait for the one before."""
+BRIEF, LONG = 8, 1 << 11
+"""Parts of an expression that are few; how many values of a longer one are worth several sums,
+since it is compiled as often."""
 
 
 class Access:
@@ -70,11 +79,15 @@ def waste(axis: Axis, lanes: int) -> float:
 
 
 def lanes_of(nest: Nest, target: Target) -> int:
-    """How many elements the vectors of a nest hold: as its floats are wide."""
+    """How many elements the vectors of a nest hold: as those floats are wide that are in them."""
     wide = 4
     for w in nest.writes:
         for e in walk(w.value):
-            if e.dtype.itemsize == 8 and (e.dtype.kind == "f" or e.op in ("mul", "idiv", "irem")):
+            if (
+                e.free
+                and e.dtype.itemsize == 8
+                and (e.dtype.kind == "f" or e.op in ("mul", "idiv", "irem"))
+            ):
                 wide = 8
     return target.lanes(wide)
 
@@ -94,8 +107,8 @@ def choose(nest: Nest, lanes: int) -> Axis | None:
 def abreast(nest: Nest, axis: Axis | None, lanes: int, target: Target) -> int:
     """How many vectors a nest takes side by side: several where each sums a column of memory.
 
-    One vector at a time would go through all of the memory for each, a line in every row.  The
-    order in which the values of a column are added stays the same.
+    One vector at a time would go through all of the memory for each, a line in every row; which
+    does not matter where all of it is near.  The order in which a column is added stays the same.
     """
     found, combinations = accesses(nest)
     if axis is None or nest.in_order or not combinations:
@@ -104,12 +117,23 @@ def abreast(nest: Nest, axis: Axis | None, lanes: int, target: Target) -> int:
         return 1
     if any(a.flat.coefficient(axis) not in (0, 1) for a in found):
         return 1
+    rows = max(math.prod(a.extent for a in e.at[1]) for e, _ in combinations)
+    if 4 * rows * axis.extent <= NEAR:
+        return 1
     count = target.registers // 8
     while axis.extent % (count * lanes):
         count //= 2
         if count <= 1:
             return 1
     return count
+
+
+def chains(e: Expr, axis: Axis, least: int) -> int:
+    """How many sums a combination has along an axis, if that is as long as `least` for each."""
+    if axis.extent < least * CHAINS:
+        return 1
+    brief = sum(1 for _ in walk(e.args[0])) <= BRIEF
+    return CHAINS if brief or axis.extent >= LONG else 1
 
 
 def _inner_cost(found: list[Access], combinations: list[tuple[Expr, float]], lanes: int) -> float:

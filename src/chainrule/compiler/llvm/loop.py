@@ -8,8 +8,10 @@ from ..loops.expr import Expr
 from ..loops.index import Axis
 from .sync import share
 from .text import V, whole
-from .values import Values, mask_of
+from .values import Values, first_lanes, mask_of
 
+MASKED = 8
+"""Fewer vectors than that are all masked where the last is."""
 FEW = 16
 """Fewer turns than that are a number in the code, so that LLVM may write them out."""
 
@@ -85,6 +87,11 @@ class Loops(Values):
                 results += self.at_lanes(axis, at, values[c * count : (c + 1) * count], body)
             return results
 
+        if chains == 1 and self.masks_all(n):
+            return self.f.loop(
+                whole(0), self.extent(axis), width, carried,
+                lambda i, values: self.masked(axis, i, values, body),
+            )  # fmt: skip
         start = 0
         if chains > 1 and n >= width * chains:
             stop = n // (width * chains) * width * chains
@@ -106,6 +113,22 @@ class Loops(Values):
             self.mask = None
         elif start < n:
             return self.one_by_one(axis, start, carried, body)
+        return carried
+
+    def masks_all(self, n: int) -> bool:
+        """Whether all vectors of an axis of n places are masked, not only the last.
+
+        That takes half the text, and time where there are many.
+        """
+        return self.target.masks and n % self.width > 0 and self.width < n < MASKED * self.width
+
+    def masked(
+        self, axis: Axis, i: V, carried: list[V], body: Callable[[list[V]], list[V]]
+    ) -> list[V]:  # fmt: skip
+        """The body with as many of the places from i on as there are."""
+        self.mask = first_lanes(self.f, self.f.binary("sub", self.extent(axis), i), self.width)
+        carried = self.at_lanes(axis, i, carried, body)
+        self.mask = None
         return carried
 
     def share_lanes(self, axis: Axis, body: Callable[[list[V]], list[V]]) -> None:

@@ -7,7 +7,7 @@ from ..loops.expr import START, Buffer, Expr
 from ..loops.index import Axis, Index
 from ..loops.program import Nest, Write
 from .called import CALLED, function
-from .lanes import Access, abreast, accesses, choose, inner_axis, lanes_of
+from .lanes import CHAINS, Access, abreast, accesses, chains, choose, inner_axis, lanes_of
 from .loop import Loops
 from .scalar import Scalars
 from .text import V, const, whole
@@ -15,8 +15,6 @@ from .turn import Turn, turner
 from .turn import find as turned_copy
 from .values import memory_type
 
-CHAINS = 4
-"""Sums that run side by side, so that an addition need not wait for the one before."""
 COMBINING = {"sum": "add", "dot": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
@@ -64,8 +62,7 @@ class Nests(Loops):
 
     def turn(self, nest: Nest, t: Turn) -> None:
         """A copy that turns rows into columns, by a function that all of them share."""
-        dtype = t.source.dtype
-        name = turner(self.f.module, self.target, dtype.name, dtype.itemsize)
+        name = turner(self.f.module, self.target, t.source.dtype)
         outer = [a for a in nest.axes if a is not t.u and a is not t.v]
         along, across = t.source_flat.coefficient(t.v), t.target_flat.coefficient(t.u)
         assert along is not None
@@ -154,18 +151,21 @@ class Nests(Loops):
 
     def step(self, e: Expr, total: V) -> V:
         """One more value taken in; a product that is summed is one instruction."""
-        kind, _ = e.at
-        inner = e.args[0]
-        if kind == "dot" and inner.op == "mul" and inner.dtype.kind == "f":
-            a, b = (self.value(x) for x in inner.args)
-            args = self.f.alike(a, b, total)
-            v = self.scalars.fma("fma", args, e.dtype)
+        values = [self.value(x) for x in self.terms(e)]
+        if len(values) > 1:
+            v = self.scalars.fma("fma", self.f.alike(*values, total), e.dtype)
         else:
-            total, value = self.f.alike(total, self.value(inner))
-            v = self.together(kind, total, value, e.dtype)
-        if self.mask is not None:
+            total, value = self.f.alike(total, *values)
+            v = self.together(e.at[0], total, value, e.dtype)
+        if self.mask is not None and self.lane_axis in e.at[1]:
             return self.scalars.select(self.mask, *self.f.alike(v, total))
         return v
+
+    def terms(self, e: Expr) -> tuple[Expr, ...]:
+        """What `step` takes in: the factors of a product that becomes one with its sum."""
+        inner = e.args[0]
+        fused = e.at[0] == "dot" and inner.op == "mul" and inner.dtype.kind == "f"
+        return inner.args if fused else (inner,)
 
     def combine_plain(self, e: Expr) -> V:
         """One after the other, or several chains where there is one long axis."""
@@ -180,12 +180,12 @@ class Nests(Loops):
         rest = 0
         for a in axes:
             rest |= a.bit
-        self.hoist([e.args[0]], rest)
+        self.hoist(self.terms(e), rest)
         if not axes:
             return self.step(e, total)
         axis, *inner = axes
         blocks = e.args[0].op == "reduce"
-        if not inner and axis.extent >= 4 * CHAINS and not blocks:
+        if not inner and not blocks and chains(e, axis, 4) > 1:
             return self.chained(axis, e, total)
 
         def turn(i: V, carried: list[V]) -> list[V]:
@@ -199,7 +199,8 @@ class Nests(Loops):
     def chained(self, axis: Axis, e: Expr, total: V) -> V:
         """A long loop with several totals, which are added at the end."""
         start = self.start(e, total.lanes)
-        stop = axis.extent // CHAINS * CHAINS
+        count = 3 if axis.extent % 3 == 0 and axis.extent % CHAINS else CHAINS
+        stop = axis.extent // count * count
 
         def turn(i: V, carried: list[V]) -> list[V]:
             results = []
@@ -210,13 +211,11 @@ class Nests(Loops):
                 self.leave(axis)
             return results
 
-        totals = [total, *[start] * (CHAINS - 1)]
+        totals = [total, *[start] * (count - 1)]
         end = self.size(stop, ("chained", axis))
-        totals = self.f.loop(whole(0), end, CHAINS, totals, turn)
-        for n in range(stop, axis.extent):
-            self.enter(axis, end if n == stop else self.f.binary("add", end, whole(n - stop)))
-            totals[n - stop] = self.step(e, totals[n - stop])
-            self.leave(axis)
+        totals = self.f.loop(whole(0), end, count, totals, turn)
+        if stop < axis.extent:
+            totals[:1] = self.f.loop(end, self.extent(axis), 1, totals[:1], turn)
         return self.tree(e, totals)
 
     def tree(self, e: Expr, totals: list[V]) -> V:
@@ -234,16 +233,16 @@ class Nests(Loops):
         outer = [a for a in axes if a is not axis]
         width = self.width
         masked = axis.extent if self.target.masks else axis.extent // width * width
-        chains = CHAINS if axis.extent >= 2 * CHAINS * width else 1
-        totals = [self.start(e, width)] * chains
+        count = chains(e, axis, 2 * width)
+        totals = [self.start(e, width)] * count
 
         def rows(left: list[Axis], carried: list[V]) -> list[V]:
             rest = axis.bit
             for a in left:
                 rest |= a.bit
-            self.hoist([e.args[0]], rest)
+            self.hoist(self.terms(e), rest)
             if not left:
-                return self.row(axis, masked, e, carried, chains)
+                return self.row(axis, masked, e, carried, count)
             first, *after = left
 
             def turn(i: V, values: list[V]) -> list[V]:
@@ -259,13 +258,13 @@ class Nests(Loops):
             total = self.rest_of_row(outer, axis, masked, e, total)
         return total
 
-    def row(self, axis: Axis, stop: int, e: Expr, carried: list[V], chains: int) -> list[V]:
+    def row(self, axis: Axis, stop: int, e: Expr, carried: list[V], sums: int) -> list[V]:
         """One row in vectors."""
         if stop == 0:
             return carried
         short = axis if stop == axis.extent else Axis(axis.name, stop, axis.bit)
         if short is axis:
-            return self.along_lanes(axis, list(carried), lambda v: [self.step(e, v[0])], chains)
+            return self.along_lanes(axis, list(carried), lambda v: [self.step(e, v[0])], sums)
         inner, width = lambda v: [self.step(e, v[0])], self.width
 
         def turns(i: V, values: list[V], n: int) -> list[V]:
@@ -276,11 +275,11 @@ class Nests(Loops):
             return found
 
         carried = list(carried)
-        middle = stop // (width * chains) * width * chains
+        middle = stop // (width * sums) * width * sums
         if middle:
             end = self.size(middle, ("chains", axis.name))
-            carried = self.f.loop(whole(0), end, width * chains, carried,
-                                  lambda i, v: turns(i, v, chains))  # fmt: skip
+            carried = self.f.loop(whole(0), end, width * sums, carried,
+                                  lambda i, v: turns(i, v, sums))  # fmt: skip
         if middle < stop:
             first, end = (self.size(middle, ("chains", axis.name)),
                           self.size(stop, ("stop", axis.name)))  # fmt: skip

@@ -1,8 +1,8 @@
 """Matrix products in tiles: a microkernel that many products share, and what is done to each tile.
 
 A tile is some rows by a few vectors of columns (see `kernel`).  It is put
-into a little memory that stays in the first cache, and the nest's writes read it from there: bias
-and activation, a mask, a whole optimizer.
+into a little memory that stays in the first cache, and the nest's writes, a function of their own
+(see `outline`), read it from there: bias and activation, a mask, a whole optimizer.
 
     for columns, as many as fit into the second cache with their k         (blocks)
       for k, as many as fit                                               (blocks)
@@ -12,6 +12,7 @@ and activation, a mask, a whole optimizer.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ..loops.expr import Expr
@@ -20,9 +21,10 @@ from ..loops.products import INNER, Product, apart
 from ..loops.program import Nest
 from .ahead import Beyond, Fetching, Rows
 from .kernel import SLAB, gatherer, kernel, tile_shape
+from .outline import Outlined, outline
 from .sync import share
 from .text import SCALARS, V, whole
-from .values import mask_of, memory_type
+from .values import memory_type
 
 
 class Block(NamedTuple):
@@ -41,10 +43,13 @@ class Block(NamedTuple):
 class Products(Fetching):
     """Writes nests that are matrix products."""
 
+    outlined: Outlined | None = None
+
     def product_nest(self, nest: Nest, p: Product) -> None:
         """A whole product; `nest` is for anything else."""
         self.width = self.target.lanes(p.dot.dtype.itemsize)
         self.inside = {}
+        self.outlined = None
         values = [w.value for w in nest.writes]
         self.push()
         self.open_loops(
@@ -96,7 +101,7 @@ class Products(Fetching):
             first, end = self.part_of(units, shared)
             self.f.loop(first, end, 1, [], lambda u, _: self.slab(b, u), first_is_sure=not shared)
             return
-        rows = -(-n // -(-n // most))  # as even as can be
+        rows = -(-n // -(-n // most))  # as even as can be; most, if that leaves nothing over
         units = -(-n // rows)
         first, end = self.part_of(units, shared)
 
@@ -120,7 +125,16 @@ class Products(Fetching):
 
     def tile_of(self, p: Product) -> tuple[int, int]:
         """(rows, vectors) of a product's tiles."""
-        return tile_shape(self.target, -(-p.columns.extent // self.width))
+        vectors = -(-p.columns.extent // self.width)
+        return tile_shape(self.target, vectors, p.rows.extent, p.gathered)
+
+    def tiles(self, p: Product) -> int:
+        """About how many tiles a product has."""
+        rows, vectors = self.tile_of(p)
+        count = -(-p.inner.extent // min(p.blocks.inner, p.inner.extent))
+        for a, size in ((p.rows, rows), (p.columns, vectors * self.width)):
+            count *= -(-a.extent // size)
+        return count * math.prod(a.extent for a in p.batch)
 
     def places_of_k(self, b: Block) -> V:
         """A table of how far the k of a block lie behind the start of a row."""
@@ -180,15 +194,15 @@ class Products(Fetching):
         self.leave(p.rows)
         width = f.least(f.binary("sub", self.extent(p.rows), first), whole(SLAB))
         name = gatherer(f.module, self.target, dtype)
-        room = f.room(SCALARS[dtype.name], SLAB * INNER, "slab")  # one text for all k
+        room = f.room(SCALARS[dtype], SLAB * INNER, "slab")  # one text for all k
         args = [a, self.size(k_step, "row k step"), room, width, b.k_count]
         f.do(f"call void @{name}({', '.join(map(str, args))})")
 
-        after = f.shifted(a, whole(SLAB), SCALARS[dtype.name])
+        after = f.shifted(a, whole(SLAB), SCALARS[dtype])
         beyond = self.next_slab(b, after, k_step, SLAB, (most, self.tile_columns(p)))
 
         def tile_row(i: V, _: list[V]) -> list[V]:
-            start = f.shifted(room, i, SCALARS[dtype.name])
+            start = f.shifted(room, i, SCALARS[dtype])
             here = b._replace(beyond=beyond._replace(row=i))
             self.columns(here, f.binary("add", first, i), most, n, (start, whole(1), whole(SLAB)))
             return []
@@ -235,7 +249,7 @@ class Products(Fetching):
     ) -> list[V]:
         """One tile: the microkernel, and the writes on what it gives."""
         f, p = self.f, b.product
-        scalar = SCALARS[p.dot.dtype.name]
+        scalar = SCALARS[p.dot.dtype]
         vectors = -(-columns // self.width)
         length = vectors * self.width
         self.at_row(b, r)
@@ -346,36 +360,16 @@ class Products(Fetching):
         return at, step
 
     def writes_of_tile(self, b: Block, r: V, rows: V, v: V, columns: int, c: V, step: V) -> None:
-        """The nest's writes, row by row and vector by vector."""
-        f, lanes, p = self.f, self.width, b.product
-        scalar = SCALARS[p.dot.dtype.name]
-        values = [w.value for w in b.nest.writes]
-
-        def row(i: V, _: list[V]) -> list[V]:
-            self.enter(p.rows, f.binary("add", r, i))
-            self.hoist(values, p.columns.bit | p.inner.bit)
-            line = f.shifted(c, f.binary("mul", i, step), scalar)
-            full = columns // lanes * lanes
-            if full:
-                f.loop(whole(0), whole(full), lanes, [], lambda j, _: piece(line, j))
-            if full < columns:
-                self.mask = V(mask_of(columns - full, lanes), "i1", lanes)
-                piece(line, whole(full))
-                self.mask = None
-            self.leave(p.rows)
-            return []
-
-        def piece(line: V, j: V) -> list[V]:
-            at = f.shifted(line, j, scalar)
-            total = f.emit(f"load <{lanes} x {scalar}>, {at}, align 4", scalar, lanes)
-
-            def body(_: list[V]) -> list[V]:
-                self.keep(id(p.dot), total)
-                return self.writes(b.nest)
-
-            return self.at_lanes(p.columns, f.binary("add", v, j), [], body)
-
-        f.loop(whole(0), rows, 1, [], row)
+        """The nest's writes on a tile."""
+        f, p = self.f, b.product
+        if self.outlined is None:
+            self.outlined = outline(self, b.nest, p)
+        o = self.outlined
+        args = [c, step, r, rows, v, whole(columns), *(self.axes[a] for a in p.batch)]
+        args += [self.value(e) for e in o.known]
+        args += [self.pointers[name] for name in o.buffers]
+        args += [f.argument(n, key) for key, n in o.numbers.items()]
+        f.do(f"call void @{o.name}({', '.join(map(str, args))})")
 
 
 def _without(flat: Index, axis: object) -> Index:

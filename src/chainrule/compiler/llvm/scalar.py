@@ -143,7 +143,7 @@ class Scalars:
             return self.compare("ne", x, zero, old)
         if old.kind == "f" and new.kind != "f" and new.itemsize < 4:  # as in C: by way of int
             return self.cast(self.cast(x, old, dtypes.int32), dtypes.int32, new)
-        scalar = SCALARS[new.name]
+        scalar = SCALARS[new]
         if old.kind == "f":
             if new.kind == "f":
                 name = "fpext" if new.itemsize > old.itemsize else "fptrunc"
@@ -161,7 +161,7 @@ class Scalars:
 
     def bits(self, x: V, dtype: DType) -> V:
         """The same bits as another type."""
-        scalar = SCALARS[dtype.name]
+        scalar = SCALARS[dtype]
         if scalar == x.scalar:
             return x
         target = f"<{x.lanes} x {scalar}>" if x.lanes else scalar

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from ..loops.expr import COSTS, START, Buffer, Expr, walk
 from ..loops.index import Axis, Index, Part
 from ..loops.program import Nest, Program, Write
-from .nest import CHAINS, Nests
+from .lanes import CHAINS
+from .nest import Nests
 from .text import V, const, whole
 from .values import memory_type
 

@@ -10,16 +10,29 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Container, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...dtypes import DType
+from ...dtypes import (
+    DType,
+    bool_,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint64,
+)
 
 SCALARS = {
-    "float32": "float", "float64": "double", "int8": "i8", "int16": "i16", "int32": "i32",
-    "int64": "i64", "uint8": "i8", "uint64": "i64", "bool": "i1",
+    float32: "float", float64: "double", int8: "i8", int16: "i16", int32: "i32",
+    int64: "i64", uint8: "i8", uint64: "i64", bool_: "i1",
 }  # fmt: skip
 
 
+IMPURE = ("load", "call", "phi", "atomicrmw", "cmpxchg")
+"""Instructions that may give something else when they stand there again."""
 _CALLED = re.compile(r"@([\w.]+)\(")
 
 
@@ -57,7 +70,7 @@ def number(value: Any, scalar: str) -> str:
 
 def const(value: Any, dtype: DType) -> V:
     """A number as a value."""
-    scalar = SCALARS[dtype.name]
+    scalar = SCALARS[dtype]
     return V(number(value, scalar), scalar)
 
 
@@ -76,8 +89,10 @@ class Function:
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
+        self.here: dict[str, V] = {}  # what the block at hand has computed
         self.rooms: dict[tuple[str, str, int], V] = {}
         self.given: dict[Any, int] = {}  # numbers that are arguments, by what they are
+        self.cold = False  # runs so seldom that it is compiled in a hurry
 
     def new(self) -> str:
         """A fresh name."""
@@ -85,11 +100,16 @@ class Function:
         return f"%v{self.count}"
 
     def emit(self, text: str, scalar: str, lanes: int = 0) -> V:
-        """One instruction that gives a value."""
+        """One instruction that gives a value; the same again in a block is the same value."""
+        if text in self.here:
+            return self.here[text]
         self.count += 1
         ref = f"%v{self.count}"
         self.lines.append(f"  {ref} = {text}")
-        return V(ref, scalar, lanes)
+        made = V(ref, scalar, lanes)
+        if not text.startswith(IMPURE):
+            self.here[text] = made
+        return made
 
     def do(self, text: str) -> None:
         """One instruction that gives none."""
@@ -163,6 +183,7 @@ class Function:
         """Starts a block."""
         self.lines.append(f"{name}:")
         self.block = name
+        self.here = {}
 
     def loop(
         self, start: V, stop: V, step: int, carried: Sequence[V],
@@ -259,6 +280,14 @@ class Function:
         return "\n".join([self.head, *self.lines, "  ret void", "}"])
 
 
+class Part(NamedTuple):
+    """A module of some functions of a program: their names, its text, and whether all are cold."""
+
+    names: list[str]
+    text: str
+    cold: bool
+
+
 class Module:
     """Functions and the intrinsics that they use."""
 
@@ -266,6 +295,7 @@ class Module:
         self.functions: list[Function] = []
         self.declared: dict[str, str] = {}
         self.kernels: set[str] = set()  # microkernels that it holds
+        self.outlined: dict[str, str] = {}  # functions that nests share, by what they do
         self.raw: list[str] = []  # functions that are text already
 
     def function(self, name: str, params: str, attributes: str = "") -> Function:
@@ -273,6 +303,14 @@ class Module:
         made = Function(self, name, params, attributes)
         self.functions.append(made)
         return made
+
+    def once(self, f: Function, caller: Function) -> str:
+        """Puts a function before its caller, unless one that does the same is there; its name."""
+        body = f.body()
+        if body not in self.outlined:
+            self.outlined[body] = f.name
+            self.functions.insert(self.functions.index(caller), f)
+        return self.outlined[body]
 
     def kernel(self, name: str, params: str) -> Function | None:
         """A new function that programs share; None where the module has it."""
@@ -300,50 +338,66 @@ class Module:
         for f in self.functions:
             if f.name not in self.kernels:
                 body = _renamed(f.body(), found)  # what it calls stands before it
+                body += " cold" if f.cold else ""
                 found[f.name] = f"f{hashlib.sha256(body.encode()).hexdigest()[:24]}"
         return found
 
     def parts(
         self, size: int, most: int, names: dict[str, str], known: Container[str]
-    ) -> list[tuple[list[str], str]]:  # fmt: skip
+    ) -> list[Part]:
         """What is not known yet, and no kernel, as so many modules of `size` letters or more.
 
         Each with the `names()` of its functions, to be compiled apart: the code of a function is
         the same in whatever module it stands.  The one that calls all others stands alone, so that
-        they can be used without it.
+        they can be used without it; so do all that are cold.
         """
-        texts = {n: str(f) for f in self.functions if (n := f.name) in names}
-        texts = {n: t for n, t in texts.items() if names[n] not in known}
+        functions = {n: f for f in self.functions if (n := f.name) in names}
+        texts = {n: _shared(str(f)) for n, f in functions.items() if names[n] not in known}
         last = list(names)[-1]
-        nests = [n for n in texts if n != last]
-        total = sum(len(texts[n]) for n in nests)
+        cold = [n for n in texts if n != last and functions[n].cold]
+        hot = [n for n in texts if n != last and not functions[n].cold]
+        total = sum(len(texts[n]) for n in hot)
         shares: list[list[str]] = [[] for _ in range(max(1, min(most, total // size)))]
         filled = [0] * len(shares)
-        for name in sorted(nests, key=lambda n: (-len(texts[n]), n)):
+        for name in sorted(hot, key=lambda n: (-len(texts[n]), n)):
             lightest = filled.index(min(filled))
             shares[lightest].append(name)
             filled[lightest] += len(texts[name])
-        if last in texts:
-            shares.append([last])
+        shares += [cold, [last] if last in texts else []]
         return [
-            ([names[n] for n in share], _renamed(self._part({n: texts[n] for n in share}), names))
+            Part(
+                [names[n] for n in share],
+                _renamed(self._part({n: texts[n] for n in share}), names),
+                functions[share[0]].cold,
+            )
             for share in shares
             if share
         ]
 
-    def apart(self) -> list[str]:
+    def apart(self) -> list[Part]:
         """Every kernel as a module of its own: other programs use it too."""
-        return [self._part({f.name: str(f)}) for f in self.functions if f.name in self.kernels]
+        kernels = [f for f in self.functions if f.name in self.kernels]
+        return [Part([f.name], self._part({f.name: str(f)}), f.cold) for f in kernels]
 
     def _part(self, texts: dict[str, str]) -> str:
         """A module of some functions, with what they call: raw ones copied, others declared."""
-        called = set(_CALLED.findall("\n".join(texts.values())))
-        raw = [t for t in self.raw if called & set(_CALLED.findall(t.partition("\n")[0]))]
+        names = called("\n".join(texts.values()))
+        raw = [t for t in self.raw if names & called(t.partition("\n")[0])]
         for t in raw:
-            called.update(_CALLED.findall(t))
+            names |= called(t)
         known = {f.name: f.declaration for f in self.functions} | self.declared
-        outside = [text for name, text in known.items() if name in called and name not in texts]
+        outside = [text for name, text in known.items() if name in names and name not in texts]
         return "\n\n".join([*texts.values(), *raw, "\n".join(outside)]) + "\n"
+
+
+def called(text: str) -> set[str]:
+    """The functions that a text calls, defines or declares."""
+    return set(_CALLED.findall(text))
+
+
+def _shared(text: str) -> str:
+    """A function of which another program may have brought its own, which is as good."""
+    return text.replace("define void", "define weak_odr void", 1)
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...dtypes import DType
 from ..loops.expr import Buffer
 from ..loops.index import Axis, Index
 from ..loops.program import Nest
@@ -16,6 +17,8 @@ from .text import SCALARS, Function, Module, V, whole
 
 LEAST = 8
 """Rows or columns below which an ordinary loop does as well."""
+SQUARE = 8
+"""Rows of a square at most: turning 16 takes three times the instructions to compile."""
 
 
 class Turn(NamedTuple):
@@ -49,16 +52,17 @@ def find(nest: Nest) -> Turn | None:
     return Turn(source, a, w.buffer, b, us[0], vs[0])
 
 
-def turner(module: Module, target: Target, dtype_name: str, itemsize: int) -> str:
+def turner(module: Module, target: Target, dtype: DType) -> str:
     """The function turn(source, along, target, across, first u, end of u, number of v)."""
-    scalar = SCALARS[dtype_name]
-    name = f"turn_{dtype_name}"
-    lanes = target.lanes(itemsize)
+    scalar, itemsize = SCALARS[dtype], dtype.itemsize
+    name = f"turn_{dtype.name}"
+    lanes = min(target.lanes(itemsize), SQUARE)
     f = module.kernel(
         name, "ptr noalias %a, i64 %along, ptr noalias %b, i64 %across, i64 %from, i64 %to, i64 %n"
     )
     if f is None:
         return name
+    f.cold = True  # all registers are there for one square: it is as fast as compiled with care
     along, across = V("%along", "i64"), V("%across", "i64")
     first, end, n = V("%from", "i64"), V("%to", "i64"), V("%n", "i64")
     span = f.binary("sub", end, first)

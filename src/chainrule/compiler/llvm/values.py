@@ -6,7 +6,7 @@ depend on it stays a scalar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...dtypes import DType
@@ -24,6 +24,7 @@ class Values:
 
     def __init__(self, f: Function, program: Program, target: Target) -> None:
         self.f = f
+        self.source = program
         self.make = program.make
         self.target = target
         self.scalars = Scalars(f, target)
@@ -68,6 +69,11 @@ class Values:
 
     def hoist(self, exprs: Sequence[Expr], inner: int) -> None:
         """Computes now what does not depend on the axes that are still to be opened."""
+        for e in self.settled(exprs, inner):
+            self.value(e)
+
+    def settled(self, exprs: Sequence[Expr], inner: int) -> Iterator[Expr]:
+        """The parts of expressions that depend on axes that are open, and on none of `inner`."""
         seen: set[int] = set()
         stack = list(exprs)
         while stack:
@@ -76,7 +82,7 @@ class Values:
                 continue
             seen.add(id(e))
             if not e.free & inner and not e.free & ~self.open:
-                self.value(e)
+                yield e
             else:
                 stack.extend(e.args)
                 for i in e.at[1] if e.op == "load" else ():
@@ -329,10 +335,17 @@ def _typed(scalar: str, lanes: int) -> str:
 
 def memory_type(dtype: DType) -> str:
     """The type of an element in memory: bools take a byte."""
-    return "i8" if dtype.kind == "b" else SCALARS[dtype.name]
+    return "i8" if dtype.kind == "b" else SCALARS[dtype]
 
 
 def mask_of(count: int, lanes: int) -> str:
     """The first lanes, as a constant."""
     bits = ", ".join(f"i1 {'true' if n < count else 'false'}" for n in range(lanes))
     return f"<{bits}>"
+
+
+def first_lanes(f: Function, count: V, lanes: int) -> V:
+    """The first lanes, as many as is known when it runs."""
+    few = f.splat(f.emit(f"trunc {count} to i32", "i32"), lanes)
+    numbers = V(f"<{', '.join(f'i32 {n}' for n in range(lanes))}>", "i32", lanes)
+    return f.emit(f"icmp ult {numbers}, {few.ref}", "i1", lanes)

@@ -80,7 +80,7 @@ class Buffer:
 class Expr:
     """One scalar value; see the grammar above.  `at` holds what is no expression."""
 
-    __slots__ = ("args", "at", "cost", "dtype", "free", "op")
+    __slots__ = ("args", "at", "below", "cost", "dtype", "free", "op")
 
     def __init__(
         self, op: str, args: tuple[Expr, ...], dtype: DType, free: int, cost: int, at: Any = None
@@ -91,6 +91,7 @@ class Expr:
         self.free = free
         self.cost = cost
         self.at = at
+        self.below: list[Expr] | None = None  # what `walk` has found
 
     def __repr__(self) -> str:
         return Writer().expr(self)
@@ -376,15 +377,26 @@ def substitute(make: Builder, e: Expr, known: dict[int, Expr]) -> Expr:
     return found
 
 
-def walk(expr: Expr, seen: set[int] | None = None) -> Iterator[Expr]:
-    """Every expression below and including this one, once; operands first."""
-    seen = set() if seen is None else seen
-    stack: list[tuple[Expr, bool]] = [(expr, False)]
+def walk(expr: Expr, seen: set[int] | None = None) -> list[Expr]:
+    """Every expression below and including this one, once; operands first.
+
+    seen: those that are left out, with what only they lead to; what is found is added.
+    """
+    if seen is None:
+        if expr.below is None:
+            expr.below = walk(expr, set())
+        return expr.below
+    found: list[Expr] = []
+    stack = [(expr, False)]
     while stack:
         e, done = stack.pop()
         if done:
-            yield e
+            found.append(e)
         elif id(e) not in seen:
             seen.add(id(e))
-            stack.append((e, True))
-            stack.extend((a, False) for a in parts(e))
+            if e.args or e.op in ("load", "index"):
+                stack.append((e, True))
+                stack.extend([(a, False) for a in parts(e)])
+            else:
+                found.append(e)
+    return found

@@ -54,12 +54,20 @@ COMBINE: dict[str, Callable[..., Any]] = {
 
 
 class Place:
-    """Values of expressions at some places of the axes: all of them at once, or one by one."""
+    """Values of expressions at some places of the axes: all of them at once, or one by one.
 
-    def __init__(self, memory: dict[str, Any], axes: dict[Axis, Any]) -> None:
+    outer: the place around this one, which knows what does not depend on the axes that this one
+    has besides.
+    """
+
+    def __init__(
+        self, memory: dict[str, Any], axes: dict[Axis, Any], outer: Place | None = None
+    ) -> None:  # fmt: skip
         self.memory = memory
         self.axes = axes
         self.known: dict[int, Any] = {}
+        self.outer = outer
+        self.own = sum(a.bit for a in axes if outer is None or a not in outer.axes)
 
     def index(self, i: Index) -> Any:
         """The value of an index."""
@@ -80,6 +88,8 @@ class Place:
 
     def value(self, e: Expr) -> Any:
         """The value of an expression."""
+        if self.outer is not None and not e.free & self.own:
+            return self.outer.value(e)
         found = self.known.get(id(e))
         if found is None:
             found = self.known[id(e)] = self.compute(e)
@@ -120,7 +130,8 @@ class Place:
         kind, axes = e.at
         total: Any = e.dtype.type(START[kind](e.dtype))
         for place in np.ndindex(*(a.extent for a in axes)):
-            inner = Place(self.memory, {**self.axes, **dict(zip(axes, place, strict=True))})
+            here = {**self.axes, **dict(zip(axes, place, strict=True))}
+            inner = Place(self.memory, here, self)
             total = COMBINE[kind](total, inner.value(e.args[0]))
         return total
 

@@ -1,0 +1,81 @@
+"""The gradients of a run of `chainrule train`, explained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..derivation.models import Explanation, explain
+from ..nn import CrossEntropyLoss, Module
+from ..tensor.core import wrap
+from ..train import Run
+from ..train.state import load_named_state
+from .app import UsageProblem
+from .predict import newest_with_model, restored
+from .recipe import OPTIMIZERS, Recipe, from_config, load
+
+
+def explanation(
+    name: str, folder: str, *, weight: str | None, example: int | None, optimizer: bool,
+    lr: float | None, top: int,
+) -> Explanation:  # fmt: skip
+    """Of one held-out row (example), or of the first batch of the rows that it learned from."""
+    run = newest_with_model(name, folder)
+    r = from_config(run.config, str(run.path))
+    sets = load(r.data)
+    model, _ = restored(run, r, len(sets.names))
+    stepping, ended = _optimizer(run, r, model) if optimizer else (None, "")
+    model.eval()  # without dropout: the gradient of the model as it predicts
+    rows = _rows(sets, r, example)
+    x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
+        sets.test if example is not None else sets.train).tensors)  # fmt: skip
+    loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
+    found = explain(
+        lambda: loss(model(x), y), weight, model, optimizer=stepping, lr=lr, top=top,
+        clip_grad_norm=r.clip_grad_norm if optimizer else None,
+    )  # fmt: skip
+    d = found.derivation
+    d.title = f"{run.name}: {d.title}"
+    d.conventions.insert(1, _said(r, example, rows, sets.names, y) + ended)
+    return found
+
+
+def _rows(sets: Any, r: Recipe, example: int | None) -> slice:
+    """Which rows: one held-out row, or the first batch to learn from."""
+    if example is None:
+        return slice(0, min(r.batch_size, len(sets.train)))
+    if example >= len(sets.test):
+        raise UsageProblem(
+            f"--example must be from 0 to {len(sets.test) - 1}: there are {len(sets.test)} "
+            "held-out rows", got=str(example), line="",
+        )  # fmt: skip
+    return slice(example, example + 1)
+
+
+def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y: Any) -> str:
+    """On which rows, and how the model is run."""
+    what = f"The first {rows.stop} rows of the training set of {r.data}"
+    if example is not None:
+        what = f"Held-out row {example} of {r.data}, whose class is {names[int(np.asarray(y)[0])]}"
+    said = [what]
+    if r.dropout:
+        said.append("dropout is off, as when it predicts")
+    if r.label_smoothing:
+        said.append(f"label smoothing {r.label_smoothing:g} is part of the loss")
+    return "; ".join(said) + "."
+
+
+def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str]:
+    """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
+    to be said of it."""
+    state = run.checkpoints.load().state
+    model.load_state_dict(state["model"])
+    made = OPTIMIZERS[r.optimizer](model.named_parameters(), r)
+    load_named_state(made, model, state["optimizer"])
+    said = f" The weights and the optimizer are those of the last checkpoint, step {state['step']}"
+    for group in made.param_groups:
+        if not group["lr"]:
+            group["lr"] = r.lr
+            said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
+    return made, said + "."

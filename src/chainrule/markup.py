@@ -1,0 +1,115 @@
+"""HTML for notebooks: static, without scripts, in the colours of the page that it lands in.
+
+A notebook's outputs all end up in one document, so every id and class has a prefix, ids are
+unique, and text that comes from elsewhere is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+
+BLUE, ORANGE = "#0072b2", "#d55e00"
+"""Both stand out from white and from dark pages by more than 3 to 1."""
+STYLE = (
+    "<style>"
+    ".chainrule-html{color:inherit;font-size:.95em;line-height:1.4}"
+    ".chainrule-html table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
+    "color:inherit;background:none}"
+    ".chainrule-html th,.chainrule-html td{text-align:left;padding:.15em .7em;color:inherit;"
+    "background:none;border-bottom:1px solid rgba(128,128,128,.5)}"
+    ".chainrule-html td.chainrule-number,.chainrule-html th.chainrule-number{text-align:right}"
+    ".chainrule-html caption{text-align:left;caption-side:top;color:inherit}"
+    ".chainrule-html svg text{fill:currentColor;font-size:13px}"
+    ".chainrule-html pre{overflow:auto;color:inherit;background:none}"
+    ".chainrule-html figure{margin:.5em 0}"
+    "@media print{.chainrule-html{break-inside:avoid}}"
+    "</style>"
+)
+_shown = itertools.count(1)
+
+
+def escape(text: object) -> str:
+    """Text as text, within an element or an attribute."""
+    return html.escape(str(text), quote=True)
+
+
+def unique(content: str) -> str:
+    """An id that nothing else in a document has."""
+    return f"chainrule-{zlib.crc32(content.encode('utf-8', 'replace')):08x}-{next(_shown)}"
+
+
+def block(title: str, *parts: str) -> str:
+    """A titled piece of a notebook."""
+    name = unique(title + "".join(parts))
+    return (
+        f'{STYLE}<div class="chainrule-html" role="group" aria-labelledby="{name}">'
+        f'<div id="{name}"><strong>{escape(title)}</strong></div>{"".join(parts)}</div>'
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
+          numbers: Sequence[int] = ()) -> str:  # fmt: skip
+    """A table; every cell is text, but a `Raw`.  numbers: the columns that stand to the right."""
+
+    def cell(tag: str, i: int, value: str, scope: str = "") -> str:
+        kind = ' class="chainrule-number"' if i in numbers else ""
+        text = value.html if isinstance(value, Raw) else escape(value)
+        return f"<{tag}{scope}{kind}>{text}</{tag}>"
+
+    top = "".join(cell("th", i, h, ' scope="col"') for i, h in enumerate(head))
+    lines = []
+    for row in rows:
+        first, *rest = row
+        cells = [cell("th", 0, first, ' scope="row"')]
+        cells += [cell("td", i, v) for i, v in enumerate(rest, 1)]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+class Raw(str):
+    """HTML of our own in a cell; `str()` of it is what it says."""
+
+    __slots__ = ("html",)
+
+    def __new__(cls, text: str, html: str) -> Raw:
+        made = super().__new__(cls, text)
+        made.html = html
+        return made
+
+    html: str
+
+
+def folded(summary: str, inside: str) -> str:
+    """What is opened by a click, without a script."""
+    return f"<details><summary>{escape(summary)}</summary>{inside}</details>"
+
+
+def picture(width: int, height: int, title: str, says: str, *parts: str) -> str:
+    """An SVG with a title and a sentence for those who don't see it."""
+    name = unique(title + says)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'style="max-width:100%;height:auto" aria-labelledby="{name} {name}-says">'
+        f'<title id="{name}">{escape(title)}</title><desc id="{name}-says">{escape(says)}</desc>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def number(value: float) -> str:
+    """Four digits."""
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def size_text(count: int) -> str:
+    """Bytes in a unit that suits them: 1.2 kB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")

@@ -1,0 +1,77 @@
+"""`chainrule explain RUN`: the gradients of a trained model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def run(chainrule):
+    """A run on moons, of a few steps."""
+    made = chainrule("train", "moons", "--epochs", "1", "--layers", "4", "--clip-grad-norm", "0.5",
+                     "--eager", "--plain")  # fmt: skip
+    assert made.exit_code == 0, made.output
+    return "moons-0001"
+
+
+def flat(result):
+    return " ".join(result.output.split())
+
+
+def test_a_weight_of_a_run_and_of_one_row(chainrule, run):
+    result = chainrule("explain", run, "--weight", "fc1.weight[3,1]")
+    assert result.exit_code == 0, result.output
+    text = flat(result)
+    assert "∂L/∂fc1.weight[3,1]" in text
+    assert "The first 32 rows of the training set of moons" in text
+    assert "backward() of your run, float32" in text
+    assert "✖" not in text
+    one = flat(chainrule("explain", run, "--weight", "out.bias[0]", "--example", "7"))
+    assert "Held-out row 7 of moons, whose class is" in one
+    assert "its example has the weight 1" in one
+
+
+@pytest.mark.slow
+def test_json_plain_and_digits(chainrule, run):
+    data = json.loads(chainrule("explain", "moons", "--weight", "fc1.weight[3,1]", "--json").output)
+    assert data["schema"] == "chainrule derivation 1"
+    assert data["holds"] is True
+    line = next(s for s in data["sections"] if s["title"] == "THE ENTRY")["lines"][0]
+    assert line["value"] == data["value"]
+    plain = chainrule("explain", run, "--plain").output
+    assert "GAIN LEDGER" in plain
+    assert not [line for line in plain.splitlines() if " =  " in line]  # no columns
+    assert chainrule("explain", run, "--digits", "3").output != chainrule("explain", run).output
+
+
+@pytest.mark.slow
+def test_the_update_by_the_optimizer_of_the_run(chainrule, run):
+    text = flat(chainrule("explain", run, "--weight", "fc1.weight[3,1]", "--optimizer"))
+    assert "ITS RULE" in text
+    assert "clipped gradient" in text
+    assert "those of the last checkpoint, step 25; the schedule has ended with an lr of 0" in text
+    assert "the step kept" in flat(chainrule("explain", run, "--weight", "fc1", "--step"))
+
+
+WRONG = {
+    "no such run": (["nope"], 2, "no run 'nope'"),
+    "no such weight": (["moons", "--weight", "fc7.weight[0]"], 1, "fc1.weight, fc1.bias"),
+    "no such entry": (["moons", "--weight", "fc1.weight[9,9]"], 1, "up to [3,1]"),
+    "no such row": (["moons", "--example", "400"], 2, "from 0 to 399"),
+    "a neuron's option": (["moons", "--x", "1"], 2, "explain neuron"),
+    "two steps": (["moons", "--optimizer", "--step"], 2, "leave out --lr"),
+    "a run's option": (["seed221", "--example", "3"], 2, "--example is for runs"),
+    "a run's zero": (["seed221", "--example", "0"], 2, "--example is for runs"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said(name, chainrule, run):
+    args, code, words = WRONG[name]
+    result = chainrule("explain", *args)
+    assert result.exit_code == code, result.output
+    assert words in flat(result)
+    assert "Traceback" not in result.output

@@ -1,0 +1,256 @@
+"""What objects show in a notebook: static, inert, in the colours of the page, with unique ids."""
+
+from __future__ import annotations
+
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import diagram, nn, optim, summary
+from chainrule.markup import number, size_text
+from chainrule.optim.html import next_step
+from chainrule.train import History
+from chainrule.train.html import MOST_POINTS, chart, curve, thinned
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+VOID = {"img", "br", "hr", "input", "meta", "link"}
+
+
+class Reader(HTMLParser):
+    """The tags of a piece of HTML, closed in the order in which they were opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, k, v) for k, v in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, k, v) for k, v in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def history(n=30, **more):
+    rows = [
+        {"epoch": i, "step": 10 * i, "loss": 2 / i**2, "val_loss": 1.5 / i, "lr": 0.01,
+         "val_accuracy": 1 - 1 / (i + 1), "seconds": 0.1, **more}
+        for i in range(1, n + 1)
+    ]  # fmt: skip
+    return History(rows)
+
+
+def hostile_model():
+    class Named(nn.Module):
+        def extra_repr(self):
+            return HOSTILE
+
+        def forward(self, x):
+            return x * 2
+
+    Named.__name__ = HOSTILE
+    model = nn.Sequential(Named(), nn.Linear(2, 2))
+    model.add_module(HOSTILE.replace(".", ""), nn.ReLU())
+    return model
+
+
+def hostile_history():
+    made = history(**{HOSTILE: 1.0})
+    made.stopped = HOSTILE
+    return made
+
+
+SHOWN = {
+    "tensor": lambda: chainrule.randn(40, 3),
+    "parameter": lambda: nn.Parameter(chainrule.ones(3)),
+    "result": lambda: nn.Parameter(chainrule.ones(3)) * 2,
+    "whole numbers": lambda: chainrule.arange(100),
+    "booleans": lambda: chainrule.ones(3) > 0,
+    "empty": lambda: chainrule.zeros(0, 3),
+    "one number": lambda: chainrule.tensor(3.0),
+    "not finite": lambda: chainrule.tensor([math.nan, math.inf, -math.inf] * 9),
+    "huge": lambda: chainrule.tensor([1e308, -1e308] * 9, dtype=chainrule.float64),
+    "module": lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU())),
+    "hostile module": hostile_model,
+    "diagram": lambda: diagram(hostile_model(), chainrule.ones(1, 2), chainrule.ones(1, 2),
+                               nn.MSELoss()),
+    "summary": lambda: summary(hostile_model()),
+    "history": history,
+    "hostile history": hostile_history,
+    "optimizer": lambda: stepped(),
+    "hostile optimizer": lambda: optim.SGD([(HOSTILE, nn.Parameter(chainrule.ones(2)))], lr=1e-3),
+    "no epochs": History,
+    "one epoch": lambda: history(1),
+    "epochs without a number": lambda: History([{"epoch": 1, "loss": math.nan}]),
+    "huge losses": lambda: History([{"epoch": i, "loss": v} for i, v in
+                                    enumerate([1e308, -1e308, 0.0])]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_it_is_static_inert_and_whole(name):
+    shown = SHOWN[name]()
+    html = shown._repr_html_()
+    reader = read(html)
+    assert not {"script", "img", "iframe", "link", "object", "form"} & set(reader.tags)
+    assert not [a for a in reader.attributes if a[1].startswith("on") or a[1] in ("src", "href")]
+    assert "@import" not in html
+    assert "url(" not in html
+    numbers = [v for _, k, v in reader.attributes if k in ("x", "y", "width", "height", "points")]
+    assert not re.search(r"nan|inf", " ".join(numbers))
+    assert repr(shown)
+    assert "chainrule-html" not in repr(shown)
+
+
+@pytest.mark.parametrize("name", ["tensor", "module", "history"])
+def test_ids_are_prefixed_and_unique_even_if_shown_twice(name):
+    shown = SHOWN[name]()
+    attributes = read(shown._repr_html_() + shown._repr_html_()).attributes
+    ids = [v for _, k, v in attributes if k == "id"]
+    assert len(set(ids)) == len(ids) > 0
+    assert all(i.startswith("chainrule-") for i in ids)
+    classes = {c for _, k, v in attributes if k == "class" for c in v.split()}
+    assert all(c.startswith("chainrule-") for c in classes)
+    pointed = {i for _, k, v in attributes if k == "aria-labelledby" for i in v.split()}
+    assert pointed <= set(ids)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_picture_is_said_in_words(name):
+    reader = read(SHOWN[name]()._repr_html_())
+    pictures = [a for a in reader.attributes if a[:2] == ("svg", "role")]
+    hidden = [a for a in reader.attributes if a == ("svg", "aria-hidden", "true")]
+    assert reader.tags.count("svg") == len(pictures) + len(hidden)
+    assert reader.tags.count("desc") == len(pictures)
+    assert reader.tags.count("figcaption") == len(pictures)
+
+
+def test_text_takes_its_colour_from_the_page():
+    for shown in SHOWN.values():
+        style = re.search(r"<style>(.*?)</style>", shown()._repr_html_())[1]
+        colours = re.findall(r"(?<!-)color:([^;}]+)", style)
+        assert set(colours) == {"inherit"}
+
+
+def test_a_tensor_in_a_compiled_function_shows_what_is_known():
+    seen = []
+
+    @chainrule.compile
+    def double(x):
+        seen.append(x._repr_html_())
+        return x * 2
+
+    double(chainrule.ones(3))
+    assert "not known while it is recorded" in seen[0]
+
+
+def stepped(kind=optim.Adam, **settings):
+    """An optimizer of a small model after two steps, with gradients for a third."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    made = kind(model.named_parameters(), **settings)
+    for _ in range(3):
+        made.step()
+        made.zero_grad()
+        model(chainrule.rand(4, 3)).sum().backward()
+    return made
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_an_optimizer_says_what_its_next_step_would_be(kind):
+    made = stepped(getattr(optim, kind), lr=0.01)
+    (group,) = made.param_groups
+    before = [np.array(p.detach()) for p in group["params"]]
+    states = {k: np.array(v) for k, v in made.state_dict()["state"].get(0, {}).items()}
+    moved = next_step(made)
+    assert all((np.asarray(p.detach()) == b).all() for p, b in zip(group["params"], before,
+                                                                    strict=True))  # fmt: skip
+    after = {k: np.array(v) for k, v in made.state_dict()["state"].get(0, {}).items()}
+    assert all((states[k] == after[k]).all() for k in states)
+    html = made._repr_html_()
+    made.step()
+    for p, b in zip(group["params"], before, strict=True):
+        change = p.detach().numpy().astype(np.float64) - b
+        np.testing.assert_array_equal(moved[id(p)], change)
+        assert number(float(np.sqrt(np.mean(change**2)))) in html or change.size == 1
+    for slot in made.slots_of(group):
+        assert slot in html
+
+
+def test_without_gradients_there_is_no_next_step():
+    w = nn.Parameter(chainrule.ones(2))
+    html = optim.SGD([("w", w)], lr=0.1)._repr_html_()
+    assert "none yet" in html
+    assert "none</td>" in html
+
+
+def test_after_a_compiled_step_gradients_are_not_kept():
+    w = nn.Parameter(chainrule.ones(2))
+    made = optim.SGD([("w", w)], lr=0.1)
+
+    @chainrule.compile
+    def step(x):
+        made.zero_grad()
+        (w * x).sum().backward()
+        made.step()
+
+    step(chainrule.ones(2))
+    assert "none yet" in made._repr_html_()
+    assert "not kept" in w._repr_html_()
+
+
+def test_nothing_is_hidden_by_thinning():
+    points = [(float(i), 0.0) for i in range(100_000)]
+    points[777], points[50_001] = (777.0, 9.0), (50_001.0, -9.0)
+    kept = thinned(points)
+    assert len(kept) <= MOST_POINTS + 1
+    assert {points[0], points[777], points[50_001], points[-1]} <= set(kept)
+    assert kept == sorted(kept)
+
+
+def test_a_curve_says_where_it_starts_ends_and_is_best():
+    rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 1.0}, {"epoch": 3, "loss": math.nan},
+            {"epoch": 4, "loss": 2.0}]  # fmt: skip
+    html = chart(rows, "loss")
+    assert "loss: 3 to 2, best 1 in epoch 2; not finite in 1 epochs" in html
+    assert curve(rows, "loss") == [(1.0, 3.0), (2.0, 1.0), (4.0, 2.0)]
+
+
+def test_what_was_not_computed_is_not_0():
+    html = History([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5, "val_loss": 0.7}])
+    assert "not computed" in html._repr_html_()
+
+
+def test_facts_of_a_tensor():
+    w = nn.Parameter(chainrule.tensor([3.0, 4.0]))
+    assert "wanted, none yet" in w._repr_html_()
+    (w * w).sum().backward()
+    assert "norm 10" in w._repr_html_()
+    assert "2 of 3" in chainrule.tensor([np.nan, 1.0, np.inf])._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e6, "2.5 MB")]
+)
+def test_sizes(size, text):
+    assert size_text(int(size)) == text
