@@ -1,0 +1,180 @@
+"""The decision boundary of 2-D data while it is learned: pictures taken during the training.
+
+`Frames` is a callback that asks the model for the classes on a grid of points, at most MOST times,
+evenly spread however long the training gets.  The file boundary.json of a run keeps them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import nn
+from ..errors import FormatError
+from ..functional import softmax
+from ..tensor.core import wrap
+from ..train import Callback
+from ..train.evaluation import predict
+from ..train.files import write_text
+from .charts import BLUE, GREEN, PURPLE, VERMILLION
+from .svg import frame, text
+
+if TYPE_CHECKING:
+    from ..train import Trainer
+
+FILE = "boundary.json"
+SIDE, MOST, MOST_UNITS, LEVELS = 44, 24, 16, 4
+"""Points along an axis, pictures, lines of hidden units, and steps of confidence."""
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
+
+
+class Frames(Callback):
+    """Takes the pictures; x: the rows that set the frame (N, 2)."""
+
+    def __init__(self, x: Any) -> None:
+        values = np.asarray(x, np.float64)
+        low, high = values.min(0), values.max(0)
+        room = 0.08 * (high - low)
+        self.low, self.high = (low - room).tolist(), (high + room).tolist()
+        axes = [np.linspace(a, b, SIDE) for a, b in zip(self.low, self.high, strict=True)]
+        across, up = np.meshgrid(axes[0], axes[1][::-1])
+        self.grid = wrap(np.stack([across.ravel(), up.ravel()], 1).astype(np.float32))
+        self.frames: list[dict[str, Any]] = []
+        self.every = 1
+
+    every_steps = 1 << 40
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """The model as it was drawn; after a resume what was seen before it."""
+        held = read_frames(trainer.run.path / FILE) if trainer.run and trainer.step else None
+        if held is not None:
+            self.frames = [f for f in held["frames"] if f["step"] <= trainer.step]
+            self.every = int(held.get("every", 1))
+        if not self.frames:
+            self.take(trainer, None)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """A picture every so many epochs; every other is dropped when there are too many."""
+        if trainer.epoch % self.every == 0:
+            self.take(trainer, trainer.row.get("val_accuracy"))
+        if len(self.frames) > MOST:
+            self.frames = self.frames[::2]
+            self.every *= 2
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """The model as it is kept, and the file."""
+        if self.frames and self.frames[-1]["step"] == trainer.step:
+            self.frames.pop()
+        self.take(trainer, trainer.row.get("val_accuracy"))
+        if trainer.run is not None:
+            write_text(trainer.run.path / FILE, json.dumps(self.as_data()))
+
+    def take(self, trainer: Trainer, accuracy: float | None) -> None:
+        """One picture."""
+        p = np.asarray(softmax(predict(trainer.model, (self.grid,), len(self.grid)), -1))
+        self.frames.append({
+            "step": trainer.step, "epoch": trainer.epoch, "accuracy": accuracy,
+            "cells": base64.b64encode(cells_of(p).tobytes()).decode(),
+            "units": units_of(trainer.model),
+        })  # fmt: skip
+
+    def as_data(self) -> dict[str, Any]:
+        """For the file."""
+        return {"low": self.low, "high": self.high, "side": SIDE, "every": self.every,
+                "frames": self.frames}  # fmt: skip
+
+
+def cells_of(p: Any) -> Any:
+    """Class and confidence of probabilities (N, C) in a byte each: class * LEVELS + level.
+
+    Where a probability is not finite: 255.
+    """
+    classes = p.shape[1]
+    sure = (p.max(1) - 1 / classes) / (1 - 1 / classes)
+    level = np.clip((np.nan_to_num(sure) * LEVELS).astype(np.int64), 0, LEVELS - 1)
+    cells = np.minimum(p.argmax(1), 254 // LEVELS - 1) * LEVELS + level
+    return np.where(np.isfinite(p).all(1), cells, 255).astype(np.uint8)
+
+
+def units_of(model: nn.Module) -> list[list[float]]:
+    """For each unit of the first layer, w0, w1, b: it is 0 where w0 x0 + w1 x1 + b is."""
+    mean, std = 0.0, 1.0
+    for module in model.children():
+        if hasattr(module, "mean") and hasattr(module, "std"):
+            mean, std = float(module.mean.item()), float(module.std.item())
+        if isinstance(module, nn.Linear):
+            if module.in_features != 2:
+                return []
+            w = np.asarray(module.weight.detach(), np.float64) / std
+            b = np.zeros(len(w)) if module.bias is None else np.asarray(module.bias.detach())
+            b = b - w.sum(1) * mean
+            return [[float(f"{v:.4g}") for v in (*w[i], b[i])] for i in range(len(w))][:MOST_UNITS]
+    return []
+
+
+def read_frames(path: Path) -> dict[str, Any] | None:
+    """The pictures of a run; None where it has none."""
+    try:
+        held = json.loads(path.read_bytes())
+        for f in held["frames"]:
+            if len(base64.b64decode(f["cells"])) != held["side"] ** 2:
+                raise ValueError(f"a picture that is not {held['side']} points wide")
+            int(f["step"])
+        return dict(held) if held["frames"] else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise FormatError(f"{path.name} holds no pictures of a boundary", got=str(error)[:80],
+                          fix="delete it, or train again", line="") from None  # fmt: skip
+
+
+def still(data: dict[str, Any], k: int, x: Any, true: Any) -> str:
+    """One picture with the rows as they are."""
+    side, f = data["side"], data["frames"][k]
+    cells = np.frombuffer(base64.b64decode(f["cells"]), np.uint8).reshape(side, side)
+    size = 300
+    each = size / side
+    parts = []
+    for value in np.unique(cells):
+        runs = []
+        for i in range(side):
+            row = np.flatnonzero(cells[i] == value)
+            for part in np.split(row, np.flatnonzero(np.diff(row) > 1) + 1) if row.size else []:
+                wide = part.size * each
+                runs.append(
+                    f"M{part[0] * each:.1f} {i * each:.1f}h{wide:.1f}v{each:.2f}h{-wide:.1f}z"
+                )
+        parts.append(f'<path {_style(int(value))} d="{"".join(runs)}"/>')
+    parts += points(data, x, true, size)
+    label = f"Decision boundary at step {f['step']}, epoch {f.get('epoch')}"
+    parts.append(text(8, size + 18, f"step {f['step']}"))
+    return frame("".join(parts), label, size, size + 26)
+
+
+def _style(value: int) -> str:
+    if value == 255:
+        return 'class="none"'
+    c = COLOURS[value // LEVELS % len(COLOURS)]
+    return f'fill="{c}" fill-opacity="{0.12 + 0.14 * (value % LEVELS):.2f}"'
+
+
+SHAPES = ("M-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z", "M-2.4-2.4h4.8v4.8h-4.8z",
+          "M0-3l3 5.4h-6z", "M0-3.4l3.4 3.4l-3.4 3.4l-3.4-3.4z")  # fmt: skip
+"""A shape for each class, so that colour is not all that tells them apart."""
+
+
+def points(data: dict[str, Any], x: Any, true: Any, size: float, most: int = 160) -> list[str]:
+    """The rows, each as the shape of its class."""
+    (x0, y0), (x1, y1) = data["low"], data["high"]
+    marks = []
+    for i in range(0, len(x), max(len(x) // most, 1)):
+        px = (float(x[i, 0]) - x0) / (x1 - x0) * size
+        py = (y1 - float(x[i, 1])) / (y1 - y0) * size
+        c = int(true[i])
+        marks.append(f'<path class="row" transform="translate({px:.1f} {py:.1f})" '
+                     f'fill="{COLOURS[c % 4]}" d="{SHAPES[c % 4]}"/>')  # fmt: skip
+    return marks
