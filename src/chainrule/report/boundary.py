@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ..train import Trainer
 
 FILE = "boundary.json"
-SIDE, MOST, MOST_UNITS, LEVELS = 44, 24, 16, 4
-"""Points along an axis, pictures, lines of hidden units, and steps of confidence."""
+SIDE, MOST, MOST_UNITS, LEVELS, MOST_POINTS = 40, 20, 16, 4, 160
+"""Points along an axis, pictures, lines of hidden units, steps of confidence, rows drawn."""
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 
 
@@ -162,19 +162,24 @@ def _style(value: int) -> str:
     return f'fill="{c}" fill-opacity="{0.12 + 0.14 * (value % LEVELS):.2f}"'
 
 
-SHAPES = ("M-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z", "M-2.4-2.4h4.8v4.8h-4.8z",
-          "M0-3l3 5.4h-6z", "M0-3.4l3.4 3.4l-3.4 3.4l-3.4-3.4z")  # fmt: skip
-"""A shape for each class, so that colour is not all that tells them apart."""
+SHAPES = ((-2.6, 0, "a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z"), (-2.4, -2.4, "h4.8v4.8h-4.8z"),
+          (0, -3, "l3 5.4h-6z"), (0, -3.4, "l3.4 3.4l-3.4 3.4l-3.4-3.4z"))  # fmt: skip
+"""A shape for each class (where it begins, and how it goes on), so that not only colour tells."""
 
 
-def points(data: dict[str, Any], x: Any, true: Any, size: float, most: int = 160) -> list[str]:
+def some_of(count: int) -> list[int]:
+    """The rows that are drawn: the same ones each time, whatever the order of the classes."""
+    return sorted(map(int, np.random.default_rng(0).permutation(count)[:MOST_POINTS]))
+
+
+def points(data: dict[str, Any], x: Any, true: Any, size: float) -> list[str]:
     """The rows, each as the shape of its class."""
     (x0, y0), (x1, y1) = data["low"], data["high"]
-    marks = []
-    for i in range(0, len(x), max(len(x) // most, 1)):
+    marks: dict[int, list[str]] = {}
+    for i in some_of(len(x)):
         px = (float(x[i, 0]) - x0) / (x1 - x0) * size
         py = (y1 - float(x[i, 1])) / (y1 - y0) * size
-        c = int(true[i])
-        marks.append(f'<path class="row" transform="translate({px:.1f} {py:.1f})" '
-                     f'fill="{COLOURS[c % 4]}" d="{SHAPES[c % 4]}"/>')  # fmt: skip
-    return marks
+        c = int(true[i]) % len(SHAPES)
+        dx, dy, rest = SHAPES[c]
+        marks.setdefault(c, []).append(f"M{px + dx:.1f} {py + dy:.1f}{rest}")
+    return [f'<path class="row" fill="{COLOURS[c]}" d="{"".join(d)}"/>' for c, d in marks.items()]

@@ -250,13 +250,12 @@ def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
     assert s.held is not None
     frames, x = s.frames["frames"], np.asarray(s.held.x)
     some = sorted({round(k * (len(frames) - 1) / 3) for k in range(4)})
-    stride = max(len(x) // 160, 1)
     extra["boundary"] = {
         "low": s.frames["low"], "high": s.frames["high"], "side": s.frames["side"],
         "frames": frames, "levels": boundary.LEVELS, "colours": boundary.COLOURS,
-        "shapes": boundary.SHAPES,
-        "points": [[round(float(a), 4), round(float(b), 4), int(t)]
-                   for (a, b), t in zip(x[::stride], s.held.true[::stride], strict=True)],
+        "shapes": [f"M{dx} {dy}{rest}" for dx, dy, rest in boundary.SHAPES],
+        "points": [[round(float(x[i, 0]), 4), round(float(x[i, 1]), 4), int(s.held.true[i])]
+                   for i in boundary.some_of(len(x))],
     }  # fmt: skip
     chart = Chart(
         "boundary", f"The boundary from step {frames[0]['step']} to {frames[-1]['step']}",

@@ -24,7 +24,7 @@ from .learning import MOST_ROWS
 from .looks import Look, names_of, series_of
 from .thin import kept
 
-MOST_COLUMNS, MOST_LINES = 120, 8
+MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, 8
 LOW, HIGH = 1e-4, 1e-2
 """The usual band of update:weight; 1e-3 is what to aim at."""
 FAR = 1e-3
@@ -66,7 +66,7 @@ def gradient_flow(looks: list[Look]) -> Chart:
     good = [v for row in powers.values() for v in row if v is not None and finite(v)]
     middle = median(good) if good else 0.0
     order = sorted(names, key=lambda n: -trouble(powers[n], middle))
-    pieces = min(len(looks), MOST_COLUMNS)
+    pieces = min(len(looks), MOST_COLUMNS, max(MOST_CELLS // len(names), 20))
     x = [float(looks[k * len(looks) // pieces].step) for k in range(pieces)]
     heat = Heat("step", "layer", "|gradient|", x, order,
                 [pooled(powers[n], pieces) for n in order])  # fmt: skip

@@ -22,7 +22,7 @@ from ..train.evaluation import mode
 from .charts import BLUE, VERMILLION, Chart, said
 from .svg import cut, frame, text
 
-MOST_NODES, MOST_SHOWN = 150, 5
+MOST_NODES, MOST_SHOWN = 150, 4
 """Modules in the picture, and units of a layer."""
 
 
@@ -245,9 +245,10 @@ def _line(e: Edge, at: dict[str, tuple[float, float]], largest: float, named: bo
     colour = BLUE if e.weight >= 0 else VERMILLION
     dash = "" if e.weight >= 0 else ' stroke-dasharray="5 3"'
     width = 0.8 + 3 * abs(e.weight) / largest
-    body = (f'<path class="weight" data-key="{e.key}" stroke="{colour}"{dash} '
-            f'stroke-width="{width:.1f}" d="M{x1 + 15:.1f} {y1:.1f}L{x2 - 15:.1f} {y2:.1f}">'
-            f"<title>weight {e.value}, gradient {e.gradient}</title></path>")  # fmt: skip
+    body = (
+        f'<path class="weight" data-key="{e.key}" stroke="{colour}"{dash} '
+        f'stroke-width="{width:.1f}" d="M{x1 + 15:.1f} {y1:.1f}L{x2 - 15:.1f} {y2:.1f}"/>'
+    )
     if named:
         share = 0.3 if y1 <= y2 else 0.62
         x, y = x1 + (x2 - x1) * share, y1 + (y2 - y1) * share

@@ -7,6 +7,10 @@ from .looks import Look, names_of
 
 MOST_LAYERS = 8
 MOST_UNITS = 40
+HEALTHY = {
+    "activations": "Spread out, neither piled up at one end (saturated) nor all at 0 (dead).",
+    "gradients": "Centred at 0, of similar width in all layers.",
+}
 WORDS = {"activations": "what the units give", "gradients": "the gradients of the weights"}
 
 
@@ -37,8 +41,7 @@ def histograms(looks: list[Look], what: str) -> Chart | None:
         f"How often {WORDS[what]} take which value, layer by layer, at three moments. The upright "
         "line is 0."
         + (f" {left} more layers are in the table." if left > 0 else ""),
-        "Activations: spread out, not piled up at one end (saturated) nor all at 0 (dead). "
-        "Gradients: centred at 0, of similar width in all layers.",
+        HEALTHY[what],
         _here(what, chosen),
         ["layer", "step", "low", "high", "values", "counts of equal bins"], rows,
         Histograms("value", parts, BLUE if what == "activations" else GREEN),

@@ -22,7 +22,7 @@ from .charts import (
 )  # fmt: skip
 from .thin import kept, smoothed
 
-MOST_POINTS, MOST_ROWS = 600, 120
+MOST_POINTS, MOST_ROWS = 500, 60
 """Of each series in a picture, and in a table."""
 SMOOTH_FROM = 40
 """Epochs from which a smoothed line is drawn over the raw one."""
@@ -214,10 +214,13 @@ def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
     ends = {n: column(r, "val_loss" if len(made) > 1 else "loss") for n, r in runs.items()}
     places_ = {n: best_of(v) for n, v in ends.items()}
     lowest = {n: ends[n][i] for n, i in places_.items() if i is not None}
-    first = min(lowest, key=lambda n: lowest[n] or 0.0)
+    least = min(v or 0.0 for v in lowest.values())
+    first = [n for n, v in lowest.items() if v == least]
     what = "validation" if len(made) > 1 else "training"
     return Chart(
-        "learning", f"{first} reaches the lowest {what} loss, {said(lowest[first])}",
+        "learning",
+        f"{' and '.join(first)} {'reaches' if len(first) == 1 else 'reach'} the lowest {what} "
+        f"loss, {said(least)}",
         " ".join(f"{n}: lowest {what} loss {said(v)}." for n, v in lowest.items()),
         "The losses of all runs at the same steps, on a logarithmic scale.",
         "Runs of one recipe and one seed lie on each other exactly.",

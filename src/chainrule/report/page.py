@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,14 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(assets.PAGE), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    found.filters |= {"said": said, "picture": _picture, "table_rows": table_rows}
+    found.filters |= {"said": said, "picture": _picture, "table_rows": table_rows,
+                      "css_words": _css_words}  # fmt: skip
     return found
+
+
+def _css_words(words: str) -> str:
+    """Words for a style sheet: letters, digits and a few signs; others are left out."""
+    return re.sub(r"[^\w .,:+-]", "", words)
 
 
 def _picture(chart: Chart) -> Markup:

@@ -88,18 +88,21 @@ def calibration(h: Held) -> Chart:
     sure = h.p.max(1)
     right = h.predicted == h.true
     place = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
-    rows, x, y = [], [], []
+    rows: list[list[Any]] = []
+    x, y = [], []
     error = 0.0
     for k in range(BINS):
         inside = place == k
         n = int(inside.sum())
-        mean = float(sure[inside].mean()) if n else None
-        hit = float(right[inside].mean()) if n else None
-        rows.append([f"{k / BINS:g} to {(k + 1) / BINS:g}", n, mean, hit])
-        if mean is not None and hit is not None:
-            x.append(mean)
-            y.append(hit)
-            error += n / len(sure) * abs(hit - mean)
+        name = f"{k / BINS:g} to {(k + 1) / BINS:g}"
+        if not n:
+            rows.append([name, 0, "no rows", "no rows"])
+            continue
+        mean, hit = float(sure[inside].mean()), float(right[inside].mean())
+        rows.append([name, n, mean, hit])
+        x.append(mean)
+        y.append(hit)
+        error += n / len(sure) * abs(hit - mean)
     bold = float(sure.mean()) - float(right.mean())
     word = (
         "too sure" if bold > 0.02 else "too cautious" if bold < -0.02 else "about as sure as right"
@@ -134,11 +137,9 @@ def image_svg(pixels: Any, label: str) -> str:
     low, high = float(values.min()), float(values.max())
     shares = (values - low) / (high - low) if high > low else np.zeros_like(values)
     parts = [f'<rect width="{columns}" height="{rows}" fill="#fff"/>']
-    for i in range(rows):
-        for j in range(columns):
-            if shares[i, j] > 0:
-                grey = round(255 * (1 - shares[i, j]))
-                parts.append(f'<rect x="{j}" y="{i}" width="1.02" height="1.02" '
-                             f'fill="#{grey:02x}{grey:02x}{grey:02x}"/>')  # fmt: skip
+    greys = np.round(255 * (1 - shares)).astype(np.int64)
+    for grey in np.unique(greys[shares > 0]):
+        cells = "".join(f"M{j} {i}h1v1h-1z" for i, j in np.argwhere(greys == grey).tolist())
+        parts.append(f'<path fill="#{3 * f"{grey:02x}"}" d="{cells}"/>')
     return (f'<svg class="thumb" viewBox="0 0 {columns} {rows}" role="img" aria-label="{label}" '
             f'shape-rendering="crispEdges">{"".join(parts)}</svg>')  # fmt: skip

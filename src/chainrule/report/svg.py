@@ -233,10 +233,16 @@ def _heat(h: Heat) -> tuple[str, float]:
     left = 130.0
     width = (WIDTH - left - RIGHT) / max(len(h.x), 1)
     parts = []
+    cells: dict[str, list[str]] = {}
     for i, (name, row) in enumerate(zip(h.names, h.values, strict=True)):
         top = TOP + i * each
         parts.append(text(left - 8, top + each / 2 + 4, cut(name, 15), "end"))
-        parts += _cells(row, left, top, width, each, low, high)
+        for fill, start, stop in _stretches([_fill(v, low, high) for v in row]):
+            wide = (stop - start) * width + 0.3
+            cells.setdefault(fill, []).append(
+                f"M{left + start * width:.1f} {top:.1f}h{wide:.1f}v{each - 1:.1f}h{-wide:.1f}z"
+            )
+    parts += [f'<path {fill} d="{"".join(d)}"/>' for fill, d in cells.items()]
     bottom = TOP + each * len(h.names)
     for k in sorted({round(j * (len(h.x) - 1) / 6) for j in range(7)}) if h.x else []:
         parts.append(text(left + (k + 0.5) * width, bottom + 18, number(h.x[k]), "middle"))
@@ -244,21 +250,15 @@ def _heat(h: Heat) -> tuple[str, float]:
     return "".join(parts) + _legend(h.scale, low, high), max(bottom + 42, TOP + 190)
 
 
-def _cells(
-    row: list[float | None], left: float, top: float, width: float, each: float, low: int, high: int
-) -> list[str]:
-    """The cells of a row, neighbours of one colour as one."""
-    parts: list[str] = []
-    start = 0
-    fills = [_fill(v, low, high) for v in row]
-    for j in range(1, len(row) + 1):
-        if j < len(row) and fills[j] == fills[start]:
-            continue
-        parts.append(f'<rect x="{left + start * width:.1f}" y="{top:.1f}" '
-                     f'width="{(j - start) * width + 0.3:.1f}" height="{each - 1:.1f}" '
-                     f"{fills[start]}/>")  # fmt: skip
-        start = j
-    return parts
+def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
+    """Neighbours that look alike as one: (fill, first, one after the last)."""
+    found: list[tuple[str, int, int]] = []
+    for j, fill in enumerate(fills):
+        if found and found[-1][0] == fill:
+            found[-1] = (fill, found[-1][1], j + 1)
+        else:
+            found.append((fill, j, j + 1))
+    return found
 
 
 def _fill(v: float | None, low: int, high: int) -> str:
@@ -313,12 +313,8 @@ def histogram(h: Histogram, x: float, y: float, width: float, height: float, col
     """Bars with the ends of their axis."""
     top = max(h.counts, default=0) or 1
     each = width / max(len(h.counts), 1)
-    bars = "".join(
-        f"M{x + k * each:.1f} {y + height:.1f}v{-n / top * height:.1f}h{each:.1f}"
-        f"v{n / top * height:.1f}z"
-        for k, n in enumerate(h.counts)
-        if n
-    )
+    bars = "".join(f"V{y + height - n / top * height:.1f}h{each:.2f}" for n in h.counts)
+    bars = f"M{x:.1f} {y + height:.1f}{bars}V{y + height:.1f}z" if any(h.counts) else ""
     parts = [f'<path fill="{colour}" d="{bars}"/>'] if bars else []
     parts.append(f'<path class="axis" d="M{x:.1f} {y + height:.1f}h{width:.1f}"/>')
     if h.low < 0 < h.high:

@@ -33,6 +33,8 @@ from .mathml import Formulas
 
 MOST_PARAMETERS = 200_000
 MOST_PATHS = 1000
+MOST_CLASSES, LONGEST_SUM = 4, 6
+"""Classes whose probability is spelled out, and terms of a sum."""
 SPELLED = "ONE WEIGHT, SPELLED OUT"
 KINDS: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.ReLU: "relu", nn.Softplus: "softplus",
@@ -90,17 +92,30 @@ class Worked(Deriving):
                     section.lines += self.computed(name)
         z, y = (self.n.places(Name(*k)) for k in (("z", self.depth), ("y",)))
         total: Form = Sum(tuple(Call("exp", (Leaf(p),)) for p in z))
-        total = shortened(total, self.n.at, 12, 5)
-        for p in self.shown(Name("ŷ")):
+        total = self.short(total)
+        places = self.largest([Name("ŷ")], MOST_CLASSES)
+        places += [Place(places[0].node, q.at) for q in self.largest([Name("y")], 1)]
+        for p in dict.fromkeys(places):
             top = Call("exp", (self.beside(p, Name("z", self.depth)),))
             section.lines.append(self.regrouped(p, Product(1.0, (top, Power(total, -1.0)))))
-        section.lines += self.rest(Name("ŷ"))
+        left = len(z) - len(set(places))
+        if left:
+            rest = 1.0 - sum(self.n.at(p) for p in dict.fromkeys(places))
+            section.lines.append(Line(f"and {left} more", None, None, rest, "all of them together"))
         terms = [negative(multiplied(Leaf(q), Call("log", (self.beside(q, Name("ŷ")),))))
                  for q in y if self.n.at(q)]  # fmt: skip
         loss: Form = terms[0] if len(terms) == 1 else Sum(tuple(terms))
-        loss = shortened(loss, self.n.at, 12, 5)
-        section.lines.append(self.regrouped(self.n.places(Name("L"))[0], loss))
+        section.lines.append(self.regrouped(self.n.places(Name("L"))[0], self.short(loss)))
         return section
+
+    def short(self, form: Form) -> Form:
+        """A form with the largest terms of a long sum."""
+        return shortened(form, self.n.at, LONGEST_SUM, self.first)
+
+    def engine(self, place: Place, note: str = "") -> Line:
+        """A line as the engine computes it."""
+        form = self.short(self.n.form(place))
+        return Line(place, form, form, self.n.at(place), note)
 
     def bp1(self) -> Section:
         """The error at the output: what is left when softmax and logarithm cancel."""
