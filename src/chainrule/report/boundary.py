@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..train import Trainer
 
 FILE = "boundary.json"
-SIDE, MOST, MOST_UNITS, LEVELS, MOST_POINTS = 40, 20, 16, 4, 160
+SIDE, MOST, MOST_UNITS, LEVELS, MOST_POINTS = 36, 20, 16, 4, 160
 """Points along an axis, pictures, lines of hidden units, steps of confidence, rows drawn."""
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 

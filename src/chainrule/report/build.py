@@ -171,7 +171,7 @@ def _example(s: Subject, charts: dict[str, Chart | None], extra: dict[str, Any])
              '<div class="tools" hidden><button type="button" id="graph-all" aria-pressed="false">'
              "Unfold every layer</button></div>"
              '<div id="graph-live" class="scroll" tabindex="0" role="region" '
-             'aria-label="Computation graph" hidden></div>'
+             'aria-label="The graph, with layers that unfold" hidden></div>'
              '<p class="said" id="graph-said" aria-live="polite"></p>')  # fmt: skip
     return values | {"graph_inner": Markup(inner), "tree": graph.tree(s.model, g)}
 

@@ -20,7 +20,7 @@ from .charts import (
     percent,
     said,
 )
-from .learning import MOST_ROWS
+from .learning import MOST_POINTS
 from .looks import Look, names_of, series_of
 from .thin import kept
 
@@ -71,7 +71,7 @@ def gradient_flow(looks: list[Look]) -> Chart:
     heat = Heat("step", "layer", "|gradient|", x, order,
                 [pooled(powers[n], pieces) for n in order])  # fmt: skip
     last = {n: next((v for v in reversed(powers[n]) if v is not None), None) for n in names}
-    table = kept([powers[n] for n in names], MOST_ROWS)
+    table = kept([powers[n] for n in names], 2 * MOST_COLUMNS)
     grads = {n: series_of(looks, n, "grad") for n in names}
     title, here = _flow_words(names, powers)
     return Chart(
@@ -122,17 +122,23 @@ def update_ratios(looks: list[Look]) -> Chart:
     order = sorted(names, key=lambda n: -outside[n])
     shown = order[:MOST_LINES]
     colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
-    places = kept([ratios[n] for n in shown], 700)
+    places = kept([ratios[n] for n in names], MOST_POINTS)
     steps = [float(look.step) for look in looks]
     series = [
         Series(n, [steps[i] for i in places], [ratios[n][i] for i in places],
                colours[k % 5], dashed=bool(k % 2))
         for k, n in enumerate(shown)
     ]  # fmt: skip
-    table = kept([ratios[n] for n in names], MOST_ROWS)
     worst = order[0]
-    inside = [n for n in names if not outside[n]]
+    known = [n for n in names if any(v is not None for v in ratios[n])]
+    inside = [n for n in known if not outside[n]]
     title = "Every layer changes at a usual pace"
+    here = "Inside the band all the time: " + (", ".join(inside) or "no layer") + ". "
+    here += " ".join(f"{n}: {percent(outside[n])} of the looks outside." for n in order
+                     if outside[n])  # fmt: skip
+    if len(known) < len(names):
+        lost = ", ".join(n for n in names if n not in known)
+        title = here = f"The pace of {lost} was not computed"
     if outside[worst]:
         title = f"{worst} is outside the usual pace at {percent(outside[worst])} of the looks"
     left = len(names) - len(shown)
@@ -146,12 +152,10 @@ def update_ratios(looks: list[Look]) -> Chart:
         f"Between {LOW:g} and {HIGH:g}, the band; near 1e-3 is a good aim. Above it the learning "
         "rate is too high for that layer, below it the layer hardly learns. At the end of a "
         "schedule the pace falls with the learning rate: that is no fault.",
-        "Inside the band all the time: " + (", ".join(inside) or "no layer") + ". "
-        + " ".join(f"{n}: {percent(outside[n])} of the looks outside."
-                   for n in order if outside[n]),
-        ["step", *names], [[looks[i].step, *(ratios[n][i] for n in names)] for i in table],
+        here,
+        ["step", *names], [[looks[i].step, *(ratios[n][i] for n in names)] for i in places],
         Lines("step", [Panel("update : weight", series, True, (LOW, HIGH, "usual"), height=240)]),
-        len(looks) - len(table),
+        len(looks) - len(places),
     )  # fmt: skip
 
 
@@ -173,8 +177,7 @@ def ledger(looks: list[Look]) -> Chart:
             for layer in last.layers]  # fmt: skip
     gains = [(layer.numbers["gain"], layer) for layer in last.layers
              if layer.numbers["gain"] is not None and finite(layer.numbers["gain"])]  # fmt: skip
-    here = "No gain was computed."
-    title = "The gain of every layer"
+    title = here = "The gain was not computed in any layer"
     if gains:
         low, layer = min(gains, key=lambda g: g[0] or 0.0)
         weights, slope = layer.numbers["weights"], layer.numbers["slope"]

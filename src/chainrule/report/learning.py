@@ -22,7 +22,7 @@ from .charts import (
 )  # fmt: skip
 from .thin import kept, smoothed
 
-MOST_POINTS, MOST_ROWS = 500, 60
+MOST_POINTS, MOST_ROWS = 320, 60
 """Of each series in a picture, and in a table."""
 SMOOTH_FROM = 40
 """Epochs from which a smoothed line is drawn over the raw one."""
@@ -57,7 +57,6 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
     ]
     if "lr" in columns:
         panels.append(_rate(columns, steps, chosen))
-    table = kept([v for k, v in columns.items() if k != "lr"], MOST_ROWS)
     return Chart(
         "learning", _title(columns, best, rows), _summary(columns, rows),
         "The loss after every epoch, on the rows learned from (solid) and on the rows held back "
@@ -68,8 +67,8 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
         "smaller learning rate.",
         _here(columns, best, rows), ["epoch", "step", *columns],
         [[rows[i].get("epoch"), rows[i].get("step"), *(columns[k][i] for k in columns)]
-         for i in table],
-        Lines("step", panels), len(rows) - len(table),
+         for i in chosen],
+        Lines("step", panels), len(rows) - len(chosen),
     )  # fmt: skip
 
 

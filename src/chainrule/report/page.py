@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -52,6 +53,7 @@ def render(
     )  # fmt: skip
 
 
+@functools.cache
 def _templates() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(assets.PAGE), autoescape=True, trim_blocks=True,
@@ -87,13 +89,20 @@ def table_rows(chart: Chart) -> dict[str, Any]:
 
 
 def _embedded(chart: Chart) -> dict[str, Any]:
+    rows = [[_nine_digits(v) for v in row] for row in chart.rows]
     held: dict[str, Any] = {"title": chart.title, "summary": chart.summary,
-                            "columns": chart.columns, "rows": chart.rows}  # fmt: skip
+                            "columns": chart.columns,
+                            "rows": rows}  # fmt: skip
     if chart.more:
         held["rows_left_out"] = chart.more
     if chart.picture is not None:
         held |= {"data": data_of(chart), "spec": specification(chart.picture)}
     return held
+
+
+def _nine_digits(value: Any) -> Any:
+    """As many digits as tell any two float32 apart."""
+    return float(f"{value:.9g}") if isinstance(value, float) and finite(value) else value
 
 
 def as_script(value: Any) -> str:
