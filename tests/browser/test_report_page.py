@@ -67,7 +67,7 @@ def test_every_chart_is_drawn_and_nobody_is_asked(opened, page, comparison, sche
         shown = found.drawn()
         assert found.wrong == []
         charts = shown.query_selector_all(".plot")
-        assert len(charts) == (6 if path == page else 1)
+        assert len(charts) == (7 if path == page else 1)
         for chart in charts:
             assert chart.query_selector(".live svg").bounding_box()["height"] > 60
             assert not chart.query_selector(".still").is_visible()

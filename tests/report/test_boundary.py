@@ -10,7 +10,8 @@ import pytest
 
 from chainrule import data, nn, optim
 from chainrule.report import boundary
-from chainrule.report.boundary import FILE, MOST, Frames, cells_of, read_frames, still
+from chainrule.report.boundary import FILE, Frames, cells_of, read_frames, still
+from chainrule.report.moments import MOST
 from chainrule.train import Run, Trainer
 from report_cases import mlp
 

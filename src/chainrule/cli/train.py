@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
 from ..report.boundary import Frames
+from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
 from ..train import Callback, EarlyStopping, History, Run, Trainer
@@ -222,14 +223,14 @@ class _Job:
             schedule=r.schedule, batch_size=r.batch_size,
             epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
         )  # fmt: skip
-        x, y = _probe_rows(parts)
+        x, y = _first(parts.train, PROBE_ROWS)
         watch = Watch(self.facts, Probe(parts.model, parts.loss, x, y), screen, parts.total_steps)
         stopper = [] if r.patience is None else [EarlyStopping("val_loss", r.patience)]
-        frames = _frames(r) if reported else []
+        moments = _moments(r, parts) if reported else []
         self.trainer = Trainer(
             parts.model, parts.loss, parts.optimizer, scheduler=parts.scheduler,
             schedule_by=parts.schedule_by, metrics=["accuracy"],
-            callbacks=[*stopper, watch, *frames],
+            callbacks=[*stopper, watch, *moments],
             seed=r.seed, clip_grad_norm=r.clip_grad_norm, compile=not r.eager,
         )  # fmt: skip
 
@@ -311,17 +312,20 @@ def _as_option(match: re.Match[str]) -> str:
     return f"--{match[1].replace('_', '-')} "
 
 
-def _frames(r: Recipe) -> list[Callback]:
-    """What keeps the decision boundary of data in the plane."""
-    x = recipes.load(r.data).train.tensors[0]
-    return [Frames(np.asarray(x))] if x.shape[1] == 2 else []
+def _moments(r: Recipe, parts: Parts) -> list[Callback]:
+    """What keeps predictions for a few rows, and the decision boundary of rows in the plane."""
+    rows = parts.validation if parts.validation is not None else parts.train
+    x, y = _first(rows, ROWS)
+    what = "of the training" if parts.validation is None else "of the validation rows"
+    plane = recipes.load(r.data).train.tensors[0]
+    frames = [Frames(np.asarray(plane))] if plane.shape[1] == 2 else []
+    return [Batch(x, np.asarray(y), what), *frames]
 
 
-def _probe_rows(parts: Parts) -> tuple[Tensor, Tensor]:
-    count = min(PROBE_ROWS, len(parts.train))
-    x, y = parts.train[list(range(count))] if hasattr(parts.train, "tensors") else (
-        parts.train.take(list(range(count)))
-    )  # fmt: skip
+def _first(rows: Any, most: int) -> tuple[Tensor, Tensor]:
+    """The first rows of a data set or of a part of one."""
+    places = list(range(min(most, len(rows))))
+    x, y = rows[places] if hasattr(rows, "tensors") else rows.take(places)
     return x, y
 
 

@@ -1,13 +1,12 @@
 """The decision boundary of 2-D data while it is learned: pictures taken during the training.
 
-`Frames` is a callback that asks the model for the classes on a grid of points, at most MOST times,
-evenly spread however long the training gets.  The file boundary.json of a run keeps them.
+`Frames` is a callback that asks the model for the classes on a grid of points; the file
+boundary.json of a run keeps them.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,27 +14,27 @@ import numpy as np
 
 from .. import nn
 from ..errors import FormatError
-from ..functional import softmax
 from ..tensor.core import wrap
-from ..train import Callback
-from ..train.evaluation import predict
-from ..train.files import write_text
 from .charts import BLUE, GREEN, PURPLE, VERMILLION
+from .moments import Moments, probabilities, read_moments
 from .svg import frame, text
 
 if TYPE_CHECKING:
     from ..train import Trainer
 
 FILE = "boundary.json"
-SIDE, MOST, MOST_UNITS, LEVELS, MOST_POINTS = 36, 20, 16, 4, 160
-"""Points along an axis, pictures, lines of hidden units, steps of confidence, rows drawn."""
+SIDE, MOST_UNITS, LEVELS, MOST_POINTS = 36, 16, 4, 160
+"""Points along an axis, lines of hidden units, steps of confidence, rows drawn."""
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 
 
-class Frames(Callback):
+class Frames(Moments):
     """Takes the pictures; x: the rows that set the frame (N, 2)."""
 
+    file = FILE
+
     def __init__(self, x: Any) -> None:
+        super().__init__()
         values = np.asarray(x, np.float64)
         low, high = values.min(0), values.max(0)
         room = 0.08 * (high - low)
@@ -43,49 +42,16 @@ class Frames(Callback):
         axes = [np.linspace(a, b, SIDE) for a, b in zip(self.low, self.high, strict=True)]
         across, up = np.meshgrid(axes[0], axes[1][::-1])
         self.grid = wrap(np.stack([across.ravel(), up.ravel()], 1).astype(np.float32))
-        self.frames: list[dict[str, Any]] = []
-        self.every = 1
 
-    every_steps = 1 << 40
+    def seen(self, trainer: Trainer) -> dict[str, Any]:
+        """The classes on the grid, and where units of the first layer are 0."""
+        cells = cells_of(probabilities(trainer.model, self.grid))
+        return {"cells": base64.b64encode(cells.tobytes()).decode(),
+                "units": units_of(trainer.model)}  # fmt: skip
 
-    def on_fit_start(self, trainer: Trainer) -> None:
-        """The model as it was drawn; after a resume what was seen before it."""
-        held = read_frames(trainer.run.path / FILE) if trainer.run and trainer.step else None
-        if held is not None:
-            self.frames = [f for f in held["frames"] if f["step"] <= trainer.step]
-            self.every = int(held.get("every", 1))
-        if not self.frames:
-            self.take(trainer, None)
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """A picture every so many epochs; every other is dropped when there are too many."""
-        if trainer.epoch % self.every == 0:
-            self.take(trainer, trainer.row.get("val_accuracy"))
-        if len(self.frames) > MOST:
-            self.frames = self.frames[::2]
-            self.every *= 2
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        """The model as it is kept, and the file."""
-        if self.frames and self.frames[-1]["step"] == trainer.step:
-            self.frames.pop()
-        self.take(trainer, trainer.row.get("val_accuracy"))
-        if trainer.run is not None:
-            write_text(trainer.run.path / FILE, json.dumps(self.as_data()))
-
-    def take(self, trainer: Trainer, accuracy: float | None) -> None:
-        """One picture."""
-        p = np.asarray(softmax(predict(trainer.model, (self.grid,), len(self.grid)), -1))
-        self.frames.append({
-            "step": trainer.step, "epoch": trainer.epoch, "accuracy": accuracy,
-            "cells": base64.b64encode(cells_of(p).tobytes()).decode(),
-            "units": units_of(trainer.model),
-        })  # fmt: skip
-
-    def as_data(self) -> dict[str, Any]:
-        """For the file."""
-        return {"low": self.low, "high": self.high, "side": SIDE, "every": self.every,
-                "frames": self.frames}  # fmt: skip
+    def header(self) -> dict[str, Any]:
+        """Where the grid lies."""
+        return {"low": self.low, "high": self.high, "side": SIDE}
 
 
 def cells_of(p: Any) -> Any:
@@ -117,19 +83,16 @@ def units_of(model: nn.Module) -> list[list[float]]:
 
 
 def read_frames(path: Path) -> dict[str, Any] | None:
-    """The pictures of a run; None where it has none."""
+    """The pictures of a run; None where it has none.  Raises FormatError for what is none."""
+    held = read_moments(path)
     try:
-        held = json.loads(path.read_bytes())
-        for f in held["frames"]:
-            if len(base64.b64decode(f["cells"])) != held["side"] ** 2:
-                raise ValueError(f"a picture that is not {held['side']} points wide")
-            int(f["step"])
-        return dict(held) if held["frames"] else None
-    except FileNotFoundError:
-        return None
+        for f in held["frames"] if held else ():
+            if len(base64.b64decode(f["cells"])) != held["side"] ** 2:  # type: ignore[index]
+                raise ValueError("a picture of another size")
     except (ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{path.name} holds no pictures of a boundary", got=str(error)[:80],
                           fix="delete it, or train again", line="") from None  # fmt: skip
+    return held
 
 
 def still(data: dict[str, Any], k: int, x: Any, true: Any) -> str:

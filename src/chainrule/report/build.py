@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import nn
-from . import boundary, flow, graph, inside, results, worked
+from . import boundary, dynamics, flow, graph, inside, results, worked
 from .charts import Chart, percent, said
 from .learning import learning
 from .page import render
@@ -20,7 +20,7 @@ UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside
              "it was trained.")  # fmt: skip
 
 CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "graph",
-          "confusion", "calibration", "boundary")  # fmt: skip
+          "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
 """In the order of the page."""
 
 
@@ -44,6 +44,9 @@ def build(s: Subject) -> str:
     extra: dict[str, Any] = {}
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
+    if s.predictions is not None:
+        names = s.held.names if s.held is not None else ()
+        charts["dynamics"] = dynamics.chart(s.predictions, names)
     values["stills"] = []
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)

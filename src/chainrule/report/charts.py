@@ -58,7 +58,10 @@ class Lines:
 
 @dataclass(frozen=True)
 class Heat:
-    """values[i][j]: the number of names[i] at x[j], as a power of ten; None where there is none."""
+    """values[i][j]: the number of names[i] at x[j]; None where there is none.
+
+    powers: whether the numbers are powers of ten; else they go from 0 to 1.
+    """
 
     x_title: str
     y_title: str
@@ -66,6 +69,7 @@ class Heat:
     x: list[float]
     names: list[str]
     values: list[list[float | None]]
+    powers: bool = True
 
 
 @dataclass(frozen=True)

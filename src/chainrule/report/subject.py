@@ -9,9 +9,11 @@ from typing import Any
 
 from .. import nn
 from ..train import Run
+from . import dynamics
 from .boundary import FILE, read_frames
 from .charts import percent
 from .looks import Look, read_looks
+from .moments import read_moments
 from .results import Held
 
 SIGNS = {"ok": "\u2714", "warn": "!", "bad": "\u2716"}
@@ -37,6 +39,7 @@ class Subject:
     rows: list[dict[str, Any]] = field(default_factory=list)
     looks: list[Look] | None = None
     frames: dict[str, Any] | None = None
+    predictions: dict[str, Any] | None = None
     findings: list[dict[str, Any]] | None = None
     model: nn.Module | None = None
     no_model: str = "the run has no model"
@@ -56,9 +59,11 @@ def subject_of(run: Run) -> Subject:
     Raises FormatError where a file is not what it should be.
     """
     config = dict(run.config)
+    path = Path(run.path)
     return Subject(
-        run.name, str(run.path), config, run.environment, run.result, run.rows,
-        read_looks(Path(run.path) / "layers.jsonl"), read_frames(Path(run.path) / FILE),
+        run.name, str(path), config, run.environment, run.result, run.rows,
+        read_looks(path / "layers.jsonl"), read_frames(path / FILE),
+        read_moments(path / dynamics.FILE),
     )  # fmt: skip
 
 

@@ -228,8 +228,8 @@ def colour_at(share: float) -> str:
 def _heat(h: Heat) -> tuple[str, float]:
     values = [v for row in h.values for v in row if v is not None and finite(v)]
     low, high = math.floor(min(values, default=-1)), math.ceil(max(values, default=0))
-    high = max(high, low + 1)
-    each = min(max(260 / max(len(h.names), 1), 18), 34)
+    low, high = (low, max(high, low + 1)) if h.powers else (0, 1)
+    each = min(max(260 / max(len(h.names), 1), 17), 34)
     left = 130.0
     width = (WIDTH - left - RIGHT) / max(len(h.x), 1)
     parts = []
@@ -247,7 +247,7 @@ def _heat(h: Heat) -> tuple[str, float]:
     for k in sorted({round(j * (len(h.x) - 1) / 6) for j in range(7)}) if h.x else []:
         parts.append(text(left + (k + 0.5) * width, bottom + 18, number(h.x[k]), "middle"))
     parts.append(text((left + WIDTH - RIGHT) / 2, bottom + 36, h.x_title, "middle"))
-    return "".join(parts) + _legend(h.scale, low, high), max(bottom + 42, TOP + 190)
+    return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 190)
 
 
 def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
@@ -270,10 +270,10 @@ def _fill(v: float | None, low: int, high: int) -> str:
     return f'fill="{colour_at(step)}"'
 
 
-def _legend(title: str, low: int, high: int) -> str:
-    """The colours with a number at every power of ten."""
+def _legend(h: Heat, low: int, high: int) -> str:
+    """The colours with a number at every power of ten, or at the ends."""
     x, top, height = WIDTH - RIGHT + 16, TOP + 26, 120
-    parts = [text(x, TOP + 10, title)]
+    parts = [text(x, TOP + 10, h.scale)]
     for k in range(24):
         share = 1 - k / 23
         parts.append(f'<rect x="{x}" y="{top + k * height / 24:.1f}" width="18" '
@@ -282,7 +282,8 @@ def _legend(title: str, low: int, high: int) -> str:
     for power in range(low, high + 1, step):
         at = top + height * (high - power) / (high - low)
         parts.append(f'<path class="axis" d="M{x + 18} {at:.1f}h5"/>')
-        parts.append(text(x + 27, at + 4, f"1e{power}" if power else "1"))
+        parts.append(text(x + 27, at + 4, f"1e{power}" if h.powers and power else f"{power:d}"
+                          if not h.powers else "1"))  # fmt: skip
     parts.append(f'<rect x="{x}" y="{top + height + 10}" width="18" height="12" class="none"/>')
     parts.append(text(x + 24, top + height + 21, "not computed", kind="small"))
     return "".join(parts)

@@ -42,8 +42,10 @@ def data_of(chart: Chart) -> dict[str, Any]:
         return {"kind": "lines", "x": picture.x_title, "series": series}
     if isinstance(picture, Heat):
         values = [[_round(v) for v in row] for row in picture.values]
+        depth = chart.columns[1:] if picture.powers else [row[0] for row in chart.rows]
         return {"kind": "heat", "x": picture.x, "names": picture.names, "values": values,
-                "depth": chart.columns[1:]}  # fmt: skip
+                "powers": picture.powers,
+                "depth": depth}  # fmt: skip
     if isinstance(picture, Histograms):
         return {"kind": "histograms", "parts": [
             {"row": h.row, "column": h.column, "low": h.low, "high": h.high, "counts": h.counts}
@@ -142,13 +144,14 @@ def _heat(h: Heat) -> dict[str, Any]:
     x = {"field": "x", "type": "ordinal", "title": h.x_title,
          "axis": {"labelOverlap": True, "labelAngle": 0}}  # fmt: skip
     y = {"field": "n", "type": "nominal", "title": None, "sort": h.names}
-    told = [{"field": "n", "title": "layer"}, {"field": "x", "title": "step"},
+    told = [{"field": "n", "title": h.y_title}, {"field": "x", "title": "step"},
             {"field": "size", "title": h.scale}]  # fmt: skip
-    colour = {"field": "v", "type": "quantitative", "title": f"log10 {h.scale}",
-              "scale": {"scheme": "viridis"},
+    colour = {"field": "v", "type": "quantitative",
+              "title": f"log10 {h.scale}" if h.powers else h.scale,
+              "scale": {"scheme": "viridis"} | ({} if h.powers else {"domain": [0, 1]}),
               "legend": {"format": "d", "tickMinStep": 1}}  # fmt: skip
     return {
-        "width": 500, "height": {"step": 26}, "layer": [
+        "width": 500, "height": {"step": 26 if len(h.names) < 14 else 17}, "layer": [
             {"mark": {"type": "rect", "strokeWidth": 0},
              "encoding": {"x": x, "y": y, "color": colour, "tooltip": told}},
             {"transform": [{"filter": "datum.k === stop"}],

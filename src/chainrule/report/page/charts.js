@@ -2,6 +2,11 @@
 // Charts that answer: drawn by Vega when they come into view, walked with the arrow keys.
 const SPOKEN_AFTER = 250; // ms without a key, so that a held key does not flood a screen reader
 
+function heatValue(d, i, j) {
+  const v = d.values[i][j];
+  return v === null || !d.powers ? v : Number((10 ** v).toPrecision(4));
+}
+
 function rowsOf(chart) {
   const d = chart.data;
   const column = (v) => (typeof v === "number" ? chart.rows.map((r) => r[v]) : v);
@@ -14,7 +19,7 @@ function rowsOf(chart) {
   if (d.kind === "heat") {
     return d.names.flatMap((n, i) => d.x.map((x, j) => ({
       n, x, v: d.values[i][j], k: `${i},${j}`,
-      size: d.values[i][j] === null ? null : Number((10 ** d.values[i][j]).toPrecision(4)),
+      size: heatValue(d, i, j),
     }))).filter((r) => r.v !== null);
   }
   return d.parts.flatMap((h, i) => h.counts.map((count, j) => {
@@ -61,7 +66,7 @@ function stops(chart) {
   if (d.kind === "heat") {
     return d.names.map((n, i) => d.x.map((x, j) => ({
       key: `${i},${j}`,
-      words: `${n}, step ${shown(x)}: ${d.values[i][j] === null ? "not computed" : shown(10 ** d.values[i][j])}`,
+      words: `${n}, step ${shown(x)}: ${shown(heatValue(d, i, j))}`,
     })));
   }
   return d.parts.map((h, i) => h.counts.map((count, j) => {
@@ -141,7 +146,7 @@ class Plot {
       })));
     }
     if (this.kind === "heat") {
-      bar.append(this.toggle("In the order of the layers", (on) => {
+      bar.append(this.toggle(this.id === "flow" ? "In the order of the layers" : "In the order of the rows", (on) => {
         this.spec.layer.forEach((l) => { l.encoding.y.sort = on ? this.chart.data.depth : this.chart.data.names; });
       }));
     }
