@@ -22,8 +22,8 @@ pytestmark = pytest.mark.browser
 FINDING = {"id": "vanishing-gradient", "severity": "warning", "layers": ["fc1"],
            "steps": [0, 40], "evidence": {"grad": 2e-6}, "cause": "slope 0.2",
            "fixes": ["chainrule train moons --activation relu"]}  # fmt: skip
-BUDGET = 1_250_000
-"""The most bytes of a page, of which the vendored scripts are 890,000."""
+BUDGET = 1_300_000
+"""The most bytes of a page with everything; the scripts of others are 890,000 of them."""
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..train import Trainer
 
 FILE = "boundary.json"
-SIDE, MOST_UNITS, LEVELS, MOST_POINTS = 36, 16, 4, 160
+SIDE, MOST_UNITS, LEVELS, MOST_POINTS = 36, 16, 4, 120
 """Points along an axis, lines of hidden units, steps of confidence, rows drawn."""
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 
@@ -100,22 +100,19 @@ def still(data: dict[str, Any], k: int, x: Any, true: Any) -> str:
     side, f = data["side"], data["frames"][k]
     cells = np.frombuffer(base64.b64decode(f["cells"]), np.uint8).reshape(side, side)
     size = 300
-    each = size / side
-    parts = []
+    parts = [f'<g transform="scale({size / side:.4g})" shape-rendering="crispEdges">']
     for value in np.unique(cells):
         runs = []
         for i in range(side):
             row = np.flatnonzero(cells[i] == value)
             for part in np.split(row, np.flatnonzero(np.diff(row) > 1) + 1) if row.size else []:
-                wide = part.size * each
-                runs.append(
-                    f"M{part[0] * each:.1f} {i * each:.1f}h{wide:.1f}v{each:.2f}h{-wide:.1f}z"
-                )
+                runs.append(f"M{part[0]} {i}h{part.size}v1h-{part.size}z")
         parts.append(f'<path {_style(int(value))} d="{"".join(runs)}"/>')
+    parts.append("</g>")
     parts += points(data, x, true, size)
     label = f"Decision boundary at step {f['step']}, epoch {f.get('epoch')}"
-    parts.append(text(8, size + 18, f"step {f['step']}"))
-    return frame("".join(parts), label, size, size + 26)
+    parts.append(text(6, size + 22, f"step {f['step']}", kind="large"))
+    return frame("".join(parts), label, size, size + 30)
 
 
 def _style(value: int) -> str:

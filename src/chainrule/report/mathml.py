@@ -16,6 +16,7 @@ from ..derivation.parts import Derivation, Line, Name
 from ..derivation.text import Text
 from ..derivation.writing import ATOM, POWER, PRODUCT, SUM, number
 
+MINUS = "\u2212"
 HAT = '<mover accent="true"><mi>y</mi><mo>^</mo></mover>'
 
 
@@ -24,12 +25,12 @@ def mn(value: float, digits: int = 6) -> str:
     text = number(value, digits)
     if not math.isfinite(value):
         return f"<mtext>{text}</mtext>"
-    sign = "<mo>&#8722;</mo>" if text.startswith("-") else ""
-    mantissa, _, exponent = text.removeprefix("-").partition("e")
-    body = f"<mn>{mantissa}</mn>"
-    if exponent:
-        body += f"<mo>×</mo><msup><mn>10</mn>{mn(int(exponent))}</msup>"
-    return f"<mrow>{sign}{body}</mrow>" if sign or exponent else body
+    mantissa, _, exponent = text.replace("-", MINUS).partition("e")
+    if not exponent:
+        return f"<mn>{mantissa}</mn>"
+    exponent = exponent.replace(f"{MINUS}0", MINUS)
+    power = f"<msup><mn>10</mn><mn>{exponent}</mn></msup>"
+    return f"<mrow><mn>{mantissa}</mn><mo>\u00d7</mo>{power}</mrow>"
 
 
 def mi(letter: str) -> str:
@@ -107,7 +108,7 @@ class Maths:
             sign, positive = _signed(term)
             body = self.inside(positive, PRODUCT)
             if k or sign:
-                body = between("\u2212" if sign else "+") + body
+                body = between(MINUS if sign else "+") + body
             pieces.append(body)
         return pieces
 
@@ -158,7 +159,7 @@ class Maths:
             bottom = self.factors(1.0, list(under))
             text = f"<mfrac><mrow>{text}</mrow><mrow>{bottom}</mrow></mfrac>"
         if form.number < 0:
-            return mo("\u2212") + text, SUM
+            return mo(MINUS) + text, SUM
         return text, PRODUCT
 
     def factors(self, value: float, factors: list[Form]) -> str:
