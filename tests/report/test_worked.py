@@ -7,12 +7,12 @@ import xml.etree.ElementTree as tree
 
 import numpy as np
 import pytest
-from report_cases import mlp
 
 import chainrule
 from chainrule import nn
 from chainrule.derivation.parts import Name
 from chainrule.report import graph, worked
+from report_cases import mlp
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -105,3 +105,12 @@ def test_the_short_why_holds_the_loss_of_its_row():
     lines = worked.short(worked.layers_of(model), x, 0, 2, 0.0)
     loss = nn.CrossEntropyLoss()(model(chainrule.tensor(x[None])), chainrule.tensor([0])).item()
     assert any(f"{loss:.5f}"[:6] in line for line in lines if "loss of this row" in line)
+
+
+def test_logits_beyond_exponentials_are_no_error():
+    model = mlp((2, 3))
+    model[0].load_state_dict({"weight": np.float32([[1e30, 0], [0, 1], [1, 0]]),
+                              "bias": np.zeros(3, np.float32)})  # fmt: skip
+    x = np.float32([1.0, 2.0])
+    assert "too far" in worked.worked(model, x, 0, 3, 0.1, 0.1)
+    assert "too far" in worked.short(worked.layers_of(model), x, 0, 1, 0.1)[0]

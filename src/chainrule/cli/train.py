@@ -301,7 +301,9 @@ class _Job:
             error.fix = f"{error.fix}; then {_resume(run)}"
         with suppress(OSError):
             run.write_result(stopped="failed", error=error.problem)
-            self.report()
+            problem = self.report()
+            if problem is not None:
+                click.echo(as_typed(f"no report: {problem.problem}"), err=True)
 
 
 def _nothing(text: str) -> None:

@@ -33,6 +33,8 @@ from .mathml import Formulas
 
 MOST_PARAMETERS = 200_000
 MOST_PATHS = 1000
+LARGEST = 700.0
+"""e to a larger power is no float64."""
 MOST_CLASSES, LONGEST_SUM = 4, 6
 """Classes whose probability is spelled out, and terms of a sum."""
 SPELLED = "ONE WEIGHT, SPELLED OUT"
@@ -50,6 +52,14 @@ class Classified(Network):
 
     def __init__(self, x: Any, layers: Sequence[Layer], target: Any) -> None:
         super().__init__(x, layers, target, "half")  # of its loss nothing is used: see _forward
+
+    @property
+    def too_large(self) -> str:
+        """Why the logits are no numbers to write e to the power of; "" where they are."""
+        z = self.array(Name("z", len(self.layers)))
+        if np.isfinite(z).all() and np.abs(z).max() < LARGEST and np.ptp(z) < LARGEST:
+            return ""
+        return f"the logits go from {z.min():.3g} to {z.max():.3g}, too far for their exponentials"
 
     def moved(self, layers: Sequence[Layer]) -> Classified:
         """The same example through other weights."""
@@ -193,7 +203,10 @@ def worked(model: nn.Module, x: Any, label: int, classes: int, smoothing: float,
     scaled = (np.asarray(x, np.float64).reshape(-1) - mean) / std
     if not np.isfinite(scaled).all():
         return "an input is not finite"
-    d = Worked(Classified(scaled, layers, target_of(label, classes, smoothing)))
+    network = Classified(scaled, layers, target_of(label, classes, smoothing))
+    if network.too_large:
+        return network.too_large
+    d = Worked(network)
     sections = [d.forward(), *d.backward(), d.a_weight()]
     if d.depth > 1:
         sections.append(d.ledger())
@@ -208,7 +221,10 @@ def short(layers: tuple[list[Layer], float, float], x: Any, label: int, predicte
     """Why one row is taken for another class, as lines of text."""
     scaled = (np.asarray(x, np.float64).reshape(-1) - layers[1]) / layers[2]
     classes = len(layers[0][-1].bias)
-    d = Worked(Classified(scaled, layers[0], target_of(label, classes, smoothing)))
+    network = Classified(scaled, layers[0], target_of(label, classes, smoothing))
+    if network.too_large:
+        return [f"not worked: {network.too_large}"]
+    d = Worked(network)
     section = Section("WHY")
     z, error = Name("z", d.depth), Name("z", d.depth, "gradient")
     for unit in dict.fromkeys((predicted, label)):
