@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
 
 from chainrule.errors import FormatError
 from chainrule.report import flow, inside, results
@@ -19,6 +18,7 @@ from chainrule.report.looks import read_looks
 from chainrule.report.page import table_rows
 from chainrule.report.svg import Scale, apart, draw
 from chainrule.report.vega import data_of, specification
+from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
 
 
 def charts(folder):
@@ -73,6 +73,16 @@ def test_the_page_is_given_the_numbers_of_the_picture():
 ])  # fmt: skip
 def test_the_title_is_what_to_take_away(loss, title):
     assert title in learning(rows(12, loss=loss)).title
+
+
+def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():
+    steps = rows(12, lr=lambda e: 0.1 if e < 6 else 0.01, loss=lambda e: 1.0 if e < 6 else 0.5)
+    marks = learning(steps).picture.panels[-1].marks
+    assert marks == [(60, "\u00d7 0.1, loss -50 %")]
+    smooth = rows(40, lr=lambda e: 0.1 * math.cos(e / 40 * math.pi / 2))
+    assert learning(smooth).picture.panels[-1].marks == [], "a slope is no step"
+    warm = rows(12, lr=lambda e: min(e, 4) / 100)
+    assert learning(warm).picture.panels[-1].marks == [(40, "warm-up ends")]
 
 
 def test_what_was_not_computed_is_not_0(tmp_path):

@@ -22,8 +22,8 @@ from .charts import (
 )  # fmt: skip
 from .thin import kept, smoothed
 
-MOST_POINTS, MOST_ROWS = 320, 60
-"""Of each series in a picture, and in a table."""
+MOST_POINTS, MOST_ROWS, MOST_DROPS = 320, 60, 4
+"""Of each series in a picture and in a table; and marked drops of the learning rate."""
 SMOOTH_FROM = 40
 """Epochs from which a smoothed line is drawn over the raw one."""
 NOT_METRICS = {"epoch", "step", "loss", "val_loss", "lr", "grad_norm", "seconds"}
@@ -112,7 +112,23 @@ def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
     marks = []
     if top and lr[0] is not None and lr[0] < lr[top]:
         marks.append((steps[top], "warm-up ends"))
+    marks += [(steps[i], words) for i, words in _drops(lr, columns["loss"])]
     return Panel("learning rate", [line], height=90, marks=marks)
+
+
+def _drops(lr: list[float | None], loss: list[float | None]) -> list[tuple[int, str]]:
+    """Where the learning rate falls by a step, by how much, and what the loss did then."""
+    found = []
+    for i in range(1, len(lr) - 1):
+        before, now, after = lr[i - 1], lr[i], lr[i + 1]
+        if not before or not now or now > 0.8 * before or after is None or after < 0.99 * now:
+            continue
+        words = f"× {now / before:.2g}"
+        one, two = loss[i - 1], loss[i + 1]
+        if finite(one) and finite(two) and one and two is not None:
+            words += f", loss {100 * (two - one) / abs(one):+.0f} %"
+        found.append((i, words))
+    return found[:MOST_DROPS]
 
 
 # ---------------------------------------------------------------- words

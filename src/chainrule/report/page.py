@@ -19,7 +19,7 @@ from .charts import Chart, finite, said
 from .learning import MOST_ROWS
 from .svg import draw
 from .thin import kept
-from .vega import POWERS, data_of, specification
+from .vega import PLAIN, POWERS, data_of, specification
 
 SECTIONS = (
     ("verdict", "Verdict"), ("run", "Run"), ("findings", "Findings"), ("learning", "Learning"),
@@ -43,7 +43,7 @@ def render(
     if extra.get("boundary"):
         scripts.append(assets.own("boundary.js"))
     data = {"name": name, "title": title, "charts": {k: _embedded(c) for k, c in shown.items()},
-            "powers": POWERS, **extra}  # fmt: skip
+            "powers": POWERS, "plain": PLAIN, **extra}  # fmt: skip
     return _templates().get_template(template).render(
         title=title, heading=title, charts=charts, sections=sections, policy=assets.policy(scripts),
         style=Markup(assets.own("style.css")), data=Markup(as_script(data)),

@@ -13,8 +13,9 @@ from .charts import GREY, VERMILLION, Chart, Heat, Histograms, Lines, Panel, Ser
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """The name of the language; nothing is loaded from there."""
 
-POWERS = {"values": [10.0**k for k in range(-14, 7)], "format": "~g", "labelOverlap": True}
-"""An axis with whole powers of ten."""
+PLAIN = {"tickCount": 5, "format": ".4~g", "labelLimit": 56}
+POWERS = {"values": [10.0**k for k in range(-30, 31)], "format": ".1~g", "labelOverlap": True}
+"""Axes of values: as they are, and with whole powers of ten."""
 
 
 def specification(picture: Any) -> dict[str, Any]:
@@ -78,10 +79,10 @@ def _lines(picture: Lines) -> dict[str, Any]:
 def _panel(panel: Panel, number: int, x_title: str | None) -> dict[str, Any]:
     keep = f"datum.p === {number}" + (" && datum.y > 0" if panel.log else "")
     x = {"field": "x", "type": "quantitative", "title": x_title, "scale": {"nice": False},
-         "axis": {"grid": False, "tickCount": 8}}  # fmt: skip
+         "axis": {"grid": False, "tickCount": 8, "labelBound": True}}  # fmt: skip
     y = {"field": "y", "type": "quantitative", "title": panel.y_title,
          "scale": {"type": "log"} if panel.log else {"zero": False},
-         "axis": POWERS if panel.log else {"tickCount": 5}}  # fmt: skip
+         "axis": POWERS if panel.log else PLAIN}  # fmt: skip
     shared = {"x": x, "y": y, **_looks(panel.series)}
     told = [{"field": "x", "title": "step"}, {"field": "n", "title": "what"},
             {"field": "y", "title": panel.y_title, "format": ".5~g"}]  # fmt: skip
@@ -104,16 +105,19 @@ def _panel(panel: Panel, number: int, x_title: str | None) -> dict[str, Any]:
         {"transform": [{"filter": "datum.x === stop"}], "mark": {"type": "rule", "size": 1.5},
          "encoding": {"x": x}},
     ]  # fmt: skip
-    below = panel.height < 120
+    flat = panel.height < 120
+    xs = [v for s in panel.series for v in s.x] or [0.0]
+    middle = (min(xs) + max(xs)) / 2
     for at, words in panel.marks:
         layers.append({"data": {"values": [{"x": at, "t": words}]},
                        "mark": {"type": "rule", "strokeDash": [2, 3]},
                        "encoding": {"x": {"field": "x", "type": "quantitative"}}})  # fmt: skip
         layers.append({"data": {"values": [{"x": at, "t": words}]},
-                       "mark": {"type": "text", "align": "left", "dx": 4,
-                                "baseline": "bottom" if below else "top"},
+                       "mark": {"type": "text", "align": "right" if at > middle else "left",
+                                "dx": -4 if at > middle else 4,
+                                "baseline": "middle" if flat else "top"},
                        "encoding": {"x": {"field": "x", "type": "quantitative"},
-                                    "y": {"value": panel.height - 3 if below else 2},
+                                    "y": {"value": panel.height / 2 if flat else 2},
                                     "text": {"field": "t"}}})  # fmt: skip
     return {"width": 600, "height": panel.height, "transform": [{"filter": keep}], "layer": layers}
 

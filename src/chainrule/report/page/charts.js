@@ -141,7 +141,7 @@ class Plot {
         if (!this.positive(i)) return;
         p.layer.filter((l) => l.layer).forEach((l) => {
           l.encoding.y.scale = on ? { type: "log" } : { zero: false };
-          l.encoding.y.axis = on ? page.powers : { tickCount: 5 };
+          l.encoding.y.axis = on ? page.powers : page.plain;
         });
       })));
     }
