@@ -15,7 +15,7 @@ def kept(columns: Sequence[Sequence[float | None]], most: int) -> list[int]:
     lowest and highest, and the first that is not finite.
 
     >>> kept([[0, 0, 9, 0, 0, 0, -9, 0, 0, 0]], 4)
-    [0, 2, 5, 6, 9]
+    [0, 2, 6, 9]
     """
     count = len(columns[0]) if columns else 0
     if count <= most:
