@@ -36,6 +36,16 @@ def browser():
         found.close()
 
 
+@pytest.fixture(scope="session")
+def axe():
+    """axe(page): what its accessibility rules found."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError as error:
+        absent(str(error))
+    return lambda page: Axe().run(page).response
+
+
 class Opened:
     """A page that notes whatever should not happen: requests, errors, dialogs."""
 

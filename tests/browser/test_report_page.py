@@ -285,8 +285,7 @@ def test_forced_colours_and_still_motion_are_honoured(opened, page):
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "print", "without scripts"])
-def test_axe_finds_nothing_serious(opened, page, comparison, look):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+def test_axe_finds_nothing_serious(opened, axe, page, comparison, look):
     for path in (page, comparison):
         found = opened(path, color_scheme="dark" if look == "dark" else "light", bypass_csp=True)
         shown = found.page if look == "without scripts" else found.drawn()
@@ -296,7 +295,7 @@ def test_axe_finds_nothing_serious(opened, page, comparison, look):
             )
         if look == "print":
             shown.emulate_media(media="print")
-        results = axe.Axe().run(shown).response
+        results = axe(shown)
         serious = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in results["violations"]
                    if v["impact"] in ("serious", "critical", "moderate")]  # fmt: skip
         assert serious == []
