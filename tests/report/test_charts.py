@@ -108,6 +108,17 @@ def test_the_flow_names_the_layer(tmp_path, gradients, title):
     draw(chart.picture, "x")
 
 
+@pytest.mark.parametrize(("weights", "slope", "guilty"), [
+    (0.9, 0.2, "slope"), (0.2, 0.9, "weights"), (5.0, 0.8, "weights"), (0.9, 3.0, "slope"),
+])  # fmt: skip
+def test_the_ledger_blames_the_multiplier_that_is_off(tmp_path, weights, slope, guilty):
+    layers = [layer("fc1", gain=weights * slope, weights=weights, slope=slope),
+              layer("fc2", gain=1.1, weights=1.1, slope=1.0), layer("out")]  # fmt: skip
+    chart = flow.ledger(as_looks(tmp_path, [look(7, layers)]))
+    assert chart.title.startswith("fc1 multiplies")
+    assert f"multiplier is its {guilty}" in chart.here
+
+
 def test_of_many_looks_the_unusual_one_is_shown(tmp_path):
     looks = [look(s, [layer("fc1", grad=1e-2 if s != 501 else 10.0)]) for s in range(1000)]
     heat = flow.gradient_flow(as_looks(tmp_path, looks)).picture

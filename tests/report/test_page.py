@@ -13,13 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from report_cases import HOSTILE, as_looks, full_subject, healthy_looks, layer, look, rows
 
 from chainrule.errors import FormatError
 from chainrule.report import assets, compare
 from chainrule.report.build import UNDIAGNOSED, build
 from chainrule.report.results import Held
 from chainrule.report.subject import Subject, verdict_of
+from report_cases import HOSTILE, as_looks, full_subject, healthy_looks, layer, look, rows
 
 VOID = {"meta", "input", "br", "img", "link", "hr", "col"}
 
@@ -131,6 +131,23 @@ def test_the_findings_open_the_page(whole, page):
     assert "Vanishing gradient" in text
     assert "--activation relu" in text
     assert "\u2716" in text
+
+
+@pytest.mark.parametrize("fix", [
+    {"text": "a smaller rate", "changes": {"lr": 0.1}, "command": "chainrule train x --lr 0.1"},
+    "chainrule train x --lr 0.1",
+    {"text": "chainrule train x --lr 0.1", "changes": {}},
+])  # fmt: skip
+def test_findings_come_in_several_forms(tmp_path, fix):
+    finding = {"id": "exploding", "severity": "note", "title": "Exploding gradient",
+               "layers": ["fc1", "fc2"], "steps": [20, 40], "evidence": "a norm of 1e9",
+               "numbers": {"grad": "inf", "times_the_median": 812.0}, "cause": "weights above 1",
+               "multiplier": "weights", "fixes": [fix]}  # fmt: skip
+    words = Page(build(full_subject(tmp_path, findings=[finding]))).text
+    for said in ("Exploding gradient", "fc1, fc2", "20 to 40", "a norm of 1e9", "grad inf",
+                 "times the median 812", "weights above 1",
+                 "chainrule train x --lr 0.1"):  # fmt: skip
+        assert said in words
 
 
 def test_everything_hostile_is_only_words(tmp_path):

@@ -112,6 +112,10 @@ def modules(model: nn.Module | None) -> Chart | None:
                  ["name", "kind", "learned", "numbers"], rows)  # fmt: skip
 
 
+TOLD = ("layers", "steps", "evidence", "numbers", "cause", "multiplier")
+"""What is told of a finding, in this order."""
+
+
 def _findings(findings: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
     """As the template shows them, the worst first."""
     if findings is None:
@@ -120,13 +124,13 @@ def _findings(findings: list[dict[str, Any]] | None) -> list[dict[str, Any]] | N
     made = []
     for f in findings:
         level = LEVELS.get(str(f.get("severity")), "ok")
-        shown = [(k, _words(f[k])) for k in ("layers", "steps", "evidence", "cause")
-                 if f.get(k) not in (None, [], "")]  # fmt: skip
+        shown = [(k, _words(f[k], to=k == "steps")) for k in TOLD
+                 if f.get(k) not in (None, [], {}, "")]  # fmt: skip
         made.append({
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
             "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
             "facts": shown, "layers": _list(f.get("layers")),
-            "fixes": [_words(x) for x in _list(f.get("fixes"))],
+            "fixes": [_fix(x) for x in _list(f.get("fixes"))],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
 
@@ -135,14 +139,20 @@ def _list(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _words(value: Any) -> str:
-    """Evidence, fixes and steps in whatever form they come."""
+def _fix(fix: Any) -> dict[str, str]:
+    """What to try, in words and as a command."""
+    if isinstance(fix, dict):
+        return {k: str(fix.get(k) or "") for k in ("text", "command")}
+    command = str(fix).startswith(("chainrule ", "--"))
+    return {"text": "" if command else str(fix), "command": str(fix) if command else ""}
+
+
+def _words(value: Any, to: bool = False) -> str:
+    """Evidence and numbers in whatever form they come; to: a pair is a first and a last."""
     if isinstance(value, dict):
-        if set(value) & {"command", "text"}:
-            return ": ".join(str(value[k]) for k in ("text", "command") if value.get(k))
-        return ", ".join(f"{k} {_words(v)}" for k, v in value.items())
+        return ", ".join(f"{k.replace('_', ' ')} {_words(v)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_words(v) for v in value)
+        return (" to " if to and len(value) == 2 else ", ").join(_words(v) for v in value)
     return said(value)
 
 

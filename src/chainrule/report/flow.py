@@ -179,12 +179,13 @@ def ledger(looks: list[Look]) -> Chart:
              if layer.numbers["gain"] is not None and finite(layer.numbers["gain"])]  # fmt: skip
     title = here = "The gain was not computed in any layer"
     if gains:
-        low, layer = min(gains, key=lambda g: g[0] or 0.0)
-        weights, slope = layer.numbers["weights"], layer.numbers["slope"]
-        guilty = "slope" if (slope or 0) < (weights or 0) else "weights"
-        title = f"{layer.name} passes on the least: {said(low, 3)} of the error that reaches it"
-        here = (f"At step {last.step} the smaller multiplier of {layer.name} is its {guilty} "
-                f"(weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
+        gain, layer = max(gains, key=lambda g: abs(log10(g[0]) or 0.0))
+        weights, slope = (layer.numbers[k] or 0.0 for k in ("weights", "slope"))
+        size = "smaller" if (gain or 0.0) < 1 else "larger"
+        guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
+        title = f"{layer.name} multiplies the error that reaches it by {said(gain, 3)}"
+        here = (f"At step {last.step} {layer.name} is farthest from 1; the {size} multiplier is its "
+                f"{guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
     return Chart(
         "ledger", title,
         f"At step {last.step}, the last look: " + ", ".join(
@@ -192,7 +193,7 @@ def ledger(looks: list[Look]) -> Chart:
         "How the error changes on its way back through a layer: gain = weights × slope. The last "
         "layer has none: the error starts there.",
         "Gains near 1. A product of many gains below 1 is a vanishing gradient, above 1 an "
-        "exploding one; the smaller multiplier says whether the weights or the activation's slope "
-        "is to blame.",
+        "exploding one; the two multipliers say whether the weights or the activation's slope is "
+        "to blame.",
         here, ["layer", "activation", "gain", "weights", "slope"], rows,
     )  # fmt: skip
