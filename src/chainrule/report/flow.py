@@ -193,7 +193,6 @@ def ledger(looks: list[Look]) -> Chart:
         "How the error changes on its way back through a layer: gain = weights × slope. The last "
         "layer has none: the error starts there.",
         "Gains near 1. A product of many gains below 1 is a vanishing gradient, above 1 an "
-        "exploding one; the two multipliers say whether the weights or the activation's slope is "
-        "to blame.",
+        "exploding one; the two multipliers say whether weights or slope are to blame.",
         here, ["layer", "activation", "gain", "weights", "slope"], rows,
     )  # fmt: skip
