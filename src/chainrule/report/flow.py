@@ -184,8 +184,8 @@ def ledger(looks: list[Look]) -> Chart:
         size = "smaller" if (gain or 0.0) < 1 else "larger"
         guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
         title = f"{layer.name} multiplies the error that reaches it by {said(gain, 3)}"
-        here = (f"At step {last.step} {layer.name} is farthest from 1; the {size} multiplier is its "
-                f"{guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
+        here = (f"At step {last.step} {layer.name} is farthest from 1; the {size} multiplier is "
+                f"its {guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
     return Chart(
         "ledger", title,
         f"At step {last.step}, the last look: " + ", ".join(
