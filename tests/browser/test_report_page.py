@@ -225,6 +225,8 @@ def test_the_graph_unfolds_by_keyboard(opened, page):
     shown.click("#graph-all")
     shown.click("#graph-all")
     assert len(shown.query_selector_all("#graph-live [role=button]")) > 8
+    width = shown.eval_on_selector("#graph-live svg", "e => e.viewBox.baseVal.width")
+    assert width < 4 * 160, "units of a layer stand close to each other"
     assert found.wrong == []
 
 

@@ -35,11 +35,19 @@ if (graphHolder && page.graph) {
     return { nodes, edges };
   }
 
+  function holds(e) { // of the weights between two layers a few are enough to lay them out
+    if (!e.weight) return true;
+    const from = unitsOf(e.source.split(".")[0]).map((u) => u.id);
+    const to = unitsOf(e.target.split(".")[0]).map((u) => u.id);
+    const a = from.indexOf(e.source), b = to.indexOf(e.target);
+    return from.length <= to.length ? b % from.length === a : a % to.length === b;
+  }
+
   function laidOut(nodes, edges) {
-    const d = new dagre.graphlib.Graph({ multigraph: true }).setGraph({ rankdir: "TB", nodesep: 14, ranksep: 46, marginx: 8, marginy: 8 });
+    const d = new dagre.graphlib.Graph({ multigraph: true }).setGraph({ rankdir: "TB", nodesep: 14, edgesep: open.size ? 0 : 10, ranksep: open.size ? 64 : 46, marginx: 8, marginy: 8 });
     d.setDefaultEdgeLabel(() => ({}));
-    nodes.forEach((n) => d.setNode(n.id, { width: n.group ? 116 : Math.max(n.label.length, n.kind.length) * 7.4 + 24, height: 42 }));
-    edges.forEach((e, i) => d.setEdge(e.source, e.target, { width: e.value ? 250 : 1, height: 18, labelpos: "c" }, String(i)));
+    nodes.forEach((n) => d.setNode(n.id, { width: n.group ? 128 : Math.max(n.label.length, n.kind.length) * 7.4 + 24, height: 42 }));
+    edges.forEach((e, i) => holds(e) && d.setEdge(e.source, e.target, e.value && !e.weight ? { width: 250, height: 18, labelpos: "c" } : { width: 0, height: 0 }, String(i)));
     dagre.layout(d);
     return d;
   }
@@ -56,8 +64,10 @@ if (graphHolder && page.graph) {
     svg.append(defs);
     const largest = Math.max(1e-300, ...edges.map((e) => Math.abs(e.weight || 0)));
     edges.forEach((e, i) => {
-      const way = d.edge({ v: e.source, w: e.target, name: String(i) });
-      const line = way.points.map((p) => `${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("L");
+      const way = e.weight ? null : d.edge({ v: e.source, w: e.target, name: String(i) });
+      const a = d.node(e.source), b = d.node(e.target);
+      const points = e.weight ? [{ x: a.x, y: a.y + a.height / 2 }, { x: b.x, y: b.y - b.height / 2 }] : way.points;
+      const line = points.map((p) => `${p.x.toFixed(1)} ${p.y.toFixed(1)}`).join("L");
       const path = e.weight
         ? drawn("path", { class: "weight", "data-key": e.key, d: `M${line}`, stroke: e.weight >= 0 ? "#0072B2" : "#D55E00", "stroke-width": 0.8 + (3 * Math.abs(e.weight)) / largest, ...(e.weight < 0 ? { "stroke-dasharray": "5 3" } : {}) })
         : drawn("path", { class: "flow", d: `M${line}`, style: "marker-end:url(#tip-live)" });
