@@ -27,6 +27,9 @@ SECTIONS = (
     ("graph", "Graph"), ("results", "Results"), ("reading", "How to read"), ("numbers", "Data"),
 )  # fmt: skip
 
+SCHEMA = "chainrule report 1"
+"""Of the data in the page: {schema, name, title, charts: {id: {title, summary, columns, rows}}}."""
+
 
 def render(
     template: str, title: str, charts: dict[str, Chart | None], sections: Any = SECTIONS,
@@ -42,8 +45,9 @@ def render(
         scripts += [*map(assets.vendored, assets.LAYOUT), assets.own("graph.js")]
     if extra.get("boundary"):
         scripts.append(assets.own("boundary.js"))
-    data = {"name": name, "title": title, "charts": {k: _embedded(c) for k, c in shown.items()},
-            "powers": POWERS, "plain": PLAIN, **extra}  # fmt: skip
+    embedded = {k: _embedded(c) for k, c in shown.items()}
+    data = {"schema": SCHEMA, "name": name, "title": title, "charts": embedded, "powers": POWERS,
+            "plain": PLAIN, **extra}  # fmt: skip
     return _templates().get_template(template).render(
         title=title, heading=title, charts=charts, sections=sections, policy=assets.policy(scripts),
         style=Markup(assets.own("style.css")), data=Markup(as_script(data)),
