@@ -106,7 +106,7 @@ def test_without_scripts_everything_can_be_read(opened, page):
 
 
 def test_with_scripts_long_tables_are_folded(opened, page):
-    shown = opened(page).page
+    shown = opened(page).drawn()  # while charts are drawn, what lies below them moves
     assert not shown.query_selector("#learning-table").is_visible()
     shown.click("#chart-learning summary")
     assert shown.query_selector("#learning-table").is_visible()
@@ -212,7 +212,7 @@ def test_the_arrow_keys_read_a_chart_aloud(opened, page):
 
 def test_the_graph_unfolds_by_keyboard(opened, page):
     found = opened(page)
-    shown = found.page
+    shown = found.drawn()
     layers = shown.query_selector_all("#graph-live [role=button]")
     assert len(layers) == 4, "the input and three layers"
     before = len(shown.query_selector_all("#graph-live .weight"))
@@ -231,7 +231,7 @@ def test_the_graph_unfolds_by_keyboard(opened, page):
 
 
 def test_a_factor_lights_its_line(opened, page):
-    shown = opened(page).page
+    shown = opened(page).drawn()
     shown.click("#graph-all")
     keys = shown.evaluate("""() => Array.from(document.querySelectorAll("#example [tabindex]"))
         .map((e) => e.dataset.key).filter((k) => document.querySelector(
@@ -245,7 +245,7 @@ def test_a_factor_lights_its_line(opened, page):
 
 def test_the_boundary_moves_with_the_slider(opened, page):
     found = opened(page)
-    shown = found.page
+    shown = found.drawn()
     shown.focus("#boundary-scrub")
     last = shown.inner_html("#boundary-live")
     said = shown.inner_text("#boundary-said")
@@ -261,7 +261,7 @@ def test_the_boundary_moves_with_the_slider(opened, page):
 
 def test_the_data_can_be_taken_away(opened, page):
     found = opened(page)
-    shown = found.page
+    shown = found.drawn()
     held = json.loads(shown.evaluate("document.getElementById('data').textContent"))
     with shown.expect_download() as download:
         shown.click("[data-save=all]")
