@@ -18,7 +18,9 @@ from ..version import __version__
 from .terminal import as_typed, detect, rows
 from .threads import one_blas_thread
 
-COMMANDS = ("train", "predict", "runs", "explain", "check-example", "playground", "export")
+COMMANDS = (
+    "train", "predict", "runs", "explain", "check-example", "report", "playground", "export",
+)  # fmt: skip
 """One module of this folder each, imported only when the command is called."""
 
 OK, FAILED, USAGE, UNWRITABLE, INTERRUPTED = 0, 1, 2, 3, 130
