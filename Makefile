@@ -3,7 +3,7 @@ PYTHON ?= python
 # `make bench` shows that the benchmarks work; BENCH='--out results.json' measures everything.
 BENCH ?= --short --only chainrule
 
-.PHONY: check format lint types test slow bench
+.PHONY: check format lint types test slow browser bench
 
 check: lint types test
 
@@ -19,10 +19,13 @@ types:
 	$(PYTHON) -m mypy
 
 test:
-	$(PYTHON) -m pytest -q -n auto -m "not slow and not reference"
+	$(PYTHON) -m pytest -q -n auto -m "not slow and not reference and not browser"
 
 slow:
-	$(PYTHON) -m pytest -q -n auto -m "slow or reference"
+	$(PYTHON) -m pytest -q -n auto -m "(slow or reference) and not browser"
+
+browser:
+	REQUIRE_BROWSER=1 $(PYTHON) -m pytest -q -n auto -m browser tests/browser
 
 bench:
 	$(PYTHON) benchmarks/run.py $(BENCH)

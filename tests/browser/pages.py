@@ -1,25 +1,8 @@
-"""What the tests of pages share: Debian's Chromium, and an audit by axe."""
+"""What the tests of pages share: a page that must ask for nothing, and an audit by axe."""
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
-
-import pytest
-
-CHROMIUM = shutil.which("chromium")
-
-
-@contextmanager
-def started():
-    """A browser; the tests are skipped where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager
@@ -39,10 +22,9 @@ def opened(browser, path, **settings):
     assert not wrong
 
 
-def serious(page):
+def serious(axe, page):
     """What axe finds that is serious or critical, as texts."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-...")
-    found = axe.Axe().run(page).response["violations"]
+    found = axe(page)["violations"]
     return [
         f"{v['id']}: {v['nodes'][0]['html'][:120]} {v['nodes'][0]['failureSummary']}"
         for v in found

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pages import opened, serious, started
+from pages import opened, serious
 
 from chainrule import manual_seed, nn, playground
 from chainrule.cli.app import app
@@ -18,12 +18,6 @@ from chainrule.playground.network import small
 from chainrule.playground.record import Recorded
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +49,23 @@ LOOKS = {
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_nothing_serious(browser, pages, name, look):
+def test_axe_finds_nothing_serious(browser, axe, pages, name, look):
     with opened(browser, pages[name], **LOOKS[look]) as page:
         for box in page.query_selector_all("summary"):
             box.evaluate("s => s.parentElement.open = true")
         page.keyboard.press("q")
-        assert serious(page) == []
+        assert serious(axe, page) == []
 
 
-def test_axe_would_find_something(browser, pages):
+def test_axe_would_find_something(browser, axe, pages):
     with opened(browser, pages["article"]) as page:
         page.evaluate("document.querySelector('#step').closest('label').replaceWith("
                       "document.querySelector('#step'))")  # fmt: skip
-        assert any("label" in found for found in serious(page))
+        assert any("label" in found for found in serious(axe, page))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_print_shows_everything_on_white(browser, pages, name):
+def test_print_shows_everything_on_white(browser, axe, pages, name):
     with opened(browser, pages[name], color_scheme="dark") as page:
         page.emulate_media(media="print")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -79,7 +73,7 @@ def test_print_shows_everything_on_white(browser, pages, name):
         assert not page.locator("#play").is_visible()
         white = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert white == "rgb(255, 255, 255)"
-        assert serious(page) == []
+        assert serious(axe, page) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

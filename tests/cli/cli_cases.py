@@ -1,6 +1,6 @@
 """What the tests of the commands share."""
 
-SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200")
+SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200", "--no-report")
 """A training that takes milliseconds."""
 
 

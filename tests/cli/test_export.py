@@ -85,7 +85,7 @@ def real_output(chainrule):
         "derivation": printed("explain", "seed221", "--step", "--json"),
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
-        "preflight": printed("preflight", "xor", *SMALL, "--json"),
+        "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),

@@ -154,6 +154,11 @@ def _command(recipe: Recipe | None, changes: dict[str, Any]) -> str | None:
     return None if new is None else command_of(new)
 
 
+def findings_of(run: Run) -> list[dict[str, Any]]:
+    """What the rules find in a run, as terms of JSON."""
+    return with_commands(diagnose(run), recipe_of(run))
+
+
 def with_commands(found: Diagnosis, recipe: Recipe | None) -> list[dict[str, Any]]:
     """The findings as terms of JSON, each fix with the command that has it, where there is one."""
     entries: list[dict[str, Any]] = [f.to_json() for f in found]

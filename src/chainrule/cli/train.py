@@ -9,13 +9,18 @@ import shlex
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
+from ..report.boundary import Frames
+from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
-from ..train import History, Run, Trainer, Watch
+from ..tensor.core import Tensor
+from ..train import Callback, History, Run, Trainer, Watch
 from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
@@ -23,9 +28,10 @@ from ..train.watch.watch import EVERY
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
 from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
-from .recipe import Recipe
+from .recipe import Parts, Recipe
+from .report import write_report
 from .results import Outcome, outcome_of, results
-from .terminal import detect
+from .terminal import as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
 from .view.show import Show
@@ -85,12 +91,14 @@ def recipe_options(function: Any) -> Any:
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--no-save", is_flag=True, help="Write no files.")
+@click.option("--no-report", is_flag=True, help="Write no report.html into the run.")
 @click.option("--quiet", "-q", is_flag=True, help="The result only.")
 @plain_option
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON; progress on stderr.")
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
-    quiet: bool, plain: bool, as_json: bool, threads: int | None, watch_every: int, **chosen: Any,
+    no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
+    watch_every: int, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral or xor.
 
@@ -112,7 +120,9 @@ def command(
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir)
-        job = _Job(recipes.from_config(run.config, str(run.path)), screen, watch_every)
+        job = _Job(
+            recipes.from_config(run.config, str(run.path)), screen, not no_report, watch_every
+        )
         job.resume(run)
     else:
         if data is None:
@@ -123,18 +133,24 @@ def command(
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
         try:
-            job = _Job(choose(data, given), screen, watch_every)
+            job = _Job(choose(data, given), screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
             job.begin(name or data, runs_dir)
     outcome = job.train()
+    problem = job.report()
+    page = job.page
     if as_json:
-        click.echo(json.dumps(outcome.to_json(), indent=2))
-        return
-    terminal = detect(sys.stdout, plain=plain)
-    for line in results(outcome, terminal):
-        click.echo(terminal.paint(line), color=True)
+        click.echo(json.dumps({**outcome.to_json(), "report": page and str(page)}, indent=2))
+    else:
+        terminal = detect(sys.stdout, plain=plain)
+        for line in results(outcome, terminal):
+            click.echo(terminal.paint(line), color=True)
+        if page is not None:
+            click.echo(as_typed(f"page  {page}"))
+    if problem is not None:
+        raise problem
 
 
 def choose(data: str, given: dict[str, Any]) -> Recipe:
@@ -199,10 +215,15 @@ def _has_model(run: Run) -> bool:
 
 
 class _Job:
-    """A recipe with everything made from it, trained into a run or without one."""
+    """A recipe with everything made from it, trained into a run or without one.
 
-    def __init__(self, r: Recipe, screen: Screen, watch_every: int = EVERY) -> None:
-        self.recipe, self.screen = r, screen
+    reported: whether the run gets a report, and what only that shows is recorded.  watch_every:
+    see `train.Watch`.
+    """
+
+    def __init__(self, r: Recipe, screen: Screen, reported: bool, watch_every: int) -> None:
+        self.recipe, self.screen, self.reported = r, screen, reported
+        self.page: Path | None = None
         self.parts = parts = recipes.build(r)
         self.facts = Facts(
             data=r.data, model=recipes.describe(parts.model, r),
@@ -212,7 +233,8 @@ class _Job:
         )  # fmt: skip
         watch = Watch(watch_every)
         show = Show(self.facts, watch, screen, parts.total_steps)
-        self.trainer = recipes.trainer(parts, r, [watch, show])
+        moments = _moments(r, parts) if reported else []
+        self.trainer = recipes.trainer(parts, r, [watch, show, *moments])
 
     def begin(self, name: str, runs_dir: str) -> None:
         """A new run folder, where there is room for what will be in it."""
@@ -258,6 +280,17 @@ class _Job:
             raise _interrupted(history, run, trainer)
         return outcome_of(r, self.parts, run, trainer, time.perf_counter() - began, self.facts)
 
+    def report(self) -> ChainruleError | None:
+        """Writes report.html; an error is handed back, since the training is not lost."""
+        run = self.trainer.run
+        if run is None or not self.reported:
+            return None
+        try:
+            self.page = write_report(run)
+        except ChainruleError as error:
+            return error
+        return None
+
     def _note(self, error: ChainruleError) -> None:
         """Keeps in the run why it failed; a hint in terms of the command line."""
         run = self.trainer.run
@@ -270,6 +303,9 @@ class _Job:
             error.fix = f"{error.fix}; then {_resume(run)}"
         with suppress(OSError):
             run.write_result(stopped="failed", error=error.problem)
+            problem = self.report()
+            if problem is not None:
+                click.echo(as_typed(f"no report: {problem.problem}"), err=True)
 
 
 def _nothing(text: str) -> None:
@@ -278,6 +314,23 @@ def _nothing(text: str) -> None:
 
 def _as_option(match: re.Match[str]) -> str:
     return f"--{match[1].replace('_', '-')} "
+
+
+def _moments(r: Recipe, parts: Parts) -> list[Callback]:
+    """What keeps predictions for a few rows, and the decision boundary of rows in the plane."""
+    rows = parts.validation if parts.validation is not None else parts.train
+    x, y = _first(rows, ROWS)
+    what = "of the training" if parts.validation is None else "of the validation rows"
+    plane = recipes.load(r.data).train.tensors[0]
+    frames = [Frames(np.asarray(plane))] if plane.shape[1] == 2 else []
+    return [Batch(x, np.asarray(y), what), *frames]
+
+
+def _first(rows: Any, most: int) -> tuple[Tensor, Tensor]:
+    """The first rows of a data set or of a part of one."""
+    places = list(range(min(most, len(rows))))
+    x, y = rows[places] if hasattr(rows, "tensors") else rows.take(places)
+    return x, y
 
 
 def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interrupted:

@@ -21,7 +21,6 @@ from .parts import Derivation, Line, Name, Section
 
 MOST_UNITS, FIRST = 12, 5
 """A layer with more units is shown by its FIRST largest entries."""
-MOST_CHECKED = 200
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6
 """Distances of finite differences."""
 STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "softplus": 1.0, "relu": 1.0}
@@ -42,7 +41,13 @@ class DerivationError(ChainruleError, ArithmeticError):
 
 
 class Deriving:
-    """One network's derivation, section by section."""
+    """One network's derivation, section by section.
+
+    A layer with more than `most_units` is shown by its `first` largest entries; the `most_checked`
+    largest gradients are held against finite differences.
+    """
+
+    most_units, first, most_checked = MOST_UNITS, FIRST, 200
 
     def __init__(self, network: Network) -> None:
         self.n = network
@@ -63,7 +68,7 @@ class Deriving:
 
     def engine(self, place: Place, note: str = "") -> Line:
         """A line as the engine computes it."""
-        form = shortened(self.n.form(place), self.n.at, MOST_UNITS, FIRST)
+        form = shortened(self.n.form(place), self.n.at, self.most_units, self.first)
         return Line(place, form, form, self.n.at(place), note)
 
     def regrouped(self, place: Place, form: Form, note: str = "") -> Line:
@@ -76,18 +81,21 @@ class Deriving:
 
     def shown(self, name: Name) -> Iterator[Place]:
         """The places of a value, or the largest where there are many."""
-        places = self.n.places(name)
-        if len(places) > MOST_UNITS:
-            places = sorted(places, key=lambda p: -abs(self.n.at(p)))[:FIRST]
-        yield from places
+        values = self.vector(name)
+        if values.size <= self.most_units:
+            yield from self.n.places(name)
+            return
+        node = self.n.nodes[name]
+        for i in np.argsort(-np.abs(values), kind="stable")[: self.first]:
+            yield Place(node, tuple(map(int, np.unravel_index(i, node.shape))))
 
     def rest(self, name: Name) -> list[Line]:
         """What is not shown of a value."""
-        places = self.n.places(name)
-        if len(places) <= MOST_UNITS:
+        values = self.vector(name)
+        if values.size <= self.most_units:
             return []
-        norm = math.sqrt(sum(self.n.at(p) ** 2 for p in places))
-        return [Line(f"and {len(places) - FIRST} more", None, None, norm, "norm of all")]
+        norm = float(np.linalg.norm(values))
+        return [Line(f"and {values.size - self.first} more", None, None, norm, "norm of all")]
 
     def computed(self, name: Name) -> list[Line]:
         """A value as the engine computes it, and what is not shown of it."""
@@ -255,7 +263,7 @@ class Deriving:
 
     def vector(self, name: Name) -> Any:
         """The numbers of a value, as one row."""
-        return np.array([self.n.at(p) for p in self.n.places(name)])
+        return self.n.array(name).reshape(-1)
 
     def step(self, rate: float) -> Section:
         """One step of gradient descent: what it promised, and what it kept."""
@@ -272,9 +280,7 @@ class Deriving:
             layers.append(new)
             section.lines += self.moved(Name("W", i), new.weight)
             section.lines += self.moved(Name("b", i), new.bias)
-        x, y = (self.n.arrays[Name(c)] for c in "xy")
-        after = Network(x, layers, y, self.n.loss)
-        before, now = self.loss(self.n), self.loss(after)
+        before, now = self.loss(self.n), self.loss(self.n.moved(layers))
         kept = now - before
         share = f" ({kept / promised:.0%})" if promised else ""
         section.lines.append(Line("L", None, None, now, f"it was {before:.6f}"))
@@ -284,7 +290,9 @@ class Deriving:
     def moved(self, name: Name, new: Any) -> list[Line]:
         """The new values of a parameter."""
         lines = []
-        for p in itertools.islice(self.shown(Name(name.letter, name.layer, "gradient")), FIRST):
+        for p in itertools.islice(
+            self.shown(Name(name.letter, name.layer, "gradient")), self.first
+        ):
             own = Place(self.n.nodes[name], p.at)
             lines.append(Line(own, None, None, float(new[p.at]), f"it was {self.n.at(own):.6f}"))
         return lines
@@ -297,11 +305,12 @@ class Deriving:
         """The gradients against differences of the loss, as far as these can be trusted."""
         n = self.n
         names = [k for k in n.arrays if k.letter in "Wb"]
-        gradients = [p for k in names for p in n.places(Name(k.letter, k.layer, "gradient"))]
-        gradients.sort(key=lambda p: -abs(n.at(p)))
-        largest = abs(n.at(gradients[0])) or 1.0
+        gradients = [Name(k.letter, k.layer, "gradient") for k in names]
+        checked = self.largest(gradients, self.most_checked)
+        largest = abs(n.at(checked[0])) or 1.0
+        total = sum(n.array(name).size for name in gradients)
         program = trace(n.loss_of, *n.arrays.values())
-        noise, worst, agree, checked = self.noise(), 0.0, 0, gradients[:MOST_CHECKED]
+        noise, worst, agree = self.noise(), 0.0, 0
         for p in checked:
             off = math.inf
             for step in STEPS:  # a shorter one where a kink of relu lies within reach
@@ -313,10 +322,19 @@ class Deriving:
             worst = max(worst, off / largest)
         holds = agree == len(checked)
         count = f"{agree} of {len(checked)} gradients"
-        if len(checked) < len(gradients):
-            count += f" (the largest of {len(gradients)})"
+        if len(checked) < total:
+            count += f" (the largest of {total})"
         note = f"{count} agree with finite differences, worst difference {worst:.1e} of the largest"
         return Section("CHECK", f"{note} {'✔' if holds else '✖'}")
+
+    def largest(self, names: list[Name], count: int) -> list[Place]:
+        """The largest numbers of several values, the largest first."""
+        found = []
+        for name in names:
+            node, values = self.n.nodes[name], self.vector(name)
+            for i in np.argsort(-np.abs(values), kind="stable")[:count]:
+                found.append(Place(node, tuple(map(int, np.unravel_index(i, node.shape)))))
+        return sorted(found, key=lambda p: -abs(self.n.at(p)))[:count]
 
     def noise(self) -> float:
         """How far rounding can move the loss: of every value, times the loss's slope there."""

@@ -141,9 +141,17 @@ class Network:
 
     # ------------------------------------------------------------ asking
 
+    def moved(self, layers: Sequence[Layer]) -> Network:
+        """The same example through other weights."""
+        return Network(self.arrays[Name("x")], layers, self.arrays[Name("y")], self.loss)
+
     def at(self, place: Place) -> float:
         """The number at a place."""
         return float(self.elements.at(place))
+
+    def array(self, name: Name) -> Any:
+        """All numbers of a value."""
+        return self.elements.arrays[id(self.nodes[name])]
 
     def places(self, name: Name) -> list[Place]:
         """All places of a value, in order."""

@@ -1,0 +1,133 @@
+"""`chainrule report`: the page of a run written again, or several runs compared."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..errors import OutputError
+from ..functional import softmax
+from ..nn import CrossEntropyLoss, Module
+from ..report.results import Held
+from ..report.subject import Subject, subject_of
+from ..tensor.core import wrap
+from ..train import Run
+from ..train.evaluation import predict
+from .app import Command, UsageProblem
+from .options import find_run, runs_dir
+from .predict import BATCH, restored
+from .recipe import Recipe, Sets, from_config, load
+from .terminal import as_typed
+
+FILE = "report.html"
+FIRST_ROWS = 256
+"""Of these training rows the one with the highest loss is worked."""
+IMAGES = {"digits": (8, 8)}
+
+
+@click.command(cls=Command, short_help="Writes the report of RUN, or compares several.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-o", "--output", metavar="OUT.html", help="Write there.")
+@runs_dir
+def command(runs: tuple[str, ...], output: str | None, runs_dir: str) -> None:
+    """Writes the report of a run again, or a page that compares several.
+
+    One file that opens in any browser, without a network: the verdict, curves, the gradients'
+    flow, one example worked number by number, the graph, results.  It goes to report.html in the
+    run's folder; a comparison goes beside the folders of the runs.
+
+    \b
+    Examples:
+      chainrule report digits-0001
+      chainrule report moons -o moons.html
+      chainrule report moons-0001 moons-0002
+    """
+    found = [find_run(name, runs_dir) for name in runs]
+    same = {os.path.realpath(r.path) for r in found}
+    if len(same) < len(found):
+        raise UsageProblem("report: a run is named twice", got=" ".join(runs), line="")
+    if len(found) == 1:
+        path = Path(output or found[0].path / FILE)
+        _check_folder(path)
+        write_report(found[0], path)
+    else:
+        default = found[0].path.parent / f"report-{'-'.join(r.name for r in found)}"[:120]
+        path = Path(output or f"{default}.html")
+        _check_folder(path)
+        write_comparison(found, path)
+    click.echo(as_typed(f"report {path} ({path.stat().st_size / 1e6:.2f} MB)"))
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        raise UsageProblem(f"-o {path}: that is a folder", fix=f"-o {path / FILE}", line="")
+    if not path.parent.is_dir():
+        raise OutputError(f"can't write {path}", got=f"no folder {path.parent}",
+                          fix=f"mkdir -p {path.parent}", line="")  # fmt: skip
+
+
+def write_report(
+    run: Run, path: Path | None = None, findings: list[dict[str, Any]] | None = None
+) -> Path:
+    """The page of a run, in its folder unless a path is given; with what the rules find in it."""
+    from ..report.build import build
+    from ..report.page import write_page
+    from .diagnose import findings_of
+
+    path = path or Path(run.path) / FILE
+    findings = findings_of(run) if findings is None else findings
+    write_page(path, build(whole_subject(run, findings)))
+    return path
+
+
+def write_comparison(runs: list[Run], path: Path) -> None:
+    """The page that compares runs."""
+    from ..report.compare import build
+    from ..report.page import write_page
+
+    write_page(path, build([subject_of(run) for run in runs]))
+
+
+def whole_subject(run: Run, findings: list[dict[str, Any]] | None = None) -> Subject:
+    """What a run's folder holds, and its model with the rows of its data set.
+
+    A run that has no model yet has a report too; one whose model is damaged has an error.
+    """
+    s = subject_of(run)
+    s.findings = findings
+    if not run.has_model:
+        s.no_model = "the run has no model yet"
+        return s
+    r = from_config(run.config, str(run.path))
+    sets = load(r.data)
+    s.model, _ = restored(run, r, len(sets.names))
+    s.smoothing, s.rate = r.label_smoothing, r.lr
+    s.loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
+    s.image = IMAGES.get(r.data)
+    s.held = held_of(s.model, sets)
+    _choose_row(s, r, sets)
+    return s
+
+
+def held_of(model: Module, sets: Sets) -> Held:
+    """The held-out rows with the probabilities that the model gives."""
+    x, true = sets.test.tensors
+    return Held(np.asarray(x), np.asarray(true), probabilities(model, x), sets.names)
+
+
+def probabilities(model: Module, x: Any) -> Any:
+    """(N, C) in float64."""
+    return np.asarray(softmax(predict(model, (x,), BATCH), -1), np.float64)
+
+
+def _choose_row(s: Subject, r: Recipe, sets: Sets) -> None:
+    """The first training row with the highest loss among the first few."""
+    x, y = (np.asarray(t)[:FIRST_ROWS] for t in sets.train.tensors)
+    assert s.model is not None
+    given = probabilities(s.model, wrap(np.ascontiguousarray(x)))[np.arange(len(y)), y]
+    s.row_number = int(np.nan_to_num(given, nan=0.0).argmin())
+    s.row, s.label = x[s.row_number], int(y[s.row_number])

@@ -1,0 +1,294 @@
+"""The report of one run: every section filled from what the run holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from .. import nn
+from . import boundary, dynamics, flow, graph, inside, results, worked
+from .charts import Chart, percent, said
+from .learning import learning
+from .page import render
+from .subject import LEVELS, SIGNS, Subject, verdict_of
+
+UNDIAGNOSED = "Nobody has diagnosed this run, so whether it has faults is not known."
+UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside its layers while "
+             "it was trained.")  # fmt: skip
+
+CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "graph",
+          "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
+"""In the order of the page."""
+
+
+def build(s: Subject) -> str:
+    """The page of a run as HTML."""
+    charts: dict[str, Chart | None] = dict.fromkeys(CHARTS)
+    charts["learning"] = learning(s.rows)
+    if s.looks:
+        charts |= {
+            "flow": flow.gradient_flow(s.looks), "ratios": flow.update_ratios(s.looks),
+            "ledger": flow.ledger(s.looks), "units": inside.units(s.looks),
+            "activations": inside.histograms(s.looks, "activations"),
+            "gradients": inside.histograms(s.looks, "gradients"),
+        }  # fmt: skip
+    values: dict[str, Any] = {
+        "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
+        "modules": modules(s.model), "folder": s.folder,
+        "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
+        "findings": _findings(s.findings), "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
+    }  # fmt: skip
+    extra: dict[str, Any] = {}
+    values |= _example(s, charts, extra)
+    values |= _results(s, charts)
+    if s.predictions is not None:
+        names = s.held.names if s.held is not None else ()
+        charts["dynamics"] = dynamics.chart(s.predictions, names)
+    values["stills"] = []
+    if s.frames is not None and s.held is not None:
+        charts["boundary"], values["stills"] = _boundary(s, extra)
+    return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
+
+
+# ---------------------------------------------------------------- run card
+
+
+RECIPE = {
+    "optimizer": "optimizer", "lr": "learning rate", "momentum": "momentum",
+    "weight_decay": "weight decay", "schedule": "schedule", "batch_size": "batch size",
+    "dropout": "dropout", "init": "first weights", "label_smoothing": "label smoothing",
+    "clip_grad_norm": "gradient clipped at", "val_fraction": "share of validation rows",
+    "patience": "patience of early stopping",
+}  # fmt: skip
+
+
+def facts(s: Subject) -> list[tuple[str, Any]]:
+    """What there is to know of a run before its curves."""
+    recipe = s.config.get("recipe") or {}
+    result, env = s.result or {}, s.environment
+    found: list[tuple[str, Any]] = [
+        ("model", s.config.get("model")), ("parameters", s.config.get("parameters")),
+        ("data", recipe.get("data")),
+    ]  # fmt: skip
+    if s.held is not None:
+        found.append(("held-out rows", len(s.held.true)))
+    found += [(words, recipe[k]) for k, words in RECIPE.items() if recipe.get(k) is not None]
+    found += [
+        ("seed", env.get("seed", recipe.get("seed"))),
+        ("epochs", result.get("epochs", len(s.rows))),
+        ("steps", result.get("steps")), ("ended by", result.get("stopped") or "not yet"),
+        ("time of the epochs, s", sum(r.get("seconds") or 0.0 for r in s.rows)),
+        ("steps a second", result.get("steps_per_second")),
+    ]  # fmt: skip
+    if result.get("compiled") is not None:
+        seconds = said(result.get("compile_seconds"))
+        found.append(("compiled", f"yes, in {seconds} s" if result["compiled"] else "no, eager"))
+    if s.looks and s.looks[-1].overhead is not None:
+        found.append(("time spent watching", f"{percent(s.looks[-1].overhead, 1)}"))
+    packages = ", ".join(f"{k} {v}" for k, v in (env.get("packages") or {}).items())
+    found += [
+        ("started", env.get("started")), ("Chainrule", env.get("chainrule")),
+        ("Python", env.get("python")), ("packages", packages or None),
+        ("platform", env.get("platform")), ("processors", env.get("cpu_count")),
+    ]  # fmt: skip
+    return found
+
+
+def modules(model: nn.Module | None) -> Chart | None:
+    """The modules with their shapes and numbers of parameters."""
+    if model is None:
+        return None
+    rows = []
+    for name, m in model.named_modules():
+        if list(m.children()) or not name:
+            continue
+        shapes = ", ".join(f"{k} {'×'.join(map(str, p.shape))}" for k, p in m.named_parameters())
+        rows.append([name, type(m).__name__, shapes or "none",
+                     sum(p.numel() for p in m.parameters())])  # fmt: skip
+    return Chart("modules", "Modules in the order in which they were made", "", "", "", "",
+                 ["name", "kind", "learned", "numbers"], rows)  # fmt: skip
+
+
+TOLD = ("layers", "steps", "evidence", "numbers", "cause", "multiplier")
+"""What is told of a finding, in this order."""
+
+
+def _findings(findings: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """As the template shows them, the worst first."""
+    if findings is None:
+        return None
+    order = {"bad": 0, "warn": 1, "ok": 2}
+    made = []
+    for f in findings:
+        level = LEVELS.get(str(f.get("severity")), "ok")
+        shown = [(k, _words(f[k], to=k == "steps")) for k in TOLD
+                 if f.get(k) not in (None, [], {}, "")]  # fmt: skip
+        made.append({
+            "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
+            "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
+            "facts": shown, "layers": _list(f.get("layers")),
+            "fixes": [_fix(x) for x in _list(f.get("fixes"))],
+        })  # fmt: skip
+    return sorted(made, key=lambda f: order[f["level"]])
+
+
+def _list(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _fix(fix: Any) -> dict[str, str]:
+    """What to try, in words and as a command."""
+    if isinstance(fix, dict):
+        return {k: str(fix.get(k) or "") for k in ("text", "command")}
+    command = str(fix).startswith(("chainrule ", "--"))
+    return {"text": "" if command else str(fix), "command": str(fix) if command else ""}
+
+
+def _words(value: Any, to: bool = False) -> str:
+    """Evidence and numbers in whatever form they come; to: a pair is a first and a last."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {_words(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return (" to " if to and len(value) == 2 else ", ").join(_words(v) for v in value)
+    return said(value)
+
+
+# ---------------------------------------------------------------- example and graph
+
+
+def _example(s: Subject, charts: dict[str, Chart | None], extra: dict[str, Any]) -> dict[str, Any]:
+    """The worked row, and the graph of the same row."""
+    values: dict[str, Any] = {"example": None, "no_example": s.no_model, "no_graph": s.no_model}
+    if s.model is None or s.row is None:
+        return values
+    g = graph.graph_of(s.model, s.loss, s.row, s.label)
+    classes = len(s.held.names) if s.held is not None else s.label + 1
+    found = worked.worked(s.model, s.row, s.label, classes, s.smoothing, s.rate)
+    if isinstance(found, str):
+        values["no_example"] = found
+    else:
+        d, network = found
+        values["example"] = {**worked.as_page(d), "about": _about(s), "picture": _image(s, s.row)}
+        if not isinstance(g, str):
+            linear = [n for n, m in s.model.named_modules() if isinstance(m, nn.Linear)]
+            graph.unfold(g, network, linear)
+    if isinstance(g, str):
+        return values | {"no_graph": g}
+    charts["graph"] = graph.table(g)
+    extra["graph"] = g.as_data()
+    still = graph.modules_svg(g) + (graph.units_svg(g) if g.units else "")
+    inner = ('<div id="graph-still" class="still">' + still + "</div>"
+             '<div class="tools" hidden><button type="button" id="graph-all" aria-pressed="false">'
+             "Unfold every layer</button></div>"
+             '<div id="graph-live" class="scroll" tabindex="0" role="region" '
+             'aria-label="The graph, with layers that unfold" hidden></div>'
+             '<p class="said" id="graph-said" aria-live="polite"></p>')  # fmt: skip
+    return values | {"graph_inner": Markup(inner), "tree": graph.tree(s.model, g)}
+
+
+def _about(s: Subject) -> str:
+    names = s.held.names if s.held is not None else ()
+    label = names[s.label] if s.label < len(names) else str(s.label)
+    return (f"Row {s.row_number} of the rows learned from, class {label}, through the weights that "
+            f"were kept: of the first rows it is the one with the highest loss. The step is "
+            f"one of plain gradient descent with the learning rate {s.rate:g} on this row alone."
+            )  # fmt: skip
+
+
+def _image(s: Subject, row: Any) -> Markup | None:
+    if s.image is None:
+        return None
+    return Markup(results.image_svg(np.asarray(row).reshape(s.image), "the row as a picture"))
+
+
+# ---------------------------------------------------------------- results
+
+
+def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
+    values: dict[str, Any] = {"confusion_inner": "", "worst": [], "no_why": None, "no_results": (
+        f"No results: {s.no_model}." if s.model is None else "No held-out rows.")}  # fmt: skip
+    h = s.held
+    if h is None or s.model is None:
+        return values
+    if not np.isfinite(h.p).all():
+        return values | {"no_results": "The model gives no finite number for some held-out rows."}
+    charts["confusion"], cells = results.confusion(h)
+    charts["calibration"] = results.calibration(h)
+    layers = worked.layers_of(s.model)
+    worst = [_worst(s, h, i, layers) for i in results.worst(h)]
+    return values | {
+        "confusion_inner": _confusion(h, cells), "worst": worst,
+        "no_why": layers if isinstance(layers, str) else None,
+    }  # fmt: skip
+
+
+def _worst(s: Subject, h: results.Held, i: int, layers: Any) -> dict[str, Any]:
+    true, predicted = int(h.true[i]), int(h.predicted[i])
+    values = np.asarray(h.x[i]).reshape(-1)
+    why = "" if isinstance(layers, str) else "\n".join(
+        worked.short(layers, h.x[i], true, predicted, s.smoothing))  # fmt: skip
+    inputs = ", ".join(f"{v:g}" for v in values[:8].tolist()) + (", …" if len(values) > 8 else "")
+    return {
+        "row": i, "true": h.names[true], "predicted": h.names[predicted],
+        "right": true == predicted, "given": said(float(h.p[i, true])),
+        "loss": said(float(h.losses[i])), "picture": _image(s, h.x[i]),
+        "inputs": None if s.image else f"inputs {inputs}", "why": why,
+    }  # fmt: skip
+
+
+CONFUSION = """\
+<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table>
+<caption>Rows: true class; columns: predicted class; the frame marks what is right</caption>
+<thead><tr><th scope="col" class="words">true</th>{% for n in names %}<th scope="col">{{ n }}</th>\
+{% endfor %}</tr></thead><tbody>
+{% for name, row in rows %}<tr><th scope="row" class="words">{{ name }}</th>{% for c in row %}\
+<td class="cell s{{ c.shade }}{{ ' right' if c.right }}">{{ c.count }}<small>{{ c.words }}</small>\
+</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+"""
+
+
+def _confusion(h: results.Held, cells: list[list[results.Cell]]) -> Markup:
+    made = jinja2.Environment(autoescape=True).from_string(CONFUSION)
+    rows = list(zip(h.names, cells, strict=True))
+    return Markup(made.render(names=h.names, rows=rows))
+
+
+def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
+    """The boundary over training: four still pictures, and everything for the slider."""
+    assert s.frames is not None
+    assert s.held is not None
+    frames, x = s.frames["frames"], np.asarray(s.held.x)
+    some = sorted({round(k * (len(frames) - 1) / 3) for k in range(4)})
+    extra["boundary"] = {
+        "low": s.frames["low"], "high": s.frames["high"], "side": s.frames["side"],
+        "frames": frames, "levels": boundary.LEVELS, "colours": boundary.COLOURS,
+        "shapes": [f"M{dx} {dy}{rest}" for dx, dy, rest in boundary.SHAPES],
+        "points": [[round(float(x[i, 0]), 4), round(float(x[i, 1]), 4), int(s.held.true[i])]
+                   for i in boundary.some_of(len(x))],
+    }  # fmt: skip
+    chart = Chart(
+        "boundary", f"The boundary from step {frames[0]['step']} to {frames[-1]['step']}",
+        f"{len(frames)} pictures were taken during the training; a shape stands for a class.",
+        "The class that the model gives to every point of the plane, stronger where it is surer, "
+        "with some of the held-out rows, from the first weights to those that were kept.",
+        "A boundary that follows the rows early and then only smooths out. One that winds round "
+        "single rows is learning by heart.",
+        _seen(frames), ["step", "epoch", "validation accuracy"],
+        [[f["step"], f.get("epoch"), f.get("accuracy")] for f in frames],
+    )  # fmt: skip
+    stills = [Markup(boundary.still(s.frames, k, x, s.held.true)) for k in some]
+    return chart, stills
+
+
+def _seen(frames: list[dict[str, Any]]) -> str:
+    known = [f for f in frames if f.get("accuracy") is not None]
+    if not known:
+        return "No validation accuracy was measured along the way."
+    best = max(f["accuracy"] for f in known)
+    first = next(f for f in known if f["accuracy"] >= 0.99 * best)
+    return (f"Validation accuracy comes within 1 % of its best, {percent(best, 1)}, by step "
+            f"{first['step']}.")  # fmt: skip

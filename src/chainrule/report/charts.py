@@ -1,0 +1,138 @@
+"""What a chart is, before anyone draws it: numbers, names, and the words that go with them.
+
+    chart   := title, summary, shows, healthy, here, picture?, columns, row*
+    picture := lines | heat | histograms
+    lines   := panel+ over one x            panel := series+, band?, mark*
+    heat    := names by x, one number each
+    histograms := a grid of counts
+
+`svg.py` draws a picture once and for all, `vega.py` writes it as a Vega-Lite specification, and the
+table of the chart is what remains where nothing can be seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+"""Okabe and Ito's colours that keep 3:1 on white and on #111827, and a grey that does."""
+NOT_COMPUTED = "not computed"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points in order; where y is None or not finite there is a gap.
+
+    raw: what lies behind a smoothed line, drawn thinner.
+    """
+
+    name: str
+    x: list[float]
+    y: list[float | None]
+    colour: str = BLUE
+    dashed: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series over the common x; band: (low, high, what it is); marks: (x, what is there)."""
+
+    y_title: str
+    series: list[Series]
+    log: bool = False
+    band: tuple[float, float, str] | None = None
+    marks: list[tuple[float, str]] = field(default_factory=list)
+    height: int = 220
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Panels under one another, with one x axis."""
+
+    x_title: str
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """values[i][j]: the number of names[i] at x[j]; None where there is none.
+
+    powers: whether the numbers are powers of ten; else they go from 0 to 1.
+    """
+
+    x_title: str
+    y_title: str
+    scale: str
+    x: list[float]
+    names: list[str]
+    values: list[list[float | None]]
+    powers: bool = True
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of equally wide bins from low to high."""
+
+    row: str
+    column: str
+    low: float
+    high: float
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """A grid of histograms by row and column."""
+
+    x_title: str
+    parts: list[Histogram]
+    colour: str = BLUE
+
+
+Picture = Lines | Heat | Histograms
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with its words and its table; without a picture there is only the table.
+
+    id: its place on the page.  title: the one thing to take away.  more: how many rows the table
+    leaves out.
+    """
+
+    id: str
+    title: str
+    summary: str
+    shows: str
+    healthy: str
+    here: str
+    columns: list[str]
+    rows: list[list[Any]]
+    picture: Picture | None = None
+    more: int = 0
+
+
+def said(value: Any, digits: int = 4) -> str:
+    """A value for a reader: numbers with so many digits, None as what it is."""
+    if value is None:
+        return NOT_COMPUTED
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int) or (math.isfinite(value) and value == int(value) < 1e6):
+        return f"{int(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(int(value))
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 1 as per cent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def finite(value: Any) -> bool:
+    """Whether it is a number that can be drawn."""
+    return isinstance(value, (int, float)) and math.isfinite(value)

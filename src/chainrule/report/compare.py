@@ -1,0 +1,143 @@
+"""Several runs on one page: what they were made with, where they part, how they end."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+from .charts import Chart, said
+from .learning import compared
+from .page import render
+from .subject import Subject
+
+SECTIONS = (
+    ("verdict", "Where they part"), ("run", "What differs"), ("learning", "Learning"),
+    ("results", "Results"), ("reading", "How to read"), ("numbers", "Data"),
+)  # fmt: skip
+CLOCK = {"seconds"}
+"""Columns that no two runs share."""
+MOST_PAIRS = 10
+
+
+def build(subjects: list[Subject]) -> str:
+    """The page of several runs as HTML."""
+    names = _names(subjects)
+    charts: dict[str, Chart | None] = {
+        "learning": compared({n: s.rows for n, s in zip(names, subjects, strict=True)}),
+    }
+    pairs = list(combinations(range(len(subjects)), 2))[:MOST_PAIRS]
+    partings = [
+        {"names": f"{names[a]} and {names[b]}", "words": parting(subjects[a], subjects[b])}
+        for a, b in pairs
+    ]
+    choices = _choices(names, subjects)
+    outcomes = _outcomes(names, subjects)
+    charts |= {"choices": choices, "outcomes": outcomes}
+    title = f"{' and '.join(names) if len(names) < 4 else f'{len(names)} runs'} compared"
+    count = len(choices.rows)
+    sentence = (f"{len(names)} runs that differ in {count} choice{'s' * (count != 1)}."
+                if count else f"{len(names)} runs of one recipe.")  # fmt: skip
+    return render("compare.html", title, charts, SECTIONS, name="-".join(names), partings=partings,
+                  choices=choices, outcomes=outcomes, sentence=sentence)  # fmt: skip
+
+
+def _names(subjects: list[Subject]) -> list[str]:
+    """The runs' names; where two are alike, their folders."""
+    names = [s.name for s in subjects]
+    return names if len(set(names)) == len(names) else [s.folder for s in subjects]
+
+
+def parting(a: Subject, b: Subject) -> str:
+    """The first step where two runs differ, and in which layer, as far as it was recorded."""
+    parts = [p for p in (_in_layers(a, b), _in_epochs(a, b)) if p]
+    return " ".join(parts)
+
+
+def _in_layers(a: Subject, b: Subject) -> str:
+    """By the looks inside, which are finer than epochs."""
+    if not a.looks or not b.looks:
+        return "What happened inside the layers was not recorded in both."
+    theirs = {look.step: look for look in b.looks}
+    same: int | None = None
+    met = False
+    for look in a.looks:
+        other = theirs.get(look.step)
+        if other is None:
+            continue
+        met = True
+        mine = {x.name: x.numbers for x in look.layers}
+        layers = {x.name: x.numbers for x in other.layers}
+        odd = [n for n in mine if n in layers and not _alike(mine[n], layers[n])]
+        if set(mine) != set(layers):
+            return f"They have other layers: {', '.join(sorted(set(mine) ^ set(layers)))}."
+        if odd:
+            since = "" if same is None else f" (at step {same} they were alike)"
+            also = f"; also in {', '.join(odd[1:])}" if odd[1:] else ""
+            x, y = mine[odd[0]], layers[odd[0]]
+            key = next(k for k in x if _differ(x[k], y[k]))
+            return (f"Diverged at step {look.step} in {odd[0]}{since}: {key} is {said(x[key], 6)} "
+                    f"against {said(y[key], 6)}{also}.")  # fmt: skip
+        same = look.step
+    if not met:
+        return "They were looked into at different steps, so their layers can't be compared."
+    return f"Alike in every layer up to step {same}, the last that was looked at in both."
+
+
+def _alike(a: dict[str, float | None], b: dict[str, float | None]) -> bool:
+    return not any(_differ(a[k], b[k]) for k in a)
+
+
+def _differ(x: float | None, y: float | None) -> bool:
+    """Whether both were computed and are not the same number; nan is nan."""
+    return x is not None and y is not None and x != y and not (x != x and y != y)
+
+
+def _in_epochs(a: Subject, b: Subject) -> str:
+    for left, right in zip(a.rows, b.rows, strict=False):
+        for key in left:
+            if key in CLOCK or key not in right or not _differ(left[key], right[key]):
+                continue
+            return (f"By epoch {left.get('epoch')} (step {left.get('step')}) the logs differ: "
+                    f"{key} is {said(left[key], 6)} against {said(right[key], 6)}.")  # fmt: skip
+    shorter = min(len(a.rows), len(b.rows))
+    if not shorter:
+        return "At least one of them has finished no epoch."
+    more = "" if len(a.rows) == len(b.rows) else "; then one goes on and the other does not"
+    return f"Their logs are equal for {shorter} epochs{more}."
+
+
+def _choices(names: list[str], subjects: list[Subject]) -> Chart:
+    recipes = [s.config.get("recipe") or {} for s in subjects]
+    versions = [
+        {"Chainrule": s.environment.get("chainrule"), "platform": s.environment.get("platform"),
+         **(s.environment.get("packages") or {})} for s in subjects
+    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for held in (recipes, versions):
+        for key in dict.fromkeys(k for r in held for k in r):
+            values = [r.get(key) for r in held]
+            if any(v != values[0] for v in values):
+                rows.append([key, *(_plain(v) for v in values)])
+    return Chart("choices", "What the runs were made with, where it differs", "", "", "", "",
+                 ["choice", *names], rows)  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else (
+        "none" if value is None else value)  # fmt: skip
+
+
+def _outcomes(names: list[str], subjects: list[Subject]) -> Chart:
+    rows = []
+    for name, s in zip(names, subjects, strict=True):
+        result = s.result or {}
+        last = s.rows[-1] if s.rows else {}
+        best = [v for r in s.rows if isinstance(v := r.get("val_loss"), (int, float))]
+        rows.append([name, result.get("stopped") or "unfinished", len(s.rows), last.get("step"),
+                     last.get("loss"), min(best, default=None), result.get("test_accuracy"),
+                     sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
+    return Chart(
+        "outcomes", "How the runs ended", "", "", "", "",
+        ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
+         "held-out accuracy", "seconds"], rows,
+    )  # fmt: skip

@@ -1,0 +1,198 @@
+"""How the gradient flows back: its size in every layer over the steps, and what it changed."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from .charts import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    Chart,
+    Heat,
+    Lines,
+    Panel,
+    Series,
+    finite,
+    percent,
+    said,
+)
+from .learning import MOST_POINTS
+from .looks import Look, names_of, series_of
+from .thin import kept
+
+MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, 8
+LOW, HIGH = 1e-4, 1e-2
+"""The usual band of update:weight; 1e-3 is what to aim at."""
+FAR = 1e-3
+"""A first layer's gradient below this share of the last's is said to vanish."""
+
+
+def log10(value: float | None) -> float | None:
+    """A power of ten; -inf for 0, nan for what has none."""
+    if value is None or math.isnan(value):
+        return value
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def pooled(values: list[float | None], pieces: int) -> list[float | None]:
+    """Of each piece the value that lies farthest from the median; what is not finite wins."""
+    good = [v for v in values if v is not None and finite(v)]
+    middle = median(good) if good else 0.0
+    found: list[float | None] = []
+    for k in range(pieces):
+        part = [v for v in values[k * len(values) // pieces : (k + 1) * len(values) // pieces]
+                if v is not None]  # fmt: skip
+        bad = [v for v in part if not finite(v)]
+        found.append(bad[0] if bad else max(part, key=lambda v: abs(v - middle), default=None))
+    return found
+
+
+def trouble(values: list[float | None], middle: float) -> float:
+    """How far a layer's typical size is from the others', in powers of ten."""
+    good = [v for v in values if v is not None and finite(v)]
+    if any(v is not None and not finite(v) for v in values):
+        return math.inf
+    return abs(median(good) - middle) if good else 0.0
+
+
+def gradient_flow(looks: list[Look]) -> Chart:
+    """The heat map of layers and steps."""
+    names = names_of(looks)
+    powers = {n: [log10(v) for v in series_of(looks, n, "grad")] for n in names}
+    good = [v for row in powers.values() for v in row if v is not None and finite(v)]
+    middle = median(good) if good else 0.0
+    order = sorted(names, key=lambda n: -trouble(powers[n], middle))
+    pieces = min(len(looks), MOST_COLUMNS, max(MOST_CELLS // len(names), 20))
+    x = [float(looks[k * len(looks) // pieces].step) for k in range(pieces)]
+    heat = Heat("step", "layer", "|gradient|", x, order,
+                [pooled(powers[n], pieces) for n in order])  # fmt: skip
+    last = {n: next((v for v in reversed(powers[n]) if v is not None), None) for n in names}
+    table = kept([powers[n] for n in names], 2 * MOST_COLUMNS)
+    grads = {n: series_of(looks, n, "grad") for n in names}
+    title, here = _flow_words(names, powers)
+    return Chart(
+        "flow", title,
+        "At the last look: " + ", ".join(
+            f"{n} {said(10 ** v if v is not None and finite(v) else v, 3)}" for n, v in last.items()
+        ) + ".",
+        "The size of the gradient of every layer's weights, step by step; a colour step is a share "
+        "of a power of ten. The layer that differs most from the others stands on top. "
+        + ("Where several looks share a cell it shows the most unusual of them."
+           if pieces < len(looks) else "Every look is a cell."),
+        "Layers of similar colour, within two powers of ten from first to last layer. Rows that "
+        "get darker towards the input are a vanishing gradient, brighter ones an exploding one.",
+        here, ["step", *names],
+        [[looks[i].step, *(grads[n][i] for n in names)] for i in table],
+        heat, len(looks) - len(table),
+    )  # fmt: skip
+
+
+def _flow_words(names: list[str], powers: dict[str, list[float | None]]) -> tuple[str, str]:
+    """The title, and what is seen here."""
+    bad = [
+        n for n in names if any((v is not None and v in (math.inf,)) or v != v for v in powers[n])
+    ]
+    if bad:
+        return f"The gradient of {bad[0]} is not finite", f"Not finite in {', '.join(bad)}."
+    ends = []
+    for n in (names[0], names[-1]):
+        good = [v for v in powers[n] if v is not None and finite(v)]
+        ends.append(median(good) if good else None)
+    if ends[0] is None or ends[1] is None or len(names) < 2:
+        return "The gradient of one layer over the steps", "There are no two layers to compare."
+    factor = 10 ** (ends[0] - ends[1])
+    words = (f"In the median over the steps the gradient of {names[0]}, the first layer, is "
+             f"{said(factor, 3)} times that of {names[-1]}, the last.")  # fmt: skip
+    if factor < FAR:
+        return f"The gradient vanishes on its way to {names[0]}", words
+    if factor > 1 / FAR:
+        return f"The gradient grows on its way to {names[0]}", words
+    return "The gradient reaches every layer", words
+
+
+def update_ratios(looks: list[Look]) -> Chart:
+    """Size of the update over size of the weights, per layer, with its band."""
+    names = names_of(looks)
+    ratios = {n: series_of(looks, n, "ratio") for n in names}
+    outside = {n: _outside(ratios[n]) for n in names}
+    order = sorted(names, key=lambda n: -outside[n])
+    shown = order[:MOST_LINES]
+    colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
+    places = kept([ratios[n] for n in names], MOST_POINTS)
+    steps = [float(look.step) for look in looks]
+    series = [
+        Series(n, [steps[i] for i in places], [ratios[n][i] for i in places],
+               colours[k % 5], dashed=bool(k % 2))
+        for k, n in enumerate(shown)
+    ]  # fmt: skip
+    worst = order[0]
+    known = [n for n in names if any(v is not None for v in ratios[n])]
+    inside = [n for n in known if not outside[n]]
+    title = "Every layer changes at a usual pace"
+    here = "Inside the band all the time: " + (", ".join(inside) or "no layer") + ". "
+    here += " ".join(f"{n}: {percent(outside[n])} of the looks outside." for n in order
+                     if outside[n])  # fmt: skip
+    if len(known) < len(names):
+        lost = ", ".join(n for n in names if n not in known)
+        title = here = f"The pace of {lost} was not computed"
+    if outside[worst]:
+        title = f"{worst} is outside the usual pace at {percent(outside[worst])} of the looks"
+    left = len(names) - len(shown)
+    return Chart(
+        "ratios", title,
+        "Median of update:weight: "
+        + ", ".join(f"{n} {said(_median(ratios[n]), 3)}" for n in names) + ".",
+        "How much one step changes a layer's weights, as a share of their size."
+        + (f" The {left} layers that are least outside the band are in the table only."
+           if left else ""),
+        f"Between {LOW:g} and {HIGH:g}, the band; near 1e-3 is a good aim. Above it the learning "
+        "rate is too high for that layer, below it the layer hardly learns. At the end of a "
+        "schedule the pace falls with the learning rate: that is no fault.",
+        here,
+        ["step", *names], [[looks[i].step, *(ratios[n][i] for n in names)] for i in places],
+        Lines("step", [Panel("update : weight", series, True, (LOW, HIGH, "usual"), height=240)]),
+        len(looks) - len(places),
+    )  # fmt: skip
+
+
+def _outside(values: list[float | None]) -> float:
+    held = [v for v in values if v is not None]
+    return sum(not LOW <= v <= HIGH for v in held) / len(held) if held else 0.0
+
+
+def _median(values: list[float | None]) -> float | None:
+    good = [v for v in values if v is not None and finite(v)]
+    return median(good) if good else None
+
+
+def ledger(looks: list[Look]) -> Chart:
+    """Gain = weights times slope, layer by layer, at the last look."""
+    last = looks[-1]
+    rows = [[layer.name, layer.activation or "none",
+             *(layer.numbers[k] for k in ("gain", "weights", "slope"))]
+            for layer in last.layers]  # fmt: skip
+    gains = [(layer.numbers["gain"], layer) for layer in last.layers
+             if layer.numbers["gain"] is not None and finite(layer.numbers["gain"])]  # fmt: skip
+    title = here = "The gain was not computed in any layer"
+    if gains:
+        gain, layer = max(gains, key=lambda g: abs(log10(g[0]) or 0.0))
+        weights, slope = (layer.numbers[k] or 0.0 for k in ("weights", "slope"))
+        size = "smaller" if (gain or 0.0) < 1 else "larger"
+        guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
+        title = f"{layer.name} multiplies the error that reaches it by {said(gain, 3)}"
+        here = (f"At step {last.step} {layer.name} is farthest from 1; the {size} multiplier is "
+                f"its {guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
+    return Chart(
+        "ledger", title,
+        f"At step {last.step}, the last look: " + ", ".join(
+            f"{layer.name} {said(g, 3)}" for g, layer in gains) + ".",
+        "How the error changes on its way back through a layer: gain = weights × slope. The last "
+        "layer has none: the error starts there.",
+        "Gains near 1. A product of many gains below 1 is a vanishing gradient, above 1 an "
+        "exploding one; the two multipliers say whether weights or slope are to blame.",
+        here, ["layer", "activation", "gain", "weights", "slope"], rows,
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Inside the layers: what the units give, what gradients they get, which of them are dead."""
+
+from __future__ import annotations
+
+from .charts import BLUE, GREEN, Chart, Histogram, Histograms, said
+from .looks import Look, names_of
+
+MOST_LAYERS = 8
+MOST_UNITS = 40
+HEALTHY = {
+    "activations": "Spread out, neither piled up at one end (saturated) nor all at 0 (dead).",
+    "gradients": "Centred at 0, of similar width in all layers.",
+}
+WORDS = {"activations": "what the units give", "gradients": "the gradients of the weights"}
+
+
+def histograms(looks: list[Look], what: str) -> Chart | None:
+    """'activations' or 'gradients' at the start, in the middle and at the end."""
+    seen = [k for k in looks if any(x.histogram(what, "") for x in k.layers)]
+    if not seen:
+        return None
+    chosen = list({k.step: k for k in (seen[0], seen[len(seen) // 2], seen[-1])}.values())
+    titles = dict(zip((k.step for k in chosen), _titles(len(chosen)), strict=True))
+    names = [n for n in names_of(chosen) if any(
+        x.name == n and x.histogram(what, "") for k in chosen for x in k.layers)]  # fmt: skip
+    parts, rows = [], []
+    for k in chosen:
+        for x in k.layers:
+            h = x.histogram(what, f"{titles[k.step]}, step {k.step}")
+            if h is None:
+                continue
+            if x.name in names[:MOST_LAYERS]:
+                parts.append(h)
+            rows.append([x.name, k.step, h.low, h.high, sum(h.counts),
+                         " ".join(map(str, h.counts))])  # fmt: skip
+    left = len(names) - MOST_LAYERS
+    return Chart(
+        what, _title(what, names[0], [p for p in parts if p.row == names[0]]),
+        f"Counts at steps {', '.join(str(k.step) for k in chosen)}; {len(names)} "
+        f"layer{'s' * (len(names) > 1)}.",
+        f"How often {WORDS[what]} take which value, layer by layer, at three moments. The upright "
+        "line is 0."
+        + (f" {left} more layers are in the table." if left > 0 else ""),
+        HEALTHY[what],
+        _here(what, chosen),
+        ["layer", "step", "low", "high", "values", "counts of equal bins"], rows,
+        Histograms("value", parts, BLUE if what == "activations" else GREEN),
+    )  # fmt: skip
+
+
+def _titles(count: int) -> tuple[str, ...]:
+    return {1: ("the one look",), 2: ("start", "end")}.get(count, ("start", "middle", "end"))
+
+
+def _title(what: str, name: str, parts: list[Histogram]) -> str:
+    """How the width of the first layer's values changes."""
+    first, last = (p.high - p.low for p in (parts[0], parts[-1]))
+    if not (first > 0 and last > 0) or 0.67 < last / first < 1.5:
+        return f"The {what} of {name} keep their width"
+    word, factor = ("wider", last / first) if last > first else ("narrower", first / last)
+    return f"The {what} of {name} get {said(factor, 2)} times {word}"
+
+
+def _here(what: str, chosen: list[Look]) -> str:
+    parts = []
+    for x in chosen[-1].layers:
+        mean, std, h = x.numbers["mean"], x.numbers["std"], x.histogram(what, "")
+        if what == "gradients" and h is not None:
+            parts.append(f"{x.name} from {said(h.low, 3)} to {said(h.high, 3)}")
+        elif what == "activations" and mean is not None and std is not None:
+            parts.append(f"{x.name} has mean {said(mean, 3)} and spread {said(std, 3)}")
+    return ("At the end " + "; ".join(parts) + ".") if parts else "Mean and spread: not computed."
+
+
+def units(looks: list[Look]) -> Chart:
+    """Dead and saturated units, by name and since when."""
+    last = looks[-1]
+    rows = []
+    for x in last.layers:
+        since = _dead_since(looks, x.name)
+        rows.append([x.name, x.activation or "none", x.numbers["dead"], x.numbers["saturated"],
+                     _units(x.dead_units, since)])  # fmt: skip
+    dead = [r for r in rows if isinstance(r[2], float) and r[2] > 0]
+    flat = [r for r in rows if isinstance(r[3], float) and r[3] > 0.5]
+    title = "No unit is dead and no layer is saturated"
+    if dead:
+        title = f"{len(dead)} of {len(rows)} layers have dead units"
+    elif flat:
+        title = f"{flat[0][0]} is saturated"
+    elif all(r[2] is None and r[3] is None for r in rows):
+        title = "Dead and saturated units were not computed"
+    return Chart(
+        "units", title, f"At step {last.step}, the last look.",
+        "The share of units that give 0 for every row looked at (dead), and the share of values "
+        "where the activation is flat (saturated), with the units by number from 0.",
+        "None dead, few saturated. A dead unit gets no gradient and can't come back by itself.",
+        f"{title} at step {last.step}.",
+        ["layer", "activation", "dead", "saturated", "dead units"], rows,
+    )  # fmt: skip
+
+
+def _dead_since(looks: list[Look], name: str) -> dict[int, int]:
+    """Since which look each unit of a layer has been dead without a break."""
+    since: dict[int, int] = {}
+    for look in looks:
+        x = next((x for x in look.layers if x.name == name), None)
+        now = set(x.dead_units or []) if x is not None else set()
+        since = {u: since.get(u, look.step) for u in now}
+    return since
+
+
+def _units(units: list[int] | None, since: dict[int, int]) -> str | None:
+    if units is None:
+        return None
+    shown = ", ".join(f"{u} (since step {since[u]})" for u in units[:MOST_UNITS])
+    more = len(units) - MOST_UNITS
+    return (shown + (f" and {more} more" if more > 0 else "")) or "none"

@@ -1,0 +1,249 @@
+"""Learning curves: loss and metrics over the steps, the learning rate below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .charts import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    Chart,
+    Lines,
+    Panel,
+    Series,
+    finite,
+    percent,
+    said,
+)  # fmt: skip
+from .thin import kept, smoothed
+
+MOST_POINTS, MOST_ROWS, MOST_DROPS = 320, 60, 4
+"""Of each series in a picture and in a table; and marked drops of the learning rate."""
+SMOOTH_FROM = 40
+"""Epochs from which a smoothed line is drawn over the raw one."""
+NOT_METRICS = {"epoch", "step", "loss", "val_loss", "lr", "grad_norm", "seconds"}
+
+
+def column(rows: list[dict[str, Any]], name: str) -> list[float | None]:
+    """A column of the log; None in rows without it."""
+    return [float(v) if isinstance(v := row.get(name), (int, float)) else None for row in rows]
+
+
+def best_of(values: Sequence[float | None], largest: bool = False) -> int | None:
+    """Where the best value stands."""
+    good = [i for i, v in enumerate(values) if finite(v)]
+    pick = max if largest else min
+    return pick(good, key=lambda i: values[i] or 0.0) if good else None
+
+
+def learning(rows: list[dict[str, Any]]) -> Chart | None:
+    """The chart of a run's log; None before its first epoch."""
+    if not rows:
+        return None
+    columns = {k: column(rows, k) for k in _names(rows)}
+    steps = [float(row.get("step", i)) for i, row in enumerate(rows, 1)]
+    best = best_of(columns["val_loss"]) if "val_loss" in columns else None
+    chosen = kept([v for k, v in columns.items() if k != "lr"], MOST_POINTS)
+    panels = [_loss(columns, steps, chosen, rows, best)]
+    panels += [
+        _panel(columns, steps, chosen, [k], k.removeprefix("val_"), PURPLE)
+        for k in columns
+        if k not in ("loss", "val_loss", "lr")
+    ]
+    if "lr" in columns:
+        panels.append(_rate(columns, steps, chosen))
+    return Chart(
+        "learning", _title(columns, best, rows), _summary(columns, rows),
+        "The loss after every epoch, on the rows learned from (solid) and on the rows held back "
+        "for validation (dashed); below, what else was measured, and the learning rate at the same "
+        "steps. Where a line is smoothed, the raw values lie thin behind it.",
+        "Both losses fall and then level off close to each other. Training that goes on falling "
+        "while validation rises is learning by heart; a loss that jumps or rises asks for a "
+        "smaller learning rate.",
+        _here(columns, best, rows), ["epoch", "step", *columns],
+        [[rows[i].get("epoch"), rows[i].get("step"), *(columns[k][i] for k in columns)]
+         for i in chosen],
+        Lines("step", panels), len(rows) - len(chosen),
+    )  # fmt: skip
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    found = dict.fromkeys(k for row in (rows[0], rows[-1]) for k, v in row.items()
+                          if k not in NOT_METRICS and isinstance(v, (int, float)))  # fmt: skip
+    ends = [k for k in ("loss", "val_loss") if k in rows[0] or k in rows[-1]]
+    return [*ends, *list(found)[:3], *(["lr"] if "lr" in rows[-1] else [])]
+
+
+def _loss(columns: Any, steps: Any, chosen: Any, rows: Any, best: int | None) -> Panel:
+    names = [k for k in ("loss", "val_loss") if k in columns]
+    panel = _panel(columns, steps, chosen, names, "loss", BLUE)
+    if best is not None:
+        panel.marks.append((steps[best], f"best, epoch {rows[best].get('epoch')}"))
+    return panel
+
+
+def _panel(
+    columns: Any, steps: list[float], chosen: list[int], names: list[str], title: str, first: str
+) -> Panel:
+    series = []
+    looks = {"loss": ("training", BLUE, False), "val_loss": ("validation", VERMILLION, True)}
+    for k in names:
+        name, colour, dashed = looks.get(k, (k.replace("val_", "validation "), first, True))
+        x = [steps[i] for i in chosen]
+        y = [columns[k][i] for i in chosen]
+        if len(steps) >= SMOOTH_FROM:
+            series.append(Series(f"{name}, raw", x, y, colour, dashed, raw=True))
+            smooth = smoothed(columns[k], max(len(steps) // 60, 1))
+            y = [smooth[i] for i in chosen]
+        series.append(Series(name, x, y, colour, dashed))
+    return Panel(title, series)
+
+
+def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
+    lr = columns["lr"]
+    places = sorted({*chosen, *kept([lr], 200)})
+    line = Series("learning rate", [steps[i] for i in places], [lr[i] for i in places], GREEN)
+    top = best_of(lr, largest=True)
+    marks = []
+    if top and lr[0] is not None and lr[0] < lr[top]:
+        marks.append((steps[top], "warm-up ends"))
+    marks += [(steps[i], words) for i, words in _drops(lr, columns["loss"])]
+    return Panel("learning rate", [line], height=90, marks=marks)
+
+
+def _drops(lr: list[float | None], loss: list[float | None]) -> list[tuple[int, str]]:
+    """Where the learning rate falls by a step, by how much, and what the loss did then."""
+    found = []
+    for i in range(1, len(lr) - 1):
+        before, now, after = lr[i - 1], lr[i], lr[i + 1]
+        if not before or not now or now > 0.8 * before or after is None or after < 0.99 * now:
+            continue
+        words = f"× {now / before:.2g}"
+        one, two = loss[i - 1], loss[i + 1]
+        if finite(one) and finite(two) and one and two is not None:
+            words += f", loss {100 * (two - one) / abs(one):+.0f} %"
+        found.append((i, words))
+    return found[:MOST_DROPS]
+
+
+# ---------------------------------------------------------------- words
+
+
+def _title(columns: Any, best: int | None, rows: Any) -> str:
+    loss, val = columns["loss"], columns.get("val_loss")
+    bad = next((i for i, v in enumerate(loss) if v is None or not math.isfinite(v)), None)
+    if bad is not None:
+        return f"The loss is not finite from epoch {rows[bad].get('epoch')} on"
+    if best is not None and val is not None:
+        if best < len(rows) - 1:
+            return f"Validation loss stops improving at epoch {rows[best].get('epoch')}"
+        return f"Validation loss is lowest in the last epoch, {rows[best].get('epoch')}"
+    ends = [v for v in (loss[0], loss[-1]) if v is not None]
+    word = "falls" if ends[-1] < ends[0] else "does not fall"
+    return f"The training loss {word} from {said(ends[0])} to {said(ends[-1])}"
+
+
+def trend(values: list[float | None]) -> str:
+    """How the last ten values go, in words."""
+    last = [v for v in values[-10:] if v is not None and math.isfinite(v)]
+    if len(last) < 3 or not last[0]:
+        return "too few epochs for a trend"
+    change = (last[-1] - last[0]) / abs(last[0])
+    if abs(change) < 0.01:
+        return f"flat over the last {len(last)} epochs"
+    word = "rising" if change > 0 else "falling"
+    return f"{word} by {percent(abs(change), 1)} over the last {len(last)}"
+
+
+def course(name: str, values: list[float | None], epochs: list[Any], largest: bool = False) -> str:
+    """Start, end, best and trend in one sentence."""
+    best = best_of(values, largest)
+    if best is None:
+        return f"{name}: no finite value."
+    good = [v for v in values if v is not None and math.isfinite(v)]
+    word = "highest" if largest else "lowest"
+    lost = len(values) - len(good)
+    more = f"; {lost} of {len(values)} values missing or not finite" if lost else ""
+    return (f"{name}: {said(good[0])} at the start, {said(good[-1])} at the end, {word} "
+            f"{said(values[best])} at epoch {epochs[best]}, {trend(values)}{more}.")  # fmt: skip
+
+
+def _summary(columns: Any, rows: Any) -> str:
+    epochs = [row.get("epoch") for row in rows]
+    parts = [course("Training loss", columns["loss"], epochs)]
+    if "val_loss" in columns:
+        parts.append(course("Validation loss", columns["val_loss"], epochs))
+    parts += [
+        course(k.replace("val_", "Validation "), v, epochs, largest="acc" in k)
+        for k, v in columns.items()
+        if k not in ("loss", "val_loss", "lr")
+    ]
+    return " ".join(parts)
+
+
+def _here(columns: Any, best: int | None, rows: Any) -> str:
+    loss, val = columns["loss"], columns.get("val_loss")
+    if not all(map(finite, loss)):
+        return "The loss left the finite numbers: everything after that is void."
+    if val is None or best is None:
+        return f"No validation rows. The training loss is {trend(loss)}."
+    gap = f"At the end validation is {said(val[-1])} and training {said(loss[-1])}"
+    after = len(rows) - 1 - best
+    if not after:
+        return f"{gap}; the best epoch is the last, so more epochs may help."
+    worse = val[-1] - val[best] if finite(val[-1]) and finite(val[best]) else 0.0
+    epochs = f"{after} epoch{'s' * (after > 1)}"
+    return (f"{gap}. The lowest validation loss, {said(val[best])}, came {epochs} before the end; "
+            f"it has risen by {said(worse)} since.")  # fmt: skip
+
+
+def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
+    """The losses of several runs on one chart."""
+    colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
+    panels = {"loss": "training loss", "val_loss": "validation loss"}
+    made, table = [], []
+    for key, title in panels.items():
+        series = []
+        for i, (name, rows) in enumerate(runs.items()):
+            values = column(rows, key)
+            if best_of(values) is None:
+                continue
+            places = kept([values], MOST_POINTS)
+            steps = [float(rows[k].get("step", k)) for k in places]
+            dashed = i >= len(colours) or bool(i % 2)
+            series.append(Series(name, steps, [values[k] for k in places],
+                                 colours[i % len(colours)], dashed))  # fmt: skip
+        if series:
+            made.append(Panel(title, series, log=_positive(series)))
+    for name, rows in runs.items():
+        places = kept([column(rows, "loss")], MOST_ROWS)
+        table += [[name, rows[k].get("epoch"), rows[k].get("step"), rows[k].get("loss"),
+                   rows[k].get("val_loss")] for k in places]  # fmt: skip
+    if not made:
+        return None
+    ends = {n: column(r, "val_loss" if len(made) > 1 else "loss") for n, r in runs.items()}
+    places_ = {n: best_of(v) for n, v in ends.items()}
+    lowest = {n: ends[n][i] for n, i in places_.items() if i is not None}
+    least = min(v or 0.0 for v in lowest.values())
+    first = [n for n, v in lowest.items() if v == least]
+    what = "validation" if len(made) > 1 else "training"
+    return Chart(
+        "learning",
+        f"{' and '.join(first)} {'reaches' if len(first) == 1 else 'reach'} the lowest {what} "
+        f"loss, {said(least)}",
+        " ".join(f"{n}: lowest {what} loss {said(v)}." for n, v in lowest.items()),
+        "The losses of all runs at the same steps, on a logarithmic scale.",
+        "Runs of one recipe and one seed lie on each other exactly.",
+        f"The lowest {what} losses lie between {said(min(v or 0 for v in lowest.values()))} and "
+        f"{said(max(v or 0 for v in lowest.values()))}.",
+        ["run", "epoch", "step", "training loss", "validation loss"], table, Lines("step", made),
+    )  # fmt: skip
+
+
+def _positive(series: list[Series]) -> bool:
+    return all(v is None or v > 0 or math.isnan(v) for s in series for v in s.y)

@@ -1,0 +1,98 @@
+"use strict";
+// What scripts add to a page that is whole without them: theme, folded tables, downloads.
+const page = JSON.parse(document.getElementById("data").textContent);
+const root = document.documentElement;
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => Array.from(from.querySelectorAll(selector));
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(tag, attributes = {}, ...children) {
+  const e = document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes)) {
+    if (k === "onclick") e.addEventListener("click", v);
+    else e.setAttribute(k, v);
+  }
+  e.append(...children);
+  return e;
+}
+
+function drawn(tag, attributes, words) {
+  const e = document.createElementNS(SVG, tag);
+  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
+  if (words !== undefined) e.textContent = words;
+  return e;
+}
+
+function shown(v) {
+  if (v === null || v === undefined) return "not computed";
+  if (typeof v !== "number") return String(v);
+  return Number.isInteger(v) ? String(v) : String(Number(v.toPrecision(5)));
+}
+
+// ---- tables are open where no script runs, so that they can be read and printed
+const folded = $$("details.fold");
+folded.forEach((d) => { d.open = false; });
+let before = [];
+window.addEventListener("beforeprint", () => {
+  before = $$("details").filter((d) => !d.open);
+  before.forEach((d) => { d.open = true; });
+});
+window.addEventListener("afterprint", () => before.forEach((d) => { d.open = false; }));
+
+// ---- theme
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const theme = $("#theme");
+const themed = [];
+function changed() { themed.forEach((f) => f()); }
+if (theme) {
+  theme.closest(".tools").hidden = false;
+  theme.addEventListener("change", () => {
+    if (theme.value === "auto") root.removeAttribute("data-theme");
+    else root.dataset.theme = theme.value;
+    changed();
+  });
+}
+dark.addEventListener("change", changed);
+const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+// ---- downloads from the data in this page
+function save(name, type, text) {
+  const a = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  document.body.append(a);
+  a.click();
+  a.remove();
+  setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+}
+
+function csv(chart) {
+  const quoted = (v) => {
+    let text = v === null || v === undefined ? "" : String(v);
+    if (typeof v === "string" && /^[=+\-@\t\r]/.test(text)) text = "'" + text;  // no formula
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [chart.columns, ...chart.rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+$$("[data-save]").forEach((b) => {
+  b.hidden = false;
+  b.addEventListener("click", () => {
+    const id = b.dataset.save;
+    if (id === "all") save(`${page.name}.json`, "application/json", JSON.stringify(page, null, 1));
+    else save(`${page.name}-${id}.csv`, "text/csv", csv(page.charts[id]));
+  });
+});
+
+// ---- a factor of a formula lights its line in the picture
+function light(key, on) {
+  $$("[data-key]").forEach((e) => {
+    if (e.dataset.key === key) e.classList.toggle("lit", on);
+  });
+}
+for (const [start, end] of [["mouseover", "mouseout"], ["focusin", "focusout"]]) {
+  for (const [name, on] of [[start, true], [end, false]]) {
+    document.addEventListener(name, (event) => {
+      const holder = event.target.closest && event.target.closest("[data-key]");
+      if (holder) light(holder.dataset.key, on);
+    });
+  }
+}

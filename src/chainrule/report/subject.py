@@ -1,0 +1,113 @@
+"""What a page is made from: the files of a run, and what can be asked of its model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import nn
+from ..train import Run
+from . import dynamics
+from .boundary import FILE, read_frames
+from .charts import percent
+from .looks import Look, read_looks
+from .moments import read_moments
+from .results import Held
+
+SIGNS = {"ok": "\u2714", "warn": "!", "bad": "\u2716"}
+LEVELS = {"error": "bad", "bad": "bad", "critical": "bad", "warning": "warn", "warn": "warn"}
+"""How severities are shown; any other is only told."""
+
+
+@dataclass
+class Subject:
+    """A run and its model; what is None or empty was not there, and the page says so.
+
+    findings: of the diagnosis, as dicts with id, severity, layers, steps, evidence, cause and
+    fixes; None where nobody has diagnosed.  loss: of logits and class numbers.  row, label: the
+    training example that is worked, counted from 0 in the training rows as `row_number`.  image:
+    rows and columns of an input that is a picture.
+    """
+
+    name: str
+    folder: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    looks: list[Look] | None = None
+    frames: dict[str, Any] | None = None
+    predictions: dict[str, Any] | None = None
+    findings: list[dict[str, Any]] | None = None
+    model: nn.Module | None = None
+    no_model: str = "the run has no model"
+    loss: Any = None
+    smoothing: float = 0.0
+    rate: float = 0.0
+    row: Any = None
+    row_number: int = 0
+    label: int = 0
+    held: Held | None = None
+    image: tuple[int, int] | None = None
+
+
+def subject_of(run: Run) -> Subject:
+    """What lies in a run's folder, without its model.
+
+    Raises FormatError where a file is not what it should be.
+    """
+    config = dict(run.config)
+    path = Path(run.path)
+    return Subject(
+        run.name, str(path), config, run.environment, run.result, run.rows,
+        read_looks(path / "layers.jsonl"), read_frames(path / FILE),
+        read_moments(path / dynamics.FILE),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence on a run, with a word and a sign."""
+
+    level: str
+    word: str
+    sentence: str
+
+    @property
+    def sign(self) -> str:
+        """The level as a shape."""
+        return SIGNS[self.level]
+
+
+def verdict_of(s: Subject) -> Verdict:
+    """How the run went, judged by its end and by what was found."""
+    result = s.result or {}
+    said = _reached(s)
+    if result.get("error"):
+        return Verdict("bad", "Failed", f"{result['error']}. {said}")
+    losses = [row.get("loss") for row in s.rows]
+    if any(not isinstance(v, (int, float)) or not math.isfinite(v) for v in losses):
+        return Verdict("bad", "Broken", f"The loss is not finite in some epochs. {said}")
+    if s.result is None:
+        return Verdict("warn", "Unfinished", f"{len(s.rows)} epochs so far. {said}")
+    levels = [LEVELS.get(str(f.get("severity")), "ok") for f in s.findings or []]
+    found = sum(level != "ok" for level in levels)
+    if found:
+        level = "bad" if "bad" in levels else "warn"
+        return Verdict(level, "Look here", f"{said} {found} finding{'s' * (found > 1)}.")
+    if s.findings is None:
+        return Verdict("ok", "Finished", said)
+    return Verdict("ok", "Healthy", said)
+
+
+def _reached(s: Subject) -> str:
+    if s.held is not None:
+        right, total = s.held.right, len(s.held.true)
+        share = percent(right / total, 2)
+        return f"{right} of {total} held-out rows are classified right ({share})."
+    accuracy = (s.result or {}).get("test_accuracy")
+    if isinstance(accuracy, (int, float)):
+        return f"Held-out accuracy {percent(accuracy, 2)}."
+    return "No held-out rows were evaluated."

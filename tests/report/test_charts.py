@@ -1,0 +1,198 @@
+"""Charts: what they say, and that picture, specification and table say the same."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as tree
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from chainrule.errors import FormatError
+from chainrule.report import flow, inside, results
+from chainrule.report.charts import Chart, Lines, said
+from chainrule.report.learning import learning
+from chainrule.report.looks import read_looks
+from chainrule.report.page import table_rows
+from chainrule.report.svg import Scale, apart, draw
+from chainrule.report.vega import data_of, specification
+from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
+
+
+def charts(folder):
+    looks = as_looks(folder, healthy_looks())
+    held = held_out()
+    return {
+        "learning": learning(rows(60)), "flow": flow.gradient_flow(looks),
+        "ratios": flow.update_ratios(looks), "ledger": flow.ledger(looks),
+        "activations": inside.histograms(looks, "activations"),
+        "gradients": inside.histograms(looks, "gradients"), "units": inside.units(looks),
+        "calibration": results.calibration(held), "confusion": results.confusion(held)[0],
+    }  # fmt: skip
+
+
+def test_every_chart_has_words_a_table_and_two_drawings(tmp_path):
+    for name, chart in charts(tmp_path).items():
+        assert isinstance(chart, Chart)
+        assert chart.id == name
+        for words in (chart.title, chart.summary, chart.shows, chart.healthy, chart.here):
+            assert words.strip(), f"{name} is silent"
+        assert chart.rows
+        assert {len(row) for row in chart.rows} == {len(chart.columns)}
+        if chart.picture is None:
+            continue
+        drawing = tree.fromstring(draw(chart.picture, chart.title))
+        assert drawing.get("role") == "img"
+        assert drawing.find("{http://www.w3.org/2000/svg}title").text == chart.title
+        assert "NaN" not in draw(chart.picture, "x")
+        spec = specification(chart.picture)
+        assert spec["data"] == {"name": "table"}, "the page hands the data over"
+        assert "url" not in str(spec).replace(spec["$schema"], "")
+        assert data_of(chart)["kind"] in ("lines", "heat", "histograms")
+
+
+def test_the_page_is_given_the_numbers_of_the_picture():
+    chart = learning(rows(60, val_loss=lambda e: 1 / e if e != 7 else math.nan))
+    assert isinstance(chart.picture, Lines)
+    drawn = [s for p in chart.picture.panels for s in p.series]
+    given = data_of(chart)["series"]
+    for s, g in zip(drawn, given, strict=True):
+        for mine, theirs in ((s.x, g["x"]), (s.y, g["y"])):
+            if isinstance(theirs, int):
+                theirs = [row[theirs] for row in chart.rows]
+            for a, b in zip(mine, theirs, strict=True):
+                lost = a is None or not math.isfinite(a)
+                assert (b is None or b != b) if lost else math.isclose(a, b, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize(("loss", "title"), [
+    (lambda e: math.nan if e > 4 else 1 / e, "not finite from epoch 5"),
+    (lambda e: 1 / e, "stops improving at epoch 8"),
+])  # fmt: skip
+def test_the_title_is_what_to_take_away(loss, title):
+    assert title in learning(rows(12, loss=loss)).title
+
+
+def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():
+    steps = rows(12, lr=lambda e: 0.1 if e < 6 else 0.01, loss=lambda e: 1.0 if e < 6 else 0.5)
+    marks = learning(steps).picture.panels[-1].marks
+    assert marks == [(60, "\u00d7 0.1, loss -50 %")]
+    smooth = rows(40, lr=lambda e: 0.1 * math.cos(e / 40 * math.pi / 2))
+    assert learning(smooth).picture.panels[-1].marks == [], "a slope is no step"
+    warm = rows(12, lr=lambda e: min(e, 4) / 100)
+    assert learning(warm).picture.panels[-1].marks == [(40, "warm-up ends")]
+
+
+def test_what_was_not_computed_is_not_0(tmp_path):
+    looks = as_looks(tmp_path, [look(0, [layer("fc1", grad=0.1), layer("out", grad=0.0)])])
+    for chart in (flow.update_ratios(looks), flow.ledger(looks), inside.units(looks)):
+        assert "not computed" in chart.summary + chart.here + chart.title
+        values = [v for row in chart.rows for v in row[1:]]
+        assert None in values
+        assert not any(v == 0 for v in values if not isinstance(v, str))
+    assert inside.histograms(looks, "activations") is None
+    heat = flow.gradient_flow(looks).picture
+    assert [v for row in heat.values for v in row].count(-math.inf) == 1, "a gradient that is 0"
+
+
+@pytest.mark.parametrize(("gradients", "title"), [
+    ((1e-7, 1e-2), "vanishes on its way to fc1"), ((5.0, 1e-4), "grows on its way to fc1"),
+    ((math.nan, 1e-2), "of fc1 is not finite"), ((1e-2, 2e-2), "reaches every layer"),
+])  # fmt: skip
+def test_the_flow_names_the_layer(tmp_path, gradients, title):
+    pair = [layer(n, grad=g) for n, g in zip(("fc1", "out"), gradients, strict=True)]
+    chart = flow.gradient_flow(as_looks(tmp_path, [look(s, pair) for s in range(3)]))
+    assert title in chart.title
+    draw(chart.picture, "x")
+
+
+@pytest.mark.parametrize(("weights", "slope", "guilty"), [
+    (0.9, 0.2, "slope"), (0.2, 0.9, "weights"), (5.0, 0.8, "weights"), (0.9, 3.0, "slope"),
+])  # fmt: skip
+def test_the_ledger_blames_the_multiplier_that_is_off(tmp_path, weights, slope, guilty):
+    layers = [layer("fc1", gain=weights * slope, weights=weights, slope=slope),
+              layer("fc2", gain=1.1, weights=1.1, slope=1.0), layer("out")]  # fmt: skip
+    chart = flow.ledger(as_looks(tmp_path, [look(7, layers)]))
+    assert chart.title.startswith("fc1 multiplies")
+    assert f"multiplier is its {guilty}" in chart.here
+
+
+def test_of_many_looks_the_unusual_one_is_shown(tmp_path):
+    looks = [look(s, [layer("fc1", grad=1e-2 if s != 501 else 10.0)]) for s in range(1000)]
+    heat = flow.gradient_flow(as_looks(tmp_path, looks)).picture
+    assert len(heat.x) <= 120
+    assert max(heat.values[0]) == 1.0
+
+
+def test_dead_units_are_named_with_their_first_step(tmp_path):
+    dead = {0: [4], 1: [4], 2: [], 3: [4], 4: [4, 1]}
+    looks = [look(s, [layer("fc1", dead=0.1, dead_units=u)]) for s, u in dead.items()]
+    assert (
+        inside.units(as_looks(tmp_path, looks)).rows[0][-1] == "4 (since step 3), 1 (since step 4)"
+    )
+
+
+@pytest.mark.parametrize("line", [
+    "[]", '{"step": 1}', '{"step": 1, "layers": [{"kind": "x"}]}',
+    '{"step": 1, "layers": [{"name": "a", "grad": "many"}]}', "{",
+])  # fmt: skip
+def test_a_damaged_look_is_named_by_its_line(tmp_path, line):
+    path = tmp_path / "layers.jsonl"
+    path.write_text('{"step": 0, "layers": []}\n' + line + "\n")
+    with pytest.raises(FormatError, match=r"layers\.jsonl:2"):
+        read_looks(path)
+
+
+def test_a_look_that_was_cut_off_is_left_out(tmp_path):
+    (tmp_path / "layers.jsonl").write_text('{"step": 0, "layers": []}\n{"step": 5, "lay')
+    assert [x.step for x in read_looks(tmp_path / "layers.jsonl")] == [0]
+    assert read_looks(tmp_path / "none.jsonl") is None
+
+
+def test_ticks_lie_within_and_are_several():
+    rng = np.random.default_rng(0)
+    for log in (False, True):
+        for _ in range(200):
+            low = float(10 ** rng.uniform(-9, 6))
+            s = Scale(low, low * float(10 ** rng.uniform(0.01, 9)), 0, 100, log)
+            ticks = s.ticks()
+            assert len(ticks) >= 2
+            assert all(-1e-6 <= s(t) <= 100 + 1e-6 for t in ticks)
+            assert s.low * (1 - 1e-9) <= ticks[0]
+
+
+def test_labels_do_not_lie_on_each_other():
+    moved = apart([10.0, 11.0, 12.0, 90.0], 15, 0, 100)
+    assert all(b - a >= 15 - 1e-9 for a, b in pairwise(moved))
+    assert moved[-1] <= 100
+
+
+def test_a_long_table_keeps_its_peaks():
+    values = [[i, i, 5.0 if i == 777 else 0.0] for i in range(2000)]
+    found = table_rows(Chart("x", "x", "", "", "", "", ["step", "epoch", "y"], values))
+    assert [777, 777, 5.0] in found["rows"]
+    assert found["total"] == 2000
+    assert found["left"] == 2000 - len(found["rows"]) > 1000
+
+
+def test_counts_of_the_matrix_are_those_of_the_rows():
+    held = held_out()
+    chart, cells = results.confusion(held)
+    assert sum(c.count for row in cells for c in row) == len(held.true)
+    assert sum(cells[i][i].count for i in range(len(cells))) == held.right
+    for row in cells:
+        assert abs(sum(c.share or 0.0 for c in row) - any(c.count for c in row)) < 1e-12
+    losses = held.losses[results.worst(held)]
+    assert list(losses) == sorted(held.losses, reverse=True)[: results.WORST]
+    counted = sum(int(r[1]) for r in results.calibration(held).rows)
+    assert counted == len(held.true)
+    assert str(held.right) in chart.title
+
+
+def test_numbers_for_readers():
+    assert said(None) == "not computed"
+    assert said(0.000123456) == "0.0001235"
+    assert said(math.nan) == "nan"
+    assert re.fullmatch(r"23\D714", said(23713.6))
