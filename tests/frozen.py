@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 DTYPES = ("float64", "float32")
 
@@ -26,6 +27,18 @@ class Case(NamedTuple):
     inputs: tuple[Any, ...]
     second: bool = True
     dtypes: tuple[str, ...] = DTYPES
+
+
+def in_its_types(cases: Iterable[Case]) -> list[Any]:
+    """Parameters of a test: a case and a type each; what is exact in double is fast in it alone."""
+    return [
+        pytest.param(
+            c, d, id=f"{c.name} {d}",
+            marks=pytest.mark.slow if d == "float32" and "float64" in c.dtypes else (),
+        )
+        for c in cases
+        for d in c.dtypes
+    ]  # fmt: skip
 
 
 def _mixing(shape: tuple[int, ...], dtype: Any) -> Any:

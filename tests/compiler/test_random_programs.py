@@ -59,13 +59,13 @@ def hold_gradient(p, targets):
     hold(p.gradient(), p.arrays, targets)
 
 
-@drawn(25)
+@drawn(15)
 @given(programs())
 def test_values(p):
     hold_values(p, FEW)
 
 
-@drawn(25)
+@drawn(15)
 @given(updating())
 def test_updates(p):
     hold_updates(p, FEW)

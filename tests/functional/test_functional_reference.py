@@ -10,7 +10,7 @@ from functional_cases import CASES
 
 import chainrule
 from chainrule import functional as F
-from frozen import Case, Frozen, compare_frozen
+from frozen import Case, Frozen, compare_frozen, in_its_types
 
 FROZEN = Frozen(Path(__file__).parent / "reference.npz")
 INDEXING = {"basic", "places", "row_index"}  # how x[...] is read; tested through Tensor
@@ -28,8 +28,6 @@ def test_every_function_has_a_reference(name):
     )
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"), [pytest.param(c, d, id=f"{c.name} {d}") for c in CASES for d in c.dtypes]
-)
+@pytest.mark.parametrize(("case", "dtype"), in_its_types(CASES))
 def test_as_pytorch(case: Case, dtype: str):
     compare_frozen(chainrule, case, FROZEN, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -29,8 +30,16 @@ import programs  # noqa: E402
 
 REFUSED = {"one_hot"}  # its shape depends on values
 MADE_INSIDE = {c.name for c in layer_cases.CASES}  # and then their dtype can't be changed
+FIRST = {}  # of each layer and function the first case is fast
+
+
+def marks_of(case, dtype):
+    first = FIRST.setdefault(re.split(r"[:( ]", case.name)[0], case.name) == case.name
+    return () if first and dtype != "float64" else pytest.mark.slow
+
+
 CASES = [
-    pytest.param(c, d, id=f"{c.name} {d}", marks=pytest.mark.slow if d == "float64" else ())
+    pytest.param(c, d, id=f"{c.name} {d}", marks=marks_of(c, d))
     for c in nn_cases.CASES + module_cases.CLIPS + functional_cases.CASES
     if c.name not in REFUSED
     for d in c.dtypes

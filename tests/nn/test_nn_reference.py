@@ -11,7 +11,7 @@ from nn_cases import CASES
 
 import chainrule
 from chainrule import nn
-from frozen import Case, Frozen, compare_frozen
+from frozen import Case, Frozen, compare_frozen, in_its_types
 
 FROZEN = Frozen(Path(__file__).parent / "reference.npz")
 CLASSES = [name for name, c in vars(nn).items() if inspect.isclass(c) and issubclass(c, nn.Module)]
@@ -24,10 +24,7 @@ def test_every_class_has_a_reference(name):
     )
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"),
-    [pytest.param(c, d, id=f"{c.name} {d}") for c in CASES + CLIPS for d in c.dtypes],
-)
+@pytest.mark.parametrize(("case", "dtype"), in_its_types(CASES + CLIPS))
 def test_as_pytorch(case: Case, dtype: str):
     compare_frozen(chainrule, case, FROZEN, dtype)
 

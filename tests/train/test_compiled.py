@@ -56,7 +56,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("dtype", "rtol"), [(chainrule.float32, 1e-5), (chainrule.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "rtol"),
+    [
+        (chainrule.float32, 1e-5),
+        pytest.param(chainrule.float64, 1e-12, marks=pytest.mark.slow),
+    ],
+)
 def test_losses_are_those_of_the_eager_loop(case, dtype, rtol):
     found = []
     for compile in (True, False):
