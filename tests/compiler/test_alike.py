@@ -78,3 +78,31 @@ def test_layers_are_written_once():
     text, nests, count, plain = written(training_step(layers=8, n=64, rows=64)[0])
     assert text == plain
     assert count < nests / 2
+
+
+def products_of_parts(places):
+    """Products of parts of a matrix, with a column of it added: the first of each of the two."""
+
+    def f(x, w):
+        found = []
+        for first, other in places:
+            part = ops.slice_(x, ranges=((0, 32, 1), (first, first + 20, 1)))
+            added = ops.slice_(x, ranges=((0, 32, 1), (other, other + 1, 1)))
+            found.append(ops.tanh(ops.matmul(part, w) + ops.expand(added, shape=(32, 40))))
+        return tuple(found)
+
+    return f
+
+
+@pytest.mark.parametrize("places", [((5, 5), (7, 5)), ((7, 5), (5, 5)), ((5, 5), (7, 7))])
+def test_operands_that_begin_where_something_else_lies(places):
+    """By chance, of which a nest like it knows nothing."""
+    x, w = np.ones((32, 60), np.float32), np.ones((20, 40), np.float32)
+    hold_text(G.trace(products_of_parts(places), x, w))
+
+
+def test_products_of_other_parts_are_written_once():
+    x, w = np.ones((32, 60), np.float32), np.ones((20, 40), np.float32)
+    graph = G.trace(products_of_parts([(n, n + 3) for n in range(2, 12)]), x, w)
+    _, nests, count, _ = written(graph)
+    assert (nests, count) == (20, 2)  # each copies its weights

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..loops.expr import Buffer, Expr, walk
 from ..loops.index import Axis, Index, Part
+from ..loops.products import Product, apart
 from ..loops.program import Nest
 from .text import Function
 
@@ -58,6 +59,13 @@ def likeness(nest: Nest) -> tuple[Any, list[Index]]:
     return seen.nest(nest), seen.places
 
 
+def begin(p: Product) -> list[Index]:
+    """Where the operands of a product begin: places of their own, equal to others or not."""
+    row, column = (e.at[0].place(e.at[1]) for e in (p.row, p.column))
+    parts = apart(row, p) if p.listed else None
+    return [*(parts or (row.without(p.inner),)), column.without(p.inner)]
+
+
 class _Likeness:
     """Numbers what a nest consists of, in the order in which it is come upon."""
 
@@ -88,7 +96,8 @@ class _Likeness:
         axes = (*map(self.axis, (p.rows, p.columns, p.inner)), *map(self.axis, p.batch))
         values = tuple(self.expr(e) for e in (p.dot, p.row, p.column))
         partial = None if p.partial is None else self.buffer(p.partial)
-        return axes, values, partial, p.panel, p.blocks, p.gathered, p.listed
+        begins = tuple([self.index(i) for i in begin(p)])
+        return axes, values, partial, begins, p.panel, p.blocks, p.gathered, p.listed
 
     def axis(self, a: Axis) -> int:
         """The number of an axis."""

@@ -314,7 +314,7 @@ class Products(Fetching):
         assert step is not None
         assert inner_step is not None
         scalar = memory_type(buffer.dtype)
-        at = self.f.shifted(self.pointers[buffer.name], self.index(_without(flat, p.inner)), scalar)
+        at = self.f.shifted(self.pointers[buffer.name], self.index(flat.without(p.inner)), scalar)
         return self.moved(at, b, inner_step, scalar), step, inner_step
 
     def moved(self, at: V, b: Block, step: int, scalar: str) -> V:
@@ -334,7 +334,7 @@ class Products(Fetching):
             flat = buffer.place(index)
             step = flat.coefficient(p.inner)
             assert step is not None
-            at = self.f.shifted(start, self.index(_without(flat, p.inner)), scalar)
+            at = self.f.shifted(start, self.index(flat.without(p.inner)), scalar)
             return self.moved(at, b, step, scalar), step
         # a panel is panel columns of all k: one that begins with column v begins at v * K
         *batch, _, k, _ = index
@@ -370,8 +370,3 @@ class Products(Fetching):
         args += [self.pointers[name] for name in o.buffers]
         args += [f.argument(n, key) for key, n in o.numbers.items()]
         f.do(f"call void @{o.name}({', '.join(map(str, args))})")
-
-
-def _without(flat: Index, axis: object) -> Index:
-    """An index where an axis is at 0."""
-    return Index({a: c for a, c in flat.terms.items() if a is not axis}, flat.const)

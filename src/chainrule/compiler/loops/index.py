@@ -227,6 +227,10 @@ class Index:
             total = total + part * c
         return total
 
+    def without(self, axis: Axis) -> Index:
+        """This index where an axis, of which it is a plain multiple, is at 0."""
+        return Index({a: c for a, c in self.terms.items() if a is not axis}, self.const)
+
     def reads(self, axis: Axis) -> bool:
         """Whether a number that is read depends on an axis."""
         return any(
