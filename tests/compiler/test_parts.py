@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 
+import numpy as np
 import pytest
 
-from chainrule import compiler
+from chainrule import compiler, ops
+from chainrule import graph as G
 from chainrule.compiler import pipeline
 from chainrule.compiler.compiled import Native
 from chainrule.compiler.llvm import build, emit
@@ -121,6 +123,24 @@ def test_a_step_with_fewer_rows_shares_most_functions(thread_count, monkeypatch)
     pipeline._made.clear()
     assert same(few, results(compiled(graph), arrays))
     assert shared <= functions(seen) / 2
+
+
+def test_what_is_kept_leads_to_nothing_that_is_not(monkeypatch, thread_count):
+    """Though each program shares a function with the one before, for whatever is made later."""
+    thread_count(1)
+    most = 4
+    monkeypatch.setattr(pipeline, "_made", deque(maxlen=most))
+    a = np.ones((32, 32), np.float32)
+    for k in range(8):
+        b = np.ones((32, 129 + k), np.float32)
+
+        def two(x, w, v, k=k):
+            return ops.matmul(x, w) * (k + 2.0), ops.matmul(x, v) * (k + 3.0)
+
+        compiled(G.trace(two, a, b, b))
+        found = {}
+        pipeline._made[-1].whole(found)
+        assert len(found) <= most + 2  # one part of what is new, and what runs all
 
 
 def test_what_llvm_refuses_is_an_error(thread_count):

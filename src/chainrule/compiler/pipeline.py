@@ -96,13 +96,29 @@ class Made:
 _made: deque[Made] = deque(maxlen=32)
 
 
+def _complete(target: Target) -> list[Made]:
+    """What this process has made and still has, with all that it needs.
+
+    What needs something older is left out: else each could need the one before, without end.
+    """
+    kept = list(_made)
+    numbers = {id(made) for made in kept}
+    found = []
+    for made in kept:
+        parts: dict[int, Made] = {}
+        made.whole(parts)
+        if made.target == target and parts.keys() <= numbers:
+            found.append(made)
+    return found
+
+
 def objects(emitted: Emitted, target: Target) -> list[bytes]:
     """The object files of a program.
 
     Kernels are compiled once a machine.  What another program of this process has too, such as
     the same step with fewer rows, is taken from there.
     """
-    there = {n: made for made in list(_made) if made.target == target for n in made.names}
+    there = {n: made for made in _complete(target) for n in made.names}
     parts = emitted.parts(get_num_threads(), there)
     codes, kernels = _compiled(parts, emitted.kernels(), target)
     fresh = [
