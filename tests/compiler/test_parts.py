@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 
 import numpy as np
@@ -149,10 +150,34 @@ def test_what_llvm_refuses_is_an_error(thread_count):
         build.compile_texts(["define void @f() {\nret void\n}\n", "nonsense"], compiler.host())
 
 
+def test_threads_that_compile_end_where_not_all_can_start(thread_count, monkeypatch):
+    """As after Ctrl-C at that moment: each with the text that it is at."""
+    thread_count(3)
+    go_on, started, seen = threading.Event(), [], []
+
+    class Started(threading.Thread):
+        def start(self):
+            started.append(self)
+            if len(started) > 1:
+                raise KeyboardInterrupt
+            super().start()
+
+    def compile_one(text, *_):
+        seen.append(text)
+        assert go_on.wait(10)
+        return b""
+
+    monkeypatch.setattr(build.threading, "Thread", Started)
+    monkeypatch.setattr(build, "compile_text", compile_one)
+    with pytest.raises(KeyboardInterrupt):
+        build.compile_texts(["a", "b", "c", "d"], compiler.host())
+    go_on.set()
+    started[0].join(10)
+    assert len(seen) <= 1
+
+
 def test_more_than_one_thread_generates_code_at_a_time(monkeypatch):
     """llvmlite's lock is not held meanwhile: another thread gets it."""
-    import threading
-
     from llvmlite.binding import ffi
 
     library = build._library()

@@ -97,11 +97,14 @@ def compile_texts(
 
     count = min(threads.get_num_threads(), len(texts))
     others = [threading.Thread(target=work) for _ in range(1, count)]
-    for thread in others:
-        thread.start()
-    work()
-    for thread in others:
-        thread.join()
+    try:
+        for thread in others:
+            thread.start()
+        work()
+        for thread in others:
+            thread.join()
+    finally:
+        left.clear()  # after Ctrl-C the others end as well
     if problems:
         raise problems[0]
     return [made[i] for i in range(len(texts))]
