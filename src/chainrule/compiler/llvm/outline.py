@@ -62,14 +62,32 @@ def outline(caller: Products, nest: Nest, p: Product) -> Outlined:
 
 def _write_tile(writer: Nests, nest: Nest, p: Product) -> None:
     """Row by row and vector by vector."""
-    f, lanes = writer.f, writer.width
+    f = writer.f
     scalar = SCALARS[p.dot.dtype]
     values = [w.value for w in nest.writes]
+    full = V("%columns", "i64")
+    if p.columns.extent % writer.width:
+        full = f.binary("and", full, whole(-writer.width))
+
+    def row(i: V, _: list[V]) -> list[V]:
+        writer.enter(p.rows, f.binary("add", V("%r", "i64"), i))
+        writer.hoist(values, p.columns.bit | p.inner.bit)
+        line = f.shifted(V("%c", "ptr"), f.binary("mul", i, V("%step", "i64")), scalar)
+        _write_row(writer, nest, p, line, full)
+        writer.leave(p.rows)
+        return []
+
+    f.loop(whole(0), V("%rows", "i64"), 1, [], row)
+
+
+def _write_row(writer: Nests, nest: Nest, p: Product, line: V, full: V) -> None:
+    """A row of a tile, whose sums begin at `line`; whole vectors hold the first `full` of them."""
+    f, lanes = writer.f, writer.width
+    scalar = SCALARS[p.dot.dtype]
     columns = V("%columns", "i64")
     ragged = p.columns.extent % lanes
-    full = f.binary("and", columns, whole(-lanes)) if ragged else columns
 
-    def piece(line: V, j: V) -> list[V]:
+    def piece(j: V) -> list[V]:
         at = f.shifted(line, j, scalar)
         total = f.emit(f"load <{lanes} x {scalar}>, {at}, align 4", scalar, lanes)
 
@@ -79,31 +97,17 @@ def _write_tile(writer: Nests, nest: Nest, p: Product) -> None:
 
         return writer.at_lanes(p.columns, f.binary("add", V("%v", "i64"), j), [], body)
 
-    def rest(line: V, j: V) -> list[V]:
+    def rest(j: V) -> list[V]:
         writer.mask = first_lanes(f, f.binary("sub", columns, j), lanes)
-        piece(line, j)
+        piece(j)
         writer.mask = None
         return []
 
-    def last(line: V) -> None:
-        rest(line, full)
-
-    def vectors(line: V) -> None:
-        if writer.masks_all(p.columns.extent):
-            f.loop(whole(0), columns, lanes, [], lambda j, _: rest(line, j))
-            return
-        if p.columns.extent >= lanes:
-            f.loop(whole(0), full, lanes, [], lambda j, _: piece(line, j), not ragged)
-        if ragged:
-            some = f.emit(f"icmp slt i64 {full.ref}, {columns.ref}", "i1")
-            f.when(some, lambda: last(line))
-
-    def row(i: V, _: list[V]) -> list[V]:
-        writer.enter(p.rows, f.binary("add", V("%r", "i64"), i))
-        writer.hoist(values, p.columns.bit | p.inner.bit)
-        line = f.shifted(V("%c", "ptr"), f.binary("mul", i, V("%step", "i64")), scalar)
-        vectors(line)
-        writer.leave(p.rows)
-        return []
-
-    f.loop(whole(0), V("%rows", "i64"), 1, [], row)
+    if writer.masks_all(p.columns.extent):
+        f.loop(whole(0), columns, lanes, [], lambda j, _: rest(j))
+        return
+    if p.columns.extent >= lanes:
+        f.loop(whole(0), full, lanes, [], lambda j, _: piece(j), not ragged)
+    if ragged:
+        some = f.emit(f"icmp slt i64 {full.ref}, {columns.ref}", "i1")
+        f.when(some, lambda: rest(full))

@@ -255,7 +255,7 @@ class Function:
             for a, b in zip(made, others, strict=True)
         ]
 
-    def when(self, condition: V, body: Callable[[], None]) -> None:
+    def when(self, condition: V, body: Callable[[], object]) -> None:
         """Runs `body` where a condition holds."""
         self.count += 1
         then, after = f"then{self.count}", f"after{self.count}"
