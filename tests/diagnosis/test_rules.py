@@ -159,6 +159,14 @@ def test_fixes_of_the_rate_start_from_the_rate():
     assert f.fixes[0].changes == {"lr": 0.1}
 
 
+def test_a_loss_near_its_start_is_not_above_it():
+    assert not found("loss-diverging", story(rows=rows([6.5])))
+    assert not found("loss-diverging", story(rows=rows([76000.0]), looks=looks(first=50000.0)))
+    assert not found("loss-diverging", story(rows=rows([76000.0]), looks=[], start={}))
+    (f,) = found("loss-diverging", story(rows=rows([7.1])))
+    assert (f.severity, f.numbers) == ("error", {"first": 2.31, "now": 7.1})
+
+
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
