@@ -259,6 +259,8 @@ def test_two_runs_part_where_they_differ(tmp_path):
     assert "Diverged at step 8 in fc2 (at step 6 they were alike)" in words
     assert "equal for 12 epochs" in words
     page = Page(compare.build([first, second])).text
+    assert "Watch the distance" in page
+    assert "a single bar at 0" not in page, "how to read a chart that is not there"
     assert "Diverged at step 8 in fc2" in page
     assert re.search(r"lr 0\.01 0\.02", page)
     assert "Alike in every layer up to step 58" in compare.parting(first, first)
