@@ -267,6 +267,7 @@ def test_a_failed_run_is_1_and_noted(chainrule):
     )  # fmt: skip
     said = refused(result, code=1)
     assert "not finite" in said
+    assert "chainrule diagnose " in said
     assert ".py:" not in said, "a command line has no line of the user's to name"
     (row,) = json.loads(chainrule("runs", "--json").stdout)
     assert row["state"] == "failed"

@@ -113,6 +113,7 @@ FAULTS = {
     "loss-diverging": [
         story(rows=rows([*FALLING[:10], 1.5, 1.6, 1.7])),
         story(rows=rows([*FALLING[:10], 0.7, 0.71, 0.72])),
+        story(rows=rows([76000.0])), story(rows=rows([76000.0, 200.0])),
     ],
     "overfit": [
         story(rows=rows(FALLING, val_loss=[1.0] * 5 + [1.0 + 0.05 * i for i in range(25)])),

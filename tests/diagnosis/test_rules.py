@@ -159,6 +159,14 @@ def test_fixes_of_the_rate_start_from_the_rate():
     assert f.fixes[0].changes == {"lr": 0.1}
 
 
+def test_a_loss_near_its_start_is_not_above_it():
+    assert not found("loss-diverging", story(rows=rows([6.5])))
+    assert not found("loss-diverging", story(rows=rows([76000.0]), looks=looks(first=50000.0)))
+    assert not found("loss-diverging", story(rows=rows([76000.0]), looks=[], start={}))
+    (f,) = found("loss-diverging", story(rows=rows([7.1])))
+    assert (f.severity, f.numbers) == ("error", {"first": 2.31, "now": 7.1})
+
+
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
@@ -194,7 +202,10 @@ def test_what_can_not_be_judged_is_refused_or_said():
         diagnose(3)
     said = judge(Story(), rules_with())
     assert set(said.skipped) == {n for n, r in RULES.items() if r.asks != "any"}
-    assert "vanishing" in str(said)
+    for reason, rules in (("callbacks=[Watch()]", "looks"), ("no epoch is finished", "rows")):
+        names = ", ".join(n for n, r in RULES.items() if r.asks == rules)
+        assert re.search(rf"{names} \([^)]*{re.escape(reason)}", said.said), said.said
+    assert "callbacks=[Watch()]" in str(said)
 
 
 def test_a_history_and_a_trainer_say_the_same():

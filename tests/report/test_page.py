@@ -14,9 +14,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from chainrule.diagnosis import RULES
 from chainrule.errors import FormatError
 from chainrule.report import assets, compare
-from chainrule.report.build import UNDIAGNOSED, build
+from chainrule.report.build import CHARTS, SHOWN_IN, UNDIAGNOSED, _findings, build
+from chainrule.report.charts import Chart
 from chainrule.report.results import Held
 from chainrule.report.subject import Subject, verdict_of
 from report_cases import HOSTILE, as_looks, full_subject, healthy_looks, layer, look, rows
@@ -133,6 +135,23 @@ def test_the_findings_open_the_page(whole, page):
     assert "\u2716" in text
 
 
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_leads_to_the_charts_where_it_can_be_seen(rule):
+    charts = {id: Chart(id, f"takes {id} in", "", "", "", "", [], []) for id in CHARTS}
+    (found,) = _findings([{"id": rule, "severity": "error"}], charts)
+    assert [id for id, _ in found["charts"]] == list(SHOWN_IN[rule])
+    assert [title for _, title in found["charts"]] == [f"takes {id} in" for id in SHOWN_IN[rule]]
+    (found,) = _findings([{"id": rule}], dict.fromkeys(CHARTS))
+    assert not found["charts"], "a chart that is not on the page"
+
+
+def test_the_evidence_of_a_finding_is_a_click_away(tmp_path):
+    page = Page(build(full_subject(tmp_path, findings=[{"id": "vanishing", "severity": "error"}])))
+    assert {"#chart-flow", "#chart-ledger"} <= set(page.values("href"))
+    assert {"chart-flow", "chart-ledger"} <= set(page.values("id"))
+    assert "seen in" in page.text
+
+
 @pytest.mark.parametrize("fix", [
     {"text": "a smaller rate", "changes": {"lr": 0.1}, "command": "chainrule train x --lr 0.1"},
     "chainrule train x --lr 0.1",
@@ -240,6 +259,8 @@ def test_two_runs_part_where_they_differ(tmp_path):
     assert "Diverged at step 8 in fc2 (at step 6 they were alike)" in words
     assert "equal for 12 epochs" in words
     page = Page(compare.build([first, second])).text
+    assert "Watch the distance" in page
+    assert "a single bar at 0" not in page, "how to read a chart that is not there"
     assert "Diverged at step 8 in fc2" in page
     assert re.search(r"lr 0\.01 0\.02", page)
     assert "Alike in every layer up to step 58" in compare.parting(first, first)

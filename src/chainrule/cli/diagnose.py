@@ -200,13 +200,7 @@ def lines_of(
             lines.append([])
     if tries is not None and any(trials):
         lines += _entry("replay", _repeated(tries, run), t)
-    said = f"{run.name}: {len(found.asked)} rules asked"
-    reasons: dict[str, list[str]] = {}
-    for rule, reason in found.skipped.items():
-        reasons.setdefault(reason, []).append(rule)
-    if reasons:
-        why = "; ".join(f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
-        said += f". Not asked: {why}"
+    said = f"{run.name}: {found.said}"
     if t.plain:
         state = "Healthy. " if found.healthy and found.asked else ""
         return [*lines, [(f"{state}{said}.", "")]]

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import ArgumentError, ChainruleError, FormatError, OutputError
+from ..errors import ArgumentError, ChainruleError, FormatError, NonFiniteError, OutputError
 from ..report.boundary import Frames
 from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
@@ -301,6 +301,8 @@ class _Job:
             return
         if isinstance(error, OutputError) and run.checkpoints.manifests():
             error.fix = f"{error.fix}; then {_resume(run)}"
+        if isinstance(error, NonFiniteError):
+            error.fix = f"{error.fix}; {_command('diagnose', run)} --try tries what may mend it"
         with suppress(OSError):
             run.write_result(stopped="failed", error=error.problem)
             problem = self.report()
@@ -344,6 +346,10 @@ def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interru
 
 
 def _resume(run: Run) -> str:
+    return _command("train --resume", run)
+
+
+def _command(does: str, run: Run) -> str:
     folder = str(run.path.parent)
     where = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
-    return f"chainrule train --resume {run.name}{where}"
+    return f"chainrule {does} {run.name}{where}"

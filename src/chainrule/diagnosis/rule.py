@@ -53,7 +53,7 @@ class Rule:
     def applies(self, story: Story) -> str | None:
         """Why it can't be asked, or None."""
         if self.asks == "looks" and not story.looks:
-            return "the layers were not watched"
+            return "the layers were not watched: Trainer(..., callbacks=[Watch()])"
         if self.asks == "rows" and not story.rows:
             return "no epoch is finished"
         if self.asks == "trainer" and story.trainer is None:

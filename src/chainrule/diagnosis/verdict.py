@@ -57,14 +57,20 @@ class Diagnosis:
                    *(("fix", x.text) for x in f.fixes)])
             for f in self.findings
         ]  # fmt: skip
-        said = f"{len(self.asked)} rules asked"
-        if self.skipped:
-            said += f", {len(self.skipped)} could not be ({', '.join(self.skipped)})"
         if not self.asked:
-            return [*found, Block(NOTE, "nothing to judge", said, [])]
+            return [*found, Block(NOTE, "nothing to judge", self.said, [])]
         if self.healthy:
-            return [Block("ok", "healthy", said, []), *found]
+            return [Block("ok", "healthy", self.said, []), *found]
         return found
+
+    @property
+    def said(self) -> str:
+        """How many rules were asked, and which were not and why."""
+        reasons: dict[str, list[str]] = {}
+        for rule, reason in self.skipped.items():
+            reasons.setdefault(reason, []).append(rule)
+        why = "; ".join(f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
+        return f"{len(self.asked)} rules asked" + (f". Not asked: {why}" if why else "")
 
     def __str__(self) -> str:
         return as_text(self.blocks())

@@ -39,7 +39,7 @@ def build(s: Subject) -> str:
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
         "modules": modules(s.model), "folder": s.folder,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
-        "findings": _findings(s.findings), "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
+        "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
     extra: dict[str, Any] = {}
     values |= _example(s, charts, extra)
@@ -50,6 +50,7 @@ def build(s: Subject) -> str:
     values["stills"] = []
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
+    values["findings"] = _findings(s.findings, charts)
     return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
 
 
@@ -112,25 +113,43 @@ def modules(model: nn.Module | None) -> Chart | None:
                  ["name", "kind", "learned", "numbers"], rows)  # fmt: skip
 
 
-TOLD = ("layers", "steps", "evidence", "numbers", "cause", "multiplier")
-"""What is told of a finding, in this order."""
+TOLD = {
+    "id": "rule", "layers": "layers", "steps": "steps", "evidence": "evidence",
+    "numbers": "numbers", "cause": "suspected cause", "multiplier": "multiplier",
+}  # fmt: skip
+"""What is told of a finding, in this order, and under which word."""
 
 
-def _findings(findings: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """As the template shows them, the worst first."""
+SHOWN_IN = {
+    "vanishing": ("flow", "ledger"), "exploding": ("flow", "ratios", "learning"),
+    "update-ratio": ("ratios",), "unchanged-weight": ("ratios",), "symmetry": ("gradients",),
+    "dead-relu": ("units", "activations"), "saturated": ("units", "activations"),
+    "activation-scale": ("activations",), "loss-at-init": ("learning",), "loss-flat": ("learning",),
+    "loss-oscillating": ("learning",), "loss-diverging": ("learning",), "overfit": ("learning",),
+    "underfit": ("learning",), "imbalance": ("confusion",), "batch-leak": (),
+}  # fmt: skip
+"""By rule, the charts where what it found can be seen; what batch-leak asks is on no chart."""
+
+
+def _findings(
+    findings: list[dict[str, Any]] | None, charts: dict[str, Chart | None]
+) -> list[dict[str, Any]] | None:
+    """As the template shows them, the worst first, with the charts that are on the page."""
     if findings is None:
         return None
     order = {"bad": 0, "warn": 1, "ok": 2}
     made = []
     for f in findings:
         level = LEVELS.get(str(f.get("severity")), "ok")
-        shown = [(k, _words(f[k], to=k == "steps")) for k in TOLD
+        shown = [(word, _words(f[k], to=k == "steps")) for k, word in TOLD.items()
                  if f.get(k) not in (None, [], {}, "")]  # fmt: skip
+        seen = [charts.get(id) for id in SHOWN_IN.get(str(f.get("id")), ())]
         made.append({
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
             "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
             "facts": shown, "layers": _list(f.get("layers")),
             "fixes": [_fix(x) for x in _list(f.get("fixes"))],
+            "charts": [(c.id, c.title) for c in seen if c is not None],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
 

@@ -145,10 +145,11 @@ def _twice(story: Story) -> dict[str, int]:
 
 
 class Diverging(Rule):
-    """The training loss stays well above its best.
+    """The training loss stays well above its best, or is well above where it began.
 
     epochs: for so many (3).  times: times the best (3), an error; risen: a warning (1.3).  size:
-    and by more than this part of the loss at the start (0.1).
+    and by more than this part of the loss at the start (0.1).  Where it began needs no patience:
+    after any epoch, `times` the loss before the first step is an error.
     """
 
     id = "loss-diverging"
@@ -156,8 +157,18 @@ class Diverging(Rule):
     asks = "rows"
 
     def find(self, story: Story) -> Iterator[Finding]:
-        """Of the last epochs."""
+        """Of the last epochs, or of the last one against the start."""
         losses = story.column("loss")
+        begun = max(story.first or math.inf, story.expected or 0.0)
+        if losses and math.isfinite(losses[-1]) and losses[-1] >= self.times * begun:
+            yield Finding(
+                self.id, ERROR, "loss above its start",
+                f"the training loss of epoch {story.rows[-1].get('epoch')} is {losses[-1]:.4g}; it "
+                f"began at {story.first:.4g}",
+                "lr too high", [], None, {"first": story.first, "now": losses[-1]}, None,
+                [*slower(story), CLIP],
+            )  # fmt: skip
+            return
         last = losses[-max(int(self.epochs), 1) :]
         best = min(losses[: -len(last)], default=math.nan)
         if not best > 0 or not all(map(math.isfinite, last)) or last[-1] < last[0]:
