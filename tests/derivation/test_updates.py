@@ -111,3 +111,25 @@ def test_the_step_keeps_what_it_promises_where_it_is_small():
     _, promised, measured = step.lines
     assert promised.value < 0
     np.testing.assert_allclose(measured.value, promised.value, rtol=1e-3)
+
+
+def test_a_variance_that_nearly_cancels_is_no_fault_of_the_rule():
+    """float32 keeps four digits of it: step() is as right as it can be."""
+    made = {"lr": 0.5, "alpha": 0.125, "eps": 1e-10, "weight_decay": 0.0, "momentum": 0.0,
+            "centered": True, "maximize": True}  # fmt: skip
+    cls = OPTIMIZERS["RMSprop"]
+    chainrule.manual_seed(5)
+    model = nn.Linear(3, 2)
+    x, y = chainrule.randn(4, 3), chainrule.randn(4, 2)
+    optimizer = cls(model.parameters(), **made)
+
+    def loss():
+        return nn.functional.mse_loss(model(x), y)
+
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.step()
+    found = explain(loss, "weight[1,2]", model, optimizer=optimizer, clip_grad_norm=0.01)
+    assert found.holds

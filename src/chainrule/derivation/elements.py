@@ -132,6 +132,18 @@ class Elements:
         self.make = Spelled(self.value)
         self.known: dict[int, tuple[Expr, Any]] = {}
 
+    def value_if(self, changed: Node, factor: float, wanted: Node) -> float:
+        """The one number of a value, if another were so many times what it is."""
+        arrays = {id(n): self.arrays[id(n)] for n in self.graph.inputs}
+        with quietly():
+            for node in (*self.graph.inputs, *self.graph.nodes):
+                if node.op is not None:
+                    operands = [arrays.get(id(x), x) for x in node.inputs]
+                    arrays[id(node)] = np.asarray(node.op.forward(*operands, **node.params))
+                if node is changed and arrays[id(node)].dtype.kind == "f":
+                    arrays[id(node)] = arrays[id(node)] * factor
+        return float(arrays[id(wanted)])
+
     def at(self, place: Place) -> Any:
         """The number at a place, as the program computed it."""
         return self.arrays[id(place.node)][place.at]
