@@ -66,11 +66,21 @@ class MathML:
     A step in numbers is written as in text: what stands in a factor is worked out.
     """
 
+    minus, times = "-", "·"
+
     def __init__(
         self, label: Callable[[Place], str], at: Callable[[Place], float] | None = None,
         digits: int = 6,
     ) -> None:  # fmt: skip
         self.label, self.at, self.digits = label, at, digits
+
+    def number(self, value: float) -> str:
+        """A number as it is shown."""
+        return mn(value, self.digits)
+
+    def more(self, count: int) -> str:
+        """So many terms that are left out."""
+        return mrow(mn(count), mi("more"))
 
     def markup(self, form: Form, least: int = SUM) -> str:
         """A form, in brackets where it binds less tightly than its place asks for."""
@@ -79,14 +89,12 @@ class MathML:
 
     def plain(self, form: Form) -> tuple[str, int]:
         """(a form, how tightly it binds)."""
-        if isinstance(form, Number):
-            return mn(form.value, self.digits), ATOM if form.value >= 0 else SUM
         if isinstance(form, Leaf):
             return self.leaf(form)
-        if isinstance(form, Rest):
-            if self.at is None:
-                return mrow(mn(form.count), mi("more")), ATOM
-            return mn(form.value, self.digits), ATOM if form.value >= 0 else SUM
+        if isinstance(form, Rest) and self.at is None:
+            return self.more(form.count), ATOM
+        if isinstance(form, (Number, Rest)):
+            return self.number(form.value), ATOM if form.value >= 0 else SUM
         if isinstance(form, Sum):
             return self.sum(form), SUM
         if isinstance(form, Product):
@@ -95,7 +103,7 @@ class MathML:
             if form.exponent < 0:
                 return self.product(Product(1.0, (form,)))
             base = self.markup(form.base, ATOM)
-            return f"<msup>{base}{mn(form.exponent)}</msup>", POWER
+            return f"<msup>{base}{self.number(form.exponent)}</msup>", POWER
         return self.call(form)
 
     def leaf(self, form: Form) -> tuple[str, int]:
@@ -104,7 +112,7 @@ class MathML:
             assert isinstance(form, Leaf)
             return name(self.label(form.place)), ATOM
         value = evaluate(form, self.at)
-        return mn(value, self.digits), SUM if value < 0 else ATOM
+        return self.number(value), SUM if value < 0 else ATOM
 
     def pieces(self, form: Form) -> list[str]:
         """A formula in pieces that lines can break between: its terms, or its factors."""
@@ -114,7 +122,7 @@ class MathML:
             above = [f for f in form.factors if not (isinstance(f, Power) and f.exponent < 0)]
             if len(above) == len(form.factors):
                 parts = self.multiplied(form.number, above)
-                sign = infix("·" if self.at is None else "×")
+                sign = infix(self.times if self.at is None else "×")
                 return [p if not i else mrow(sign, p) for i, p in enumerate(parts)]
         return [self.markup(form)]
 
@@ -129,9 +137,9 @@ class MathML:
         terms.insert(0, terms.pop(first))
         parts = [self.markup(terms[0], PRODUCT if first else SUM)]
         for t in terms[1:]:
-            sign = "-" if is_negative(t) else "+"
+            sign = self.minus if is_negative(t) else "+"
             parts.append(
-                mrow(infix(sign), self.markup(without_sign(t) if sign == "-" else t, PRODUCT))
+                mrow(infix(sign), self.markup(without_sign(t) if is_negative(t) else t, PRODUCT))
             )
         return parts
 
@@ -143,17 +151,17 @@ class MathML:
         text = self.factors(abs(form.number), above)
         if below:
             text = f"<mfrac>{text}{self.factors(1.0, below)}</mfrac>"
-        return (mrow(mo("-"), text), SUM) if form.number < 0 else (text, PRODUCT)
+        return (mrow(mo(self.minus), text), SUM) if form.number < 0 else (text, PRODUCT)
 
     def factors(self, value: float, factors: list[Form]) -> str:
         """A number and factors with a sign between them."""
         parts = self.multiplied(value, factors)
-        sign = mo("·" if self.at is None else "×")
+        sign = mo(self.times if self.at is None else "×")
         return parts[0] if len(parts) == 1 else mrow(sign.join(parts))
 
     def multiplied(self, value: float, factors: list[Form]) -> list[str]:
         """A number, unless it is 1, and factors."""
-        parts = [mn(value, self.digits)] if value != 1.0 or not factors else []
+        parts = [self.number(value)] if value != 1.0 or not factors else []
         for f in factors:
             if self.at is None:
                 parts.append(self.markup(f, POWER))
