@@ -25,7 +25,7 @@ def written(graph, name="avx512"):
     program = next(form for step, form in steps(graph, FIXED[name]) if step == "products")
     with mock.patch.object(emit, "_function", wraps=emit._function) as seen:
         text = emit.emit(program, FIXED[name]).text
-    with mock.patch.object(emit, "likeness", side_effect=lambda nest: (object(), [])):
+    with mock.patch.object(emit, "likeness", side_effect=lambda nest: (object(), {})):
         return text, len(program.nests), seen.call_count, emit.emit(program, FIXED[name]).text
 
 

@@ -6,6 +6,7 @@ the text of one takes ten times as long as finding out that there is one already
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ..loops.expr import Buffer, Expr, walk
@@ -13,6 +14,9 @@ from ..loops.index import Axis, Index, Part
 from ..loops.products import Product, apart
 from ..loops.program import Nest
 from .text import Function
+
+Places = dict[Index, int]
+"""The places of a nest, numbered in the order in which they are come upon."""
 
 
 class Known(NamedTuple):
@@ -25,9 +29,10 @@ class Known(NamedTuple):
     numbers: list[int | Place]
     haste: float
 
-    def numbers_for(self, places: list[Index]) -> list[int]:
+    def numbers_for(self, places: Iterable[Index]) -> list[int]:
         """The numbers that it is given for a nest of these places."""
-        return [places[n.number].const if isinstance(n, Place) else n for n in self.numbers]
+        consts = [place.const for place in places]
+        return [consts[n.number] if isinstance(n, Place) else n for n in self.numbers]
 
 
 class Place(NamedTuple):
@@ -36,7 +41,7 @@ class Place(NamedTuple):
     number: int
 
 
-def remembered(f: Function, name: str, haste: float, places: list[Index]) -> Known | None:
+def remembered(f: Function, name: str, haste: float, places: Places) -> Known | None:
     """What is to be kept of a function; None where a number of it can't be traced."""
     numbers: list[int | Place] = []
     for key, n in f.given.items():
@@ -44,13 +49,13 @@ def remembered(f: Function, name: str, haste: float, places: list[Index]) -> Kno
         if not constant:
             numbers.append(n)
         elif key[0] in places:
-            numbers.append(Place(places.index(key[0])))
+            numbers.append(Place(places[key[0]]))
         else:
             return None
     return Known(name, numbers, haste)
 
 
-def likeness(nest: Nest) -> tuple[Any, list[Index]]:
+def likeness(nest: Nest) -> tuple[Any, Places]:
     """(what all nests have in common that can share a function, the places of this one).
 
     The constants of places are left out, unless they are 0 or 1, which are written as such.
@@ -73,8 +78,7 @@ class _Likeness:
         self.axes: dict[Axis, int] = {}
         self.buffers: dict[str, int] = {}
         self.exprs: dict[int, int] = {}
-        self.equal: dict[Index, int] = {}  # equal indices are computed once
-        self.places: list[Index] = []
+        self.places: Places = {}  # equal ones are computed once
         self.parts: list[Any] = []
 
     def nest(self, nest: Nest) -> Any:
@@ -142,9 +146,8 @@ class _Likeness:
 
     def index(self, i: Index) -> Any:
         """An index without its constant, and which others are equal to it."""
-        self.places.append(i)
         terms = tuple([(self.atom(a), c) for a, c in i.terms.items()])
-        return self.equal.setdefault(i, len(self.equal)), terms
+        return self.places.setdefault(i, len(self.places)), terms
 
     def atom(self, a: Any) -> Any:
         """One part of an index."""
