@@ -11,7 +11,7 @@ from ..errors import ArgumentError, ArgumentTypeError, ChainruleError
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor.core import Tensor
-from ..train.inputs import as_input
+from ..train.inputs import as_input, check_model_and_loss
 from .bench import Bench, undisturbed
 from .checks import CHECKS
 from .finding import ERROR
@@ -117,13 +117,7 @@ def preflight(
 
 
 def _bench(model: Any, loss: Any, x: Any, y: Any, optimizer: Any, step: Any) -> Bench:
-    if not isinstance(model, Module):
-        raise ArgumentTypeError("preflight: the model must be a Module", got=type(model).__name__)
-    if not callable(loss):
-        raise ArgumentTypeError(
-            "preflight: the loss must be a Module or a function of (prediction, target)",
-            got=type(loss).__name__,
-        )
+    check_model_and_loss("preflight", model, loss)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise ArgumentTypeError(
             "preflight: the optimizer must be an Optimizer", got=type(optimizer).__name__

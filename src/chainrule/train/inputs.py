@@ -23,6 +23,17 @@ Batch = tuple[Tensor, ...]
 EVALUATION_BATCH = 256
 
 
+def check_model_and_loss(who: str, model: Any, loss: Any) -> None:
+    """Raises where these are no model and no loss; who: that asks for them."""
+    if not isinstance(model, Module):
+        raise ArgumentTypeError(f"{who}: the model must be a Module", got=type(model).__name__)
+    if not callable(loss):
+        raise ArgumentTypeError(
+            f"{who}: the loss must be a Module or a function of (prediction, target)",
+            got=type(loss).__name__,
+        )
+
+
 def as_loader(
     data: Any,
     model: Module,

@@ -29,7 +29,15 @@ from .evaluation import evaluate, mode, predict
 from .fit import Fit
 from .guard import Guard
 from .history import History
-from .inputs import EVALUATION_BATCH, Batch, as_input, as_loader, check_finite, column_names
+from .inputs import (
+    EVALUATION_BATCH,
+    Batch,
+    as_input,
+    as_loader,
+    check_finite,
+    check_model_and_loss,
+    column_names,
+)
 from .interrupts import Interrupts
 from .limits import Limits
 from .metrics import as_metric
@@ -326,13 +334,7 @@ class Trainer:
 
 
 def _check_parts(model: Any, loss: Any, optimizer: Any, accumulate: Any) -> None:
-    if not isinstance(model, Module):
-        raise ArgumentTypeError("Trainer: the model must be a Module", got=type(model).__name__)
-    if not callable(loss):
-        raise ArgumentTypeError(
-            "Trainer: the loss must be a Module or a function of (prediction, target)",
-            got=type(loss).__name__,
-        )
+    check_model_and_loss("Trainer", model, loss)
     if not isinstance(optimizer, Optimizer):
         raise ArgumentTypeError(
             "Trainer: the optimizer must be an Optimizer", got=type(optimizer).__name__,

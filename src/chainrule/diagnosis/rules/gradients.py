@@ -45,6 +45,14 @@ def trained(story: Story, look: Look) -> list[Layer]:
     return [x for x in look.layers if x.grad is not None and x.name not in story.frozen]
 
 
+def before_last(story: Story, look: Look) -> tuple[list[Layer], float | None]:
+    """The layers before the last, and the last one's gradient to measure theirs by; None where it
+    is no measure: 0, not finite, or of fewer than three layers."""
+    layers = trained(story, look)
+    last = layers[-1].grad if len(layers) >= 3 else None
+    return layers[:-1], last if last and math.isfinite(last) else None
+
+
 def ledger(layers: Sequence[Layer]) -> tuple[float, float] | None:
     """The products of the slopes and of the weights over layers; None where not all are known."""
     if not layers or any(x.slope is None or x.weights is None for x in layers):
@@ -101,11 +109,10 @@ class Vanishing(Rule):
 
     def _worst(self, story: Story, look: Look) -> int | None:
         """The place of the layer with the smallest gradient, where that is too small."""
-        layers = trained(story, look)
-        last = layers[-1].grad if layers else None
-        if len(layers) < 3 or not last or not math.isfinite(last):
+        layers, last = before_last(story, look)
+        if last is None:
             return None
-        grads = [x.grad or 0.0 for x in layers[:-1]]
+        grads = [x.grad or 0.0 for x in layers]
         least = min(range(len(grads)), key=lambda i: grads[i])
         return least if grads[least] < self.ratio * last else None
 
@@ -206,11 +213,10 @@ class Exploding(Rule):
 
     def _large(self, story: Story, look: Look) -> Layer | None:
         """The layer with the largest gradient, where that is too large."""
-        layers = trained(story, look)
-        last = layers[-1].grad if layers else None
-        if len(layers) < 3 or not last or not math.isfinite(last):
+        layers, last = before_last(story, look)
+        if last is None:
             return None
-        top = max(layers[:-1], key=lambda x: x.grad or 0.0)
+        top = max(layers, key=lambda x: x.grad or 0.0)
         return top if (top.grad or 0.0) > self.ratio * last else None
 
     def _grows(self, look: Look) -> Layer | None:
