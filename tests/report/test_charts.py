@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import xml.etree.ElementTree as tree
@@ -140,13 +141,13 @@ def test_dead_units_are_named_with_their_first_step(tmp_path):
 ])  # fmt: skip
 def test_a_damaged_look_is_named_by_its_line(tmp_path, line):
     path = tmp_path / "layers.jsonl"
-    path.write_text('{"step": 0, "layers": []}\n' + line + "\n")
+    path.write_text(json.dumps(look(0, [])) + "\n" + line + "\n")
     with pytest.raises(FormatError, match=r"layers\.jsonl:2"):
         read_looks(path)
 
 
 def test_a_look_that_was_cut_off_is_left_out(tmp_path):
-    (tmp_path / "layers.jsonl").write_text('{"step": 0, "layers": []}\n{"step": 5, "lay')
+    (tmp_path / "layers.jsonl").write_text(json.dumps(look(0, [])) + '\n{"step": 5, "lay')
     assert [x.step for x in read_looks(tmp_path / "layers.jsonl")] == [0]
     assert read_looks(tmp_path / "none.jsonl") is None
 

@@ -13,8 +13,10 @@ import click
 from .. import schemas
 from ..errors import OutputError
 from ..train import Run
-from ..train.files import MissingFileError, read_json_lines, write_text
+from ..train.files import write_text
 from ..train.tensorboard import export
+from ..train.watch.look import FILE as LOOKS
+from ..train.watch.look import rows_in
 from .app import Command, UsageProblem
 from .options import Name, find_run, run_argument, runs_dir
 
@@ -23,14 +25,10 @@ SCHEMA = "chainrule run 1"
 
 def as_data(run: Run) -> dict[str, Any]:
     """All that is written of a run, but its weights."""
-    try:
-        looks = read_json_lines(run.path / "layers.jsonl")
-    except MissingFileError:
-        looks = []
     held = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
     return {
         "schema": SCHEMA, "name": run.name, "config": held, "environment": run.environment or None,
-        "metrics": run.rows, "layers": looks, "result": run.result,
+        "metrics": run.rows, "layers": rows_in(run.path / LOOKS), "result": run.result,
     }  # fmt: skip
 
 

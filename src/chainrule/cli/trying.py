@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..diagnosis import Diagnosis, Finding, Fix, diagnose
-from ..diagnosis.finding import plain
 from ..errors import ChainruleError, NonFiniteError
 from ..train import Watch
+from ..train.files import worded
 from ..train.watch import Layer, Look
 from . import recipe as recipes
 from .command_line import changed, command_of
@@ -95,7 +95,7 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """As terms of JSON."""
-        return {k: plain(v) for k, v in vars(self).items()}
+        return {k: worded(v) for k, v in vars(self).items()}
 
 
 @dataclass

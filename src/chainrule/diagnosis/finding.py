@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..train.files import worded
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -53,7 +54,7 @@ class Finding:
         return {
             "id": self.id, "severity": self.severity, "title": self.title, "layers": self.layers,
             "steps": None if self.steps is None else list(self.steps), "evidence": self.evidence,
-            "numbers": {k: plain(v) for k, v in self.numbers.items()}, "cause": self.cause,
+            "numbers": {k: worded(v) for k, v in self.numbers.items()}, "cause": self.cause,
             "multiplier": self.multiplier,
             "fixes": [{"text": f.text, "changes": f.changes} for f in self.fixes],
         }  # fmt: skip
@@ -73,13 +74,6 @@ class Finding:
 def called(name: str) -> str:
     """A layer's name in a sentence: that of a Sequential's third part is `layer 2`, not `2`."""
     return f"layer {name}" if name.split(".")[-1].isdigit() else name
-
-
-def plain(value: Any) -> Any:
-    """A number as JSON can hold it: "nan", "inf" or "-inf" where it is not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return value
 
 
 def percent(share: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .charts import Chart, said
 from .learning import compared
+from .looks import numbers_of
 from .page import render
 from .subject import Subject
 
@@ -65,8 +66,8 @@ def _in_layers(a: Subject, b: Subject) -> str:
         if other is None:
             continue
         met = True
-        mine = {x.name: x.numbers for x in look.layers}
-        layers = {x.name: x.numbers for x in other.layers}
+        mine = {x.name: numbers_of(x) for x in look.layers}
+        layers = {x.name: numbers_of(x) for x in other.layers}
         odd = [n for n in mine if n in layers and not _alike(mine[n], layers[n])]
         if set(mine) != set(layers):
             return f"They have other layers: {', '.join(sorted(set(mine) ^ set(layers)))}."

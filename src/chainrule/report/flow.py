@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import median
 
+from ..train.watch import Look
 from .charts import (
     BLUE,
     GREEN,
@@ -21,7 +22,7 @@ from .charts import (
     said,
 )
 from .learning import MOST_POINTS
-from .looks import Look, names_of, series_of
+from .looks import names_of, series_of
 from .thin import kept
 
 MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, 8
@@ -173,14 +174,14 @@ def ledger(looks: list[Look]) -> Chart:
     """Gain = weights times slope, layer by layer, at the last look."""
     last = looks[-1]
     rows = [[layer.name, layer.activation or "none",
-             *(layer.numbers[k] for k in ("gain", "weights", "slope"))]
+             layer.gain, layer.weights, layer.slope]
             for layer in last.layers]  # fmt: skip
-    gains = [(layer.numbers["gain"], layer) for layer in last.layers
-             if layer.numbers["gain"] is not None and finite(layer.numbers["gain"])]  # fmt: skip
+    gains = [(layer.gain, layer) for layer in last.layers
+             if layer.gain is not None and finite(layer.gain)]  # fmt: skip
     title = here = "The gain was not computed in any layer"
     if gains:
         gain, layer = max(gains, key=lambda g: abs(log10(g[0]) or 0.0))
-        weights, slope = (layer.numbers[k] or 0.0 for k in ("weights", "slope"))
+        weights, slope = layer.weights or 0.0, layer.slope or 0.0
         size = "smaller" if (gain or 0.0) < 1 else "larger"
         guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
         title = f"{layer.name} multiplies the error that reaches it by {said(gain, 3)}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..train.watch import Look
 from .charts import BLUE, GREEN, Chart, Histogram, Histograms, said
-from .looks import Look, names_of
+from .looks import histogram, names_of
 
 MOST_LAYERS = 8
 MOST_UNITS = 40
@@ -16,17 +17,17 @@ WORDS = {"activations": "what the units give", "gradients": "the gradients of th
 
 def histograms(looks: list[Look], what: str) -> Chart | None:
     """'activations' or 'gradients' at the start, in the middle and at the end."""
-    seen = [k for k in looks if any(x.histogram(what, "") for x in k.layers)]
+    seen = [k for k in looks if any(histogram(x, what) for x in k.layers)]
     if not seen:
         return None
     chosen = list({k.step: k for k in (seen[0], seen[len(seen) // 2], seen[-1])}.values())
     titles = dict(zip((k.step for k in chosen), _titles(len(chosen)), strict=True))
     names = [n for n in names_of(chosen) if any(
-        x.name == n and x.histogram(what, "") for k in chosen for x in k.layers)]  # fmt: skip
+        x.name == n and histogram(x, what) for k in chosen for x in k.layers)]  # fmt: skip
     parts, rows = [], []
     for k in chosen:
         for x in k.layers:
-            h = x.histogram(what, f"{titles[k.step]}, step {k.step}")
+            h = histogram(x, what, f"{titles[k.step]}, step {k.step}")
             if h is None:
                 continue
             if x.name in names[:MOST_LAYERS]:
@@ -64,7 +65,7 @@ def _title(what: str, name: str, parts: list[Histogram]) -> str:
 def _here(what: str, chosen: list[Look]) -> str:
     parts = []
     for x in chosen[-1].layers:
-        mean, std, h = x.numbers["mean"], x.numbers["std"], x.histogram(what, "")
+        mean, std, h = x.mean, x.std, histogram(x, what)
         if what == "gradients" and h is not None:
             parts.append(f"{x.name} from {said(h.low, 3)} to {said(h.high, 3)}")
         elif what == "activations" and mean is not None and std is not None:
@@ -78,7 +79,7 @@ def units(looks: list[Look]) -> Chart:
     rows = []
     for x in last.layers:
         since = _dead_since(looks, x.name)
-        rows.append([x.name, x.activation or "none", x.numbers["dead"], x.numbers["saturated"],
+        rows.append([x.name, x.activation or "none", x.dead, x.saturated,
                      _units(x.dead_units, since)])  # fmt: skip
     dead = [r for r in rows if isinstance(r[2], float) and r[2] > 0]
     flat = [r for r in rows if isinstance(r[3], float) and r[3] > 0.5]
@@ -103,7 +104,7 @@ def _dead_since(looks: list[Look], name: str) -> dict[int, int]:
     """Since which look each unit of a layer has been dead without a break."""
     since: dict[int, int] = {}
     for look in looks:
-        x = next((x for x in look.layers if x.name == name), None)
+        x = look.layer(name)
         now = set(x.dead_units or []) if x is not None else set()
         since = {u: since.get(u, look.step) for u in now}
     return since

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ..train.files import write_text
+from ..train.files import worded, write_text
 from ..version import __version__
 from . import assets
 from .charts import Chart, finite, said
@@ -122,9 +121,7 @@ def _worded(value: Any) -> Any:
         return {k: _worded(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_worded(v) for v in value]
-    if isinstance(value, float) and not finite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return value
+    return worded(value)
 
 
 def write_page(path: Path, text: str) -> None:

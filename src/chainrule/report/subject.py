@@ -9,10 +9,12 @@ from typing import Any
 
 from .. import nn
 from ..train import Run
+from ..train.watch import Look
+from ..train.watch.look import FILE as LOOKS
 from . import dynamics
 from .boundary import FILE, read_frames
 from .charts import percent
-from .looks import Look, read_looks
+from .looks import read_looks
 from .moments import read_moments
 from .results import Held
 
@@ -62,7 +64,7 @@ def subject_of(run: Run) -> Subject:
     path = Path(run.path)
     return Subject(
         run.name, str(path), config, run.environment, run.result, run.rows,
-        read_looks(path / "layers.jsonl"), read_frames(path / FILE),
+        read_looks(path / LOOKS), read_frames(path / FILE),
         read_moments(path / dynamics.FILE),
     )  # fmt: skip
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, FormatError, OutputError
-from .files import MissingFileError, read_json_lines, to_json
+from .files import NOT_FINITE, to_json
 from .run import Run
+from .watch.look import FILE as LOOKS
+from .watch.look import rows_in
 
 Scalar = tuple[str, float, int, float]
 """Tag, value, step, time in seconds since 1970."""
@@ -42,7 +44,7 @@ def export(run: Run, folder: str | Path) -> Path:
             f"{target} is there already", expected="a folder without this run",
             fix="another folder, or remove it: TensorBoard would show both as one", line="",
         )  # fmt: skip
-    rows, looks = run.rows, _looks(run)
+    rows, looks = run.rows, rows_in(run.path / LOOKS)
     numbers = _checked(run, rows, looks)
     if not rows and not looks:
         raise ArgumentError(f"{run.name} has logged nothing yet", expected="one epoch", line="")
@@ -83,14 +85,6 @@ def _started(run: Run) -> float:
         return time.time()
 
 
-def _looks(run: Run) -> list[dict[str, Any]]:
-    """The lines of layers.jsonl; none where the run was not watched."""
-    try:
-        return list(read_json_lines(run.path / "layers.jsonl"))
-    except MissingFileError:
-        return []
-
-
 def _checked(run: Run, rows: list[dict[str, Any]], looks: list[dict[str, Any]]) -> list[Scalar]:
     """The scalars; raises FormatError for lines that are none of a run."""
     try:
@@ -121,12 +115,9 @@ def scalars(run: Run, rows: list[dict[str, Any]], looks: list[dict[str, Any]]) -
                     yield f"layers/{layer['name']}/{name}", number, int(look["step"]), _started(run)
 
 
-WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-
-
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
-        return WORDS.get(value)
+        return NOT_FINITE.get(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     return None

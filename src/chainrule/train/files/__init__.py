@@ -5,10 +5,12 @@ from .tensors import load_metadata as load_metadata
 from .tensors import load_tensors as load_tensors
 from .tensors import save as save
 from .tensors import save_tensors as save_tensors
+from .text import NOT_FINITE as NOT_FINITE
 from .text import parse_json as parse_json
 from .text import read_json as read_json
 from .text import read_json_lines as read_json_lines
 from .text import to_json as to_json
+from .text import worded as worded
 from .text import write_json as write_json
 from .writing import InputError as InputError
 from .writing import MissingFileError as MissingFileError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -64,6 +65,17 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
             f"{os.fspath(path)} is too large for a JSON file", expected=f"at most {limit:,} bytes"
         )
     return parse_json(data, os.fspath(path))
+
+
+NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""JSON has no number for these: they are texts."""
+
+
+def worded(value: Any) -> Any:
+    """A value as JSON can hold it: the text of NOT_FINITE for a float that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
 
 
 def read_json_lines(path: Path) -> list[Any]:

@@ -6,18 +6,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
-from ..files import MissingFileError, read_json_lines
+from ..files import NOT_FINITE, MissingFileError, read_json_lines, worded
 
 FILE = "layers.jsonl"
 BINS = 40
-WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 @dataclass
@@ -80,13 +78,7 @@ class Look:
 
 
 def _worded(held: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(held)
-    for key, value in held.items():
-        if isinstance(value, Bins):
-            out[key] = vars(value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            out[key] = "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return out
+    return {k: vars(v) if isinstance(v, Bins) else worded(v) for k, v in held.items()}
 
 
 def read_looks(run: str | Path) -> list[Look]:
@@ -94,13 +86,21 @@ def read_looks(run: str | Path) -> list[Look]:
 
     Raises FormatError with the line that is none.
     """
-    path = Path(run) / FILE
+    return looks_in(Path(run) / FILE)
+
+
+def rows_in(path: Path) -> list[Any]:
+    """The lines of a file of looks, as JSON; none where there is no file."""
     try:
-        rows = read_json_lines(path)
+        return read_json_lines(path)
     except MissingFileError:
         return []
+
+
+def looks_in(path: Path) -> list[Look]:
+    """The looks in a file of them."""
     looks = []
-    for i, row in enumerate(rows, 1):
+    for i, row in enumerate(rows_in(path), 1):
         try:
             looks.append(_look(row))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -150,7 +150,7 @@ def _number(value: Any) -> float | None:
 
 def _known(value: Any) -> float:
     if isinstance(value, str):
-        return WORDS[value]
+        return NOT_FINITE[value]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"no number: {value!r}")
     return float(value)
