@@ -29,11 +29,13 @@ from .toy import spiral as spiral
 from .toy import xor as xor
 
 if TYPE_CHECKING:
+    from .tables import Preprocessing as Preprocessing
+    from .tables import Schema as Schema
     from .tables import Table as Table
     from .tables import penguins as penguins
     from .tables import read_table as read_table
 
-_OF_TABLES = ("Table", "penguins", "read_table")
+_OF_TABLES = ("Preprocessing", "Schema", "Table", "penguins", "read_table")
 """Loaded when first used: tables read files by `train.files`, and `train` needs this package."""
 
 

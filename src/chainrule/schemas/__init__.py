@@ -3,7 +3,7 @@
 What commands print: `runs`, `outcome` (of train), `claims` (of check-example), `derivation`,
 `diagnosis` (of diagnose), `preflight`, `playground` and `run` (of export).  What a run's folder
 holds: `config`, `environment`, `metrics`, `layers` and `result`.  `summary` and `diagram` are of
-`chainrule.summary` and `chainrule.diagram`.
+`chainrule.summary` and `chainrule.diagram`; `table` and `preprocessing` of `chainrule.data`.
 Draft 2020-12; `chainrule:config` is the file config.json here.
 """
 

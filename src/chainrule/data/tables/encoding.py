@@ -45,12 +45,12 @@ def encoding_of(head: bytes, asked: str | None, name: str) -> tuple[str, str]:
     for mark, codec, words in MARKS:
         if head.startswith(mark):
             return codec, words
-    if b"\0" in head[:1000]:
-        guess = "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
-        zeros = head[:1000].count(b"\0")
+    start = head[:1000]
+    if start.count(b"\0") > len(start) / 4:
+        guess = "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
         raise FormatError(
             f"{name} is not text in UTF-8",
-            got=f"byte 0 at {head.index(0)}, {zeros} of them in the first {len(head[:1000])} bytes",
+            got=f"{start.count(0)} zeros in the first {len(start)} bytes",
             fix=f"encoding={guess!r}, if it is text in UTF-16 without its mark",
         )
     return "utf-8", "UTF-8"
