@@ -79,6 +79,7 @@ TARGETS = {
     "amounts": ({"y": np.linspace(5, 9, N)}, "y"),
     "whole": ({"y": np.arange(N) % 3}, "y"),
     "floats": ({"y": np.arange(N) % 2 + 0.5}, "y"),
+    "small": ({"y": (np.arange(N) % 3).astype(np.uint8)}, "y"),
     "texts of numbers": ({"y": ["7", "10"] * 20}, "y"),
     "texts": ({"y": ["7", "x"] * 20}, "y"),
     "bool": ({"y": np.arange(N) % 2 == 0}, "y"),
@@ -103,6 +104,7 @@ def test_the_target_comes_back_as_it_was(columns, target):
     else:
         given = given if len(names) > 1 else given[:, 0]
         assert [str(v) for v in back.ravel()] == [str(v) for v in given.ravel()]
+        assert back.dtype == given.dtype or given.dtype.kind == "U"
     assert arrays.target.dtype == (np.int64 if arrays.target.ndim == 1 else np.float32)
 
 

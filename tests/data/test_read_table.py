@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ import chainrule
 from chainrule.data import Preprocessing, Schema
 from chainrule.data.tables import encoding, penguins, read_table, table
 from chainrule.data.tables import separated as separated_module
+from chainrule.data.tables.separated import LINE_END
 from chainrule.errors import ChainruleError
 from chainrule.tensor.memory import OutOfMemory
 
@@ -210,12 +213,42 @@ def test_memory_is_counted_before_it_is_taken(monkeypatch):
             read_table(data)
 
 
-def test_progress_says_how_far_it_is():
+def in_groups():
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2, 3]}), file, row_group_size=1)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("data", [LATE, b'{"a": 1}\n' * 3000, in_groups()])
+def test_progress_says_how_far_it_is(data):
     seen = []
-    read_table(LATE, progress=lambda done, size: seen.append((done, size)))
+    assert len(read_table(data, progress=lambda *at: seen.append(at))) >= 3
     assert len(seen) > 2
-    assert seen[-1] == (len(LATE), len(LATE))
+    assert seen[-1] == (len(data), len(data))
     assert seen == sorted(seen)
+
+
+def test_nullable_types_of_pandas_and_odd_names():
+    odd = pd.DataFrame({
+        0: pd.array([1, None], "Int64"), "b": pd.array([True, None], "boolean"),
+        "s": pd.array(["x", None], "string"), "day": [pd.Timestamp("2024-01-01", tz="CET"), None],
+        "n": [decimal.Decimal("1.5"), None],
+    })  # fmt: skip
+    found = read_table(odd)
+    assert found.names == ("0", "b", "s", "day", "n")
+    assert all(c.missing.tolist() == [False, True] for c in found)
+    assert [c.values[0] for c in found] == [1, True, "x", np.datetime64("2023-12-31T23"), 1.5]
+    with pytest.raises(ChainruleError, match="one name"):
+        read_table(pd.DataFrame([[1, 2]], columns=[1, "1"]))
+
+
+def test_a_file_of_tabs_with_commas_is_told(tmp_path):
+    """The name of a file says less than what it holds."""
+    path = tmp_path / "x.tsv"
+    path.write_bytes(PLAIN)
+    assert read_table(path).names == ("size", "colour")
+    with pytest.raises(ChainruleError, match="delimiter=','"):
+        read_table(path, format="tsv")
 
 
 def test_long_cells_are_read_and_the_limit_is_given_back(monkeypatch):
@@ -247,10 +280,13 @@ def test_what_csv_writes_is_read(data, width, delimiter):
     rows = data.draw(st.lists(cells, min_size=1, max_size=5))
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
-    writer.writerows([[f"n{i}" for i in range(width)], *rows])
-    raw = text.getvalue().encode()
-    found = read_table(raw, delimiter=delimiter, header=True)
+    starts = []
+    for row in [[f"n{i}" for i in range(width)], *rows]:
+        starts.append(len(LINE_END.findall(text.getvalue())) + 1)
+        writer.writerow(row)
+    found = read_table(text.getvalue().encode(), delimiter=delimiter, header=True)
     assert [list(r) for r in zip(*(c.values.tolist() for c in found), strict=True)] == rows
+    assert found.lines.tolist() == starts[1:]
 
 
 def reads_or_says(data, **options):

@@ -1,5 +1,6 @@
 """Tables: read, understood column by column, and made into arrays for a network."""
 
+from .cells import with_values as with_values
 from .infer import Feature as Feature
 from .penguins import penguins as penguins
 from .preprocessing import Arrays as Arrays

@@ -12,7 +12,7 @@ from .cells import Cells
 from .faults import need_dates, need_numbers, need_truth
 from .infer import Feature
 from .scaling import PARTS, Scaling, days_of, part_of, round_trip
-from .table import Table, counted, shorten
+from .table import Table, counted, shorten, some_of
 from .target import level_text
 
 Applied = tuple[list[Any], Any]
@@ -150,12 +150,11 @@ class CategoricalBlock(Block):
         if not len(rows):
             return [], codes
         new = [level_text(lv) for lv, c in zip(found, of_level, strict=True) if c == UNKNOWN]
-        shown = ", ".join(repr(shorten(n)) for n in new[:3]) + (", .." if len(new) > 3 else "")
+        shown = some_of([repr(n) for n in new], 60)
         if strict:
             raise ArgumentError(
                 f"column {shorten(self.name)!r} holds a category that was not learned",
-                expected=", ".join(shorten(v) for v in self.levels[:6])
-                + (", .." if len(self.levels) > 6 else ""),
+                expected=some_of(self.levels),
                 got=f"{shown}, in {table.places(rows)}",
                 fix="unseen='unknown' takes it as one that is not known",
             )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .table import Column
+from .table import Column, Table
 
 MISSING = ("", "NA", "N/A", "n/a", "null", "NULL", "nan", "NaN", "?", "-")
 """Texts that stand for a missing value, unless others are given."""
@@ -42,11 +43,9 @@ class Cells:
     def texts(self) -> Any:
         """(rows,) the cells of a column of texts, without blanks around them."""
         values = self.column.values
-        padded = any(
-            np.strings.startswith(values, c).any() or np.strings.endswith(values, c).any()
-            for c in " \t\n\r"
-        )
-        return np.strings.strip(values) if padded else values
+        starts, ends = np.strings.startswith(values, " "), np.strings.endswith(values, " ")
+        padded = bool(starts.any() or ends.any())
+        return np.strings.strip(values, " ") if padded else values
 
     @cached_property
     def missing(self) -> Any:
@@ -73,27 +72,22 @@ class Cells:
                 return np.full(len(self), np.nan), np.flatnonzero(~missing)
             values = np.where(missing, np.nan, column.values.astype(np.float64))
         else:
-            texts = np.where(missing, "nan", self.texts)
-            if self.decimal == ",":
-                texts = self._with_points(texts)
-            try:
-                values = texts.astype(np.float64)
-                values[np.strings.find(texts, "_") >= 0] = np.nan  # Python's 1_000
-            except ValueError:
-                of = dict[str, float]()
-                values = np.array([_known(of, t) for t in texts.tolist()], np.float64)
+            values = self._parsed()
         bad = np.flatnonzero(~np.isfinite(values) & ~missing)
         values[bad] = np.nan
         return values, bad
 
-    def _with_points(self, texts: Any) -> Any:
-        """1,5 as 1.5 and 1.234,5 as 1234.5; a point alone makes no number."""
-        pointed = np.flatnonzero(np.strings.find(texts, ".") >= 0)
-        texts = texts.copy()
-        for row in pointed:
-            text = texts[row]
-            texts[row] = text.replace(".", "") if IN_GROUPS.fullmatch(text) else "no number"
-        return np.strings.replace(texts, ",", ".")
+    def _parsed(self) -> Any:
+        """Texts as numbers, nan where they are none: all at once, else each different one."""
+        texts = np.where(self.missing, "nan", self.texts)
+        if self.decimal == ",":
+            texts = np.strings.replace(texts, ",", ".")
+        odd = "_" if self.decimal == "." else "."  # Python's 1_000; 1.000,5
+        if not (np.strings.find(self.texts, odd) >= 0).any():
+            with suppress(ValueError):
+                return texts.astype(np.float64)
+        levels, codes = self.levels
+        return np.array([*[number_of(level, self.decimal) for level in levels], np.nan])[codes]
 
     @cached_property
     def levels(self) -> tuple[list[Any], Any]:
@@ -160,12 +154,15 @@ def _as_float(text: str) -> float | None:
         return None
 
 
-def _known(known: dict[str, float], text: str) -> float:
-    """A text as a number, nan where it is none; each text is looked at once."""
-    if text not in known:
-        value = None if "_" in text else _as_float(text)
-        known[text] = float("nan") if value is None else value
-    return known[text]
+def number_of(text: str, decimal: str) -> float:
+    """A text as a number, nan where it is none.
+
+    With a decimal comma 1,5 is 1.5 and 1.234,5 is 1234.5; a point alone makes no number.
+    """
+    if decimal == "," and "." in text:
+        text = text.replace(".", "") if IN_GROUPS.fullmatch(text) else ""
+    value = None if "_" in text else _as_float(text.replace(",", ".") if decimal == "," else text)
+    return float("nan") if value is None else value
 
 
 def _truth(text: str) -> bool | None:
@@ -199,3 +196,18 @@ def _all_read(form: str, texts: list[str]) -> bool:
 def is_date(read: Callable[[str], datetime.datetime | None], text: str) -> bool:
     """Whether a text is a date, as `reader_of` reads it."""
     return not np.isnat(_date(read, text))
+
+
+def with_values(
+    table: Table, names: str | Sequence[str], missing: Sequence[str] = MISSING
+) -> Table:
+    """The rows of a table in which each of these columns has a value.
+
+    >>> import chainrule
+    >>> from chainrule.data.tables import with_values
+    >>> len(with_values(chainrule.data.penguins(), ["body_mass_g", "sex"]))
+    333
+    """
+    names = [names] if isinstance(names, str) else names
+    gone = [Cells(table[name], tuple(missing), table.decimal).missing for name in names]
+    return table.take(~np.logical_or.reduce(gone)) if gone else table

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ...errors import ArgumentError, FormatError
 from .arrays import column_of, from_columns
-from .table import TEXT, Column, Table, need_memory
+from .separated import Progress
+from .table import TEXT, Column, Table, need_memory, shorten
 
 FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals")
 """The packages whose frames are taken."""
@@ -36,7 +38,15 @@ def from_frame(frame: Any, source: str) -> Table:
         raise ArgumentError("read_table: the frame can't be read", got=str(error)[:80]) from None
     if not len(wrapped) or not wrapped.columns:
         return from_columns({}, source)
-    columns = [_column(nw, wrapped[name]) for name in wrapped.columns]
+    names = [str(name) for name in wrapped.columns]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        places = [str(i) for i, n in enumerate(names, 1) if n == twice]
+        raise ArgumentError(
+            f"{source}: two columns have one name, {shorten(twice)!r}",
+            got=f"columns {', '.join(places[:6])}",
+        )
+    columns = [_column(nw, series) for series in wrapped.iter_columns()]
     return Table(columns, source, said=(f"read from {source}",))
 
 
@@ -62,7 +72,7 @@ def _column(nw: Any, series: Any) -> Column:
     return column_of(name, series.to_list(), lambda row: f"row {row}")
 
 
-def read_parquet(file: Any, name: str, size: int) -> Table:
+def read_parquet(file: Any, name: str, size: int, progress: Progress | None) -> Table:
     """The table in a Parquet file."""
     arrow, parquet = _need("pyarrow"), _need("pyarrow.parquet")
     try:
@@ -71,7 +81,7 @@ def read_parquet(file: Any, name: str, size: int) -> Table:
         raw = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         need_memory(f"{name}: {meta.num_rows} rows of {meta.num_columns} columns", 2 * raw,
                     "fewer rows or columns")  # fmt: skip
-        found = opened.read()
+        found = arrow.concat_tables(_groups(opened, size, progress))
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(
             f"{name} is no Parquet file that can be read",
@@ -80,6 +90,16 @@ def read_parquet(file: Any, name: str, size: int) -> Table:
         ) from None
     table = from_frame(found, name)
     return Table(table, name, said=(f"{name}: Parquet",))
+
+
+def _groups(file: Any, size: int, progress: Progress | None) -> Iterator[Any]:
+    """The file's row groups; of a file without any, its columns without rows."""
+    if not file.num_row_groups:
+        yield file.read()
+    for i in range(file.num_row_groups):
+        yield file.read_row_group(i)
+        if progress is not None:
+            progress(size * (i + 1) // file.num_row_groups, size)
 
 
 def _need(package: str) -> Any:

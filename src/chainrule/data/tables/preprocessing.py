@@ -13,7 +13,7 @@ from ...functional.arguments import choice
 from .blocks import Block, block_of, from_json
 from .cells import Cells
 from .schema import Schema
-from .table import Table, closest, counted, need_memory, shorten
+from .table import Table, closest, counted, need_memory, shorten, some_of
 from .target import decode_target, encode_target
 
 VERSION = 1
@@ -163,7 +163,8 @@ class Preprocessing:
         """What `transform` made of the target, back: amounts in their unit, labels in their type.
 
         y: (B, T) or (B,) of a regression gives float64 of that shape; (B,) class indices give (B,)
-        labels; (B, L) of a multilabel task gives (B, L) bool, or texts as they were in one column.
+        labels, where they are texts as objects; (B, L) of a multilabel task gives (B, L) bool, or
+        texts as they were in one column.
         """
         found = self.schema.target
         if found is None:
@@ -243,7 +244,7 @@ def _differences(table: Table, schema: Schema) -> list[str]:
     extra = [n for n in table.names if n not in known]
     said = []
     if extra:
-        shown = ", ".join(repr(shorten(n)) for n in extra[:3]) + (", .." if len(extra) > 3 else "")
+        shown = some_of([repr(n) for n in extra], 60)
         said.append(
             f"not used: {counted(len(extra), 'column')} that were not there before: {shown}"
         )

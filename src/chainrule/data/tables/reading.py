@@ -21,7 +21,7 @@ from .table import Table
 
 FORMATS = ("csv", "tsv", "json lines", "parquet")
 SUFFIXES = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "json lines",
+    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "json lines",
     ".ndjson": "json lines", ".json": "json lines", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 PARQUET_MAGIC = b"PAR1"
@@ -85,7 +85,8 @@ def read_table(
         data = source.read() if hasattr(source, "read") else bytes(source)
         data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         return _read(io.BytesIO(data), called, len(data), format, given, options)
-    _refuse_options("a file", given + ["format"] * (format is not None))
+    given += ["format"] * (format is not None) + ["progress"] * (progress is not None)
+    _refuse_options("a file", given)
     return _from_memory(source)
 
 
@@ -116,7 +117,7 @@ def _read(
     form = form or _format_of(name, file)
     if form == "parquet":
         _refuse_options("text", given)
-        return read_parquet(file, name, size)
+        return read_parquet(file, name, size, options["progress"])
     if form == "json lines":
         _refuse_options("CSV", [k for k in given if k != "encoding"])
         return read_json_lines(

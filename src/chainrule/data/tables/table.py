@@ -138,10 +138,9 @@ def refuse_unknown(name: Any, known: Iterable[str], what: str) -> NoReturn:
     """Raises for a name that is none of the known, with the closest."""
     names = [str(k) for k in known]
     near = closest(str(name), names)
-    shown = [shorten(n) for n in names[:8]]
     raise ArgumentError(
         f"{what} {shorten(str(name))!r}",
-        expected=", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
+        expected=some_of(names),
         fix=f"did you mean {shorten(near)!r}?" if near else None,
     )
 
@@ -156,6 +155,16 @@ def closest(name: str, known: Sequence[str]) -> str | None:
 def shorten(text: str) -> str:
     """A text cut to what fits into an error."""
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 2] + ".."
+
+
+def some_of(names: Sequence[str], room: int = 100) -> str:
+    """The first names, as many as there is room for, and how many more there are."""
+    shown: list[str] = []
+    for name in names:
+        if shown and len(", ".join([*shown, shorten(name)])) > room:
+            return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+        shown.append(shorten(name))
+    return ", ".join(shown)
 
 
 def counted(number: int, what: str) -> str:

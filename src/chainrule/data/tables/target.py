@@ -14,7 +14,7 @@ from ...functional.arguments import choice
 from ...train.metrics import METRICS
 from .cells import Cells
 from .faults import need_numbers, need_truth
-from .table import TEXT, Table, closest, counted, shorten
+from .table import Table, closest, counted, shorten, some_of
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
 METRIC_OF = {"regression": "rmse", "binary": "accuracy", "multiclass": "accuracy",
@@ -30,8 +30,8 @@ class Target:
     """What is to be predicted.
 
     names: the target columns. task: one of TASKS. metric: how good it is by default.
-    labels: the classes in order, or the labels of a multilabel task. dtype: of the labels,
-    "int64", "float64", "bool" or "str". separator: between the labels of one cell.
+    labels: the classes in order, or the labels of a multilabel task. dtype: of the labels, as NumPy
+    calls it, or "str". separator: between the labels of one cell.
     """
 
     names: tuple[str, ...]
@@ -174,7 +174,7 @@ def labels_of(cells: Cells) -> tuple[tuple[Any, ...], str]:
                 f"the target {shorten(cells.column.name)!r} is a date",
                 expected="a number, or classes",
             )
-        return tuple(levels), {"b": "bool", "f": "float64"}.get(kind, "int64")
+        return tuple(levels), cells.column.values.dtype.name
     if all(t.lstrip("-").isdecimal() and len(t) < 19 and str(int(t)) == t for t in levels):
         return tuple(int(t) for t in levels), "int64"
     return tuple(levels), "str"
@@ -206,7 +206,7 @@ def refuse_missing(table: Table, name: str, missing: Any) -> None:
             f"the target {shorten(name)!r} has no value in {counted(len(rows), 'row')}",
             expected="a value in each row to learn from",
             got=f"{table.source}, {table.places(rows)}",
-            fix="leave those rows out",
+            fix=f"with_values(table, {shorten(name)!r}) leaves those rows out",
         )
 
 
@@ -256,7 +256,7 @@ def _label(target: Target, level: Any, table: Table, codes: Any, code: int) -> i
     near = closest(text, texts)
     raise ArgumentError(
         f"the target {shorten(target.names[0])!r} has a class that was not learned",
-        expected=", ".join(shorten(t) for t in texts[:6]) + (", .." if len(texts) > 6 else ""),
+        expected=some_of(texts),
         got=f"{shorten(text)!r} in {table.place(int(np.flatnonzero(codes == code)[0]))}",
         fix=f"did you mean {shorten(near)!r}?" if near else None,
     )
@@ -291,7 +291,7 @@ def decode_target(target: Target, codes: Any) -> Any:
     if target.separator is None:
         return chosen
     joined = [_joined(target.labels, row, target.separator) for row in chosen]
-    return np.array(joined, TEXT)
+    return np.array(joined, object)
 
 
 def _joined(labels: Sequence[str], row: Any, separator: str) -> str:
@@ -300,4 +300,4 @@ def _joined(labels: Sequence[str], row: Any, separator: str) -> str:
 
 def as_labels(labels: Sequence[Any], dtype: str) -> Any:
     """Labels as an array of their type."""
-    return np.array(labels, TEXT if dtype == "str" else dtype)
+    return np.array(labels, object if dtype == "str" else dtype)
