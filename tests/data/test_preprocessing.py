@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from table_cases import said_of
 
 from chainrule.data import Preprocessing, Schema, penguins, read_table
 from chainrule.data.tables import table as table_module
@@ -227,6 +228,45 @@ def test_what_is_no_preprocessing_is_refused():
         Preprocessing.fit(penguins(), good)
 
 
+PLAIN_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner,
+                                                                max_size=3),
+    max_leaves=4,
+)  # fmt: skip
+
+
+def places(value, at=()):
+    """The path of everything in a JSON value."""
+    yield at
+    keys = value if isinstance(value, dict) else ()
+    for key in range(len(value)) if isinstance(value, list) else keys:
+        yield from places(value[key], (*at, key))
+
+
+@pytest.fixture(scope="module")
+def saved():
+    return [(t, p.to_json()) for t, p in (fitted(), fitted(target="size"))]
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_an_altered_preprocessing_is_refused_or_works(saved, data):
+    table, good = data.draw(st.sampled_from(saved))
+    good = json.loads(json.dumps(good))
+    *path, last = data.draw(st.sampled_from(list(places(good))[1:]))
+    at = good
+    for key in path:
+        at = at[key]
+    at[last] = data.draw(PLAIN_JSON)
+    try:
+        arrays = Preprocessing.from_json(good).transform(table)
+    except ChainruleError as error:
+        said_of(error)
+    else:
+        assert np.isfinite(arrays.numeric).all()
+
+
 NUMBER = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9))
 CATEGORY = st.sampled_from(["red", "green", " blue", "a,b", 'say "x"', "x\ny", "NA", ""])
 ROWS = st.lists(st.tuples(st.none() | NUMBER, CATEGORY, st.booleans()), min_size=4, max_size=30)
@@ -248,7 +288,7 @@ def drawn(rows):
 
 
 @given(ROWS, st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_table_is_finite_and_its_order_does_not_matter(rows, random):
     table, schema = drawn(rows)
     prep = Preprocessing.fit(table, schema)
@@ -276,6 +316,7 @@ def test_any_table_is_finite_and_its_order_does_not_matter(rows, random):
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=30), st.randoms())
+@settings(max_examples=40)
 def test_the_scale_of_the_target_does_not_depend_on_the_order(y, random):
     assume(len(set(y)) > 1)
     table = read_table({"x": np.arange(len(y)) ** 2, "y": y})

@@ -75,7 +75,12 @@ FAULTS = {
     "nothing": (b"", {}, "FormatError", ["is empty"]),
     "blanks": (b" \n\n", {}, "FormatError", ["is empty"]),
     "names alone": (b"a,b\n", {}, "FormatError", ["no rows", "2 names"]),
-    "ragged": (LATE + b"1,2,3\n1,2\n", {}, "FormatError", ["line 3002", "3 cells", "2, as in"]),
+    "ragged": (LATE + b"1,2,3\n1,2\n", {}, "FormatError", ["line 3002", "3 cells", "2 cells"]),
+    "a delimiter at the end": (b"a,b\n1,2,\n3,4,\n", {}, "FormatError", ["every row ends"]),
+    "names of rows": (b"a,b\nx,1,2\ny,3,4\n", {}, "FormatError", ["a name in front"]),
+    "no text at all": (bytes(range(32)) * 4, {}, "FormatError", ["not text"]),
+    "a list of objects": (b'[{"a": 1}, {"a": 2}]', {}, "FormatError", ["line 1", "a list"]),
+    "an object over lines": (b'{\n"a": 1\n}', {}, "FormatError", ["line 1", "object a line"]),
     "cut in a row": (b"a,b,c\n1,2,3\n4,5", {}, "FormatError", ["line 3", "2 cells", "cut off"]),
     "cut in a quote": (LATE + b'1,"x\ny', {}, "FormatError", ["line 3002", "never closed"]),
     "letters after a quote": (b'a,b\n1,"x"y\n', {}, "FormatError", ["line 2", "quote"]),
@@ -270,7 +275,8 @@ def test_the_penguins_are_the_published_ones(monkeypatch):
         penguins()
 
 
-CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+CONTROLS = "".join(map(chr, [*range(9), *range(11, 13), *range(14, 32), 127]))
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=CONTROLS), max_size=6)
 
 
 @given(st.data(), st.integers(1, 4), st.sampled_from(",;\t|"))

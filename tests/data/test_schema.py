@@ -26,7 +26,7 @@ KINDS = {
     "one number with gaps": (["5", ""] * 30, "numeric", "30 missing"),
     "whole numbers": (np.arange(N) * 3, "numeric", "from 0 to 177"),
     "texts": (["red", "blue", "green"] * 20, "categorical", "3 different"),
-    "codes": (["1", "2", "3", "A"] * 15, "categorical", "4 different"),
+    "codes": (["1", "2", "3", "A"] * 15, "categorical", "4 different texts, 3 of them numbers"),
     "yes and no": (["yes", "no", "NA"] * 20, "boolean", "no and yes"),
     "bool": (np.arange(N) % 2 == 0, "boolean", "true and false"),
     "dates": ([f"2024-01-{1 + i % 28:02d}" for i in range(N)], "date", "ISO"),
@@ -111,6 +111,7 @@ REFUSED = {
     "texts among numbers": (
         {"c": ["abc", *LONG]}, "y", {}, ["'c'", "'abc'", "row 0", "missing="],
     ),
+    "a text among few numbers": ({"c": ["1.5", *["2"] * 58, "x"]}, "y", {}, ["'c'", "'x'"]),
     "an infinity": ({"c": [*LONG, "inf"]}, "y", {}, ["'c'", "'inf'", "row 59"]),
     "texts, asked for numbers": (
         {"c": ["1", "2", "x"] * 20}, "y", {"kinds": {"c": "numeric"}},
@@ -132,6 +133,12 @@ REFUSED = {
     "one label for several": ({"y": ["a", "b"] * 30}, "y", {"task": "multilabel"}, ["one label"]),
     "several for one": ({"z": BASE["y"]}, ["y", "z"], {"task": "multiclass"}, ["2 columns"]),
     "dates to predict": ({"y": np.datetime64("2024-01-01") + np.arange(N)}, "y", {}, ["date"]),
+    "no sign": ({"y": ["a b", "b"] * 30}, "y", {"separator": ""}, ["separator"]),
+    "a sign for several": ({"z": BASE["y"]}, ["y", "z"], {"separator": ","}, ["one target"]),
+    "a sign in numbers": ({}, "y", {"separator": ","}, ["no texts"]),
+    "a number for a name": ({}, 3, {}, ["target must be texts"]),
+    "a list of kinds": ({}, "y", {"kinds": ["x"]}, ["kinds must be a dict"]),
+    "a number for a gap": ({}, "y", {"missing": [-9]}, ["missing must be texts"]),
     "a task without target": ({}, None, {"task": "binary"}, ["needs a target"]),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ArgumentError
 from .cells import Cells
 from .faults import need_dates, need_numbers, need_truth
-from .infer import Feature
+from .infer import Feature, is_texts
 from .scaling import PARTS, Scaling, days_of, part_of, round_trip
 from .table import Table, counted, shorten, some_of
 from .target import level_text
@@ -193,10 +193,18 @@ def from_json(data: dict[str, Any]) -> Block:
     block = {c.kind: c for c in (NumericBlock, BooleanBlock, DateBlock, CategoricalBlock)}
     cls = block[values.pop("kind")]
     if "scaling" in values:
-        values["scaling"] = Scaling(**{k: float(v) for k, v in values["scaling"].items()})
+        values["scaling"] = Scaling.from_json(values["scaling"])
     for key in ("rounds", "levels"):
         if key in values:
             values[key] = tuple(values[key])
+    made = cls(**values)
+    texts = [
+        made.name,
+        "" if values.get("form") is None else values["form"],
+        *values.get("levels", ()),
+    ]
+    if not is_texts(texts) or not isinstance(made.indicator, bool):
+        raise ValueError("a block that is none")
     if not set(values.get("rounds", ())) <= set(PARTS):
         raise ValueError("a part of a date that is none")
-    return cls(**values)
+    return made

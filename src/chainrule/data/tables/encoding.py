@@ -23,6 +23,8 @@ FOREIGN = (
     (b"SQLite format 3", "an SQLite database", "the table exported as CSV"),
     (b"\x93NUMPY", "a NumPy array", "read_table(np.load(path))"),
 )
+CONTROLS = bytes([*range(9), *range(14, 32), 127])
+"""Bytes that stand in no text, or seldom."""
 BLOCK = 1 << 20
 
 
@@ -46,12 +48,19 @@ def encoding_of(head: bytes, asked: str | None, name: str) -> tuple[str, str]:
         if head.startswith(mark):
             return codec, words
     start = head[:1000]
-    if start.count(b"\0") > len(start) / 4:
+    if start.count(0) > len(start) / 3:
         guess = "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
         raise FormatError(
             f"{name} is not text in UTF-8",
             got=f"{start.count(0)} zeros in the first {len(start)} bytes",
             fix=f"encoding={guess!r}, if it is text in UTF-16 without its mark",
+        )
+    if sum(map(start.count, CONTROLS)) > len(start) / 10:
+        raise FormatError(
+            f"{name} is not text",
+            expected="CSV, JSON lines or Parquet",
+            got=f"{len(head):,} bytes that begin with {start[:8]!r}",
+            fix="encoding='utf-8', if it is",
         )
     return "utf-8", "UTF-8"
 

@@ -20,7 +20,8 @@ MOST_LEVELS = 50
 FEW_VALUES = 10
 ID_NAME = re.compile(r"(.*[\W_])?(id|idx|index|key|uuid|guid|row|nr|no)|.*[a-z](Id|ID)", re.DOTALL)
 NUMBERS_MEANT = 20
-"""So many different numbers in a column of texts mean that the rest are slips."""
+"""More different numbers in a column of texts, or one that is not whole, are no codes: the few
+other texts are slips."""
 SLIPS = 0.1
 
 
@@ -36,6 +37,22 @@ class Feature:
     def to_json(self) -> dict[str, Any]:
         """For the model's file."""
         return {"name": self.name, "kind": self.kind, "why": self.why, "form": self.form}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Feature:
+        """What `to_json` gave; KeyError, TypeError or ValueError for anything else."""
+        found = cls(**data)
+        if (
+            not is_texts([found.name, found.why, "" if found.form is None else found.form])
+            or found.kind not in KINDS
+        ):
+            raise ValueError("a column that is none")
+        return found
+
+
+def is_texts(values: Any) -> bool:
+    """Whether something is a list of texts."""
+    return isinstance(values, (list, tuple)) and all(isinstance(v, str) for v in values)
 
 
 def infer_feature(
@@ -118,7 +135,9 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
     if forms:
         other = "" if len(forms) == 1 else f" (or {forms[1]}, which reads every cell too)"
         return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
-    if len(bad) <= SLIPS * present and len(np.unique(numbers)) > NUMBERS_MEANT:
+    able = np.unique(numbers[np.isfinite(numbers)])
+    amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
+    if len(bad) <= SLIPS * present and amounts:
         need_numbers(table, name, cells)
     if len(levels) > NUMBERS_MEANT:
         _refuse_slips_of_dates(table, cells)
@@ -126,7 +145,8 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
         return Feature(
             name, "drop", f"{len(levels)} different texts in {present} rows: no category"
         )
-    return Feature(name, "categorical", f"{counted(len(levels), 'different text')}{tail}")
+    some = f", {len(able)} of them numbers" if len(able) else ""
+    return Feature(name, "categorical", f"{counted(len(levels), 'different text')}{some}{tail}")
 
 
 def _refuse_slips_of_dates(table: Table, cells: Cells) -> None:

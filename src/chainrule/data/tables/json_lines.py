@@ -53,7 +53,15 @@ def read_json_lines(
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
-    value = parse_json(line.encode(errors="surrogatepass"), place)
+    try:
+        value = parse_json(line.encode(errors="surrogatepass"), place)
+    except FormatError as error:
+        raise FormatError(
+            f"{place} is no JSON",
+            expected="one whole object a line",
+            got=error.got,
+            fix="the file from its source again, if it was cut off",
+        ) from None
     if not isinstance(value, dict) or not value:
         what = "an empty object" if value == {} else f"a {type(value).__name__}"
         raise FormatError(

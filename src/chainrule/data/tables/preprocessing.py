@@ -205,10 +205,12 @@ class Preprocessing:
             outputs = schema.target.outputs if schema.target is not None and amounts else 0
             if len(mean) != outputs or len(std) != outputs:
                 raise ValueError("mean and std are not those of its target")
+            if not all(map(math.isfinite, mean)) or not all(0 < s < math.inf for s in std):
+                raise ValueError("mean and std are not finite")
             return cls(schema, blocks, tuple(mean), tuple(std))
         except FormatError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise FormatError(
                 "not the preprocessing of a table", expected="what Preprocessing.to_json gives",
                 got=f"{type(error).__name__}: {error}"[:80],

@@ -137,7 +137,8 @@ def _format_of(name: str, file: Any) -> str:
     suffix = Path(name).suffix.lower()
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    return "json lines" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
+    begin = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return "json lines" if begin.startswith((b"{", b"[{")) else "csv"
 
 
 def _refuse_options(only: str, given: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,6 +47,14 @@ class Scaling:
             z = (x * 0.5 - self.half_median) / self.half_spread
         z = np.clip(np.where(np.isnan(x), 0.0, z), -HUGE, HUGE)
         return (z / np.hypot(1.0, z / CLIP)).astype(np.float32)
+
+    @classmethod
+    def from_json(cls, data: dict[str, float]) -> Scaling:
+        """What `to_json` gave; TypeError or ValueError for anything else."""
+        found = cls(**{k: float(v) for k, v in data.items()})
+        if not (math.isfinite(found.half_median) and math.isfinite(found.half_spread)):
+            raise ValueError("a scale that is not finite")
+        return found
 
     def to_json(self) -> dict[str, float]:
         """The two numbers, exactly."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ArgumentError, FormatError
+from ...errors import ArgumentError, ArgumentTypeError, FormatError
 from .cells import MISSING, Cells
-from .infer import KINDS, Feature, infer_feature, without_copies
+from .infer import KINDS, Feature, infer_feature, is_texts, without_copies
 from .table import Table, refuse_unknown, shorten
-from .target import TASKS, Target, infer_target
+from .target import Target, infer_target
 
 VERSION = 1
 
@@ -66,9 +66,13 @@ class Schema:
         'bill_depth_mm': numeric; numbers from 13.1 to 21.5, 2 missing
         'flipper_length_mm': numeric; numbers from 172 to 231, 2 missing
         """
-        targets = (target,) if isinstance(target, str) else tuple(target or ())
-        wanted = _wanted(table, targets, dict(kinds or {}), drop, dict(forms or {}))
-        spelled = _spellings(missing)
+        if not isinstance(table, Table):
+            raise ArgumentTypeError(
+                "Schema.infer needs a Table", got=type(table).__name__, fix="read_table(..) first"
+            )
+        targets = _texts("target", () if target is None else target)
+        forms, spelled = _words("forms", forms), _texts("missing", missing)
+        wanted = _wanted(table, targets, _words("kinds", kinds), _texts("drop", drop), forms)
         cells = {c.name: Cells(c, spelled, table.decimal) for c in table}
         found = None
         if targets:
@@ -76,12 +80,11 @@ class Schema:
         elif (task, metric, separator) != (None, None, None):
             raise ArgumentError("Schema.infer: a task, metric or separator needs a target")
         features = [
-            infer_feature(table, cells[n], wanted.get(n), (forms or {}).get(n), i == 0)
+            infer_feature(table, cells[n], wanted.get(n), forms.get(n), i == 0)
             for i, n in enumerate(table.names)
             if n not in targets
         ]
-        asked = set(wanted) | set(forms or {})
-        features = without_copies(features, cells, asked, targets)
+        features = without_copies(features, cells, {*wanted, *forms}, targets)
         _need_features(features)
         return cls(tuple(features), found, spelled)
 
@@ -123,16 +126,13 @@ class Schema:
                     "the schema of a table is of another version", expected=str(VERSION),
                     got=str(data["version"])[:20],
                 )  # fmt: skip
-            features = tuple(Feature(**f) for f in data["features"])
-            target = data["target"]
-            if target is not None:
-                target = Target(**{**target, "names": tuple(target["names"]),
-                                   "labels": tuple(target["labels"])})  # fmt: skip
-            known = all(f.kind in KINDS for f in features)
-            if not known or not (target is None or target.task in TASKS):
-                raise ValueError("a kind or task that is none")
+            features = tuple(Feature.from_json(f) for f in data["features"])
+            target = None if data["target"] is None else Target.from_json(data["target"])
+            names = [f.name for f in features] + list(target.names if target else ())
+            if len(set(names)) < len(names) or not is_texts(data["missing"]):
+                raise ValueError("a column that stands twice, or a missing value that is no text")
             return cls(features, target, tuple(data["missing"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(
@@ -142,10 +142,13 @@ class Schema:
 
 
 def _wanted(
-    table: Table, targets: tuple[str, ...], kinds: dict[str, str], drop: Any, forms: dict[str, str]
+    table: Table,
+    targets: tuple[str, ...],
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+    forms: dict[str, str],
 ) -> dict[str, str]:
     """The kinds asked for, after the names and words are looked at."""
-    drop = [drop] if isinstance(drop, str) else list(drop)
     for name in (*targets, *kinds, *drop, *forms):
         if name not in table:
             what = "target" if name in targets else "column"
@@ -167,12 +170,23 @@ def _wanted(
     return kinds | dict.fromkeys(drop, "drop")
 
 
-def _spellings(missing: Any) -> tuple[str, ...]:
-    spelled = tuple(missing) if not isinstance(missing, str) else (missing,)
-    wrong = [m for m in spelled if not isinstance(m, str)]
-    if wrong:
-        raise ArgumentError("Schema.infer: missing= holds texts", got=repr(wrong[0])[:40])
-    return spelled
+def _texts(what: str, given: Any) -> tuple[str, ...]:
+    """A text, or several, as a tuple."""
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or not all(isinstance(t, str) for t in texts):
+        raise ArgumentTypeError(f"Schema.infer: {what} must be texts", got=repr(given)[:40])
+    return tuple(texts)
+
+
+def _words(what: str, given: Any) -> dict[str, str]:
+    """A text for each of some columns."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not is_texts([*given, *given.values()]):
+        raise ArgumentTypeError(
+            f"Schema.infer: {what} must be a dict from columns to texts", got=repr(given)[:40]
+        )
+    return dict(given)
 
 
 def _need_features(features: list[Feature]) -> None:

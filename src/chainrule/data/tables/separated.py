@@ -242,19 +242,24 @@ class _Reader:
         )
 
     def _refuse_ragged(self, rows: list[list[str]], starts: list[int], width: int) -> None:
-        wrong = [(s, len(r)) for s, r in zip(starts, rows, strict=True) if len(r) != width]
-        line, count = wrong[0]
+        wrong = [(s, r) for s, r in zip(starts, rows, strict=True) if len(r) != width]
+        line, row = wrong[0]
+        longer = [r for _, r in wrong if len(r) == width + 1]
         fix = "a quote around cells with the delimiter in them"
         best = dialects.best_delimiter(self.sample, self.dialect.quote)
         if best != self.dialect.delimiter and best in DELIMITERS:
             fix = f"delimiter={best!r}"
-        elif count < width and self._at_end(line):
+        elif len(row) < width and self._at_end(line):
             fix = "the file from its source again: its last line is cut off"
-        more = f", and {len(wrong) - 1} more lines near it" if len(wrong) > 1 else ""
+        elif len(longer) == len(rows) and not any(r[-1] for r in longer):
+            fix = "every row ends with a delimiter: take it away, or add one to the names"
+        elif len(longer) == len(rows) and self.dialect.header:
+            fix = "a name in front of the others, if each row begins with its own name"
+        more = len(wrong) - 1
         raise FormatError(
-            f"{self.name}, line {line}: {counted(count, 'cell')}",
-            expected=f"{width}, as in the first line",
-            got=f"{count}{more}",
+            f"{self.name}, line {line}: {counted(len(row), 'cell')} in place of {width}",
+            expected=f"{counted(width, 'cell')}, as in the first line",
+            got=counted(len(row), "cell") + (f"; so {counted(more, 'line')} more" if more else ""),
             fix=fix,
         )
 

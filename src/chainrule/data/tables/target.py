@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...functional.arguments import choice
 from ...train.metrics import METRICS
 from .cells import Cells
 from .faults import need_numbers, need_truth
+from .infer import is_texts
 from .table import Table, closest, counted, shorten, some_of
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
@@ -46,6 +47,29 @@ class Target:
         """For the model's file."""
         return {**asdict(self), "names": list(self.names), "labels": list(self.labels)}
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Target:
+        """What `to_json` gave; KeyError, TypeError or ValueError for anything else."""
+        t = cls(**{**data, "names": tuple(data["names"]), "labels": tuple(data["labels"])})
+        texts = is_texts(
+            [*t.names, t.metric, t.dtype, "x" if t.separator is None else t.separator, t.why]
+        )
+        if (
+            not texts
+            or not t.names
+            or t.task not in TASKS
+            or (t.task == "regression") == bool(t.labels)
+        ):
+            raise ValueError("a target that is none")
+        if t.separator == "" or (t.separator is not None and t.task != "multilabel"):
+            raise ValueError("a separator that is none")
+        labelled = t.task != "multilabel" or t.separator is not None
+        if labelled and t.labels and as_labels(t.labels, t.dtype).tolist() != list(t.labels):
+            raise ValueError(f"labels that are no {t.dtype}")
+        if not labelled and t.labels != t.names:
+            raise ValueError("labels that are not the columns")
+        return t
+
     @property
     def outputs(self) -> int:
         """How many numbers a model gives for a row: logits, or the values of a regression."""
@@ -65,12 +89,18 @@ def infer_target(
         choice("Schema.infer", "task", task, TASKS)
     if metric is not None:
         choice("Schema.infer", "metric", metric, tuple(METRICS))
+    if separator is not None and not (isinstance(separator, str) and separator):
+        raise ArgumentError("Schema.infer: separator must be a text", got=repr(separator)[:40])
     cells = [Cells(table[name], missing, table.decimal) for name in names]
+    if separator is not None and len(names) > 1:
+        raise ArgumentError(
+            "Schema.infer: a separator is of one target column", got=str(len(names))
+        )
     if len(names) > 1:
         found = _of_several(table, names, cells, task)
     else:
         found = _of_one(table, names[0], cells[0], task, separator)
-    return Target(**{**asdict(found), "metric": metric or METRIC_OF[found.task]})
+    return replace(found, metric=metric or METRIC_OF[found.task])
 
 
 def _of_several(
@@ -97,6 +127,11 @@ def _of_several(
 def _of_one(
     table: Table, name: str, cells: Cells, task: str | None, separator: str | None
 ) -> Target:
+    if separator is not None and not cells.column.is_text:
+        raise ArgumentError(
+            f"the target {shorten(name)!r} holds no texts to be cut by {separator!r}"[:100],
+            got=str(cells.column.values.dtype),
+        )
     between = separator or (_separator_of(cells) if task in (None, "multilabel") else None)
     if between is not None and task in (None, "multilabel"):
         labels = tuple(sorted({p for level in cells.levels[0] for p in pieces(level, between)}))
