@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 from cli_cases import refused
@@ -25,6 +28,7 @@ from chainrule.diagnosis.before import Outcome, Preflight
 from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.diagnosis.finding import Finding, Fix
 from chainrule.train import Run, Trainer
+from chainrule.train.files import read_json
 
 DEEP = ("moons", "--layers", "8,8,8,8,8,8", "--optimizer", "sgd", "--epochs", "2", "--eager")
 
@@ -99,6 +103,22 @@ def test_a_training_that_broke_off_is_tried_too(chainrule):
 
 
 @pytest.mark.slow
+def test_the_step_of_a_training_that_broke_off_can_be_made_again(chainrule, own_folder):
+    result = chainrule("train", "digits", "--optimizer", "sgd", "--lr", "1e30", "--no-report")
+    assert result.exit_code == 1
+    folder = own_folder / "runs" / "digits-0001" / "nan"
+    assert "python runs/digits-0001/nan/repro.py" in result.stderr
+    found = read_json(folder / "nan.json")
+    moved = own_folder / "elsewhere"
+    shutil.copytree(folder, moved)  # it needs nothing of the run
+    again = subprocess.run([sys.executable, str(moved / "repro.py")], capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert again.returncode == 1
+    assert found["error"] in again.stderr
+    assert re.search(rf"first in {found['op']} at repro.py:\d+ \(layer {found['layer']}\)",
+                     again.stderr)  # fmt: skip
+
+
 def test_plain_is_a_fact_a_line(chainrule, faulty):
     said = chainrule("diagnose", faulty, "--plain", "--try=40").stdout
     assert said.isascii()

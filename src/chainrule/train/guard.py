@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,11 +46,31 @@ def gradient_norm(parameters: Sequence[Tensor], squares: list[float] | None = No
     return top * math.sqrt(sum(float(np.square(g / top, dtype=np.float64).sum()) for g in grads))
 
 
+class Origin(NamedTuple):
+    """Where the first number that is not finite came from: an operation, a gradient, the batch."""
+
+    text: str = ""
+    op: str | None = None
+    line: str | None = None
+    layer: str | None = None
+    values: str | None = None
+    """Its result and its inputs in numbers."""
+    gradient: str | None = None
+    """The parameter whose gradient it is the first in."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As terms of JSON, without the sentence."""
+        return {k: v for k, v in self._asdict().items() if k != "text"}
+
+
 class Diverged(NonFiniteError):
     """A step that went to nan or infinity, with the numbers of its message as attributes."""
 
-    def __init__(self, problem: str, trainer: Trainer, norms: Sequence[float], **rows: Any) -> None:
+    def __init__(
+        self, problem: str, trainer: Trainer, norms: Sequence[float], origin: Origin, **rows: Any
+    ) -> None:
         super().__init__(problem, line="", **rows)
+        self.origin = origin
         self.epoch = trainer.epoch + 1
         self.step = trainer.step + 1
         self.lr = trainer.lr
@@ -94,28 +114,32 @@ class Guard:
             f"{what} at epoch {trainer.epoch + 1}, step {step} (lr {lr:g})",
             trainer,
             self.norms,
+            where,
             expected=f"finite numbers; {good}",
-            got=f"gradient norms of the steps before: {trend}" + (f"; {where}" if where else ""),
+            got=f"gradient norms of the steps before: {trend}"
+            + (f"; {where.text}" if where.text else ""),
             fix=self.advice(lr, group),
         )
 
-    def origin(self, trainer: Trainer, group: Sequence[Any]) -> str | None:
+    def origin(self, trainer: Trainer, group: Sequence[Any]) -> Origin:
         """The first operation of the forward pass with a result that is not finite."""
         for batch in group:
             for i, t in enumerate(batch):
                 if t.dtype.kind == "f" and not np.isfinite(t._value).all():
                     bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
-                    return f"the batch itself, value {i}, row {int(bad[0])}, is not finite"
+                    return Origin(f"the batch itself, value {i}, row {int(bad[0])}, is not finite")
             watch = Watch(raises=False)
             with interpret(watch), no_grad():
                 trainer.compute_loss(batch)
             found = watch.made or watch.met
             if found is not None:
-                return f"first in {found.describe(trainer.model)}"
+                model = trainer.model
+                return Origin(f"first in {found.describe(model)}", found.op.name, found.line,
+                              found.layer(model), found.numbers)  # fmt: skip
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
-                return f"first in the gradient of {name}"
-        return None
+                return Origin(f"first in the gradient of {name}", gradient=name)
+        return Origin()
 
     def advice(self, lr: float, group: Sequence[Any]) -> str:
         """A smaller rate; scaled inputs where they are large."""
