@@ -11,9 +11,11 @@ import numpy as np
 
 from ..errors import NonFiniteError
 from ..ops.core import interpret
-from ..tensor.anomaly import Watch
+from ..tensor import anomaly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
+from .rates import highest_rate, largest_change, slower_rate
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -74,8 +76,19 @@ class Diverged(NonFiniteError):
         self.epoch = trainer.epoch + 1
         self.step = trainer.step + 1
         self.lr = trainer.lr
+        self.advised_lr = advised_rate(trainer)
         self.grad_norms = list(norms)
         self.last_good_step = trainer.step
+
+
+def advised_rate(trainer: Trainer) -> float | None:
+    """The learning rate to try where a training broke off; None where it has none to begin with."""
+    highest = highest_rate(trainer.optimizer.param_groups)
+    if highest is None:
+        return None
+    looks = next((c.looks for c in trainer.callbacks if isinstance(c, Watch)), ())
+    change = largest_change(looks)
+    return slower_rate(highest, type(trainer.optimizer).__name__, change and change[0])
 
 
 class Kept:
@@ -118,7 +131,7 @@ class Guard:
             expected=f"finite numbers; {good}",
             got=f"gradient norms of the steps before: {trend}"
             + (f"; {where.text}" if where.text else ""),
-            fix=self.advice(lr, group),
+            fix=self.advice(trainer, group),
         )
 
     def origin(self, trainer: Trainer, group: Sequence[Any]) -> Origin:
@@ -128,7 +141,7 @@ class Guard:
                 if t.dtype.kind == "f" and not np.isfinite(t._value).all():
                     bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
                     return Origin(f"the batch itself, value {i}, row {int(bad[0])}, is not finite")
-            watch = Watch(raises=False)
+            watch = anomaly.Watch(raises=False)
             with interpret(watch), no_grad():
                 trainer.compute_loss(batch)
             found = watch.made or watch.met
@@ -141,15 +154,16 @@ class Guard:
                 return Origin(f"first in the gradient of {name}", gradient=name)
         return Origin()
 
-    def advice(self, lr: float, group: Sequence[Any]) -> str:
+    def advice(self, trainer: Trainer, group: Sequence[Any]) -> str:
         """A smaller rate; scaled inputs where they are large."""
-        if not math.isfinite(lr):
+        rate = advised_rate(trainer)
+        if not math.isfinite(trainer.lr) or rate is None:
             return "a finite learning rate: look at the schedule"
         largest = max(
             (float(np.abs(t._value).max(initial=0.0)) for b in group for t in b[:-1]
              if t.dtype.kind == "f"), default=0.0,
         )  # fmt: skip
-        advice = f"lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1.0"
+        advice = f"lr={rate:g}, or clip_grad_norm=1.0"
         if largest > 100 and math.isfinite(largest):
             advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
         return advice
