@@ -31,13 +31,15 @@ def usual_rate(optimizer: str) -> float:
 def slower_rate(lr: float, optimizer: str, ratio: float | None = None) -> float:
     """A tenth of a rate; less, where steps change `ratio` of the weights, not 1 %.
 
-    The usual rate of the optimizer where that is still far beyond it: a tenth of an absurd rate is
-    absurd.
+    A tenth of an absurd rate is absurd: where that is still far beyond the usual rate of the
+    optimizer, it is the usual one; and what `ratio` gives is at most as far beyond as may be meant.
     """
-    known = ratio is not None and math.isfinite(ratio) and ratio > 0.1
-    lower = float(f"{lr * 0.01 / (ratio or 1):.0e}") if known else lr / 10
     usual = usual_rate(optimizer)
-    return float(f"{usual if lower > BEYOND * usual else lower:g}")
+    if ratio is not None and math.isfinite(ratio) and ratio > 0.1:
+        lower = min(float(f"{lr * 0.01 / ratio:.0e}"), BEYOND * usual)
+    else:
+        lower = usual if lr / 10 > BEYOND * usual else lr / 10
+    return float(f"{lower:g}")
 
 
 def highest_rate(groups: Sequence[Mapping[str, Any]]) -> float | None:
