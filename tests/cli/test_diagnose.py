@@ -23,7 +23,7 @@ from chainrule.cli.diagnose import lines_of
 from chainrule.cli.preflight import lines_of as preflight_lines
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import ASCII, Terminal, text_of
-from chainrule.diagnosis import RULES, Diagnosis
+from chainrule.diagnosis import RULES, Diagnosis, diagnose
 from chainrule.diagnosis.before import Outcome, Preflight
 from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.diagnosis.finding import Finding, Fix
@@ -149,7 +149,28 @@ def test_wrong_use(chainrule, xor_run, own_folder):
     (own_folder / "runs" / xor_run / "metrics.jsonl").unlink()
     result = chainrule("diagnose", xor_run)
     assert result.exit_code == 0
-    assert "Not asked: vanishing" in result.stdout.replace("\n  ", " ")
+    assert "Not asked: vanishing" in " ".join(result.stdout.split())
+
+
+def test_a_run_without_a_step_is_not_called_healthy(chainrule):
+    run = Run.create("own")
+    model = nn.Linear(2, 1)
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1), run=run,
+                      compile=False)  # fmt: skip
+    for source in (trainer, trainer.history, run):
+        found = diagnose(source)
+        assert (found.state, found.healthy, found.failed) == ("nothing to judge yet", False, True)
+        assert found.to_json()["state"] == found.state
+        assert "healthy" not in f"{found} {found._repr_html_()}"
+    for how in ((), ("--plain",), ("--json",)):
+        result = chainrule("diagnose", "own", *how)
+        assert result.exit_code == 1
+        assert "nothing to judge yet" in result.stdout.lower()
+        assert ("healthy" in result.stdout) == (how == ("--json",))
+    assert json.loads(result.stdout)["healthy"] is False
+    trainer.fit(([[1.0, 2.0], [2.0, 1.0]], [[1.0], [2.0]]), epochs=1)
+    assert diagnose(trainer).state == diagnose(run).state == "healthy"
+    assert chainrule("diagnose", "own").exit_code == 0
 
 
 @pytest.mark.slow

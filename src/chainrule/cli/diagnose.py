@@ -11,6 +11,7 @@ import click
 
 from ..diagnosis import RULES, Diagnosis, Finding, diagnose
 from ..diagnosis.finding import ERROR, NOTE
+from ..diagnosis.verdict import HEALTHY, NOTHING
 from ..errors import ChainruleError, FormatError
 from ..train import Run
 from ..train.watch import read_looks
@@ -78,7 +79,8 @@ def command(
 
     Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
     option of `chainrule train` is trained from the same seed for some steps; nothing of the run is
-    changed. Exit code 1 if a finding is an error, 0 if there are only warnings or nothing.
+    changed. Exit code 1 if a finding is an error, or there is nothing to judge yet; 0 if there are
+    only warnings or nothing.
 
     \b
     Examples:
@@ -202,10 +204,10 @@ def lines_of(
         lines += _entry("replay", _repeated(tries, run), t)
     said = f"{run.name}: {found.said}"
     if t.plain:
-        state = "Healthy. " if found.healthy and found.asked else ""
+        state = f"{found.state.capitalize()}. " if found.state in (HEALTHY, NOTHING) else ""
         return [*lines, [(f"{state}{said}.", "")]]
-    if not found.asked:
-        return [*lines, *words(f"{t.signs.warn} nothing to judge. {said}", t.width, "warn")]
+    if found.state == NOTHING:
+        return [*lines, *words(f"{t.signs.warn} {NOTHING}. {said}", t.width, "warn")]
     if found.healthy:
         return [*lines, *words(f"{t.signs.ok} healthy. {said}", t.width, "ok", "  ")]
     return [*lines, *words(said, t.width, "faint")]
