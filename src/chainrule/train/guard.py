@@ -84,7 +84,7 @@ class Diverged(NonFiniteError):
 def advised_rate(trainer: Trainer) -> float | None:
     """The learning rate to try where a training broke off; None where it has none to begin with."""
     highest = highest_rate(trainer.optimizer.param_groups)
-    if highest is None:
+    if highest is None or highest <= 0:
         return None
     looks = next((c.looks for c in trainer.callbacks if isinstance(c, Watch)), ())
     change = largest_change(looks)
