@@ -77,7 +77,10 @@ def real_output(chainrule):
     watched(run)
     deep = ("moons", "--layers", "8,8,8,8,8,8", "--activation", "sigmoid", "--optimizer", "sgd")
     assert chainrule("train", *deep, "--epochs", "2", "--eager", "-q").exit_code == 0
+    far = ("--activation", "relu", "--optimizer", "sgd", "--lr", "1e30")
+    assert chainrule("train", "circles", *far, "--no-report", "-q").exit_code == 1
     return {
+        "nan": json.loads((run.path.parent / "circles-0001" / "nan" / "nan.json").read_text()),
         "config": read("config.json"), "environment": read("environment.json"),
         "result": read("result.json"), "metrics": run.rows[0], "layers": seen,
         "run": printed("export", xor_run, "--json"), "runs": printed("runs", "--json"),

@@ -259,6 +259,7 @@ class _Job:
 
     def _take(self, run: Run) -> None:
         self.trainer.run, self.facts.run = run, run.name
+        run.building = recipes.BUILDING
 
     def train(self) -> Outcome:
         """Trains to the end; Interrupted after Ctrl-C."""

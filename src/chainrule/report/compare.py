@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from ..diagnosis.finding import called
 from .charts import Chart, said
 from .learning import compared
 from .looks import numbers_of
@@ -76,8 +77,8 @@ def _in_layers(a: Subject, b: Subject) -> str:
             also = f"; also in {', '.join(odd[1:])}" if odd[1:] else ""
             x, y = mine[odd[0]], layers[odd[0]]
             key = next(k for k in x if _differ(x[k], y[k]))
-            return (f"Diverged at step {look.step} in {odd[0]}{since}: {key} is {said(x[key], 6)} "
-                    f"against {said(y[key], 6)}{also}.")  # fmt: skip
+            return (f"Diverged at step {look.step} in {called(odd[0])}{since}: {key} is "
+                    f"{said(x[key], 6)} against {said(y[key], 6)}{also}.")  # fmt: skip
         same = look.step
     if not met:
         return "They were looked into at different steps, so their layers can't be compared."

@@ -2,8 +2,8 @@
 
 What commands print: `runs`, `outcome` (of train), `claims` (of check-example), `derivation`,
 `diagnosis` (of diagnose), `preflight`, `playground` and `run` (of export).  What a run's folder
-holds: `config`, `environment`, `metrics`, `layers` and `result`.  `summary` and `diagram` are of
-`chainrule.summary` and `chainrule.diagram`.
+holds: `config`, `environment`, `metrics`, `layers`, `result` and `nan`.  `summary` and `diagram`
+are of `chainrule.summary` and `chainrule.diagram`.
 Draft 2020-12; `chainrule:config` is the file config.json here.
 """
 

@@ -6,6 +6,7 @@ from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import LambdaCallback as LambdaCallback
 from .history import History as History
 from .metrics import Metric as Metric
+from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import list_runs as list_runs
 from .run import open_run as open_run

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -13,8 +15,9 @@ from ..errors import NonFiniteError
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..tensor.core import Tensor
 from ..tensor.random import generator_in_use
-from .guard import SAFE_NORM, SAFE_RATE, Kept, gradient_norm
+from .guard import SAFE_NORM, SAFE_RATE, Diverged, Kept, gradient_norm
 from .inputs import Batch, groups
+from .kept_step import FOLDER, keep
 from .losses import shares, weight_of
 
 if TYPE_CHECKING:
@@ -52,7 +55,16 @@ class EagerSteps:
     def step(self, group: Sequence[Batch]) -> Done:
         """One update, and what follows it: the average of the weights, the schedule."""
         trainer = self.trainer
-        loss, norm, sizes = self._update(group)
+        try:
+            loss, norm, sizes = self._update(group)
+        except Diverged as error:
+            if trainer.run is not None:
+                with suppress(OSError):  # a full disk is not what ended the training
+                    script = keep(trainer, group, error, trainer.run.path / FOLDER)
+                    error.fix = (
+                        f"{error.fix}; python {shlex.quote(str(script))} makes this step again"
+                    )
+            raise
         if trainer.ema is not None:
             trainer.ema.update()
         ended = stepped(trainer)

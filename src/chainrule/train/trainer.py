@@ -27,7 +27,7 @@ from .callbacks import EVENTS, Callback, check_monitors
 from .compiled import CompiledSteps
 from .evaluation import evaluate, mode, predict
 from .fit import Fit
-from .guard import Guard
+from .guard import Diverged, Guard
 from .history import History
 from .inputs import (
     EVALUATION_BATCH,
@@ -171,9 +171,13 @@ class Trainer:
         """Keeps why the fit ended, for whoever judges it later."""
         told = f"{error.problem}; {error.got}" if error.got else error.problem
         self.history.stopped, self.history.message = "failed", told
+        advised = error.advised_lr if isinstance(error, Diverged) else None
+        self.history.advised_lr = advised
         if self.run is not None:
             with suppress(OSError):
-                self.run.write_result(stopped="failed", error=error.problem, origin=error.got)
+                self.run.write_result(
+                    stopped="failed", error=error.problem, origin=error.got, advised_lr=advised
+                )
 
     def take_in(self, done: Done, i: int) -> None:
         """Counts one of the steps that were made: counters, sums, what the guard remembers."""
