@@ -27,7 +27,7 @@ ROWS = 12
 
 
 @click.command(cls=Command, short_help="Tries learning rates before a training.")
-@click.argument("what", metavar="DATA|RUN")
+@click.argument("data", metavar="DATA|RUN")
 @recipe_options
 @click.option("--lowest", type=Number(0, open_low=True), help="Where the sweep begins [1e-05].")
 @click.option("--highest", type=Number(0, open_low=True), help="Where it ends [10].")
@@ -37,7 +37,7 @@ ROWS = 12
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
 def command(
-    what: str, runs_dir: str, as_json: bool, plain: bool, lowest: float | None,
+    data: str, runs_dir: str, as_json: bool, plain: bool, lowest: float | None,
     highest: float | None, sweep_steps: int | None, trial_steps: int | None, **chosen: Any,
 ) -> int:  # fmt: skip
     """Tries learning rates for a training, given as to `chainrule train`, or for a RUN.
@@ -54,7 +54,7 @@ def command(
     """
     given = {key: value for key, value in chosen.items() if value is not None}
     asked = {"lowest": lowest, "highest": highest, "steps": sweep_steps, "trial_steps": trial_steps}
-    r = recipe_of(what, runs_dir, given)
+    r = recipe_of(data, runs_dir, given)
     t = detect(sys.stdout, plain=plain)
     try:
         found = find(r, {k: v for k, v in asked.items() if v is not None})
