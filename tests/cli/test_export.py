@@ -87,6 +87,7 @@ def real_output(chainrule):
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
         "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
+        "comparison": printed("compare", xor_run, "moons", "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
@@ -144,7 +145,7 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
-    "lr-find": "lr-find",
+    "lr-find": "lr-find", "compare": "comparison",
 }  # fmt: skip
 """Which schema the --json of a command fits."""
 
