@@ -89,6 +89,9 @@ def real_output(chainrule):
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
+        "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
+        "evaluation": printed("evaluate", xor_run, "--json"),
+        "comparison": printed("compare", xor_run, "moons", "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
@@ -146,6 +149,8 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
+    "lr-find": "lr-find", "compare": "comparison",
+    "evaluate": "evaluation",
 }  # fmt: skip
 """Which schema the --json of a command fits."""
 

@@ -1,6 +1,7 @@
 """Run: the folder of one training, `runs/<name>-NNNN/`.
 
 config.json           what was asked for, and the trainer's parts
+config.toml           the choices, where a command made the run: `--config` takes them
 environment.json      the command that repeats it, versions, machine, seed
 metrics.jsonl         one line an epoch
 layers.jsonl          one line for each look inside, where it was watched (`train.Watch`)

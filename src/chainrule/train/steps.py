@@ -68,7 +68,7 @@ class EagerSteps:
         if trainer.ema is not None:
             trainer.ema.update()
         ended = stepped(trainer)
-        weight = sum([weight_of(trainer.loss, batch) for batch in group])
+        weight = sum([weight_of(trainer.objective, batch) for batch in group])
         return Done([loss], [norm], [weight], len(group), [sizes], None, ended)
 
     def _update(self, group: Sequence[Batch]) -> tuple[float, float, list[float]]:
@@ -100,7 +100,7 @@ class EagerSteps:
     def _gradients(self, group: Sequence[Batch]) -> float:
         """Backward as long as the loss is finite; gives the loss."""
         total = 0.0
-        for batch, share in zip(group, shares(self.trainer.loss, group), strict=True):
+        for batch, share in zip(group, shares(self.trainer.objective, group), strict=True):
             loss = self.trainer.compute_loss(batch)
             loss = loss * share if share != 1.0 else loss
             total += loss.item()

@@ -204,7 +204,8 @@ class Watch(Callback):
         if self.batch is not None:
             return tuple(self.batch)
         try:
-            return tuple(rows_of(trainer.loader, self.rows))
+            x, y = trainer.split(rows_of(trainer.loader, self.rows))
+            return *x, y[0]
         except Exception as error:
             self.problem = _told(error)
             return ()
