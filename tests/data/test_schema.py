@@ -9,7 +9,9 @@ import pytest
 
 import chainrule
 from chainrule.data import Schema, read_table
+from chainrule.data.tables.target import METRICS_OF
 from chainrule.errors import ChainruleError, FormatError
+from chainrule.train.metrics import METRICS
 
 N = 60
 BASE = {"x": np.linspace(0, 1, N) ** 2, "y": np.arange(N) % 3}
@@ -98,6 +100,12 @@ def test_the_task_is_found(columns, target, options, task, metric, labels):
     assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
 
 
+def test_every_metric_is_of_a_task():
+    """But for the matrix, which is no number."""
+    named = {metric for able in METRICS_OF.values() for metric in able}
+    assert named == METRICS.keys() - {"confusion_matrix"}
+
+
 LONG = ["8.5"] * 2 + cut(np.arange(N - 3) / 3)
 REFUSED = {
     "an unknown target": ({}, "Y2", {}, ["'Y2'", "did you mean 'y'?"]),
@@ -105,6 +113,7 @@ REFUSED = {
     "an unknown kind": ({}, "y", {"kinds": {"x": "number"}}, ["'number'", "'numeric'"]),
     "an unknown task": ({}, "y", {"task": "binery"}, ["'binary'"]),
     "an unknown metric": ({}, "y", {"metric": "acuracy"}, ["'accuracy'"]),
+    "a metric of another task": ({}, "y", {"metric": "rmse"}, ["multiclass", "'rmse'"]),
     "the target left out": ({}, "y", {"drop": ["y"]}, ["'y'"]),
     "a form of no date": ({}, "y", {"kinds": {"x": "numeric"}, "forms": {"x": "%Y"}}, ["'x'"]),
     "nothing left": ({}, "y", {"drop": ["x"]}, ["no column is left", "'x'"]),

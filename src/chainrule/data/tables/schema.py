@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import ArgumentError, ArgumentTypeError, FormatError
 from .cells import MISSING, Cells
 from .infer import KINDS, Feature, infer_feature, is_texts, without_copies
-from .table import Table, refuse_unknown, shorten
+from .table import Table, refuse_unknown, shorten, some_of
 from .target import Target, infer_target
 
 VERSION = 1
@@ -46,10 +46,11 @@ class Schema:
         target: the column to predict, or several: columns of true and false are a multilabel task,
         columns of numbers a regression with several outputs.
         kinds: for some columns "numeric", "categorical", "boolean", "date" or "drop". drop: columns
-        to leave out. task: "regression", "binary", "multiclass" or "multilabel". metric: a name of
-        `chainrule.train.metrics`. missing: the texts that stand for a missing value. forms: for
-        some columns the form of their dates, as `datetime.strptime` takes it. separator: the sign
-        between the labels in one cell of the target.
+        to leave out. task: "regression", "binary", "multiclass" or "multilabel". metric: one of
+        `chainrule.train.metrics` that fits the task (default "rmse", "accuracy" or "f1"). missing:
+        the texts that stand for a missing value. forms: for some columns the form of their dates,
+        as `datetime.strptime` takes it. separator: the sign between the labels in one cell of the
+        target.
 
         Raises ArgumentError for a column that isn't there (with the closest name), for cells that
         are not of the kind asked for or are slips among numbers (with their lines), for a target
@@ -98,8 +99,7 @@ class Schema:
         lines = []
         if self.target is not None:
             t = self.target
-            names = ", ".join(repr(shorten(n)) for n in t.names[:4])
-            names += f" and {len(t.names) - 4} more" if len(t.names) > 4 else ""
+            names = some_of([repr(shorten(n)) for n in t.names])
             lines.append(f"target {names}: {t.task} by {t.metric}; {t.why}")
         for f in self.features:
             kind = "left out" if f.kind == "drop" else f.kind

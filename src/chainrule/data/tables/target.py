@@ -11,15 +11,20 @@ import numpy as np
 
 from ...errors import ArgumentError
 from ...functional.arguments import choice
-from ...train.metrics import METRICS
 from .cells import Cells
 from .faults import need_numbers, need_truth
 from .infer import is_texts
 from .table import Table, closest, counted, shorten, some_of
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
-METRIC_OF = {"regression": "rmse", "binary": "accuracy", "multiclass": "accuracy",
-             "multilabel": "f1"}  # fmt: skip
+OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "f1", "precision", "recall", "calibration_error")
+METRICS_OF = {
+    "regression": ("rmse", "mae", "mse", "r2"),
+    "binary": OF_CLASSES,
+    "multiclass": (*OF_CLASSES, "top_k"),
+    "multilabel": ("f1", "accuracy", "precision", "recall", "roc_auc"),
+}
+"""The metrics of a task, the default first; those of multilabel are over all labels of all rows."""
 MOST_CLASSES = 20
 """Whole numbers with more different values than this are amounts, not classes."""
 ROWS_A_CLASS = 5
@@ -87,8 +92,6 @@ def infer_target(
     """The target as its cells have it, unless it is said; see `Schema.infer`."""
     if task is not None:
         choice("Schema.infer", "task", task, TASKS)
-    if metric is not None:
-        choice("Schema.infer", "metric", metric, tuple(METRICS))
     if separator is not None and not (isinstance(separator, str) and separator):
         raise ArgumentError("Schema.infer: separator must be a text", got=repr(separator)[:40])
     cells = [Cells(table[name], missing, table.decimal) for name in names]
@@ -100,7 +103,10 @@ def infer_target(
         found = _of_several(table, names, cells, task)
     else:
         found = _of_one(table, names[0], cells[0], task, separator)
-    return replace(found, metric=metric or METRIC_OF[found.task])
+    able = METRICS_OF[found.task]
+    if metric is not None:
+        choice(f"Schema.infer, {found.task}", "metric", metric, able)
+    return replace(found, metric=metric or able[0])
 
 
 def _of_several(
