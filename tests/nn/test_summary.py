@@ -37,7 +37,11 @@ MADE = {
     **{n: (lambda c: c(2), [SERIES]) for n in ("AvgPool1d", "MaxPool1d")},
     **{n: (lambda c: c(2), [IMAGE]) for n in ("AvgPool2d", "MaxPool2d")},
     **{n: (lambda c: c(3, 4), [(5, 2, 3)]) for n in ("RNN", "LSTM", "GRU")},
-    **{n: (lambda c: c(3, 4), [(2, 3)]) for n in ("RNNCell", "LSTMCell", "GRUCell")},
+    **{n: (lambda c: c(3, 4), [(2, 3)]) for n in ("RNNCell", "LSTMCell", "GRUCell", "NTPLinear")},
+    **{n: (lambda c: c(3), [(2, 3)]) for n in (
+        "Scaling", "ParametricActivation", "PeriodicEmbedding", "TargetScale", "TabularMLP")},
+    "ScheduledDropout": (lambda c: c(), [(2, 3)]),
+    "CategoryEncoding": (lambda c: c([2]), ["column"]),
 }  # fmt: skip
 MODULES = {n: c for n, c in vars(nn).items()
            if inspect.isclass(c) and issubclass(c, nn.Module) and c is not nn.Module}  # fmt: skip
@@ -47,10 +51,11 @@ def test_every_module_has_a_case():
     assert MADE.keys() == MODULES.keys()
 
 
+KINDS = {"class": chainrule.tensor([1, 0]), "column": chainrule.tensor([[1], [0]])}
+
+
 def given(shapes):
-    return tuple(
-        chainrule.tensor([1, 0]) if s == "class" else chainrule.rand(*s) * 0.8 + 0.1 for s in shapes
-    )
+    return tuple(KINDS[s] if s in KINDS else chainrule.rand(*s) * 0.8 + 0.1 for s in shapes)
 
 
 def state(model):

@@ -1,0 +1,9 @@
+"""Networks for tables: RealMLP's recipe, k-fold ensembles and halving, many networks as one."""
+
+from .data import TabularData as TabularData
+from .members import Member as Member
+from .members import Members as Members
+from .recipe import Recipe as Recipe
+from .schedules import coslog as coslog
+from .schedules import ends as ends
+from .schedules import flat_cos as flat_cos
