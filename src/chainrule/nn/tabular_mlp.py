@@ -210,7 +210,8 @@ class TabularMLP(Module):
     def stacked(cls, models: Sequence[TabularMLP]) -> TabularMLP:
         """Networks of the same settings as the members of one."""
         first = models[0].settings
-        if any(m.settings != first or m.members is not None for m in models):
+        alike = {**first, "dropout": None}  # a buffer, and each keeps its own
+        if any(m.members is not None or {**m.settings, "dropout": None} != alike for m in models):
             raise ArgumentError("TabularMLP.stacked: the networks differ in their settings")
         one = cls(**first, members=len(models))
         states = [dict(_state(m)) for m in models]

@@ -1,6 +1,11 @@
 """Networks for tables: RealMLP's recipe, k-fold ensembles and halving, many networks as one."""
 
 from .data import TabularData as TabularData
+from .ensemble import TabularEnsemble as TabularEnsemble
+from .ensemble import fit_tabular as fit_tabular
+from .folds import folds as folds
+from .halving import Halving as Halving
+from .halving import successive_halving as successive_halving
 from .members import Member as Member
 from .members import Members as Members
 from .recipe import Recipe as Recipe

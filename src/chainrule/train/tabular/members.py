@@ -73,6 +73,7 @@ class Members:
         count = len(members)
         self.epoch = self.steps = 0
         self.best, self.best_epoch = [math.inf] * count, [0] * count
+        self.improved = [0] * count  # the epoch of the last score that was better, not as good
         self.done, self.diverged = [False] * count, [False] * count
         self.history: list[dict[str, Any]] = []
 
@@ -166,13 +167,14 @@ class Members:
             value = found[k] if found is not None else 0.0
             if not finite[k] or not math.isfinite(value):
                 self.done[k] = self.diverged[k] = True
-            elif value <= self.best[k] or found is None:
+            elif found is None or value <= self.best[k]:
                 self._keep(k, value)
-            elif self._waited(k):
-                self.done[k] = True
+            self.done[k] = self.done[k] or (found is not None and self._waited(k))
         return found
 
     def _keep(self, k: int, value: float) -> None:
+        if value < self.best[k]:
+            self.improved[k] = self.epoch
         self.best[k], self.best_epoch[k] = value, self.epoch
         if self.held_out is not None:
             for kept, p in zip(self.kept, self.parameters, strict=True):
@@ -180,7 +182,7 @@ class Members:
 
     def _waited(self, k: int) -> bool:
         patience = self.recipe.patience
-        return patience is not None and self.epoch > 2 * self.best_epoch[k] + patience
+        return patience is not None and self.epoch > 2 * self.improved[k] + patience
 
     def finished(self) -> TabularMLP:
         """The networks with the weights of their best epochs, else with the last ones."""
@@ -197,7 +199,7 @@ class Members:
         """Some of the members, which go on as they would have."""
         rest = Members.__new__(Members)
         rest.data, rest.recipe = self.data, self.recipe
-        for name in ("members", "seeds", "best", "best_epoch", "done", "diverged"):
+        for name in ("members", "seeds", "best", "best_epoch", "improved", "done", "diverged"):
             setattr(rest, name, [getattr(self, name)[k] for k in places])
         rest.epoch, rest.steps, rest.history = self.epoch, self.steps, []
         rest.generator = Generator()

@@ -32,7 +32,7 @@ class Recipe:
     256.  batch_size: 256, or all rows where there are fewer; what is left over of an epoch is left
     out.  betas: of AdamW, (0.9, 0.95).  metric: what decides about the best epoch: 'error' (share
     of wrong classes, or root of the mean squared error) or 'loss' ('error').  patience: a network
-    ends after epoch e where the best was b and e > 2 b + patience; None trains all epochs.
+    ends after epoch e where it was better than before in b and e > 2 b + patience; None: never.
     hidden, activation, frequencies, embedding_dim, sigma, max_one_hot, category_dim: of the
     network, see nn.TabularMLP.
 

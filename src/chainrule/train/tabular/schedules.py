@@ -18,7 +18,7 @@ def coslog(t: float, cycles: int = CYCLES) -> float:
 
     >>> from chainrule.train.tabular import coslog
     >>> [round(coslog(t / 15), 3) for t in (0, 0.5, 1, 3, 7, 15)]
-    [0.0, 0.929, 0.0, 0.0, 0.0, 0.0]
+    [0.0, 0.93, 0.0, 0.0, 0.0, 0.0]
     """
     return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + (2.0**cycles - 1.0) * t)))
 
