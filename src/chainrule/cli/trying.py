@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..diagnosis import Diagnosis, Finding, Fix, diagnose
+from ..diagnosis.trial import Trial, followed
 from ..errors import ChainruleError, NonFiniteError
 from ..train import Watch
-from ..train.files import worded
 from ..train.watch import Layer, Look
 from . import recipe as recipes
 from .command_line import changed, command_of
@@ -75,30 +74,6 @@ def replay(r: Recipe, steps: int, every: int) -> Replay:
 
 
 @dataclass
-class Trial:
-    """One fix of one finding, tried: the number that it should change, the loss, and the verdict.
-
-    outcome: 'gone'; 'no better' (gone, but the loss is not lower); 'still there'; 'failed'; or
-    'unclear' where the finding does not show in so few steps even without the fix.
-    """
-
-    fix: int  # its place in the finding's list, from 1
-    command: str
-    steps: int
-    seconds: float
-    outcome: str
-    before: float | None
-    after: float | None
-    loss_before: float | None
-    loss_after: float | None
-    failed: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As terms of JSON."""
-        return {k: worded(v) for k, v in vars(self).items()}
-
-
-@dataclass
 class Tries:
     """Every fix that is a choice of the recipe, tried once; equal ones share a replay."""
 
@@ -132,9 +107,10 @@ class Tries:
         base, other = self.of(self.recipe), self.of(new)
         if isinstance(base, str) or isinstance(other, str):
             why = other if isinstance(other, str) else str(base)
-            return Trial(place, command_of(new), 0, 0.0, "failed", None, None, None, None, why)
+            return Trial(place, command_of(new), 0, 0.0, "failed", *(None,) * 5, failed=why)
         return Trial(
             place, command_of(new), other.steps, other.seconds, _outcome(finding, base, other),
+            followed(*finding.follow) if finding.follow else None,
             base.value(finding.follow), other.value(finding.follow), base.reached, other.last,
             other.failed,
         )  # fmt: skip

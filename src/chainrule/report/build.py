@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import nn
+from ..diagnosis.trial import Trial, best_of
 from . import boundary, dynamics, flow, graph, inside, results, worked
 from .charts import Chart, percent, said
 from .learning import learning
@@ -37,7 +38,7 @@ def build(s: Subject) -> str:
         }  # fmt: skip
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
-        "modules": modules(s.model), "folder": s.folder,
+        "modules": modules(s.model), "folder": s.folder, "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
@@ -148,7 +149,7 @@ def _findings(
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
             "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
             "facts": shown, "layers": _list(f.get("layers")),
-            "fixes": [_fix(x) for x in _list(f.get("fixes"))],
+            "fixes": [_fix(x) for x in _list(f.get("fixes"))], **_tried(f.get("tried") or []),
             "charts": [(c.id, c.title) for c in seen if c is not None],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
@@ -164,6 +165,13 @@ def _fix(fix: Any) -> dict[str, str]:
         return {k: str(fix.get(k) or "") for k in ("text", "command")}
     command = str(fix).startswith(("chainrule ", "--"))
     return {"text": "" if command else str(fix), "command": str(fix) if command else ""}
+
+
+def _tried(held: list[dict[str, Any]]) -> dict[str, Any]:
+    """What came of the fixes that were tried, and the command of the best."""
+    trials = [Trial.from_json(t) for t in held]
+    best = best_of(trials)
+    return {"tried": [t.said for t in trials], "keep": best and best.command}
 
 
 def _words(value: Any, to: bool = False) -> str:

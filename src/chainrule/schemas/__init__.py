@@ -2,7 +2,8 @@
 
 What commands print: `runs`, `outcome` (of train), `claims` (of check-example), `derivation`,
 `diagnosis` (of diagnose), `preflight`, `playground` and `run` (of export).  What a run's folder
-holds: `config`, `environment`, `metrics`, `layers` and `result`.  `summary` and `diagram` are of
+holds: `config`, `environment`, `metrics`, `layers`, `result`, and `diagnosis` once fixes were
+tried.  `summary` and `diagram` are of
 `chainrule.summary` and `chainrule.diagram`.
 Draft 2020-12; `chainrule:config` is the file config.json here.
 """

@@ -6,6 +6,8 @@ metrics.jsonl         one line an epoch
 layers.jsonl          one line for each look inside, where it was watched (`train.Watch`)
 model.safetensors     the weights as fit leaves them
 result.json           how it ended
+diagnosis.json        what fixes did that were tried (`chainrule diagnose --try`)
+report.html           the page of the run
 checkpoints/          generations of the whole state
 """
 
