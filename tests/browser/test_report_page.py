@@ -16,14 +16,12 @@ from chainrule.report import compare
 from chainrule.report.build import build
 from chainrule.report.results import Held
 from chainrule.train import Run
-from report_cases import HOSTILE, as_looks, full_subject, healthy_looks, write_looks
+from report_cases import BUDGET, HOSTILE, as_looks, full_subject, healthy_looks, write_looks
 
 pytestmark = pytest.mark.browser
 FINDING = {"id": "vanishing-gradient", "severity": "warning", "layers": ["fc1"],
            "steps": [0, 40], "evidence": {"grad": 2e-6}, "cause": "slope 0.2",
            "fixes": ["chainrule train moons --activation relu"]}  # fmt: skip
-BUDGET = 1_300_000
-"""The most bytes of a page with everything; the scripts of others are 890,000 of them."""
 
 
 @pytest.fixture(scope="session")

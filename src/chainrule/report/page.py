@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..derivation.page import STYLE
 from ..train.files import worded, write_text
 from ..version import __version__
 from . import assets
@@ -36,20 +37,24 @@ def render(
 ) -> str:  # fmt: skip
     """The whole page; extra: what scripts need besides the charts."""
     scripts = [assets.own("page.js")]
+    others: list[str] = []
     shown = {k: c for k, c in charts.items() if c is not None}
     if any(c.picture for c in shown.values()):
-        scripts += [*map(assets.vendored, assets.DRAWING), assets.own("charts.js")]
+        others += map(assets.vendored, assets.DRAWING)
+        scripts.append(assets.own("charts.js"))
     extra = extra or {}
     if extra.get("graph"):
-        scripts += [*map(assets.vendored, assets.LAYOUT), assets.own("graph.js")]
+        others += map(assets.vendored, assets.LAYOUT)
+        scripts.append(assets.own("graph.js"))
     if extra.get("boundary"):
         scripts.append(assets.own("boundary.js"))
     embedded = {k: _embedded(c) for k, c in shown.items()}
     data = {"schema": SCHEMA, "name": name, "title": title, "charts": embedded, "powers": POWERS,
             "plain": PLAIN, **extra}  # fmt: skip
     return _templates().get_template(template).render(
-        title=title, heading=title, charts=charts, sections=sections, policy=assets.policy(scripts),
-        style=Markup(assets.own("style.css")), data=Markup(as_script(data)),
+        title=title, heading=title, charts=charts, sections=sections,
+        policy=assets.policy(scripts + others), packed=[assets.packed(s) for s in others],
+        style=Markup(assets.own("style.css") + STYLE), data=Markup(as_script(data)),
         scripts=[Markup(s) for s in scripts],
         footer=f"Written by Chainrule {__version__}. This page needs no network and asks for none.",
         **values,

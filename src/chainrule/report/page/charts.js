@@ -216,10 +216,12 @@ class Plot {
   }
 }
 
-const plots = $$(".plot[data-chart]").filter((h) => page.charts[h.dataset.chart].spec).map((h) => new Plot(h));
-const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
-  if (!e.isIntersecting) return;
-  seen.unobserve(e.target);
-  plots.find((p) => p.holder === e.target).draw();
-}), { rootMargin: "300px" });
-plots.forEach((p) => seen.observe(p.holder));
+libraries.then(() => {
+  const plots = $$(".plot[data-chart]").filter((h) => page.charts[h.dataset.chart].spec).map((h) => new Plot(h));
+  const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
+    if (!e.isIntersecting) return;
+    seen.unobserve(e.target);
+    plots.find((p) => p.holder === e.target).draw();
+  }), { rootMargin: "300px" });
+  plots.forEach((p) => seen.observe(p.holder));
+});
