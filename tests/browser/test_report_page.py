@@ -208,6 +208,40 @@ def test_the_arrow_keys_read_a_chart_aloud(opened, page):
     assert found.wrong == []
 
 
+def test_the_heat_map_leads_to_worked_gradients(opened, page):
+    found = opened(page)
+    shown = found.drawn()
+    names = shown.evaluate("""() => JSON.parse(document.getElementById("data").textContent)
+        .charts.flow.data.names""")
+
+    def arrived(layer):
+        shown.wait_for_function("""layer => {
+            const there = document.activeElement.closest("details[open]");
+            const y = there ? there.getBoundingClientRect().y : -1;
+            return y >= 0 && y < innerHeight && there.innerText.startsWith(`${layer}: `);
+        }""", arg=layer)  # fmt: skip
+        assert shown.locator("details[open] math").first.is_visible()
+        shown.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = false; })")
+
+    shown.focus(".plot[data-chart=flow]")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        shown.keyboard.press(key)
+    arrived(names[1])
+    for _ in range(2):  # the second time the page is there already
+        shown.locator(".plot[data-chart=flow] .mark-rect path").nth(3).click()
+        arrived(names[0])
+    for _ in range(2):
+        shown.click(f"#flow .row a >> text={names[0]}")
+        arrived(names[0])
+    assert found.wrong == []
+    plain = opened(page, java_script_enabled=False, reduced_motion="reduce").page
+    plain.click(f"#flow .row a >> text={names[1]}")
+    worked = plain.locator("details:target")
+    assert worked.inner_text().startswith(f"{names[1]}: ")
+    assert worked.locator("math").first.is_visible()
+    assert worked.bounding_box()["y"] < 900
+
+
 def test_the_graph_unfolds_by_keyboard(opened, page):
     found = opened(page)
     shown = found.drawn()

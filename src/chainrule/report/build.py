@@ -11,7 +11,8 @@ from markupsafe import Markup
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
 from . import boundary, dynamics, flow, graph, inside, results, worked
-from .charts import Chart, percent, said
+from .charts import Chart, Heat, percent, said
+from .largest import largest
 from .learning import learning
 from .page import render
 from .subject import LEVELS, SIGNS, Subject, verdict_of
@@ -43,6 +44,7 @@ def build(s: Subject) -> str:
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
     extra: dict[str, Any] = {}
+    values |= _largest(s, charts["flow"], extra)
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
     if s.predictions is not None:
@@ -184,6 +186,24 @@ def _words(value: Any, to: bool = False) -> str:
 
 
 # ---------------------------------------------------------------- example and graph
+
+
+def _largest(s: Subject, heat: Chart | None, extra: dict[str, Any]) -> dict[str, Any]:
+    """What the rows of the heat map lead to."""
+    if heat is None or not isinstance(heat.picture, Heat):
+        return {"largest": None}
+    names = heat.picture.names
+    found = largest(s, names)
+    if isinstance(found, str):
+        return {"largest": None, "no_largest": found}
+    conventions, entries = found
+    extra["largest"] = {e.layer: e.id for e in entries}
+    left = len(names) - len(entries)
+    more = f" Not worked here: {left} more layer{'s' * (left > 1)} of the picture." if left else ""
+    about = (f"For row {s.row_number} of the rows learned from, the one of the section One step, "
+             f"and the weights that were kept: a click on a row of the picture, Enter on it, or a "
+             f"link leads there.{more}")  # fmt: skip
+    return {"largest": entries, "largest_about": about, "largest_conventions": conventions}
 
 
 def _example(s: Subject, charts: dict[str, Chart | None], extra: dict[str, Any]) -> dict[str, Any]:

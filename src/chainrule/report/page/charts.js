@@ -83,6 +83,7 @@ class Plot {
     this.kind = this.chart.data.kind;
     this.spec = this.chart.spec;
     this.still = $(".still", holder);
+    this.leads = (this.id === "flow" && page.largest) || null; // rows that lead to a derivation
     this.live = element("div", { class: "live", "aria-hidden": "true" });
     holder.append(this.live);
     this.said = element("p", { class: "said", "aria-live": "polite", id: `${this.id}-said` });
@@ -101,10 +102,11 @@ class Plot {
     h.tabIndex = 0;
     h.setAttribute("role", "group");
     h.setAttribute("aria-roledescription", "chart");
-    h.setAttribute("aria-label", `${this.chart.title}. Arrow keys read it out.`);
+    h.setAttribute("aria-label", `${this.chart.title}. Arrow keys read it out.${this.leads ? " Enter goes to the worked gradient of the layer." : ""}`);
     h.addEventListener("keydown", (event) => {
       if (event.target !== h) return;
       this.stops ||= stops(this.chart);
+      if (event.key === "Enter") return this.lead(this.chart.data.names?.[this.row]);
       const line = this.stops[this.row];
       const page_ = Math.max(Math.round(line.length / 10), 1);
       const moves = {
@@ -128,6 +130,11 @@ class Plot {
     this.point(stop && stop.key);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => { this.said.textContent = stop ? stop.words : ""; }, SPOKEN_AFTER);
+  }
+
+  lead(layer) {
+    const id = this.leads && Object.hasOwn(this.leads, layer) && this.leads[layer];
+    if (id) go(id);
   }
 
   point(key) {
@@ -177,6 +184,7 @@ class Plot {
   async draw() {
     this.width = this.holder.clientWidth;
     const spec = sized(structuredClone(this.spec), this.kind, this.width - 16);
+    if (this.leads) spec.layer[0].mark.cursor = "pointer";
     this.rows ||= rowsOf(this.chart);
     spec.data = { name: "table", values: this.rows };
     const made = await vegaEmbed(this.live, spec, {
@@ -185,6 +193,7 @@ class Plot {
     const first = !this.view;
     if (this.view) this.view.finalize();
     this.view = made.view;
+    if (this.leads) this.view.addEventListener("click", (_, item) => this.lead(item?.datum?.n));
     this.still.hidden = true;
     if (this.place >= 0) this.point(this.stops[this.row][this.place].key);
     if (first) window.addEventListener("resize", () => this.resized());
