@@ -16,7 +16,7 @@ from chainrule.report import compare
 from chainrule.report.build import build
 from chainrule.report.results import Held
 from chainrule.train import Run
-from report_cases import BUDGET, HOSTILE, as_looks, full_subject, healthy_looks, write_looks
+from report_cases import BUDGET, HOSTILE, as_looks, full_subject, healthy_looks, rows, write_looks
 
 pytestmark = pytest.mark.browser
 FINDING = {"id": "vanishing-gradient", "severity": "warning", "layers": ["fc1"],
@@ -206,6 +206,28 @@ def test_the_arrow_keys_read_a_chart_aloud(opened, page):
     shown.keyboard.press("Escape")
     shown.wait_for_function("() => document.getElementById('flow-said').textContent === ''")
     assert found.wrong == []
+
+
+def test_the_loss_is_logarithmic_where_it_spans_much_and_can_be_turned(opened, tmp_path):
+    steps = rows(12, loss=lambda e: 900.0 if e == 1 else 1 / e)
+    path = tmp_path / "steep.html"
+    path.write_text(build(full_subject(tmp_path, rows=steps)), encoding="utf-8")
+    found = opened(path)
+    shown = found.drawn()
+    turn = shown.get_by_role("button", name="Logarithmic loss")
+    for pressed in ("true", "false", "true"):
+        assert turn.get_attribute("aria-pressed") == pressed
+        shown.wait_for_function(
+            """pressed => document
+            .querySelector(".plot[data-chart=learning] .live")
+            .textContent.includes("(log scale)") === (pressed === "true")""",
+            arg=pressed,
+        )
+        turn.focus()
+        shown.keyboard.press("Enter")
+    assert found.wrong == []
+    plain = opened(path, java_script_enabled=False).page
+    assert "loss (log scale)" in plain.inner_text(".plot[data-chart=learning] .still")
 
 
 def test_the_heat_map_leads_to_worked_gradients(opened, page):

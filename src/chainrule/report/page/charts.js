@@ -143,14 +143,13 @@ class Plot {
 
   tools() {
     const bar = element("div", { class: "tools" });
-    if (this.id === "learning" && this.logarithmic()) {
-      bar.append(this.toggle("Logarithmic", (on) => this.spec.vconcat.forEach((p, i) => {
-        if (!this.positive(i)) return;
-        p.layer.filter((l) => l.layer).forEach((l) => {
-          l.encoding.y.scale = on ? { type: "log" } : { zero: false };
-          l.encoding.y.axis = on ? page.powers : page.plain;
-        });
-      })));
+    const losses = this.id === "learning" ? this.losses() : [];
+    if (losses.length) {
+      bar.append(this.toggle("Logarithmic loss", (on) => losses.forEach((y) => {
+        y.scale = on ? { type: "log" } : { zero: false };
+        y.axis = on ? page.powers : page.plain;
+        y.title = y.title.replace(" (log scale)", "") + (on ? " (log scale)" : "");
+      }), losses[0].scale.type === "log"));
     }
     if (this.kind === "heat") {
       bar.append(this.toggle(this.id === "flow" ? "In the order of the layers" : "In the order of the rows", (on) => {
@@ -161,8 +160,8 @@ class Plot {
     if (bar.children.length) this.holder.before(bar);
   }
 
-  toggle(words, change) {
-    const b = element("button", { type: "button", "aria-pressed": "false" }, words);
+  toggle(words, change, on_ = false) {
+    const b = element("button", { type: "button", "aria-pressed": String(on_) }, words);
     b.addEventListener("click", () => {
       const on = b.getAttribute("aria-pressed") !== "true";
       b.setAttribute("aria-pressed", String(on));
@@ -177,8 +176,9 @@ class Plot {
     return ys.length > 0 && ys.every((r) => r.y > 0);
   }
 
-  logarithmic() {
-    return this.spec.vconcat.some((p, i) => p.layer.some((l) => l.layer && l.encoding.y.scale.type !== "log") && this.positive(i));
+  losses() { // the y of panels that a logarithmic scale can show
+    return this.spec.vconcat.filter((p, i) => this.positive(i))
+      .map((p) => p.layer.find((l) => l.layer).encoding.y).filter((y) => y.title.includes("loss"));
   }
 
   async draw() {
