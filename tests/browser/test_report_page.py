@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
@@ -205,6 +206,66 @@ def test_the_arrow_keys_read_a_chart_aloud(opened, page):
     )
     shown.keyboard.press("Escape")
     shown.wait_for_function("() => document.getElementById('flow-said').textContent === ''")
+    assert found.wrong == []
+
+
+TONES = """
+window.heard = { made: 0, pitches: [], clicks: [], loud: [] };
+class Node_ {
+  connect(next) { return next; }
+  start(time) { this.began = time; if (this.frequency.value) heard.clicks.push(time); }
+  stop(time) { if (time === undefined) this.onended(); }
+  frequency = { setValueAtTime: (hz, time) => heard.pitches.push([hz, time]) };
+  gain = { setValueAtTime: (v, time) => heard.loud.push(v) };
+}
+window.AudioContext = class {
+  constructor() { heard.made += 1; }
+  currentTime = 7;
+  createOscillator() { return new Node_(); }
+  createGain() { return new Node_(); }
+  close() { heard.closed = true; }
+};
+"""
+
+
+def test_the_curve_can_be_heard(opened, tmp_path):
+    """A higher loss is a higher tone, what has no logarithm is silent, a click is where it says."""
+    losses = {1: 8.0, 2: 4.0, 3: 0.0, 4: math.nan, 5: 1.0, 6: 2.0}
+    s = full_subject(tmp_path, rows=rows(6, loss=losses.get, val_loss=None),
+                     findings=[{**FINDING, "steps": [20, 40]}])  # fmt: skip
+    path = tmp_path / "heard.html"
+    path.write_text(build(s), encoding="utf-8")
+    found = opened(path, before=TONES)
+    shown = found.drawn()
+    play = shown.get_by_role("button", name="Play the curve")
+    assert shown.evaluate("heard.made") == 0, "nothing is played unless asked for"
+    play.focus()
+    shown.keyboard.press("Enter")
+    heard = shown.evaluate("heard")
+    assert [hz for hz, _ in heard["pitches"]] == [
+        pytest.approx(220 * 4 ** (math.log(v) / math.log(8))) for v in (8.0, 4.0, 1.0, 2.0)
+    ]
+    assert heard["loud"] == [0.1, 0.1, 0, 0, 0.1, 0.1]
+    times = [t for _, t in heard["pitches"]]
+    assert times == sorted(times)
+    assert heard["clicks"] == [pytest.approx(times[1])], "the finding begins at the second epoch"
+    assert "Vanishing gradient at step 20" in shown.inner_text("#learning-said")
+    shown.keyboard.press("Enter")
+    assert shown.evaluate("heard.closed"), "a second press stops it"
+    assert play.is_visible()
+    shown.emulate_media(media="print")
+    assert not play.is_visible()
+    assert found.wrong == []
+
+
+def test_the_curve_ends_by_itself(opened, page):
+    found = opened(page)
+    shown = found.drawn()
+    shown.get_by_role("button", name="Play the curve").click()
+    stop = shown.get_by_role("button", name="Stop", exact=True)
+    assert stop.is_visible()
+    stop.wait_for(state="hidden", timeout=15_000)
+    assert shown.get_by_role("button", name="Play the curve").is_visible()
     assert found.wrong == []
 
 

@@ -161,6 +161,16 @@ def test_the_evidence_of_a_finding_is_a_click_away(tmp_path):
     assert "seen in" in page.text
 
 
+def test_the_curve_has_a_click_at_the_best_epoch_and_where_each_finding_begins(tmp_path):
+    findings = [{"id": "loss-flat", "severity": "warning", "steps": [30, 60]},
+                {"id": "overfit", "severity": "error", "steps": [90, 120]},
+                {"id": "told", "severity": "note", "steps": [5, 6]},
+                {"id": "imbalance", "severity": "warning", "steps": None}]  # fmt: skip
+    text = build(full_subject(tmp_path, findings=findings))
+    assert data_of(text)["clicks"] == [[30, "Loss flat"], [80, "best, epoch 8"], [90, "Overfit"]]
+    assert "clicks" not in data_of(build(full_subject(tmp_path, rows=[])))
+
+
 @pytest.mark.parametrize("fix", [
     {"text": "a smaller rate", "changes": {"lr": 0.1}, "command": "chainrule train x --lr 0.1"},
     "chainrule train x --lr 0.1",

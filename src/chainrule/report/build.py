@@ -11,7 +11,7 @@ from markupsafe import Markup
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
 from . import boundary, dynamics, flow, graph, inside, results, worked
-from .charts import Chart, Heat, percent, said
+from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
 from .page import render
@@ -54,6 +54,8 @@ def build(s: Subject) -> str:
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
     values["findings"] = _findings(s.findings, charts)
+    if charts["learning"] is not None:
+        extra["clicks"] = _clicks(charts["learning"], s.findings or [])
     return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
 
 
@@ -149,12 +151,27 @@ def _findings(
         seen = [charts.get(id) for id in SHOWN_IN.get(str(f.get("id")), ())]
         made.append({
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
-            "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
+            "title": _titled(f),
             "facts": shown, "layers": _list(f.get("layers")),
             "fixes": [_fix(x) for x in _list(f.get("fixes"))], **_tried(f.get("tried") or []),
             "charts": [(c.id, c.title) for c in seen if c is not None],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
+
+
+def _clicks(learning: Chart, findings: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """What is heard while the curve is played: (step, what is there)."""
+    assert isinstance(learning.picture, Lines)
+    found = list(learning.picture.panels[0].marks)
+    for f in findings:
+        steps = _list(f.get("steps"))
+        if steps and finite(steps[0]) and LEVELS.get(str(f.get("severity"))):
+            found.append((steps[0], _titled(f)))
+    return sorted(found)
+
+
+def _titled(f: dict[str, Any]) -> str:
+    return str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize()
 
 
 def _list(value: Any) -> list[Any]:

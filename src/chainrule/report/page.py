@@ -43,6 +43,8 @@ def render(
         others += map(assets.vendored, assets.DRAWING)
         scripts.append(assets.own("charts.js"))
     extra = extra or {}
+    if "clicks" in extra:
+        scripts.insert(-1, assets.own("sound.js"))
     if extra.get("graph"):
         others += map(assets.vendored, assets.LAYOUT)
         scripts.append(assets.own("graph.js"))

@@ -1,5 +1,6 @@
 "use strict";
 // Charts that answer: drawn by Vega when they come into view, walked with the arrow keys.
+const PLAY = "Play the curve";
 const SPOKEN_AFTER = 250; // ms without a key, so that a held key does not flood a screen reader
 
 function heatValue(d, i, j) {
@@ -156,7 +157,10 @@ class Plot {
         this.spec.layer.forEach((l) => { l.encoding.y.sort = on ? this.chart.data.depth : this.chart.data.names; });
       }));
     }
-    if (this.id === "learning") bar.append(element("button", { type: "button", onclick: () => this.sound() }, "Play as tones"));
+    if (this.id === "learning" && page.clicks) {
+      this.player = element("button", { type: "button", onclick: () => this.sound() }, PLAY);
+      bar.append(this.player);
+    }
     if (bar.children.length) this.holder.before(bar);
   }
 
@@ -205,23 +209,19 @@ class Plot {
     this.later = setTimeout(() => { if (this.holder.clientWidth !== this.width) this.draw(); }, 200);
   }
 
-  sound() { // pitch is the logarithm of the loss
+  sound() { // the first press plays, the next one stops
+    if (this.stop) return this.stop();
     const line = this.chart.data.series.find((s) => !s.r);
-    const y = (typeof line.y === "number" ? this.chart.rows.map((r) => r[line.y]) : line.y).filter((v) => typeof v === "number" && v > 0);
-    if (!y.length) return;
-    const tones = new AudioContext();
-    const voice = tones.createOscillator();
-    const volume = tones.createGain();
-    const logs = y.map(Math.log);
-    const low = Math.min(...logs), high = Math.max(...logs);
-    logs.forEach((v, i) => {
-      voice.frequency.setValueAtTime(220 * 4 ** ((v - low) / (high - low || 1)), tones.currentTime + (4 * i) / logs.length);
+    const column = (v) => (typeof v === "number" ? this.chart.rows.map((r) => r[v]) : v);
+    const losses = column(line.y);
+    this.player.textContent = "Stop";
+    this.said.textContent = `Playing ${line.n}, ${SECONDS} seconds: a higher tone is a higher loss. `
+      + (page.clicks.length ? `Clicks: ${page.clicks.map(([step, what]) => `${what} at step ${step}`).join(", ")}.` : "No clicks.");
+    this.stop = playCurve(column(line.x).map((x, i) => [x, losses[i]]), page.clicks.map((c) => c[0]), () => {
+      this.stop = null;
+      this.player.textContent = PLAY;
     });
-    volume.gain.value = 0.1;
-    voice.connect(volume).connect(tones.destination);
-    voice.start();
-    voice.stop(tones.currentTime + 4);
-    voice.onended = () => tones.close();
+    return undefined;
   }
 }
 
