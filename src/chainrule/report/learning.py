@@ -8,8 +8,9 @@ from typing import Any
 
 from .charts import (
     BLUE,
+    COLOURS,
+    DASHES,
     GREEN,
-    GREY,
     PURPLE,
     VERMILLION,
     Chart,
@@ -101,16 +102,19 @@ def _panel(
     columns: Any, steps: list[float], chosen: list[int], names: list[str], title: str, first: str
 ) -> Panel:
     series = []
-    looks = {"loss": ("training", BLUE, False), "val_loss": ("validation", VERMILLION, True)}
+    looks = {
+        "loss": ("training", BLUE, DASHES[0]),
+        "val_loss": ("validation", VERMILLION, DASHES[1]),
+    }
     for k in names:
-        name, colour, dashed = looks.get(k, (k.replace("val_", "validation "), first, True))
+        name, colour, dash = looks.get(k, (k.replace("val_", "validation "), first, DASHES[1]))
         x = [steps[i] for i in chosen]
         y = [columns[k][i] for i in chosen]
         if len(steps) >= SMOOTH_FROM:
-            series.append(Series(f"{name}, raw", x, y, colour, dashed, raw=True))
+            series.append(Series(f"{name}, raw", x, y, colour, dash, raw=True))
             smooth = smoothed(columns[k], max(len(steps) // 60, 1))
             y = [smooth[i] for i in chosen]
-        series.append(Series(name, x, y, colour, dashed))
+        series.append(Series(name, x, y, colour, dash))
     values = [v for s in series for v in s.y if finite(v) and v is not None]
     wide = title == "loss" and max(values, default=1) > APART * min(values, default=1) > 0
     return _scaled(title, series, wide)
@@ -216,7 +220,6 @@ def _here(columns: Any, best: int | None, rows: Any) -> str:
 
 def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
     """The losses of several runs on one chart."""
-    colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
     panels = {"loss": "training loss", "val_loss": "validation loss"}
     made, table = [], []
     for key, title in panels.items():
@@ -227,9 +230,8 @@ def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
                 continue
             places = kept([values], MOST_POINTS)
             steps = [float(rows[k].get("step", k)) for k in places]
-            dashed = i >= len(colours) or bool(i % 2)
             series.append(Series(name, steps, [values[k] for k in places],
-                                 colours[i % len(colours)], dashed))  # fmt: skip
+                                 COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]))  # fmt: skip
         if series:
             made.append(_scaled(title, series, _positive(series)))
     for name, rows in runs.items():

@@ -5,6 +5,7 @@ const SPOKEN_AFTER = 250; // ms without a key, so that a held key does not flood
 
 function heatValue(d, i, j) {
   const v = d.values[i][j];
+  if (typeof v === "string") return v === "-inf" ? 0 : v; // a power of ten that is 0; nan and inf
   return v === null || !d.powers ? v : Number((10 ** v).toPrecision(4));
 }
 
@@ -18,10 +19,12 @@ function rowsOf(chart) {
     });
   }
   if (d.kind === "heat") {
-    return d.names.flatMap((n, i) => d.x.map((x, j) => ({
-      n, x, v: d.values[i][j], k: `${i},${j}`,
-      size: heatValue(d, i, j),
-    }))).filter((r) => r.v !== null);
+    const lowest = Math.min(...d.values.flat().filter((v) => typeof v === "number"));
+    return d.names.flatMap((n, i) => d.x.map((x, j) => {
+      const v = d.values[i][j];
+      return { n, x, v: v === "-inf" ? lowest : v, bad: v === "nan" || v === "inf", k: `${i},${j}`,
+               size: heatValue(d, i, j) };
+    })).filter((r) => r.v !== null);
   }
   return d.parts.flatMap((h, i) => h.counts.map((count, j) => {
     const each = (h.high - h.low) / h.counts.length;
