@@ -87,12 +87,12 @@ def test_the_report_shows_what_came_of_a_fix(chainrule, faulty, own_folder):
     folder = own_folder / "runs" / faulty
     page, kept = folder / "report.html", folder / "diagnosis.json"
     untold = f"No fix was tried: <code>chainrule diagnose {faulty} --try</code>"
-    assert untold in page.read_text()
+    assert untold in re.sub("</?span>", "", page.read_text())
     assert chainrule("diagnose", faulty, "--try=40", "--json").exit_code == 1
     found = json.loads(kept.read_text())
     tried = [Trial.from_json(t) for t in found["findings"][0]["tried"]]
     assert [t.to_json() for t in tried] == found["findings"][0]["tried"]
-    held = html.unescape(page.read_text())
+    held = html.unescape(re.sub("</?span>", "", page.read_text()))
     for t in tried:
         assert f"<li>tried: {t.said}</li>" in held
     best = min((t for t in tried if t.outcome == "gone"), key=lambda t: t.loss_after)

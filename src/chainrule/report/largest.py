@@ -16,7 +16,7 @@ from ..tensor.core import wrap
 from ..train.evaluation import mode
 from .subject import Subject
 
-MOST_PARAMETERS, MOST_LAYERS, MOST_LINES = 500_000, 12, 48
+MOST_PARAMETERS, MOST_LAYERS, MOST_LINES = 500_000, 12, 36
 """Of a model, of a page, and of all paths that are spelled out line by line."""
 LEFT_OUT = ("EXAMPLES", "THROUGH")
 

@@ -70,13 +70,18 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     found.filters |= {"said": said, "picture": _picture, "table_rows": table_rows,
-                      "css_words": _css_words}  # fmt: skip
+                      "css_words": _css_words, "typed": _typed}  # fmt: skip
     return found
 
 
 def _css_words(words: str) -> str:
     """Words for a style sheet: letters, digits and a few signs; others are left out."""
     return re.sub(r"[^\w .,:+-]", "", words)
+
+
+def _typed(command: str) -> Markup:
+    """A command whose lines break between words only, and not after a hyphen."""
+    return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in command.split(" "))
 
 
 def _picture(chart: Chart) -> Markup:

@@ -13,6 +13,7 @@ from .charts import BAD, GREY, VERMILLION, Chart, Heat, Histograms, Lines, Panel
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """The name of the language; nothing is loaded from there."""
 
+TINY = "datum.value && abs(datum.value) < 1e-3 ? format(datum.value, '.1~e') : datum.label"
 PLAIN = {"tickCount": 5, "format": ".4~g", "labelLimit": 56}
 SHORT = "datum.value < 1e-3 || datum.value >= 1e5 ? format(datum.value, '.0e') : datum.label"
 POWERS = {"values": [10.0**k for k in range(-30, 31)], "format": "~g", "labelExpr": SHORT,
@@ -183,7 +184,8 @@ def _histograms(g: Histograms) -> dict[str, Any]:
             "width": 160, "height": 58, "mark": {"type": "bar", "binSpacing": 0},
             "encoding": {
                 "x": {"field": "low", "type": "quantitative", "bin": "binned", "title": None,
-                      "axis": {"tickCount": 3, "labelOverlap": True, "format": ".2~g"}},
+                      "axis": {"tickCount": 3, "labelOverlap": True, "format": ".2~g",
+                               "labelExpr": TINY}},
                 "x2": {"field": "high"},
                 "y": {"field": "count", "type": "quantitative", "title": None, "axis": None},
                 "color": {"condition": {"test": "datum.k === stop", "value": VERMILLION},
