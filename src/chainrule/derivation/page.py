@@ -6,8 +6,7 @@ Colours and the font are those of the page around it.
 
 from __future__ import annotations
 
-from html import escape
-
+from ..markup import escape
 from .mathml import MathML, mn, mo, mrow, name
 from .parts import Derivation, Line, Section
 from .text import Text

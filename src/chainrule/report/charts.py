@@ -16,7 +16,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+from ..markup import BLUE as BLUE
+from ..markup import VERMILLION as VERMILLION
+
+GREEN, PURPLE, GREY = "#009E73", "#CC79A7", "#6E6E6E"
 """Okabe and Ito's colours that keep 3:1 on white and on #111827, and a grey that does."""
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
 DASHES = ((), (6, 4), (2, 3), (12, 4, 2, 4), (12, 5), (2, 7), (8, 3, 2, 3, 2, 3), (18, 4, 4, 4))

@@ -7,7 +7,6 @@ line in plain letters stands in `alttext` and once more as text to be copied.
 from __future__ import annotations
 
 import math
-from html import escape
 
 from ..derivation.elements import Place
 from ..derivation.forms import Call, Form, Leaf, Product, Sum
@@ -24,6 +23,7 @@ from ..derivation.writing import (
     number,
     without_sign,
 )
+from ..markup import escape
 
 LONG = 3
 """Factors that stay on one line."""

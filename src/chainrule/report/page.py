@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from ..derivation.page import STYLE
+from ..markup import in_script
 from ..train.files import worded, write_text
 from ..version import __version__
 from . import assets
@@ -56,7 +56,7 @@ def render(
     return _templates().get_template(template).render(
         title=title, heading=title, charts=charts, sections=sections,
         policy=assets.policy(scripts + others), packed=[assets.packed(s) for s in others],
-        style=Markup(assets.own("style.css") + STYLE), data=Markup(as_script(data)),
+        style=Markup(assets.own("style.css") + STYLE), data=Markup(in_script(_worded(data))),
         scripts=[Markup(s) for s in scripts],
         footer=f"Written by Chainrule {__version__}. This page needs no network and asks for none.",
         **values,
@@ -120,15 +120,8 @@ def _nine_digits(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) and finite(value) else value
 
 
-def as_script(value: Any) -> str:
-    """JSON that ends no script element; what is not finite is a text, as in layers.jsonl."""
-    text = json.dumps(_worded(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
 def _worded(value: Any) -> Any:
+    """For JSON: what is not finite is a text, as in layers.jsonl."""
     if isinstance(value, dict):
         return {k: _worded(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

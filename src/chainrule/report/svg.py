@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
+from ..markup import cut, escape
 from .charts import BAD, Heat, Histogram, Histograms, Lines, Panel, Picture, Series, finite, said
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 74, 172, 14, 40
@@ -78,11 +78,6 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "ink
     """Words at a place."""
     return (f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
             f"{escape(words)}</text>")  # fmt: skip
-
-
-def cut(words: str, most: int) -> str:
-    """Words that fit, with a sign where they were cut."""
-    return words if len(words) <= most else words[: most - 1] + "\u2026"
 
 
 def number(value: float) -> str:
