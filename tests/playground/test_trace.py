@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import xml.etree.ElementTree as tree
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +27,6 @@ from chainrule.playground.network import (
     replaced,
     small,
 )
-from chainrule.playground.plane import Plane
 from chainrule.playground.proof import PlaygroundError, proved
 from chainrule.playground.record import Recorded, loss_program
 from chainrule.playground.steps import Steps
@@ -448,10 +445,3 @@ def test_the_map_has_room_even_for_one_point():
 def test_activations_of_the_series_are_all_there():
     assert len(ACTIVATIONS) == 14
     assert number(0.5) == "0.5"
-
-
-def test_a_long_name_of_a_class_is_cut_between_letters():
-    plane = object.__new__(Plane)
-    plane.training = SimpleNamespace(names=("ab<cd&ef", '"quoted"'))
-    words = [e.text for e in (tree.fromstring(p) for p in plane.legend()) if e.tag == "text"]
-    assert words == ["class ab<cd&", 'class "quote']

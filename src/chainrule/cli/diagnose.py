@@ -13,6 +13,8 @@ import click
 from ..diagnosis import RULES, Diagnosis, Finding, diagnose
 from ..diagnosis.finding import ERROR, NOTE
 from ..diagnosis.trial import FILE, Trial, best_of, tried_in
+from ..diagnosis.trying import STEPS
+from ..diagnosis.verdict import HEALTHY, NOTHING
 from ..errors import ChainruleError, FormatError
 from ..train import Run
 from ..train.files import write_json
@@ -25,7 +27,6 @@ from .recipe import Recipe, from_config
 from .terminal import Line, Terminal, as_typed, detect, words
 from .trying import Tries
 
-STEPS = 200
 LABEL = 12  # columns before the text of an entry
 
 
@@ -81,8 +82,8 @@ def command(
 
     Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
     option of `chainrule train` is trained from the same seed for some steps; what comes of it goes
-    to diagnosis.json in the run's folder and into its report. Exit code 1 if a
-    finding is an error, 0 if there are only warnings or nothing.
+    to diagnosis.json in the run's folder and into its report. Exit code 1 if a finding is an error,
+    or there is nothing to judge yet; 0 if there are only warnings or nothing.
 
     \b
     Examples:
@@ -144,7 +145,7 @@ def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
     if recipe is None:
         raise UsageProblem(
             f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
-            fix="without --try: the fixes are told in words", line="",
+            fix="without --try; or, in Python, chainrule.try_fixes(trainer)", line="",
         )  # fmt: skip
     held = run.described.get("watch")
     every = held.get("every") if isinstance(held, dict) else EVERY
@@ -230,10 +231,10 @@ def lines_of(
         lines += _entry("replay", _repeated(tries, run), t)
     said = f"{run.name}: {found.said}"
     if t.plain:
-        state = "Healthy. " if found.healthy and found.asked else ""
+        state = f"{found.state.capitalize()}. " if found.state in (HEALTHY, NOTHING) else ""
         return [*lines, [(f"{state}{said}.", "")]]
-    if not found.asked:
-        return [*lines, *words(f"{t.signs.warn} nothing to judge. {said}", t.width, "warn")]
+    if found.state == NOTHING:
+        return [*lines, *words(f"{t.signs.warn} {NOTHING}. {said}", t.width, "warn")]
     if found.healthy:
         return [*lines, *words(f"{t.signs.ok} healthy. {said}", t.width, "ok", "  ")]
     return [*lines, *words(said, t.width, "faint")]

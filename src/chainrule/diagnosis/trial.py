@@ -31,7 +31,7 @@ class Trial:
     """
 
     fix: int  # its place in the finding's list, from 1
-    command: str
+    command: str  # what makes the change: to type, or in terms of Python
     steps: int
     seconds: float
     outcome: str
