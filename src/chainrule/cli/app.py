@@ -57,7 +57,7 @@ def as_usage(error: ChainruleError) -> UsageProblem:
 
 
 class Interrupted(ChainruleError):
-    """Ctrl-C; what was reached is saved, and the problem says so: exit code 130."""
+    """Ctrl-C or the key q; what was reached is saved, and the problem says so: exit code 130."""
 
 
 class Command(click.Command):
@@ -183,7 +183,7 @@ def _unwritable(error: BaseException) -> bool:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=[TRACEBACK],
-    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C or q.",
 )
 @click.version_option(__version__, message="chainrule %(version)s")
 @click.pass_context

@@ -7,9 +7,12 @@ What happens inside the layers it takes from `train.Watch`; the judgement comes 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ChainruleError
 from ...train import Callback, Watch
+from ..terminal import Line
 from .facts import Facts
 from .verdict import Judge
 
@@ -17,22 +20,33 @@ if TYPE_CHECKING:
     from ...train import Trainer
 
 SELDOM = 1 << 40  # steps, for which the weights need not be seen
+POLL_S = 0.05  # between two looks at the keyboard
+
+Answer = Callable[[Any], Sequence[Line]]
+"""What a key does: a function of the Trainer that gives lines to say."""
 
 
 class Show(Callback):
     """Fills `facts` from a Trainer and hands them to a screen (see screen.py).
 
     It needs no weights, so compiled steps run on (`every_steps`).
+
+    answers: by key, besides p (wait, and go on) and q (end as Ctrl-C does).  A key is answered
+    where the state is that of a whole step, and the time that it takes is no part of any time told.
     """
 
     every_steps = SELDOM
 
-    def __init__(self, facts: Facts, watch: Watch, screen: Any, total_steps: int) -> None:
+    def __init__(
+        self, facts: Facts, watch: Watch, screen: Any, total_steps: int,
+        answers: Mapping[str, Answer] | None = None,
+    ) -> None:  # fmt: skip
         self.facts, self.watch, self.screen = facts, watch, screen
         self.total_steps = total_steps
         self.judge = Judge(watch)
         self.spent = 0.0  # seconds in here
-        self.start = 0.0
+        self.start = self.polled = 0.0
+        self.answers = answers or {}
         self.first_step = 0
 
     def on_fit_start(self, trainer: Trainer) -> None:
@@ -45,10 +59,17 @@ class Show(Callback):
         self.screen.begin(self.facts)
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """Redraws if it is time."""
+        """Redraws if it is time; does what a key asks for."""
         began = time.perf_counter()
+        if began - self.polled >= POLL_S and trainer.current:
+            key = self.screen.key()
+            self.polled = time.perf_counter()
+            self.spent += self.polled - began
+            if key is not None:
+                self._pressed(key, trainer)
+            began = time.perf_counter()
         spent = self.spent + self.watch.spent
-        if self.screen.due(began, began - self.start, spent):
+        if self.screen.due(began, began - self.start - trainer.idle_seconds, spent):
             self._progress(trainer)
             self.screen.draw(self.facts)
         self.spent += time.perf_counter() - began
@@ -70,6 +91,32 @@ class Show(Callback):
         self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
 
+    def _pressed(self, key: str, trainer: Trainer) -> None:
+        """Answers, and waits as long as it is paused; a signal ends the waiting."""
+        began = time.perf_counter()
+        self._answer(key, trainer)
+        while self.facts.paused and self.screen.hears and not trainer.interrupted:
+            held = self.screen.key(POLL_S)
+            if held is not None:
+                self._answer(held, trainer)
+        self.facts.paused = False
+        trainer.idle_seconds += time.perf_counter() - began
+
+    def _answer(self, key: str, trainer: Trainer) -> None:
+        if key == "q":
+            trainer.interrupt("the key q")
+        elif key == "p":
+            self.facts.paused = not self.facts.paused
+        elif key in self.answers:
+            try:
+                self.screen.say(self.answers[key](trainer))
+            except (ChainruleError, OSError) as error:  # training goes on without the answer
+                self.screen.say([[(line, "")] for line in f"error: {error}".splitlines()])
+        else:
+            return
+        self._progress(trainer)
+        self.screen.draw(self.facts)
+
     def _append(self, row: dict[str, Any]) -> None:
         f = self.facts
         f.loss.values.append(row["loss"])
@@ -80,7 +127,7 @@ class Show(Callback):
 
     def _progress(self, trainer: Trainer) -> None:
         f = self.facts
-        elapsed = time.perf_counter() - self.start
+        elapsed = time.perf_counter() - self.start - trainer.idle_seconds
         done = trainer.step - self.first_step
         f.epoch = min(trainer.epoch + 1, f.epochs)
         f.step = trainer.step
