@@ -149,10 +149,8 @@ def command(
         click.echo(json.dumps({**outcome.to_json(), "report": page and str(page)}, indent=2))
     else:
         terminal = detect(sys.stdout, plain=plain)
-        for line in results(outcome, terminal):
+        for line in results(outcome, terminal, page):
             click.echo(terminal.paint(line), color=True)
-        if page is not None:
-            click.echo(as_typed(f"page  {page}"))
     if problem is not None:
         raise problem
 
