@@ -132,11 +132,13 @@ class Watch(Callback):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """The share of the time that watching took, into the run's result."""
+        began = time.perf_counter()
         self.idle = trainer.idle_seconds
         if trainer.run is not None:
             trainer.run.write_result(
                 watch_overhead=round(self.overhead, 4), watch_left_out=self.left_out
             )
+        self.spent += time.perf_counter() - began
 
     # ------------------------------------------------------------ a look
 
