@@ -325,3 +325,7 @@ def test_what_is_said_to_come_next_can_be_pasted(chainrule, folder, layers):
     for typed in lines:
         assert typed[2] == "xor-0001"
         assert chainrule(*typed[1:]).exit_code == 0
+
+
+def test_no_command_is_listed_with_half_a_sentence(chainrule):
+    assert "..." not in chainrule("--help", COLUMNS="80").stdout.replace("[ARGS]...", "")

@@ -35,6 +35,7 @@ Start here:
   chainrule runs              what was trained, and how well
   chainrule diagnose digits   whether it learned as it should, and what may mend it
   chainrule explain neuron    a gradient worked out, number by number
+  chainrule playground        a page that steps through a small network
   chainrule train --help      everything that can be changed
 
 `chainrule --help` lists the commands.

@@ -50,7 +50,7 @@ def recipe_of(run: Run) -> Recipe | None:
         return None
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Says what is wrong with a RUN, and what mends it.")
 @run_argument(required=False)
 @runs_dir
 @click.option("--rules", "listing", is_flag=True, help="List the rules and their thresholds.")

@@ -78,7 +78,7 @@ def recipe_options(function: Any) -> Any:
     return function
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
 @click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
 @recipe_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")

@@ -344,6 +344,11 @@ class Trainer:
         """The callbacks that hear an event."""
         return self._listeners[event]
 
+    def __repr__(self) -> str:
+        loss = getattr(self.loss, "__name__", type(self.loss).__name__)
+        parts = f"{type(self.model).__name__}, {loss}, {type(self.optimizer).__name__}"
+        return f"Trainer({parts}; epoch {self.epoch}, step {self.step})"
+
     def emit(self, event: str) -> None:
         """Calls the callbacks that listen to an event."""
         for callback in self._listeners[event]:
