@@ -77,7 +77,10 @@ def real_output(chainrule):
     watched(run)
     deep = ("moons", "--layers", "8,8,8,8,8,8", "--activation", "sigmoid", "--optimizer", "sgd")
     assert chainrule("train", *deep, "--epochs", "2", "--eager", "-q").exit_code == 0
+    far = ("--activation", "relu", "--optimizer", "sgd", "--lr", "1e30")
+    assert chainrule("train", "circles", *far, "--no-report", "-q").exit_code == 1
     return {
+        "nan": json.loads((run.path.parent / "circles-0001" / "nan" / "nan.json").read_text()),
         "config": read("config.json"), "environment": read("environment.json"),
         "result": read("result.json"), "metrics": run.rows[0], "layers": seen,
         "run": printed("export", xor_run, "--json"), "runs": printed("runs", "--json"),
@@ -86,6 +89,9 @@ def real_output(chainrule):
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
+        "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
+        "evaluation": printed("evaluate", xor_run, "--json"),
+        "comparison": printed("compare", xor_run, "moons", "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
@@ -143,6 +149,8 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
+    "lr-find": "lr-find", "compare": "comparison",
+    "evaluate": "evaluation",
 }  # fmt: skip
 """Which schema the --json of a command fits."""
 
