@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def recipe_of(run: Run) -> Recipe | None:
         return None
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Says what is wrong with a RUN, and what mends it.")
 @run_argument(required=False)
 @runs_dir
 @click.option("--rules", "listing", is_flag=True, help="List the rules and their thresholds.")
@@ -222,14 +223,22 @@ def lines_of(
     trials: list[list[Trial]], t: Terminal,
 ) -> list[Line]:  # fmt: skip
     """What there is to say, the worst first."""
+    replay = _entry("replay", _repeated(tries, run), t) if tries is not None and any(trials) else []
+    return findings_lines(run.name, found, recipe, t, trials, replay)
+
+
+def findings_lines(
+    name: str, found: Diagnosis, recipe: Recipe | None, t: Terminal,
+    trials: Sequence[Sequence[Trial]] = (), replay: Sequence[Line] = (),
+) -> list[Line]:  # fmt: skip
+    """Findings of what is called so, then how many rules were asked; trials: of each finding."""
     lines: list[Line] = []
-    for finding, tried in zip(found, trials, strict=True):
+    for finding, tried in zip(found, trials or [()] * len(found), strict=True):
         lines += _finding(finding, tried, recipe, t)
         if not t.plain:
             lines.append([])
-    if tries is not None and any(trials):
-        lines += _entry("replay", _repeated(tries, run), t)
-    said = f"{run.name}: {found.said}"
+    lines += replay
+    said = f"{name}: {found.said}"
     if t.plain:
         state = f"{found.state.capitalize()}. " if found.state in (HEALTHY, NOTHING) else ""
         return [*lines, [(f"{state}{said}.", "")]]
@@ -250,7 +259,7 @@ def _repeated(tries: Tries, run: Run) -> str:
 
 
 def _finding(
-    finding: Finding, tried: list[Trial], recipe: Recipe | None, t: Terminal
+    finding: Finding, tried: Sequence[Trial], recipe: Recipe | None, t: Terminal
 ) -> list[Line]:
     lines = _headline(finding, t)
     lines += _entry("rule", f"{finding.id}, {finding.severity}", t)

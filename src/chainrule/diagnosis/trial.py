@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def followed(what: str, layer: str) -> str:
     return f"{FOLLOWED.get(what, what)} of {layer}"
 
 
-def best_of(trials: list[Trial]) -> Trial | None:
+def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The fix to keep: of those after which the finding is gone the one with the lowest loss."""
     gone = [t for t in trials if t.outcome == "gone"]
     return min(gone, key=lambda t: t.loss_after or 0.0) if gone else None
