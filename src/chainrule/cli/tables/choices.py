@@ -15,6 +15,7 @@ from ...data.tables import Schema, Table, read_table
 from ...data.tables.cells import MISSING, Cells
 from ...data.tables.reading import SUFFIXES
 from ...errors import FormatError
+from ...nn.tabular import ACTIVATIONS
 from ...train.tabular import Recipe
 from ..app import UsageProblem
 
@@ -120,6 +121,12 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
             f"{flag} is not for tables: their recipe has its own", got=f"{flag} with {data}",
             expected="--layers, --lr, --epochs, --dropout, --weight-decay, --folds ..",
             fix=f"without {flag}", line="",
+        )  # fmt: skip
+    activation = given.get("activation")
+    if activation is not None and activation not in ACTIVATIONS:
+        raise UsageProblem(
+            f"--activation {activation} is not for tables", expected=", ".join(ACTIVATIONS),
+            got=activation, line="",
         )  # fmt: skip
     given = dict(given)
     if given.pop("early_stopping", None) is False:
