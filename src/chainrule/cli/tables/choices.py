@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...data.tables import Schema, Table, read_table
-from ...data.tables.cells import MISSING, Cells
+from ...data.tables.cells import MISSING, with_values
 from ...data.tables.reading import SUFFIXES
 from ...errors import FormatError
 from ...nn.tabular import ACTIVATIONS
@@ -97,10 +95,8 @@ class TableChoices:
         """The rows that have a target, and how many have none; all, unless that was asked for."""
         if not self.skip_missing:
             return table, 0
-        gone = np.zeros(len(table), bool)
-        for name in self.target:
-            gone |= Cells(table[name], self.spelled, table.decimal).missing
-        return (table.take(~gone), int(gone.sum())) if gone.any() else (table, 0)
+        rest = with_values(table, self.target, self.spelled)
+        return rest, len(table) - len(rest)
 
     def folds_for(self, rows: int) -> int:
         """How many networks learn so many rows."""

@@ -176,7 +176,8 @@ class _Job:
 PYTHON = (
     (r"kinds=\{(['\"])(.+?)\1: '(\w+)'\}", r"--kind '\2=\3'"),
     (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"), (r"\bmissing=", "--missing"),
-    (r"\b(delimiter|encoding|decimal|task)=", r"--\1 "), ("leave those rows out", "--skip-missing"),
+    (r"\b(delimiter|encoding|decimal|task)=", r"--\1 "),
+    (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
 )  # fmt: skip
 """What errors say to write in Python, and what that is on the command line."""
 

@@ -185,7 +185,8 @@ class TableFit:
             "epoch": m.epoch, "step": m.steps, "kind": "table", "seed": self.seed,
             "model": dict(m.model.state_dict()), "kept": list(m.kept),
             "moments": [list(pair) for pair in m.moments], "rng": m.generator.get_state(),
-            "best": m.best, "best_epoch": m.best_epoch, "improved": m.improved, "done": m.done, "diverged": m.diverged,
+            "best": m.best, "best_epoch": m.best_epoch, "improved": m.improved, "done": m.done,
+            "diverged": m.diverged,
             "rows": self.rows, "seconds": self.seconds, "data": self._fingerprint(),
         }  # fmt: skip
 
