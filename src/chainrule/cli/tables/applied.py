@@ -11,7 +11,10 @@ import numpy as np
 
 from ...data.tables import Table, read_table
 from ...data.tables.target import encode_target
-from ...errors import FormatError, StateError
+from ...errors import ChainruleError, StateError
+from ...report.amounts import Amounts
+from ...report.results import Held
+from ...report.subject import Subject
 from ...train import Run
 from ...train.files import MissingFileError, load_metadata
 from ...train.tabular import TableModel, hold_out
@@ -19,6 +22,9 @@ from ..app import UsageProblem
 from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
 from .choices import TableChoices, from_config, sha256_of
+
+MOST_AMOUNTS, MOST_CELLS = 4, 12
+"""Of the targets and of the cells of a row that are shown."""
 
 
 class Judged(NamedTuple):
@@ -146,7 +152,37 @@ def as_csv(model: TableModel, judged: Judged) -> str:
     return text.getvalue()
 
 
-def need_table_run(run: Run) -> None:
-    """Raises unless a run is one of a table."""
-    if "table" not in run.config:
-        raise FormatError(f"{run.path}: not a run of a table", line="")
+def reported(run: Run, s: Subject) -> Subject:
+    """A run's subject with its columns, and what its model says of held-out rows.
+
+    Without these rows, where the file is another or there are none.
+    """
+    schema = run.config.get("schema") or {}
+    s.columns = list(schema.get("features") or [])
+    s.no_model = "the networks of a table are not worked by hand"
+    try:
+        model, judged = judge(run, None, with_target=True)
+    except ChainruleError:
+        return s
+    target = model.target
+    rows = range(len(judged.table))
+    if target.task == "regression":
+        places = [judged.table.place(i) for i in rows]
+        s.amounts = [
+            Amounts(name, judged.true[:, k], judged.scores[:, k], places)
+            for k, name in enumerate(target.names[:MOST_AMOUNTS])
+        ]
+    elif target.task != "multilabel":
+        names = tuple(str(label) for label in target.labels)
+        told = [cells_of(model, judged.table, i) for i in rows]
+        empty = np.zeros((len(told), 0))
+        s.held = Held(empty, judged.true, judged.scores, names, told)
+    return s
+
+
+def cells_of(model: TableModel, table: Table, row: int) -> str:
+    """A row in words: `penguins.csv, line 19: island Torgersen, bill_length_mm 42.5, ..`."""
+    used = [f.name for f in model.preprocessing.schema.used]
+    cells = ", ".join(f"{n} {table[n].values[row]}" for n in used[:MOST_CELLS])
+    more = f" and {len(used) - MOST_CELLS} more columns" if len(used) > MOST_CELLS else ""
+    return f"{table.place(row)}: {cells}{more}"

@@ -13,7 +13,7 @@ from ...train.tabular import TableFit, TableModel
 from ..evaluate import Evaluation
 from ..evaluate import lines_of as evaluation_lines
 from ..terminal import Line, Terminal, as_typed, words
-from .applied import Judged
+from .applied import Judged, cells_of
 
 MOST_COLUMNS = 24
 """Of more columns than that the first are described, the rest counted."""
@@ -78,10 +78,7 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
 
 def closely(model: TableModel, judged: Judged, index: int, t: Terminal) -> list[Line]:
     """One row: what it holds, what is predicted, how sure."""
-    used = [f.name for f in model.preprocessing.schema.used]
-    cells = ", ".join(f"{n} {judged.table[n].values[index]}" for n in used[:12])
-    more = f" and {len(used) - 12} more columns" if len(used) > 12 else ""
-    lines = words(f"{judged.table.place(index)}: {cells}{more}", t.width)
+    lines = words(cells_of(model, judged.table, index), t.width)
     scores, target = judged.scores[index], model.target
     decided = model.decided(judged.scores[index : index + 1])
     if target.task == "regression":
