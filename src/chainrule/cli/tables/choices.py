@@ -132,6 +132,11 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
             f"train {data}: what is to be learned?", expected="--target COLUMN", line="",
             fix=f"chainrule train {data} --target NAME",
         )  # fmt: skip
+    if given.get("val_fraction") == 0:
+        raise UsageProblem(
+            "--val-fraction 0 leaves no row to choose the best epoch by", line="",
+            expected="a share above 0, or --folds",
+        )  # fmt: skip
     for text in given.get("kind", ()):
         if "=" not in text:
             raise UsageProblem("--kind must be COLUMN=KIND", got=repr(text),

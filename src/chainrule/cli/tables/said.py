@@ -64,16 +64,21 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
         name, value = next(iter(judged.items()))
         said = f"{name.replace('val_', 'validation ')} {value:.4g} in the last epoch"
         return [*words(said, t.width, "strong"), *words(ended, t.width)]
+    return [*headline_of(held, base, t), *words(ended, t.width)]
+
+
+def headline_of(held: Evaluation, base: float | None, t: Terminal) -> list[Line]:
+    """The score of held-out rows, and what knowing nothing would get."""
     rmse = held.scores.get("rmse")
+    share = held.scores.get("accuracy")
     if rmse is not None:
         said = f"held-out rmse {rmse:.4g}" + ("" if base is None else f" (the mean: {base:.4g})")
-    else:
-        share = held.scores.get("accuracy")
-        said = f"held-out accuracy {100 * (share or 0.0):.2f} %"
+    elif share is not None:
+        said = f"held-out accuracy {100 * share:.2f} %"
         said += "" if base is None else f" (the most frequent class: {100 * base:.2f} %)"
-        if share is None:
-            said = f"held-out f1 {held.scores.get('f1') or 0.0:.4f}"
-    return [*words(said, t.width, "strong"), *words(ended, t.width)]
+    else:
+        said = f"held-out f1 {held.scores.get('f1') or 0.0:.4f}"
+    return words(said, t.width, "strong")
 
 
 def closely(model: TableModel, judged: Judged, index: int, t: Terminal) -> list[Line]:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ...data.tables.target import encode_target
-from ...errors import ArgumentError, ChainruleError
+from ...errors import ChainruleError
 from ...train import Run
-from ...train.files import MissingFileError, write_text
+from ...train.files import write_text
 from ...train.tabular import TableFit, TableModel
-from ..app import Interrupted, UsageProblem, as_usage
+from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
 from ..settings import FILE as SETTINGS
 from ..settings import toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
-from .applied import Judged, evaluation, split
+from .applied import Judged, evaluation
 from .choices import TableChoices, from_config, sha256_of
-from .said import baseline, ended, inferred, plan
+from .prepare import prepare
+from .said import baseline, ended
 
 SCHEMA = "chainrule table outcome 1"
-Say = Callable[[list[Line]], None]
 
 
 def train(choices: TableChoices, options: dict[str, Any]) -> ChainruleError | None:
@@ -58,10 +55,9 @@ class _Job:
 
     def whole(self, run: Run | None) -> ChainruleError | None:
         """Reads, trains, scores and tells."""
-        fit, tested = self._prepared(run)
-        base = None if tested is None else baseline(self.schema, fit.data.target, self.true)
-        if self.schema.target.task == "regression" and tested is not None:
-            base = baseline(self.schema, self.learned, self.true)
+        self.rows = rows = prepare(self.choices, run, self.say, self.terminal)
+        fit, tested = rows.fit, rows.tested
+        base = None if tested is None else baseline(rows.schema, rows.learned, rows.true)
         if run is not None:
             fit.resume(run)
         elif not self.options["no_save"]:
@@ -71,47 +67,16 @@ class _Job:
         if tested is not None:
             scores, _ = model.judge(tested)
             held = evaluation(run.name if run else "the model", model,
-                              Judged(tested, scores, self.true, (), "held-out rows"))  # fmt: skip
+                              Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
             if run is not None:
                 run.write_result(**_result(held))
         return self._told(fit, run, held, base)
 
-    def _prepared(self, run: Run | None) -> tuple[TableFit, Any]:
-        """The fit, and the table of the rows that are held out to the end."""
-        c = self.choices
-        if run is not None and sha256_of(c.data) != run.config.get("sha256"):
-            raise UsageProblem(
-                f"{c.data} is not the file any more that {run.name} was begun with",
-                fix="the file as it was, or a new run", line="",
-            )  # fmt: skip
-        try:
-            with waiting("reading", "bytes") as progress:
-                table = c.table(progress)
-            table, left_out = c.with_target(table)
-            self.schema: Any = c.schema(table)
-            self.say(inferred(table, self.schema, left_out, self.terminal))
-            mine, rest = split(table, self.schema, c)
-            fit = TableFit(table.take(mine), schema=self.schema, recipe=c.recipe(),
-                           folds=c.folds_for(len(mine)), val_share=c.val_fraction or 0.2,
-                           seed=c.seed)  # fmt: skip
-        except MissingFileError:
-            raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
-        except ArgumentError as error:
-            raise _as_typed(error) from None
-        self.say(plan(fit, len(rest), self.terminal))
-        target: Any = self.schema.target
-        self.learned = encode_target(target, fit.table, self.schema.missing)
-        if not len(rest):
-            return fit, None
-        tested = table.take(rest)
-        self.true = encode_target(target, tested, self.schema.missing)
-        return fit, tested
-
     def _created(self, fit: TableFit) -> Run:
         o, c = self.options, self.choices
         config = {
-            "table": c.to_config(), "sha256": sha256_of(c.data), "schema": self.schema.to_json(),
-            "parameters": fit.parameters,
+            "table": c.to_config(), "sha256": sha256_of(c.data),
+            "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
         }  # fmt: skip
         name = o["name"] or _name_of(c.data)
@@ -146,7 +111,7 @@ class _Job:
         if self.options["as_json"]:
             told = {
                 "schema": SCHEMA, "run": run and run.name, "path": path and str(path),
-                "columns": self.schema.describe(), "rows": len(fit.data),
+                "columns": self.rows.schema.describe(), "rows": len(fit.data),
                 "members": len(fit.members.members), "epochs": len(fit.rows),
                 "stopped": fit.stopped, "seconds": fit.seconds, "baseline": base,
                 "evaluation": None if held is None else held.to_json(),
@@ -171,23 +136,6 @@ class _Job:
             return None, write_report(run)
         except ChainruleError as error:
             return error, None
-
-
-PYTHON = (
-    (r"kinds=\{(['\"])(.+?)\1: '(\w+)'\}", r"--kind '\2=\3'"),
-    (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"), (r"\bmissing=", "--missing"),
-    (r"\b(delimiter|encoding|decimal|task)=", r"--\1 "),
-    (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
-)  # fmt: skip
-"""What errors say to write in Python, and what that is on the command line."""
-
-
-def _as_typed(error: ChainruleError) -> UsageProblem:
-    """An error of a table in terms of options."""
-    found = as_usage(error)
-    for python, option in PYTHON:
-        found.fix = found.fix and re.sub(python, option, found.fix)
-    return found
 
 
 def _note(row: dict[str, Any]) -> str:
