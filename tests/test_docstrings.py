@@ -19,6 +19,7 @@ PUBLIC = (
     "chainrule.nn.utils", "chainrule.functional", "chainrule.autograd", "chainrule.check",
     "chainrule.optim", "chainrule.optim.lr_scheduler", "chainrule.data", "chainrule.train",
     "chainrule.jit", "chainrule.diagnosis", "chainrule.diagnosis.before", "chainrule.playground",
+    "chainrule.onnx",
 )  # fmt: skip
 
 

@@ -191,6 +191,7 @@ if TYPE_CHECKING:
     from . import data as data
     from . import diagnosis as diagnosis
     from . import jit as jit
+    from . import onnx as onnx
     from . import playground as playground
     from . import train as train
     from . import utils as utils
@@ -207,7 +208,8 @@ if TYPE_CHECKING:
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
     "check": ".check", "compiler": ".compiler", "data": ".data", "diagnosis": ".diagnosis",
-    "jit": ".jit", "playground": ".playground", "train": ".train", "utils": ".utils",
+    "jit": ".jit", "onnx": ".onnx", "playground": ".playground", "train": ".train",
+    "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
