@@ -198,6 +198,7 @@ if TYPE_CHECKING:
     from .derivation.models import explain as explain
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
+    from .export import export_c as export_c
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .nn.diagram import diagram as diagram
@@ -215,6 +216,7 @@ _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "export_c": ".export",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip
 

@@ -37,8 +37,8 @@ class Recorded:
     arguments: the inputs that are arguments, in the order in which they are given.  values: what
     every other input holds, copied.  tensors: the user's tensors among those.  returned: how many
     of the graph's outputs the function returns; what follows them says whether it refuses what it
-    was given.  first: inputs that are true at an optimizer's first step alone.  paths: layer -> its
-    name.
+    was given.  first: inputs that are true at an optimizer's first step alone.  settings: numbers
+    of optimizers.  paths: layer -> its name.  demands: what must hold.
     """
 
     graph: Graph
@@ -47,6 +47,7 @@ class Recorded:
     returned: int
     tensors: dict[Node, Tensor] = field(default_factory=dict)
     first: list[Node] = field(default_factory=list)
+    settings: list[Node] = field(default_factory=list)
     paths: dict[Any, str] = field(default_factory=dict)
     demands: list[Node] = field(default_factory=list)
 
@@ -102,6 +103,11 @@ def record_model(owner: str, model: Any, args: tuple[Any, ...]) -> Recorded:
     state = {t: name for name, t in (*model.named_buffers(), *model.named_parameters())}
     for node, t in found.tensors.items():
         node.name = state.get(t, node.name)
+    taken = {node.name for node in found.tensors}
+    for node in (*found.arguments, *found.values):
+        while node not in found.tensors and node.name in taken:
+            node.name += "_"
+        taken.add(node.name)
     return found
 
 
@@ -152,8 +158,9 @@ def _taken(owner: str, program: Program, call: Call) -> Recorded:
     numbered = {program.sources[n]: n for n in graph.inputs if type(program.sources[n]) is int}
     arguments = [_argument(numbered, program, i, call) for i in range(len(call.tensors))]
     tensors = {n: s for n in graph.inputs if isinstance(s := program.sources[n], Tensor)}
-    first = [age.fresh for part in program.parts if isinstance(part, Steps)
-             for age in part.ages if age.fresh in arrays]  # fmt: skip
+    optimizers = [part for part in program.parts if isinstance(part, Steps)]
+    first = [age.fresh for part in optimizers for age in part.ages if age.fresh in arrays]
+    settings = [n for part in optimizers for n in part.settings.values() if n in arrays]
     values = {n: a for n, a in arrays.items() if n not in arguments}
     if program.standing:
         raise ArgumentError(
@@ -161,7 +168,9 @@ def _taken(owner: str, program: Program, call: Call) -> Recorded:
             got=", ".join(program.standing), fix="return results only",
         )  # fmt: skip
     demands = [d.holds for d in program.demands]
-    return Recorded(graph, arguments, values, program.returned, tensors, first, {}, demands)
+    return Recorded(
+        graph, arguments, values, program.returned, tensors, first, settings, {}, demands
+    )
 
 
 def _argument(numbered: dict[Any, Node], program: Program, i: int, call: Call) -> Node:
