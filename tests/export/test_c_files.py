@@ -34,7 +34,7 @@ def predicted(model, arrays, folder):
     """What the predictor of a model gives."""
     path = folder / "model.c"
     export_c(model, tuple(arrays), path)
-    results = [np.zeros_like(w) for w in eagerly(model.eval(), arrays)]
+    results = [np.zeros(w.shape, w.dtype) for w in eagerly(model.eval(), arrays)]
     library(path, folder).predict(*map(address, [*arrays, *results]))
     return results
 

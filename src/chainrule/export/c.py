@@ -38,7 +38,7 @@ def export_c(
     `int train_step(chainrule_state *s, const float *x, ...)`: forward, backward and the optimizer's
     update, with weights, the optimizer's state and numbers, counts and the random generator in the
     struct, which `train_init` fills with what they are now.  It returns 0, or 1 where a condition
-    on computed values failed, and then nothing was updated.
+    on computed values failed, and then nothing was updated; so does a `predict` that has one.
     example: what it is called with, a tensor or an array; a tuple for several arguments.  The
     file has its shapes, the batch size too.  path: the file; one that is there is replaced.
     predict: with a step, a model and its example: also its `predict`, on the weights of the state.
@@ -150,7 +150,7 @@ def _signature(f: Function) -> str:
         const = "" if n in f.changed else "const "
         given.append(f"{const}{memory_type(n.dtype)} *{name}")
     given += [f"{memory_type(b.dtype)} *{name}" for name, b in f.gives]
-    kind = "int" if f.name == "train_step" else "void"
+    kind = "int" if f.answers else "void"
     return f"{kind} {f.name}({', '.join(given) or 'void'})"
 
 
@@ -159,7 +159,7 @@ def _function(f: Function) -> Iterator[str]:
     yield _signature(f)
     yield "{"
     yield from (f"    {line}" for line in f.lines)
-    if f.name == "train_step":
+    if f.answers:
         yield "    return 0;"
     yield "}"
 
@@ -256,9 +256,9 @@ def _main(functions: list[Function], state: bool) -> Iterator[str]:
     given = [*(["&s"] if f.uses else []), *(name for name, _ in f.takes),
              *(name for name, _ in f.gives)]  # fmt: skip
     call = f"{f.name}({', '.join(given)})"
-    refusal = ['            fputs("refused: nothing was updated\\n", stderr);']
-    yield f"        if ({call})" if f.name == "train_step" else f"        {call};"
-    yield from refusal if f.name == "train_step" else ()
+    refusal = ['            fputs("refused\\n", stderr);']
+    yield f"        if ({call})" if f.answers else f"        {call};"
+    yield from refusal if f.answers else ()
     for name, b in f.gives:
         kind = memory_type(b.dtype)
         shown = (

@@ -94,6 +94,11 @@ class Function:
         return any(v.field for v in self.values.values())
 
     @property
+    def answers(self) -> bool:
+        """Whether it says if it has refused what it was given: a step always does."""
+        return bool(self.refusals) or self.name == "train_step"
+
+    @property
     def writes(self) -> bool:
         """Whether it changes the state."""
         return bool(self.changed) or bool(self.recorded.first)
