@@ -146,19 +146,20 @@ def test_the_first_step_of_a_new_optimizer(tmp_path):
         np.testing.assert_allclose(loss, step(tensor(x), tensor(y)).numpy(), rtol=1e-6)
 
 
-def test_a_step_that_is_refused_updates_nothing(tmp_path):
-    """Labels that are computed out of range: found in the step, which then returns 1."""
+@pytest.mark.parametrize("shift", [0, 1], ids=["given", "computed"])
+def test_a_step_that_is_refused_updates_nothing(shift, tmp_path):
+    """Labels out of range, as they are given or as the step makes them: it returns 1."""
     model = nn.Linear(2, 2)
     optimizer = optim.SGD(model.parameters(), lr=0.5)
 
     def step(x, y):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y + 0)
+        loss = nn.functional.cross_entropy(model(x), y - shift if shift else y)
         loss.backward()
         optimizer.step()
         return loss
 
-    x, good, bad = np.ones((1, 2), np.float32), np.array([1]), np.array([7])
+    x, good, bad = np.ones((1, 2), np.float32), np.array([1 + shift]), np.array([7])
     export_c(step, (x, good), tmp_path / "t.c")
     made = library(tmp_path / "t.c", tmp_path)
     state, loss = state_of(tmp_path / "t.c", made), np.zeros((), np.float32)
@@ -167,6 +168,15 @@ def test_a_step_that_is_refused_updates_nothing(tmp_path):
     assert (state == before).all()
     assert made.train_step(address(state), address(x), address(good), address(loss)) == 0
     assert (state != before).any()
+
+
+def test_a_predictor_that_is_refused_says_so(tmp_path):
+    model = nn.Sequential(nn.Embedding(4, 2), nn.Flatten())
+    export_c(model, np.array([[1, 2]]), tmp_path / "m.c")
+    made, y = library(tmp_path / "m.c", tmp_path), np.zeros((1, 4), np.float32)
+    given = [np.array([row]) for row in ((1, 2), (0, 4), (-1, 0), (3, 3))]
+    assert [made.predict(address(x), address(y)) for x in given] == [0, 1, 1, 0]
+    np.testing.assert_array_equal(y, eagerly(model, given[-1:])[0])
 
 
 # ---------------------------------------------------------------- the file

@@ -37,8 +37,9 @@ def export_c(
     evaluation mode.  A function that takes a whole training step, compiled or not, gives
     `int train_step(chainrule_state *s, const float *x, ...)`: forward, backward and the optimizer's
     update, with weights, the optimizer's state and numbers, counts and the random generator in the
-    struct, which `train_init` fills with what they are now.  It returns 0, or 1 where a condition
-    on computed values failed, and then nothing was updated; so does a `predict` that has one.
+    struct, which `train_init` fills with what they are now.  It returns 0, or 1 where it refuses
+    what it was given, such as a label out of its range, and then nothing was updated.  A `predict`
+    that can refuse, of an index, returns an int too.
     example: what it is called with, a tensor or an array; a tuple for several arguments.  The
     file has its shapes, the batch size too.  path: the file; one that is there is replaced.
     predict: with a step, a model and its example: also its `predict`, on the weights of the state.
@@ -47,8 +48,7 @@ def export_c(
     with every bit, temporary values lie in static arrays, so one call may run at a time.  Its head
     says shapes and sizes in bytes.  Compiled with -DCHAINRULE_MAIN it is a program that reads
     numbers from stdin and prints results.  Dropout and other random numbers have the engine's bits;
-    sums may be rounded in another order.  Labels and indices are not looked at: one outside of its
-    range is taken to be the nearest that is inside.
+    sums may be rounded in another order.
 
     Raises ExportError for more than 20 million numbers, ArgumentTypeError for Python numbers among
     the arguments.  Model, optimizer and generator are as before.  PyTorch has no such function.

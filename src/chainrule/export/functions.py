@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from ..compiler.loops.program import Program
 from ..compiler.passes import border, dce, simplify, spell
 from ..dtypes import DType
 from ..graph import Graph, Node
+from ..graph.trace import Recorder
+from ..ops import logical_and, where
+from ..ops.core import interpret
 from .recording import Recorded
 
 WORDS = """
@@ -106,13 +110,11 @@ class Function:
 
 def function_of(name: str, recorded: Recorded, loss: bool) -> Function:
     """A function before its values have places."""
-    graph = recorded.graph
-    wanted = [*graph.outputs[: recorded.returned], *recorded.demands]
-    program: Any = Graph(graph.inputs, graph.nodes, wanted, graph.updates)
+    program: Any = checked(recorded)
     for step in (spell, border, simplify, dce, lower):
         program = step(program)
     made = Function(name, recorded, program)
-    made.changed = frozenset(x for x, _ in graph.updates)
+    made.changed = frozenset(x for x, _ in recorded.graph.updates)
     names = Names()
     made.takes = [(names.fresh(n.name), n) for n in recorded.arguments]
     results = program.outputs[: recorded.returned]
@@ -123,6 +125,26 @@ def function_of(name: str, recorded: Recorded, loss: bool) -> Function:
     for i, b in enumerate(program.outputs[recorded.returned :]):
         made.refusals.append((names.fresh(f"holds_{i}"), b))
     return made
+
+
+def checked(recorded: Recorded) -> Graph:
+    """The program with what must hold as its last outputs, and no update where it does not."""
+    graph = recorded.graph
+    recorder = Recorder()
+    found = []
+    with interpret(recorder):
+        for check in recorded.checks:
+            x: Any = check.node
+            for op, params in check.path:
+                x = op(x, **params)
+            found.append(check.holds(x))
+        found = [condition for condition in found if condition is not None]
+        updates = list(graph.updates)
+        if found:
+            together = functools.reduce(logical_and, found)
+            updates = [(x, where(together, v, x)) for x, v in updates]
+    outputs = [*graph.outputs[: recorded.returned], *recorded.demands, *found]
+    return Graph(graph.inputs, [*graph.nodes, *recorder.nodes], outputs, updates)
 
 
 def shared_values(functions: Iterable[Function]) -> list[Value]:

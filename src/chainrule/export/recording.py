@@ -28,6 +28,7 @@ from ..optim.recorded import Steps
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
 from ..tensor.looking import no_trace
+from ..tensor.placing import Check
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Recorded:
     of the graph's outputs the function returns; what follows them says whether it refuses what it
     was given.  first: inputs that are true at an optimizer's first step alone.  settings: numbers
     of optimizers.  paths: layer -> its name.  demands: what must hold.
+    checks: what arguments must hold, such as labels within their range.
     """
 
     graph: Graph
@@ -50,6 +52,7 @@ class Recorded:
     settings: list[Node] = field(default_factory=list)
     paths: dict[Any, str] = field(default_factory=dict)
     demands: list[Node] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     def layer(self, node: Node) -> str | None:
         """The layer that made a line: its name in the model, and its type."""
@@ -169,8 +172,9 @@ def _taken(owner: str, program: Program, call: Call) -> Recorded:
         )  # fmt: skip
     demands = [d.holds for d in program.demands]
     return Recorded(
-        graph, arguments, values, program.returned, tensors, first, settings, {}, demands
-    )
+        graph, arguments, values, program.returned, tensors, first, settings, {}, demands,
+        [c for c in program.checks if c.node in arguments],
+    )  # fmt: skip
 
 
 def _argument(numbered: dict[Any, Node], program: Program, i: int, call: Call) -> Node:
