@@ -12,7 +12,7 @@ from nn_cases import CASES
 
 import chainrule
 from chainrule import export_c, nn, optim, tensor
-from chainrule.compiler.c import literal
+from chainrule.compiler.c import literal, literals
 from chainrule.errors import ArgumentTypeError, ChainruleError, ExportError
 from compiler.in_c import CC, STRICT, address, library, needs_cc
 from export.exported import HOLD, eagerly, exported, worst
@@ -234,12 +234,14 @@ def test_literals_hold_every_bit(dtype, tmp_path):
     x = np.concatenate([x[np.isfinite(x)], np.array([0.0, -0.0, 5e-324, np.inf, -np.inf, 1e6, 3.0],
                                                     dtype)])  # fmt: skip
     kind = "float" if dtype == np.float32 else "double"
-    held = ", ".join(literal(v, x.dtype) for v in x.tolist())
+    held = [*literals(x), *(literal(v, x.dtype) for v in x.tolist())]
     source = tmp_path / "numbers.c"
-    source.write_text(f"#include <math.h>\nconst {kind} numbers[{x.size}] = {{{held}}};\n")
+    source.write_text(
+        f"#include <math.h>\nconst {kind} numbers[{len(held)}] = {{{', '.join(held)}}};\n"
+    )
     made = library(source, tmp_path)
-    found = (getattr(ctypes, f"c_{kind}") * x.size).in_dll(made, "numbers")
-    assert np.frombuffer(found, dtype).tobytes() == x.tobytes()
+    found = (getattr(ctypes, f"c_{kind}") * len(held)).in_dll(made, "numbers")
+    assert np.frombuffer(found, dtype).tobytes() == 2 * x.tobytes()
 
 
 # ---------------------------------------------------------------- what is refused

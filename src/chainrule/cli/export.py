@@ -127,7 +127,7 @@ def _model(run: Run, path: Path, in_c: bool) -> str:
     model, example = predictor(run)
     if in_c:
         export_c(model, example, path)
-        return as_typed(f"{path}: cc -O2 -DCHAINRULE_MAIN {path} -lm, which reads rows from stdin")
+        return as_typed(f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which reads rows from stdin")
     onnx.export(model, example, path)
     return as_typed(f"{path}: inputs (batch, {example.shape[1]}), opset {onnx.OPSET}")
 

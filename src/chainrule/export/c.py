@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.c import literal, memory_type
+from ..compiler.c import literal, literals, memory_type
 from ..dtypes import DType
 from ..errors import ExportError
 from ..graph import Node
@@ -21,7 +21,7 @@ from .functions import Function, Value, arena_name, function_of, shared_values, 
 from .recording import example_of, record_model, record_step
 
 OWNER = "export_c"
-LARGEST = 20_000_000
+LARGEST = 5_000_000
 """Numbers that a file holds at most: compilers take a hundred bytes and more for each."""
 MATHS = re.compile(r"\b(?:INFINITY|NAN|(?:exp|expm1|log|log1p|sin|cos|tanh|erf|sqrt|floor|rint|fabs"
                    r"|pow|fmod|copysign)f?)\b")  # fmt: skip
@@ -50,7 +50,7 @@ def export_c(
     numbers from stdin and prints results.  Dropout and other random numbers have the engine's bits;
     sums may be rounded in another order.
 
-    Raises ExportError for more than 20 million numbers, ArgumentTypeError for Python numbers among
+    Raises ExportError for more than 5 million numbers, ArgumentTypeError for Python numbers among
     the arguments.  Model, optimizer and generator are as before.  PyTorch has no such function.
 
     >>> import chainrule, os, tempfile
@@ -132,7 +132,7 @@ def _head(
     arena = sum(n * d.itemsize for d, n in arenas.items())
     yield f" * {'temporary':<10} {arena:>12,} bytes, static: one call at a time"
     yield " *"
-    yield " * A program that reads numbers and prints results: cc -O2 -DCHAINRULE_MAIN file.c -lm"
+    yield " * A program that reads numbers and prints results: cc -O3 -DCHAINRULE_MAIN file.c -lm"
     yield " */"
     yield ""
 
@@ -188,7 +188,7 @@ def _shown(v: Value) -> str:
 
 def _array(head: str, array: Any) -> Iterator[str]:
     """An array with all its numbers."""
-    texts = [literal(x, array.dtype) for x in array.reshape(-1).tolist()] or ["0"]
+    texts = literals(array) or ["0"]
     yield f"{head}[{len(texts)}] = {{"
     width = max(map(len, texts)) + 2
     columns = max(96 // width, 1)

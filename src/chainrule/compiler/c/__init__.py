@@ -3,4 +3,5 @@
 from .emit import Emitted as Emitted
 from .emit import emit as emit
 from .types import literal as literal
+from .types import literals as literals
 from .types import memory_type as memory_type

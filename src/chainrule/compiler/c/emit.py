@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from ..loops.expr import START, Buffer, Expr, walk
 from ..loops.index import Axis, Index, Part
 from ..loops.program import Nest, Program, Write
+from ..loops.split import digits
 from ..loops.text import parts
 from .scalar import Scalars, bare
 from .types import literal, value_type
@@ -48,12 +49,14 @@ class Scope(NamedTuple):
 def emit(program: Program, places: dict[str, str]) -> Emitted:
     """The nests of a program, one block after the other.
 
-    places: the pointer to each buffer, as text; `&x` where it is a single number.
+    places: the pointer to each buffer, as text; `&x` where it is a single number.  The axes of the
+    program are split where they are divided.
     """
     printer = Printer(places)
     lines = []
     for nest in program.nests:
         if all(a.extent for a in nest.axes):
+            digits(program.make, nest)
             lines += printer.nest(nest)
     return Emitted(lines, printer.scalars.helpers)
 
@@ -99,15 +102,26 @@ class Printer:
     @contextmanager
     def loops(self, axes: Sequence[Axis]) -> Iterator[None]:
         """Within it the axes are open; what is outside is written before the loops."""
-        opened = []
-        for axis in axes:
-            name = self.names[axis] = self.fresh(axis.name.rstrip("0123456789"))
-            opened.append(f"for (intptr_t {name} = 0; {name} < {axis.extent}; {name}++) {{")
-            self.scopes.append(Scope(self.scopes[-1].axes | axis.bit, [], {}))
+        with ExitStack() as opened:
+            for axis in axes:
+                opened.enter_context(self.loop(axis, 0, axis.extent))
+            yield
+
+    @contextmanager
+    def loop(self, axis: Axis, start: int, end: int) -> Iterator[None]:
+        """Within it a part of an axis is open."""
+        name = self.names[axis] = self.fresh(_letter(axis))
+        with self.block(f"for (intptr_t {name} = {start}; {name} < {end}; {name}++)", axis.bit):
+            yield
+
+    @contextmanager
+    def block(self, head: str, axes: int = 0) -> Iterator[None]:
+        """Within it lines go into a block with this head, in which these axes are open too."""
+        self.scopes.append(Scope(self.scopes[-1].axes | axes, [], {}))
         yield
-        for head in reversed(opened):
-            inner = self.scopes.pop()
-            self.scopes[-1].lines.extend([head, *(f"    {line}" for line in inner.lines), "}"])
+        inner = self.scopes.pop()
+        lines = (f"    {line}" for line in inner.lines)
+        self.scopes[-1].lines.extend([f"{head} {{", *lines, "}"])
 
     def fresh(self, name: str) -> str:
         """A name that nothing in the nest has."""
@@ -202,18 +216,36 @@ class Printer:
         many = kind in ("sum", "dot") and e.dtype.kind == "f" and axes[-1].extent >= LONG
         c = value_type(e.dtype)
         lines.append(f"{c} {name}[{PARTIAL}] = {{0}};" if many else f"{c} {name} = {start};")
-        with self.loops(axes):
-            value = self.value(e.args[0], self.depth)
-            lane = f"{name}[{self.names[axes[-1]]} % {PARTIAL}]" if many else name
-            self.scopes[-1].lines.append(self.added(kind, lane, value, e))
+        with self.loops(axes[:-1] if many else axes):
+            if many:
+                self.in_parts(axes[-1], name, e)
+            else:
+                self.add(kind, name, e)
         return self.sum_of(name, e) if many else name
 
-    def added(self, kind: str, name: str, value: str, e: Expr) -> str:
-        """The line that takes one more value in."""
+    def in_parts(self, axis: Axis, name: str, e: Expr) -> None:
+        """A loop whose terms go to one partial sum after the other; what is left, to the first."""
+        whole = axis.extent // PARTIAL * PARTIAL
+        k, lane = self.fresh(_letter(axis)), self.fresh("lane")
+        with (
+            self.block(f"for (intptr_t {k} = 0; {k} < {whole}; {k} += {PARTIAL})"),
+            self.block(f"for (intptr_t {lane} = 0; {lane} < {PARTIAL}; {lane}++)", axis.bit),
+        ):
+            self.names[axis] = f"({k} + {lane})"
+            self.add("sum", f"{name}[{lane}]", e)
+        if whole < axis.extent:
+            with self.loop(axis, whole, axis.extent):
+                self.add("sum", f"{name}[0]", e)
+
+    def add(self, kind: str, name: str, e: Expr) -> None:
+        """Takes one more value into a combination."""
+        value, lines = self.value(e.args[0], self.depth), self.scopes[-1].lines
         if COMBINING[kind] in ("add", "mul") and e.dtype.kind == "f":
-            return f"{name} {'+' if COMBINING[kind] == 'add' else '*'}= {bare(value)};"
+            sign = "+" if COMBINING[kind] == "add" else "*"
+            lines.append(f"{name} {sign}= {bare(value)};")
+            return
         step = Expr(COMBINING[kind], (e, e), e.dtype, 0, 0)
-        return f"{name} = {self.scalars.text(step, [name, value])};"
+        lines.append(f"{name} = {self.scalars.text(step, [name, value])};")
 
     def sum_of(self, name: str, e: Expr) -> str:
         """Partial sums added in pairs."""
@@ -270,6 +302,10 @@ def _uses(nest: Nest) -> Counter[int]:
             for e in walk(root, seen):
                 uses.update(id(p) for p in parts(e))
     return uses
+
+
+def _letter(axis: Axis) -> str:
+    return axis.name.rstrip("0123456789")
 
 
 def _is_name(text: str) -> bool:

@@ -50,6 +50,28 @@ def literal(value: Any, dtype: DType) -> str:
     return f"-{text}" if dtype == dtypes.int64 and value < 0 else text
 
 
+def literals(array: Any) -> list[str]:
+    """All numbers of an array; those of floats, of which there are many, straight from the bits."""
+    flat, dtype = array.reshape(-1), array.dtype
+    if dtype.kind != "f":
+        return [literal(x, dtype) for x in flat.tolist()]
+    width, bias = (23, 127) if dtype == dtypes.float32 else (52, 1023)
+    bits = flat.view(f"u{dtype.itemsize}")
+    power = ((bits >> width) & (2 * bias + 1)).astype(np.int64)
+    digits = bits & ((1 << width) - 1)
+    form = f"%s0x1.%0{-(-width // 4)}xp%d{suffix(dtype)}"
+    parts = (
+        np.where(bits >> (8 * dtype.itemsize - 1), "-", "").tolist(),
+        (digits << (-width % 4)).tolist(),
+        (power - bias).tolist(),
+    )
+    texts = [form % part for part in zip(*parts, strict=True)]
+    others = (power == 0) | (power == 2 * bias + 1) | ((flat == np.rint(flat)) & (abs(flat) < 1e6))
+    for i in np.flatnonzero(others).tolist():
+        texts[i] = literal(flat[i].item(), dtype)
+    return texts
+
+
 def _float(value: float, end: str) -> str:
     if math.isnan(value):
         return "NAN"
