@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
 from nn_cases import CASES
 
 import chainrule
@@ -11,6 +12,9 @@ from chainrule import nn, ops, tensor
 from chainrule.errors import ArgumentError, ArgumentTypeError, ChainruleError, ExportError
 from chainrule.onnx import NEWEST, OLDEST, export
 from chainrule.onnx.writer import ENTRIES
+from compiler.agreement import agree, narrow, scale_of
+from compiler.moves import programs
+from compiler.native import by_lines
 from export.exported import HOLD, eagerly, exported, narrowed, worst
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
@@ -140,6 +144,35 @@ def test_ops_on_whole_numbers_and_bools(dtype, tmp_path):
         assert worst(ran(tmp_path / "m.onnx", arrays), wanted) <= TOLERANCE, op.name
         found += 1
     assert found > 15
+
+
+class Replayed(nn.Module):
+    """A recorded program as a model."""
+
+    def __init__(self, graph):
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, *xs):
+        now = dict(zip(self.graph.inputs, xs, strict=True))
+        for line in self.graph.nodes:
+            now[line] = line.op(*[now.get(x, x) for x in line.inputs], **line.params)
+        return [now[x] for x in self.graph.outputs]
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(p=programs())
+def test_random_programs(p, tmp_path_factory):
+    graph, path = p.graph(), tmp_path_factory.getbasetemp() / "drawn.onnx"
+    note(str(graph))
+    scale = scale_of(graph, p.arrays)
+    assume(p.arrays and graph.outputs and scale < 1e6)
+    export(Replayed(graph), tuple(p.arrays), path, dynamic_batch=False)
+    rounding = scale * (2e-4 if narrow(graph) else 1e-10)
+    wanted, _ = by_lines(graph, p.arrays)
+    for y, w in zip(ran(path, p.arrays), wanted, strict=True):
+        agree(y, w, "in onnxruntime", rounding)
 
 
 # ---------------------------------------------------------------- models
