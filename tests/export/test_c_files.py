@@ -214,9 +214,10 @@ class Named(nn.Module):
         super().__init__()
         self.int = nn.Linear(2, 2)
         self.exp = nn.Parameter(chainrule.ones(2))
+        self.größe = nn.Parameter(chainrule.ones(2))
 
     def forward(self, v1, double, exp, i1):
-        return (self.int(v1) * self.exp + double).exp() * exp - i1
+        return (self.int(v1) * self.exp * self.größe + double).exp() * exp - i1
 
 
 def test_names_that_c_keeps_for_itself(tmp_path):
@@ -224,6 +225,10 @@ def test_names_that_c_keeps_for_itself(tmp_path):
     arrays = [rng.normal(size=(3, 2)).astype(np.float32) for _ in range(4)]
     model = Named()
     assert worst(predicted(model, arrays, tmp_path), eagerly(model, arrays)) <= TOLERANCE
+    assert (tmp_path / "model.c").read_text().isascii()
+    text = (tmp_path / "model.c").read_text()
+    export_c(chainrule.compile(model), tuple(arrays), tmp_path / "model.c")
+    assert (tmp_path / "model.c").read_text() == text
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

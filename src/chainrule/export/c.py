@@ -18,7 +18,7 @@ from ..nn import Module
 from ..train.files import write_text
 from ..version import __version__
 from .functions import Function, Value, arena_name, function_of, shared_values, write
-from .recording import example_of, record_model, record_step
+from .recording import example_of, module_of, record_model, record_step
 
 OWNER = "export_c"
 LARGEST = 5_000_000
@@ -75,7 +75,7 @@ def export_c(
 
 
 def _functions(thing: Any, example: Any, predict: Any) -> list[Function]:
-    args = example_of(OWNER, example)
+    args, thing = example_of(OWNER, example), module_of(thing)
     if isinstance(thing, Module):
         return [function_of("predict", record_model(OWNER, thing, args), False)]
     functions = [function_of("train_step", record_step(OWNER, thing, args), True)]
@@ -182,7 +182,9 @@ def _constants(values: list[Value]) -> Iterator[str]:
 
 
 def _shown(v: Value) -> str:
-    label = re.sub(r"[^\w.#]", "_", v.label)  # whatever a name holds, it ends no comment
+    label = re.sub(
+        r"[^\w.#]", "_", v.label, flags=re.ASCII
+    )  # whatever a name holds, it ends no comment
     return f"{label}: {type_text(v.array)}"
 
 

@@ -62,7 +62,7 @@ class Names:
 
     def fresh(self, wanted: str) -> str:
         """A name like this one; what ends in a digit alone is for the variables of loops."""
-        name = re.sub(r"\W", "_", wanted)
+        name = re.sub(r"\W", "_", wanted, flags=re.ASCII)
         name = f"p{name}" if name[:1].isdigit() else name or "x"
         name = f"{name}_" if re.fullmatch(r"[a-z]+\d+", name) else name
         found, count = name, 1

@@ -74,6 +74,12 @@ def example_of(owner: str, given: Any) -> tuple[Any, ...]:
     return args
 
 
+def module_of(model: Any) -> Any:
+    """A compiled module as the module that it is; whatever else as it stands."""
+    inner = model.function if isinstance(model, Compiled) else model
+    return inner if isinstance(inner, Module) else model
+
+
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
     """Within the block a model and all in it are in evaluation mode."""
@@ -89,6 +95,7 @@ def evaluating(model: Module) -> Iterator[None]:
 
 def record_model(owner: str, model: Any, args: tuple[Any, ...]) -> Recorded:
     """The forward pass of a model in evaluation mode."""
+    model = module_of(model)
     if not isinstance(model, Module):
         raise ArgumentTypeError(
             f"{owner}: needs a Module", got=type(model).__name__,

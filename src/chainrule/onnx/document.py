@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, ExportError
-from ..export.recording import example_of, record_model
+from ..export.recording import example_of, module_of, record_model
 from ..graph import Node
 from ..nn import Module
 from ..tensor.core import Tensor
@@ -90,6 +90,7 @@ def _library() -> Any:
 
 def _check_size(model: Any) -> None:
     """Raises where the weights are too many for one file."""
+    model = module_of(model)
     if not isinstance(model, Module):
         return
     held = {id(t): t for t in (*model.parameters(), *model.buffers())}.values()
