@@ -73,6 +73,7 @@ def cast_to(dtype):
     return lambda x: cast(x, dtype=dtype)
 
 
+@pytest.mark.slow
 def test_every_op(tmp_path):
     listed = list(cases())
     made = InC([graph for _, graph, _ in listed], tmp_path)

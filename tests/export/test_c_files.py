@@ -130,6 +130,7 @@ def test_a_trainer(name, dtype, bound, tmp_path):
     assert worst([y], eagerly(model.eval(), [x])) <= bound
 
 
+@pytest.mark.slow
 def test_the_first_step_of_a_new_optimizer(tmp_path):
     """There the rule finds no value in its slots; the state of the optimizer stays empty."""
     model = nn.Linear(3, 3)

@@ -93,7 +93,8 @@ def samples():
     rng = np.random.default_rng(5)
     for op in ops.REGISTRY.values():
         for i, sample in enumerate(op.samples(rng)):
-            yield pytest.param(op, sample, id=f"{op.name}-{i}")
+            marks = [pytest.mark.slow] if i else []
+            yield pytest.param(op, sample, id=f"{op.name}-{i}", marks=marks)
 
 
 def test_every_op_has_an_entry():
@@ -122,7 +123,10 @@ def test_an_op(op, sample, tmp_path):
 WHOLE = np.array([[3, -2, 0], [1, 5, -7]])
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16, np.uint8, np.bool_])
+SLOW = [pytest.param(t, marks=pytest.mark.slow) for t in (np.int32, np.int16, np.uint8)]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_, *SLOW])
 def test_ops_on_whole_numbers_and_bools(dtype, tmp_path):
     """What takes them eagerly takes them there."""
     a, b = WHOLE.astype(dtype), np.abs(WHOLE[::-1] - 1).astype(dtype) + np.array(1, dtype)

@@ -35,6 +35,7 @@ def test_with_numpy(dtype):
         assert t.__dlpack_device__() == (1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 def test_with_torch(dtype):
