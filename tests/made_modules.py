@@ -31,7 +31,11 @@ MADE = {
     **{n: (lambda c: c(2), [SERIES]) for n in ("AvgPool1d", "MaxPool1d")},
     **{n: (lambda c: c(2), [IMAGE]) for n in ("AvgPool2d", "MaxPool2d")},
     **{n: (lambda c: c(3, 4), [(5, 2, 3)]) for n in ("RNN", "LSTM", "GRU")},
-    **{n: (lambda c: c(3, 4), [(2, 3)]) for n in ("RNNCell", "LSTMCell", "GRUCell")},
+    **{n: (lambda c: c(3, 4), [(2, 3)]) for n in ("RNNCell", "LSTMCell", "GRUCell", "NTPLinear")},
+    **{n: (lambda c: c(3), [(2, 3)]) for n in (
+        "Scaling", "ParametricActivation", "PeriodicEmbedding", "TargetScale", "TabularMLP")},
+    "ScheduledDropout": (lambda c: c(), [(2, 3)]),
+    "CategoryEncoding": (lambda c: c([2]), ["column"]),
 }  # fmt: skip
 MODULES = {n: c for n, c in vars(nn).items()
            if inspect.isclass(c) and issubclass(c, nn.Module) and c is not nn.Module}  # fmt: skip

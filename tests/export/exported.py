@@ -27,9 +27,12 @@ class Noted:
     def __delattr__(self, name):
         delattr(self.layer, name)
 
-    def eval(self):
-        self.layer.eval()
+    def train(self, mode=True):
+        self.layer.train(mode)
         return self
+
+    def eval(self):
+        return self.train(False)
 
     def double(self):
         self.layer.double()

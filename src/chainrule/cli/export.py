@@ -57,7 +57,7 @@ def predictor(run: Run) -> tuple[nn.Module, Any]:
     return nn.Sequential(layers), zeros(1, features)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Gives a RUN to other programs: CSV, JSON, events, ONNX, C.")
 @run_argument(required=False)
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="All that is logged, as JSON on stdout.")

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,10 @@ from .report import write_report
 from .results import Outcome, outcome_of, results
 from .settings import FILE as SETTINGS
 from .settings import settings_option, to_toml
-from .terminal import as_typed, detect
+from .terminal import Terminal, as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
-from .view.show import Show
+from .view.show import Answer, Show
 
 
 def recipe_options(function: Any) -> Any:
@@ -80,7 +81,7 @@ def recipe_options(function: Any) -> Any:
     return settings_option(function)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
 @click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
 @recipe_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
@@ -106,7 +107,8 @@ def command(
     """Trains a network on DATA: digits, moons, circles, spiral or xor.
 
     Ends with the accuracy on examples that were held out from the start, the confusion matrix,
-    and where the run lies.
+    and where the run lies. On a terminal e, d, r, p and q are heard while it trains: explain a
+    weight, diagnose, write the report, pause, and quit as Ctrl-C does (saved; exit code 130).
 
     \b
     Examples:
@@ -119,13 +121,15 @@ def command(
         set_num_threads(threads)
     given = {key: value for key, value in chosen.items() if value is not None}
     stream = sys.stderr if as_json else sys.stdout
-    screen = screen_for(detect(stream, plain=plain), stream, quiet)
+    told = detect(stream, plain=plain)
+    screen = screen_for(told, stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir)
         job = _Job(
-            recipes.from_config(run.config, str(run.path)), screen, not no_report, watch_every
-        )
+            recipes.from_config(run.config, str(run.path)), told, screen, not no_report,
+            watch_every,
+        )  # fmt: skip
         job.resume(run)
     else:
         if data is None:
@@ -136,7 +140,7 @@ def command(
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
         try:
-            job = _Job(choose(data, given), screen, not (no_report or no_save), watch_every)
+            job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
@@ -148,10 +152,8 @@ def command(
         click.echo(json.dumps({**outcome.to_json(), "report": page and str(page)}, indent=2))
     else:
         terminal = detect(sys.stdout, plain=plain)
-        for line in results(outcome, terminal):
+        for line in results(outcome, terminal, page):
             click.echo(terminal.paint(line), color=True)
-        if page is not None:
-            click.echo(as_typed(f"page  {page}"))
     if problem is not None:
         raise problem
 
@@ -224,7 +226,9 @@ class _Job:
     see `train.Watch`.
     """
 
-    def __init__(self, r: Recipe, screen: Screen, reported: bool, watch_every: int) -> None:
+    def __init__(
+        self, r: Recipe, terminal: Terminal, screen: Screen, reported: bool, watch_every: int
+    ) -> None:
         self.recipe, self.screen, self.reported = r, screen, reported
         self.page: Path | None = None
         self.parts = parts = recipes.build(r)
@@ -235,7 +239,8 @@ class _Job:
             epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
         )  # fmt: skip
         watch = Watch(watch_every)
-        show = Show(self.facts, watch, screen, parts.total_steps)
+        answers = _answers(r, self.facts, terminal) if terminal.live else {}
+        show = Show(self.facts, watch, screen, parts.total_steps, answers)
         moments = _moments(r, parts) if reported else []
         self.trainer = recipes.trainer(parts, r, [watch, show, *moments])
 
@@ -314,6 +319,13 @@ class _Job:
             problem = self.report()
             if problem is not None:
                 click.echo(as_typed(f"no report: {problem.problem}"), err=True)
+
+
+def _answers(r: Recipe, facts: Facts, terminal: Terminal) -> Mapping[str, Answer]:
+    """What keys give: imported only where there may be some."""
+    from .answers import Answers
+
+    return Answers(r, facts, terminal).by_key()
 
 
 def _nothing(text: str) -> None:

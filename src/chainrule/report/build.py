@@ -9,8 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import nn
+from ..diagnosis.trial import Trial, best_of
 from . import boundary, dynamics, flow, graph, inside, results, worked
-from .charts import Chart, percent, said
+from .charts import Chart, Heat, Lines, finite, percent, said
+from .largest import largest
 from .learning import learning
 from .page import render
 from .subject import LEVELS, SIGNS, Subject, verdict_of
@@ -37,11 +39,12 @@ def build(s: Subject) -> str:
         }  # fmt: skip
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
-        "modules": modules(s.model), "folder": s.folder,
+        "modules": modules(s.model), "folder": s.folder, "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
     extra: dict[str, Any] = {}
+    values |= _largest(s, charts["flow"], extra)
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
     if s.predictions is not None:
@@ -51,6 +54,8 @@ def build(s: Subject) -> str:
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
     values["findings"] = _findings(s.findings, charts)
+    if charts["learning"] is not None:
+        extra["clicks"] = _clicks(charts["learning"], s.findings or [])
     return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
 
 
@@ -146,12 +151,27 @@ def _findings(
         seen = [charts.get(id) for id in SHOWN_IN.get(str(f.get("id")), ())]
         made.append({
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
-            "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
+            "title": _titled(f),
             "facts": shown, "layers": _list(f.get("layers")),
-            "fixes": [_fix(x) for x in _list(f.get("fixes"))],
+            "fixes": [_fix(x) for x in _list(f.get("fixes"))], **_tried(f.get("tried") or []),
             "charts": [(c.id, c.title) for c in seen if c is not None],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
+
+
+def _clicks(learning: Chart, findings: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """What is heard while the curve is played: (step, what is there)."""
+    assert isinstance(learning.picture, Lines)
+    found = list(learning.picture.panels[0].marks)
+    for f in findings:
+        steps = _list(f.get("steps"))
+        if steps and finite(steps[0]) and LEVELS.get(str(f.get("severity"))):
+            found.append((steps[0], _titled(f)))
+    return sorted(found)
+
+
+def _titled(f: dict[str, Any]) -> str:
+    return str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize()
 
 
 def _list(value: Any) -> list[Any]:
@@ -166,6 +186,13 @@ def _fix(fix: Any) -> dict[str, str]:
     return {"text": "" if command else str(fix), "command": str(fix) if command else ""}
 
 
+def _tried(held: list[dict[str, Any]]) -> dict[str, Any]:
+    """What came of the fixes that were tried, and the command of the best."""
+    trials = [Trial.from_json(t) for t in held]
+    best = best_of(trials)
+    return {"tried": [t.said for t in trials], "keep": best and best.command}
+
+
 def _words(value: Any, to: bool = False) -> str:
     """Evidence and numbers in whatever form they come; to: a pair is a first and a last."""
     if isinstance(value, dict):
@@ -176,6 +203,24 @@ def _words(value: Any, to: bool = False) -> str:
 
 
 # ---------------------------------------------------------------- example and graph
+
+
+def _largest(s: Subject, heat: Chart | None, extra: dict[str, Any]) -> dict[str, Any]:
+    """What the rows of the heat map lead to."""
+    if heat is None or not isinstance(heat.picture, Heat):
+        return {"largest": None}
+    names = heat.picture.names
+    found = largest(s, names)
+    if isinstance(found, str):
+        return {"largest": None, "no_largest": found}
+    conventions, entries = found
+    extra["largest"] = {e.layer: e.id for e in entries}
+    left = len(names) - len(entries)
+    more = f" Not worked here: {left} more layer{'s' * (left > 1)} of the picture." if left else ""
+    about = (f"For row {s.row_number} of the rows learned from, the one of the section One step, "
+             f"and the weights that were kept: a click on a row of the picture, Enter on it, or a "
+             f"link leads there.{more}")  # fmt: skip
+    return {"largest": entries, "largest_about": about, "largest_conventions": conventions}
 
 
 def _example(s: Subject, charts: dict[str, Chart | None], extra: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .charts import BLUE, GREY, Chart, Lines, Panel, Series, percent, said
+from .charts import BLUE, DASHES, GREY, Chart, Lines, Panel, Series, percent, said
 
 WORST, BINS = 12, 10
 
@@ -109,7 +109,7 @@ def calibration(h: Held) -> Chart:
     )
     least = min(x, default=0.0)
     panel = Panel("share that is right", [
-        Series("as sure as right", [least, 1.0], [least, 1.0], GREY, True),
+        Series("as sure as right", [least, 1.0], [least, 1.0], GREY, DASHES[1]),
         Series("this model", x, list(y), BLUE)])  # fmt: skip
     return Chart(
         "calibration", f"The model is {word}",
