@@ -35,6 +35,10 @@ from .report import write_report
 from .results import Outcome, outcome_of, results
 from .settings import FILE as SETTINGS
 from .settings import settings_option, to_toml
+from .tables import training as tables
+from .tables.choices import choose as choose_table
+from .tables.choices import is_table_run
+from .tables.options import ONLY_FOR_TABLES, Source, table_options
 from .terminal import Terminal, as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
@@ -82,8 +86,9 @@ def recipe_options(function: Any) -> Any:
 
 
 @click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
-@click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
+@click.argument("data", type=Source(), required=False)
 @recipe_options
+@table_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
 @click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
@@ -104,28 +109,38 @@ def command(
     no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
     watch_every: int, **chosen: Any,
 ) -> None:  # fmt: skip
-    """Trains a network on DATA: digits, moons, circles, spiral or xor.
+    """Trains a network on DATA: digits, moons, circles, spiral, xor, or a table of yours.
 
-    Ends with the accuracy on examples that were held out from the start, the confusion matrix,
-    and where the run lies. On a terminal e, d, r, p and q are heard while it trains: explain a
-    weight, diagnose, write the report, pause, and quit as Ctrl-C does (saved; exit code 130).
+    A table is a file in CSV, TSV, JSON lines or Parquet with a --target; what its columns are is
+    found out and said, and can be said with the options. Ends with the score on examples that were
+    held out from the start, and where the run lies. On a terminal e, d, r, p and q are heard while
+    a data set is learned: explain a weight, diagnose, write the report, pause, and quit as Ctrl-C
+    does (saved; exit code 130).
 
     \b
     Examples:
       chainrule train digits
       chainrule train digits --layers 64 --activation tanh --optimizer sgd
       chainrule train spiral --epochs 200 --seed 3
+      chainrule train houses.csv --target price --drop id
       chainrule train --resume digits-0001
     """
     if threads is not None:
         set_num_threads(threads)
-    given = {key: value for key, value in chosen.items() if value is not None}
+    given = {key: value for key, value in chosen.items() if value not in (None, ())}
+    asked: dict[str, Any] = {
+        "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
+        "quiet": quiet, "plain": plain, "as_json": as_json,
+    }  # fmt: skip
     stream = sys.stderr if as_json else sys.stdout
     told = detect(stream, plain=plain)
     screen = screen_for(told, stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir)
+        if is_table_run(run.config):
+            _end(tables.resume(run, asked))
+            return
         job = _Job(
             recipes.from_config(run.config, str(run.path)), told, screen, not no_report,
             watch_every,
@@ -134,11 +149,15 @@ def command(
     else:
         if data is None:
             raise UsageProblem(
-                "train: which data?", expected=", ".join(recipes.DATA),
+                "train: which data?", expected=f"{', '.join(recipes.DATA)}, or a table",
                 fix="chainrule train digits", line="",
             )  # fmt: skip
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
+        if data not in recipes.DATA:
+            _end(tables.train(choose_table(data, given), asked))
+            return
+        _refuse_of_tables(data, given)
         try:
             job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
@@ -154,8 +173,20 @@ def command(
         terminal = detect(sys.stdout, plain=plain)
         for line in results(outcome, terminal, page):
             click.echo(terminal.paint(line), color=True)
+    _end(problem)
+
+
+def _end(problem: ChainruleError | None) -> None:
+    """Raises what went wrong after everything was saved."""
     if problem is not None:
         raise problem
+
+
+def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+    odd = [f"--{name.replace('_', '-')}" for name in ONLY_FOR_TABLES if name in given]
+    if odd:
+        raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
+                           fix="chainrule train data.csv --target COLUMN", line="")  # fmt: skip
 
 
 def choose(data: str, given: dict[str, Any]) -> Recipe:

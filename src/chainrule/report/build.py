@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
-from . import boundary, dynamics, flow, graph, inside, results, worked
+from . import amounts, boundary, dynamics, flow, graph, inside, results, worked
 from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
@@ -39,7 +39,8 @@ def build(s: Subject) -> str:
         }  # fmt: skip
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
-        "modules": modules(s.model), "folder": s.folder, "run": s.name,
+        "modules": modules(s.model), "columns": columns(s.columns), "folder": s.folder,
+        "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
@@ -47,6 +48,7 @@ def build(s: Subject) -> str:
     values |= _largest(s, charts["flow"], extra)
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
+    values["amounts"] = _amounts(s, charts)
     if s.predictions is not None:
         names = s.held.names if s.held is not None else ()
         charts["dynamics"] = dynamics.chart(s.predictions, names)
@@ -73,14 +75,15 @@ RECIPE = {
 
 def facts(s: Subject) -> list[tuple[str, Any]]:
     """What there is to know of a run before its curves."""
-    recipe = s.config.get("recipe") or {}
+    recipe = s.config.get("recipe") or s.config.get("table") or {}
     result, env = s.result or {}, s.environment
     found: list[tuple[str, Any]] = [
         ("model", s.config.get("model")), ("parameters", s.config.get("parameters")),
         ("data", recipe.get("data")),
     ]  # fmt: skip
-    if s.held is not None:
-        found.append(("held-out rows", len(s.held.true)))
+    if s.held is not None or s.amounts:
+        true = s.held.true if s.held is not None else s.amounts[0].true
+        found.append(("held-out rows", len(true)))
     found += [(words, recipe[k]) for k, words in RECIPE.items() if recipe.get(k) is not None]
     found += [
         ("seed", env.get("seed", recipe.get("seed"))),
@@ -116,6 +119,14 @@ def modules(model: nn.Module | None) -> Chart | None:
                      sum(p.numel() for p in m.parameters())])  # fmt: skip
     return Chart("modules", "Modules in the order in which they were made", "", "", "", "",
                  ["name", "kind", "learned", "numbers"], rows)  # fmt: skip
+
+
+def columns(held: list[dict[str, Any]]) -> Chart | None:
+    """The columns of a table, and what they were taken for."""
+    if not held:
+        return None
+    rows = [[c["name"], "left out" if c["kind"] == "drop" else c["kind"], c["why"]] for c in held]
+    return Chart("columns", "Columns of the table", "", "", "", "", ["column", "kind", "why"], rows)
 
 
 TOLD = {
@@ -275,13 +286,13 @@ def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
     values: dict[str, Any] = {"confusion_inner": "", "worst": [], "no_why": None, "no_results": (
         f"No results: {s.no_model}." if s.model is None else "No held-out rows.")}  # fmt: skip
     h = s.held
-    if h is None or s.model is None:
+    if h is None:
         return values
     if not np.isfinite(h.p).all():
         return values | {"no_results": "The model gives no finite number for some held-out rows."}
     charts["confusion"], cells = results.confusion(h)
     charts["calibration"] = results.calibration(h)
-    layers = worked.layers_of(s.model)
+    layers = s.no_model if s.model is None else worked.layers_of(s.model)
     worst = [_worst(s, h, i, layers) for i in results.worst(h)]
     return values | {
         "confusion_inner": _confusion(h, cells), "worst": worst,
@@ -295,12 +306,21 @@ def _worst(s: Subject, h: results.Held, i: int, layers: Any) -> dict[str, Any]:
     why = "" if isinstance(layers, str) else "\n".join(
         worked.short(layers, h.x[i], true, predicted, s.smoothing))  # fmt: skip
     inputs = ", ".join(f"{v:g}" for v in values[:8].tolist()) + (", …" if len(values) > 8 else "")
+    inputs = f"inputs {inputs}" if h.told is None else h.told[i]
     return {
         "row": i, "true": h.names[true], "predicted": h.names[predicted],
         "right": true == predicted, "given": said(float(h.p[i, true])),
         "loss": said(float(h.losses[i])), "picture": _image(s, h.x[i]),
-        "inputs": None if s.image else f"inputs {inputs}", "why": why,
+        "inputs": None if s.image else inputs, "why": why,
     }  # fmt: skip
+
+
+def _amounts(s: Subject, charts: dict[str, Chart | None]) -> list[str]:
+    """The charts of each amount that is predicted, by their ids."""
+    for i, a in enumerate(s.amounts):
+        charts[f"amounts-{i}"] = amounts.against(a, f"amounts-{i}")
+        charts[f"errors-{i}"] = amounts.spread(a, f"errors-{i}")
+    return [f"{kind}-{i}" for i in range(len(s.amounts)) for kind in ("amounts", "errors")]
 
 
 CONFUSION = """\

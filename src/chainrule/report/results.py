@@ -14,12 +14,16 @@ WORST, BINS = 12, 10
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out rows with a probability for each class: x (N, ...), true (N,), p (N, C)."""
+    """Held-out rows with a probability for each class: x (N, ...), true (N,), p (N, C).
+
+    told: what each row holds, in words, where x doesn't say it.
+    """
 
     x: Any
     true: Any
     p: Any
     names: tuple[str, ...]
+    told: list[str] | None = None
 
     @property
     def predicted(self) -> Any:
