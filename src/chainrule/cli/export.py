@@ -24,6 +24,7 @@ from .app import Command, UsageProblem
 from .options import Name, find_run, run_argument, runs_dir
 from .predict import newest_with_model, restored
 from .recipe import from_config, load
+from .tables.choices import is_table_run
 from .terminal import as_typed
 
 SCHEMA = "chainrule run 1"
@@ -51,6 +52,12 @@ def as_csv(run: Run) -> str:
 def predictor(run: Run) -> tuple[nn.Module, Any]:
     """The model of a run as `chainrule predict` applies it, from rows to the probability of each
     class, and an example of what it takes."""
+    if is_table_run(run.config):
+        raise UsageProblem(
+            f"the model of {run.name} takes rows of a table, with text and gaps, which no file of "
+            "numbers can", expected="a run of digits or another data set of numbers",
+            fix=f"chainrule predict {run.name} FILE", line="",
+        )  # fmt: skip
     recipe = from_config(run.config, str(run.path))
     model, features = restored(run, recipe, len(load(recipe.data).names))
     layers = OrderedDict(model.named_children(), probability=nn.Softmax(-1))
@@ -75,7 +82,8 @@ def command(
 ) -> None:  # fmt: skip
     """Gives RUN to other programs: its log as JSON, CSV, TensorBoard; its model as ONNX or C.
 
-    The model takes rows as `chainrule predict` does, and gives the probability of each class.
+    The model takes rows of numbers, and gives the probability of each class, as `chainrule
+    predict` does; that of a table can't be given: what prepares its columns is no network.
     Everything that Chainrule writes as JSON has a schema: --schema prints it.
 
     \b
