@@ -127,7 +127,8 @@ def command(
     """
     if threads is not None:
         set_num_threads(threads)
-    given = {key: value for key, value in chosen.items() if value not in (None, ())}
+    unsaid = dict.fromkeys(ONLY_FOR_TABLES, ())  # where an option may come more than once
+    given = {k: v for k, v in chosen.items() if v is not None and v != unsaid.get(k)}
     asked: dict[str, Any] = {
         "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
         "quiet": quiet, "plain": plain, "as_json": as_json,
