@@ -164,6 +164,8 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
 def test_other_commands_know_a_run_of_a_table(chainrule, species):
     for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
         assert chainrule(*words).exit_code == 0
+    for option in ("--onnx", "--c"):
+        assert "takes rows of a table" in refused(chainrule("export", species, option, "m"))
     for command in ("explain", "playground", "preflight", "lr-find"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 
