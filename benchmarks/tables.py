@@ -324,7 +324,7 @@ def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
-    parser.add_argument("--table")
+    parser.add_argument("--table", nargs="+", metavar="JSON")
     parser.add_argument("--only", nargs="*", default=SETS)
     parser.add_argument("--contestants", nargs="*", default=CONTESTANTS)
     parser.add_argument("--threads", type=int, default=2)
@@ -334,7 +334,9 @@ def main():
     if given.child:
         child(*given.child, given.epochs)
     elif given.table:
-        (HERE / "TABLES.md").write_text(table(json.loads(Path(given.table).read_text())))
+        found = [json.loads(Path(path).read_text()) for path in given.table]
+        fits = [row for part in found for row in part["fits"]]
+        (HERE / "TABLES.md").write_text(table({**found[0], "fits": fits}))
     else:
         measure(given.only, given.contestants, given.threads, given.epochs, given.out)
 

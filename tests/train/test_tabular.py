@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn, optim, tensor
@@ -40,21 +42,21 @@ LATENT = X[:, 0] - X[:, 1] * X[:, 2] + (C[:, 0] == 1)
 SMALL = {"hidden": (24, 16), "batch_size": 32, "epochs": 15, "frequencies": 4}
 
 
-def data(task="classification", **given):
+def data(task="classification", **more):
     target = {
         "classification": np.digitize(LATENT, [-0.5, 0.7]),
         "regression": np.stack([1e4 + 3 * LATENT, X[:, 3]], 1),
         "multilabel": np.stack([LATENT > 0, X[:, 3] > 0.5], 1).astype(int),
     }[task]
-    return TabularData(X, C, target, task=task, cardinalities=[3, 12], **given)
+    return TabularData(X, C, target, task=task, cardinalities=[3, 12], **more)
 
 
-def recipe(task="classification", **given):
-    return Recipe(**{**SMALL, **given}).of(task)
+def recipe(task="classification", **more):
+    return Recipe(**{**SMALL, **more}).of(task)
 
 
-def members(count, task="classification", settings=None, **given):
-    of = data(task, **given)
+def members(count, task="classification", settings=None, **more):
+    of = data(task, **more)
     pairs = folds(of, 5)
     each = [recipe(task, **s) for s in settings or [{}] * count]
     return of, [Member(*pairs[k % 5], k, r) for k, r in enumerate(each)]
@@ -79,8 +81,8 @@ CASES = {
     "name", [pytest.param(n, marks=() if n == "own settings" else pytest.mark.slow) for n in CASES]
 )
 def test_a_member_is_the_network_that_comes_of_it_alone(name):
-    task, settings, given = CASES[name]
-    of, listed = members(3, task, settings, **given)
+    task, settings, more = CASES[name]
+    of, listed = members(3, task, settings, **more)
     together = Members(of, listed, 9)
     together.run(4)
     together = together.only([2, 0])  # who stays goes on as if nothing had been
@@ -215,6 +217,22 @@ def test_halving_finds_what_the_winner_alone_would_be():
     assert "epochs  settings" in repr(found)
 
 
+@given(classes=st.lists(st.integers(0, 4), min_size=2, max_size=60), count=st.integers(2, 12),
+       seed=st.integers(0, 9))  # fmt: skip
+def test_every_row_is_held_out_once_and_every_class_evenly(classes, count, seed):
+    count = min(count, len(classes))
+    of = TabularData(np.zeros((len(classes), 1)), None, np.array(classes))
+    pairs = folds(of, count, seed)
+    together = np.concatenate([held_out for _, held_out in pairs])
+    assert sorted(together.tolist()) == list(range(len(classes)))
+    for train, held_out in pairs:
+        assert sorted([*train, *held_out]) == list(range(len(classes)))
+        assert abs(len(held_out) - len(classes) / count) < 1
+        for c in set(classes):
+            assert abs((of.target[held_out] == c).sum() - classes.count(c) / count) < 1
+    assert all((a == b).all() for a, b in zip(pairs[0], folds(of, count, seed)[0], strict=True))
+
+
 def test_waves_end_where_the_rate_is_zero():
     assert ends(1500) == [100, 300, 700, 1500]
     assert [coslog(e / 1500) for e in ends(1500)] == pytest.approx([0.0] * 4, abs=1e-12)
@@ -228,9 +246,9 @@ def test_a_bar_is_drawn_where_it_is_asked_for(capsys):
     assert "epochs" in capsys.readouterr().err
 
 
-def broken(**given):
+def broken(**more):
     whole = {"numeric": X, "categorical": C, "target": data().target, "cardinalities": [3, 12]}
-    return lambda: TabularData(**{**whole, **given})
+    return lambda: TabularData(**{**whole, **more})
 
 
 def with_a(value, array=X):
