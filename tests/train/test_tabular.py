@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn, optim, tensor
+from chainrule.data import Preprocessing, Schema
 from chainrule.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -119,8 +120,8 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
             for g, (a, b) in zip(optimizer.param_groups, factors, strict=True):
                 g["lr"] = settings.lr * coslog(t) * a
                 g["weight_decay"] = settings.weight_decay * flat_cos(t) * b
-            for layer in model.dropout:
-                layer.p.fill_(settings.dropout * flat_cos(t))
+            for layer in model.drop:
+                layer.rate.fill_(settings.dropout * flat_cos(t))
             order = together.samplers[0].order(step // steps)
             rows = member.train[order][step % steps * 32 :][:32]
             z = model(tensor(X[rows]), tensor(C[rows]))
@@ -215,6 +216,18 @@ def test_halving_finds_what_the_winner_alone_would_be():
     assert all((a == b).all() for a, b in zip(bits(alone.model), bits(found.ensemble.model),
                                              strict=True))  # fmt: skip
     assert "epochs  settings" in repr(found)
+
+
+def test_from_a_table_to_answers():
+    table = chainrule.data.penguins()
+    prep = Preprocessing.fit(table, Schema.infer(table, "species"))
+    arrays = prep.transform(table)
+    of = TabularData(arrays.numeric, arrays.categorical, arrays.target,
+                     cardinalities=prep.cardinalities)  # fmt: skip
+    model = fit_tabular(of, recipe(), members=1)
+    assert (model.predict(arrays.numeric, arrays.categorical) == arrays.target).mean() > 0.97
+    unseen = np.zeros_like(arrays.categorical)
+    assert (model.predict(arrays.numeric, unseen) == arrays.target).mean() > 0.9
 
 
 @given(classes=st.lists(st.integers(0, 4), min_size=2, max_size=60), count=st.integers(2, 12),
