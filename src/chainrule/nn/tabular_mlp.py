@@ -14,7 +14,7 @@ from ..errors import ArgumentError, ShapeError
 from ..ops.core import is_number
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
-from ..tensor.create import ones, tensor, zeros
+from ..tensor.create import full, ones, tensor, zeros
 from ..tensor.random import rand, randint, randn
 from .container import ModuleList
 from .module import Module
@@ -70,8 +70,8 @@ class TargetScale(Module):
         shape = (*lead("TargetScale", members), num_outputs)
         self.register_buffer("mean", zeros(*shape, dtype=dtype))
         self.register_buffer("std", ones(*shape, dtype=dtype))
-        self.register_buffer("low", zeros(*shape, dtype=dtype) - np.inf)
-        self.register_buffer("high", zeros(*shape, dtype=dtype) + np.inf)
+        self.register_buffer("low", full(shape, -np.inf, dtype=dtype))
+        self.register_buffer("high", full(shape, np.inf, dtype=dtype))
 
     def start(self, target: Tensor) -> None:
         """Takes mean, deviation and range from targets (B, n); a constant column has std 1."""
