@@ -273,7 +273,7 @@ def table(found):
     lines = [
         "# Tables", "",
         "Written by `python benchmarks/tables.py --table`; what is compared stands there.", "",
-        f"{found['machine']}; {found['threads']} threads.", "",
+        f"{found['machine']}; threads: {found['threads']}.", "",
         "chainrule: `fit_tabular` as it comes (RealMLP's recipe, "
         f"{found['epochs']} epochs, the best epoch of a held-out fifth), one network, and the mean "
         "of five that are trained as one. sklearn MLP: `MLPClassifier` or `MLPRegressor` behind a "
@@ -289,6 +289,8 @@ def table(found):
               "Compile time included. The machine was shared: the clock tells less than the "
               "processor time.", ""]  # fmt: skip
     lines += block(found, names, shown_time)
+    lines += ["", "## Processor time of a fit against that of one chainrule network, times", ""]
+    lines += block(found, names, lambda rows: shown_ratio(rows, found["fits"]))
     return "\n".join(lines) + "\n"
 
 
@@ -318,6 +320,16 @@ def shown_time(rows):
     if not rows:
         return "-"
     return f"{np.mean([r['cpu'] for r in rows]):.1f} ({np.mean([r['seconds'] for r in rows]):.1f})"
+
+
+def shown_ratio(rows, fits):
+    """Against one network of ours on the same set."""
+    if not rows:
+        return "-"
+    ours = [
+        r["cpu"] for r in fits if (r["set"], r["contestant"]) == (rows[0]["set"], CONTESTANTS[0])
+    ]
+    return f"{np.mean([r['cpu'] for r in rows]) / np.mean(ours):.2f}"
 
 
 def main():
