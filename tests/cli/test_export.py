@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import SMALL, refused
+from cli_cases import SHORT, SMALL, refused
 
 from chainrule import diagram, nn, ones, schemas, summary
 from chainrule.cli.app import COMMANDS
@@ -86,6 +86,7 @@ def real_output(chainrule):
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
+        "resume": printed("verify-resume", "xor", *SHORT, "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
@@ -143,6 +144,7 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
+    "verify-resume": "resume",
 }  # fmt: skip
 """Which schema the --json of a command fits."""
 

@@ -43,7 +43,7 @@ def command(what: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
       chainrule preflight digits-0001
     """
     given = {key: value for key, value in chosen.items() if value is not None}
-    checked = check(_recipe(what, runs_dir, given))
+    checked = check(recipe_for(what, runs_dir, given))
     if as_json:
         click.echo(json.dumps(checked.to_json(), indent=2))
     else:
@@ -53,7 +53,8 @@ def command(what: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
     return OK if checked.ok else FAILED
 
 
-def _recipe(what: str, folder: str, given: dict[str, Any]) -> Recipe:
+def recipe_for(what: str, folder: str, given: dict[str, Any]) -> Recipe:
+    """The recipe of a run, or of a data set with what was typed."""
     if what.lower() in recipes.DATA:
         return choose(what.lower(), given)
     if given:

@@ -132,8 +132,8 @@ def rows(text: str, width: int) -> str:
 
 
 COMMAND = re.compile(
-    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|diagnose|preflight|playground"
-    r"|export|--help)\b)"
+    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|diagnose|preflight"
+    r"|verify-resume|playground|export|--help)\b)"
 )
 """Where a text says what to type."""
 

@@ -21,6 +21,7 @@ from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
 from ..train import Callback, History, Run, Trainer, Watch
+from ..train.checkpoint import KEEP
 from ..train.compiled import UNCOMPILED
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
@@ -77,12 +78,22 @@ def recipe_options(function: Any) -> Any:
     return function
 
 
+def threads_option(function: Any) -> Any:
+    """--threads."""
+    told = "At most so many, compiled."
+    return click.option("--threads", type=Number(1, 4096, whole=True), help=told)(function)
+
+
 @click.command(cls=Command)
 @click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
 @recipe_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
-@click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
+@threads_option
+@click.option("--checkpoint-steps", type=Number(1, 10**9, whole=True),
+              help="Also a checkpoint every so many updates [none: by epoch].")  # fmt: skip
+@click.option("--keep", type=Number(1, 10**6, whole=True),
+              help=f"Checkpoints that stay, besides the best [{KEEP}].")  # fmt: skip
 @click.option(
     "--watch-every",
     type=Number(1, 10**9, whole=True),
@@ -98,7 +109,7 @@ def recipe_options(function: Any) -> Any:
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
     no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
-    watch_every: int, **chosen: Any,
+    watch_every: int, checkpoint_steps: int | None, keep: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral or xor.
 
@@ -115,11 +126,13 @@ def command(
     if threads is not None:
         set_num_threads(threads)
     given = {key: value for key, value in chosen.items() if value is not None}
+    typed = {"checkpoint_steps": checkpoint_steps, "keep": keep}
+    kept = {key: value for key, value in typed.items() if value is not None}
     stream = sys.stderr if as_json else sys.stdout
     screen = screen_for(detect(stream, plain=plain), stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
-        run = _opened(resume, runs_dir)
+        run = _opened(resume, runs_dir, **kept)
         job = _Job(
             recipes.from_config(run.config, str(run.path)), screen, not no_report, watch_every
         )
@@ -132,12 +145,15 @@ def command(
             )  # fmt: skip
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
+        if no_save and kept:
+            odd = f"--{next(iter(kept)).replace('_', '-')}"
+            raise UsageProblem(f"{odd} is about checkpoints, and --no-save writes none", line="")
         try:
             job = _Job(choose(data, given), screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
-            job.begin(name or data, runs_dir)
+            job.begin(name or data, runs_dir, kept)
     outcome = job.train()
     problem = job.report()
     page = job.page
@@ -193,8 +209,8 @@ def _refuse_with_resume(
         )  # fmt: skip
 
 
-def _opened(name: str, runs_dir: str) -> Run:
-    run = find_run(name, runs_dir)
+def _opened(name: str, runs_dir: str, **kept: Any) -> Run:
+    run = Run(find_run(name, runs_dir).path, **kept)
     result = run.result
     ended = result is not None and result.get("stopped") not in ("interrupted", "failed", None)
     if ended and _has_model(run):
@@ -236,7 +252,7 @@ class _Job:
         moments = _moments(r, parts) if reported else []
         self.trainer = recipes.trainer(parts, r, [watch, show, *moments])
 
-    def begin(self, name: str, runs_dir: str) -> None:
+    def begin(self, name: str, runs_dir: str, kept: dict[str, Any]) -> None:
         """A new run folder, where there is room for what will be in it."""
         config = {
             "recipe": self.recipe.to_config(),
@@ -245,7 +261,7 @@ class _Job:
         }
         need = room_bytes(self.trainer)
         try:
-            self._take(Run.create(name, runs_dir, config, need_bytes=need))
+            self._take(Run.create(name, runs_dir, config, need_bytes=need, **kept))
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
 
