@@ -35,6 +35,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
             fix="checkpoints at multiples of the callback's every_steps",
         )
     with drawing_from(trainer.generator):
+        loader = None if trainer.loader is None else trainer.loader.state_dict()  # may draw
         rng = generator_in_use().get_state()
     return {
         **{name: getattr(trainer, name) for name in COUNTERS},
@@ -46,7 +47,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "rows": trainer.history.rows,
         "seed": trainer.seed,
         "rng": rng,
-        "loader": None if trainer.loader is None else trainer.loader.state_dict(),
+        "loader": loader,
         "model": dict(trainer.model.state_dict()),
         "loss": dict(trainer.loss.state_dict()) if isinstance(trainer.loss, Module) else {},
         "optimizer": named_state(trainer.optimizer, trainer.model),

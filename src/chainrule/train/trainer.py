@@ -301,6 +301,7 @@ class Trainer:
             self.resumed, self.stop_reason = False, None
             self.trained, self.batch = False, 0
             self.first_epoch, self.first_step = self.epoch, self.step
+            loader.state_dict()  # draws the seed of the order now, whoever draws next
 
     def save_checkpoint(self) -> Path | None:
         """Writes the whole state into the run as a new generation; None without a run."""
