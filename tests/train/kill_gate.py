@@ -52,7 +52,7 @@ def main() -> int:
     print(f"steps made again: {statistics.mean(tally.again):.2f} in the mean, {max(tally.again)} "
           f"at most ({EVERY} lie between two checkpoints)")  # fmt: skip
     print(f"from signal to end: {statistics.median(tally.late):.3f} s, {max(tally.late):.3f} s at "
-          f"most; a signal costs {cost:.2f} s; in all {time.monotonic() - began:.0f} s")  # fmt: skip
+          f"most; each costs {cost:.2f} s; in all {time.monotonic() - began:.0f} s")  # fmt: skip
     print("\n".join(tally.odd) or "all runs end with the same bits; nothing lost, nothing left")
     return 1 if tally.odd or max(tally.again) > EVERY else 0
 

@@ -105,12 +105,23 @@ def test_a_second_signal_within_a_process():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     t = trainer(callbacks=[LambdaCallback(on_step_end=twice)])
     history = t.fit(data(), epochs=2)
     assert (history.interrupted, t.step) == (True, 1)
     assert "nothing was saved" in history.message
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
+
+
+def test_a_handler_of_the_users_for_sigusr1_is_left_alone():
+    seen = []
+    signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+    try:
+        hit = LambdaCallback(on_epoch_start=lambda t: signal.raise_signal(signal.SIGUSR1))
+        assert not trainer(callbacks=[hit]).fit(data(), epochs=2).interrupted
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert seen == [1, 1]
 
 
 @pytest.mark.parametrize("event", ["on_fit_start", "on_epoch_start", "on_validation_end",

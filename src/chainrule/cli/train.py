@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -354,11 +355,12 @@ def _first(rows: Any, most: int) -> tuple[Tensor, Tensor]:
 def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interrupted:
     where = f"stopped by {history.signal} after step {trainer.step}, epoch {trainer.epoch}"
     if run is None:
-        return Interrupted(f"{where}; --no-save: nothing was kept", line="")
-    return Interrupted(
-        f"{where}; everything is saved in {run.path}",
-        fix=f"{_resume(run)}   (goes on at the next step)", line="",
-    )  # fmt: skip
+        error = Interrupted(f"{where}; --no-save: nothing was kept", line="")
+    else:
+        fix = f"{_resume(run)}   (goes on at the next step)"
+        error = Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
+    error.code = 128 + signal.Signals[history.signal or "SIGINT"]
+    return error
 
 
 def _resume(run: Run) -> str:
