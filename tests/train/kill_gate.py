@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import signal
 import statistics
 import sys
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--forked", action="store_true", help="children of one process: quicker")
     asked = parser.parse_args()
     number = signal.Signals[asked.signal]
-    expected, alone = undisturbed_bits(), Tally()
+    expected = undisturbed_bits()
     start = Forked if asked.forked else Fresh
     tally, began = Tally(), time.monotonic()
 
@@ -44,15 +45,17 @@ def main() -> int:
 
     with ThreadPoolExecutor(1 if asked.forked else asked.jobs) as pool:  # a fork has one thread
         list(pool.map(one, range(asked.seed, asked.seed + asked.kills)))
-    with tempfile.TemporaryDirectory() as folder:
-        alone = chain(Path(folder), random.Random(0), number, expected, start=start, most=0)
-    cost = (tally.seconds - tally.runs * alone.seconds) / tally.signals
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (used.ru_utime + used.ru_stime) / (tally.signals + tally.runs)
     print(f"{asked.signal}: {tally.signals} in {tally.runs} runs, {tally.starting} of them before "
           f"the first step, {tally.writing} leaving a half-made file")  # fmt: skip
     print(f"steps made again: {statistics.mean(tally.again):.2f} in the mean, {max(tally.again)} "
           f"at most ({EVERY} lie between two checkpoints)")  # fmt: skip
     print(f"from signal to end: {statistics.median(tally.late):.3f} s, {max(tally.late):.3f} s at "
-          f"most; each costs {cost:.2f} s; in all {time.monotonic() - began:.0f} s")  # fmt: skip
+          f"most")  # fmt: skip
+    print(f"from start to going on: {statistics.median(tally.starts):.2f} s in the middle; a "
+          f"process takes {cpu:.2f} s of a processor")  # fmt: skip
+    print(f"in all {time.monotonic() - began:.0f} s, {asked.jobs} trainings at a time")
     print("\n".join(tally.odd) or "all runs end with the same bits; nothing lost, nothing left")
     return 1 if tally.odd or max(tally.again) > EVERY else 0
 

@@ -92,7 +92,8 @@ class Tally:
     """What happened in all chains so far.
 
     writing: signals that left a half-made file or generation.  again: steps made once more after
-    each.  late: seconds between a signal and the end.  odd: what should not have been.
+    each.  late: seconds between a signal and the end.  starts: seconds from a start to where the
+    training goes on.  odd: what should not have been.
     """
 
     runs: int = 0
@@ -101,7 +102,7 @@ class Tally:
     writing: int = 0
     again: list[int] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+    starts: list[float] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -114,7 +115,7 @@ class Tally:
             self.writing += other.writing
             self.again += other.again
             self.late += other.late
-            self.seconds += other.seconds
+            self.starts += other.starts
             self.odd += other.odd
 
 
@@ -127,12 +128,15 @@ def half_made(folder):
 
 def chain(folder, rng, number, expected, *, start=Forked, most=10**6):
     """One training, stopped again and again (at most so often) until it ends: its tally."""
-    tally, began, last = Tally(runs=1), time.perf_counter(), 0
+    tally, last = Tally(runs=1), 0
     while True:
         exists = (folder / RUN / "config.json").exists()
+        began = time.perf_counter()
         process = start(folder, *([RUN] if exists else []))
         early = rng.random() < 0.15
         said = "" if early else process.stdout.readline()
+        if said.startswith("begun"):
+            tally.starts.append(time.perf_counter() - began)
         if tally.signals < most:
             time.sleep(rng.uniform(0, 0.1 if early else WINDOW_S))
             os.kill(process.pid, number)
@@ -156,7 +160,6 @@ def chain(folder, rng, number, expected, *, start=Forked, most=10**6):
         stopped = code == 0 if begun is not None else code in (0, 1, -number)
         if number in GENTLE and not stopped and "KeyboardInterrupt" not in said:
             tally.odd.append(f"exit code {code} after {said[-3:]}")
-    tally.seconds = time.perf_counter() - began
     if ended != [expected]:
         tally.odd.append(f"other bits after {tally.signals} signals")
     left = [p.name for p in folder.rglob(".*.tmp")]

@@ -245,7 +245,8 @@ def from_config(config: Any, where: str) -> Recipe:
     """The recipe in a config.json; raises where it is not one."""
     known = {f.name for f in fields(Recipe)}
     held = config.get("recipe") if isinstance(config, dict) else None
-    if not isinstance(held, dict) or set(held) | {"eager"} != known or held.get("data") not in DATA:
+    whole = isinstance(held, dict) and set(held) | {"eager"} == known
+    if not isinstance(held, dict) or not whole or not _fits(held["data"], None, DATA):
         odd = sorted(set(held) ^ known) if isinstance(held, dict) else ["recipe"]
         raise FormatError(
             f"{where}: not a run of `chainrule train`",
