@@ -9,7 +9,6 @@ from cli_cases import SHORT, SMALL, refused
 
 from chainrule.cli.terminal import ASCII, Terminal, text_of
 from chainrule.cli.verify_resume import lines_of
-from chainrule.cli.view.meter import Meter
 from chainrule.train import open_run
 from chainrule.train.alike import Part
 from chainrule.train.verify import KilledAt, ResumeReport
@@ -23,7 +22,6 @@ def test_a_recipe_resumes_exactly(chainrule, more):
     result = chainrule("verify-resume", "xor", *SHORT, *more)
     assert result.exit_code == 0, result.output
     assert "exact: killed 2 times in 6 steps" in result.stdout
-    assert "kill 1 of 2" in result.stderr
 
 
 @pytest.mark.slow
@@ -68,24 +66,6 @@ def test_the_result_in_any_width(width, plain):
     for part in ("2 of 9 differ", "not exact: killed 2 times", "a kill cost 0.40 s", "note: short"):
         assert part in said
     assert ("ok weights" in said) or plain
-
-
-def test_the_meter(capsys):
-    import sys
-
-    meter = Meter(sys.stderr, Terminal(width=50, signs=ASCII, live=True))
-    for done in (0, 5, 10):
-        meter("kill 1 of 6", done, 20)
-    meter.close()
-    err = capsys.readouterr().err
-    assert err.endswith("\r\x1b[2K")
-    line = text_of(meter.line("kill 1 of 6", 5, 20, 0.5))
-    assert len(line) < 50
-    assert "10 steps/s  eta 0:00:02" in line
-    log = Meter(sys.stderr, Terminal(width=50))
-    for done in (0, 5, 10):
-        log("kill 1 of 6", done, 20)
-    assert capsys.readouterr().err == "kill 1 of 6: 0 steps made\n"
 
 
 def test_checkpoints_by_steps_and_how_many_stay(chainrule, tmp_path):

@@ -42,7 +42,7 @@ def as_csv(run: Run) -> str:
     return text.getvalue()
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Gives a RUN to other programs: CSV, JSON, events.")
 @run_argument(required=False)
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="All that is logged, as JSON on stdout.")

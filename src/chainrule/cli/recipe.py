@@ -75,7 +75,8 @@ WITH_MOMENTUM = ("sgd", "rmsprop")
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU,
-    "softplus": nn.Softplus, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "selu": nn.SELU,
+    "mish": nn.Mish,
 }  # fmt: skip
 
 INITS: dict[str, Callable[[Tensor], Tensor] | None] = {
@@ -244,6 +245,11 @@ def trainer(parts: Parts, r: Recipe, callbacks: Sequence[Callback]) -> Trainer:
 def from_config(config: Any, where: str) -> Recipe:
     """The recipe in a config.json; raises where it is not one."""
     known = {f.name for f in fields(Recipe)}
+    if isinstance(config, dict) and "table" in config:
+        raise FormatError(
+            f"{where} is a run of a table, and this command is for runs of data sets", line="",
+            fix="train, predict, evaluate, compare, report and export take runs of tables",
+        )  # fmt: skip
     held = config.get("recipe") if isinstance(config, dict) else None
     whole = isinstance(held, dict) and set(held) | {"eager"} == known
     if not isinstance(held, dict) or not whole or not _fits(held["data"], None, DATA):
@@ -275,6 +281,15 @@ def _fits(value: Any, default: Any, names: Any) -> bool:
     if default is None or value is None:  # a limit: none, or a number
         return value is None or (is_number(value) and value > 0)
     return is_number(value) and value >= 0 and (type(value) is int or type(default) is float)
+
+
+BUILDING = """\
+from chainrule.cli.recipe import build, from_config
+from chainrule.train.files import read_json
+
+parts = build(from_config(read_json(HERE / "nan.json")["config"], str(HERE)))
+return parts.model, parts.loss, parts.optimizer"""
+"""Lines that make a recipe's parts where a run's config is kept: see `train.Run.building`."""
 
 
 def describe(model: nn.Module, r: Recipe) -> str:

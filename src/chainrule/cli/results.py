@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import ArgumentError
+from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
 from .recipe import Parts, Recipe, load
 from .terminal import Line, Terminal, as_typed, text_of, words
@@ -21,6 +23,15 @@ PAIRS = 5
 
 ENDS = {"converged": "convergence"}
 """How it is said what a fit was stopped by, where the word itself does not do."""
+
+
+class Counted(Protocol):
+    """Rows counted by true and by predicted class."""
+
+    @property
+    def matrix(self) -> list[list[int]]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Outcome:
     compile_cached: bool
     steps_per_second: float
     threads: int | None
+    playable: bool  # small enough for the playground
 
     @property
     def right(self) -> int:
@@ -62,6 +74,7 @@ class Outcome:
         """For --json."""
         held = asdict(self)
         best = held.pop("best_val")
+        held.pop("playable")  # only chooses what is said to come next
         return {
             **held,
             "recipe": self.recipe.to_config(),
@@ -108,7 +121,17 @@ def outcome_of(
         compile_cached=trainer.compile_cached,
         steps_per_second=trainer.steps_per_second,
         threads=trainer.threads,
+        playable=playable(parts),
     )
+
+
+def playable(parts: Parts) -> bool:
+    """Whether the playground can step through the model."""
+    try:
+        small(parts.model, parts.loss, skip=[parts.model.get_submodule("scale")])
+    except ArgumentError:
+        return False
+    return True
 
 
 def kept_epoch(trainer: Trainer) -> int | None:
@@ -117,13 +140,13 @@ def kept_epoch(trainer: Trainer) -> int | None:
     return stoppers[0].best_epoch if stoppers and stoppers[0].weights is not None else None
 
 
-def results(o: Outcome, t: Terminal) -> list[Line]:
-    """The lines after a training."""
+def results(o: Outcome, t: Terminal, page: Path | None = None) -> list[Line]:
+    """The lines after a training.  page: its report."""
     blank: list[Line] = [] if t.plain else [[]]
     lines = [*blank, *headline(o, t), *blank]
     lines += matrix_in_words(o) if t.plain else matrix_lines(o, t.width)
     lines += [*blank, *confused(o, t), *blank]
-    return lines + next_steps(o, t)
+    return lines + next_steps(o, t, page)
 
 
 def headline(o: Outcome, t: Terminal) -> list[Line]:
@@ -144,7 +167,7 @@ def count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def matrix_lines(o: Outcome, width: int) -> list[Line]:
+def matrix_lines(o: Counted, width: int) -> list[Line]:
     """Counts, rows true and columns predicted, and the share of each row that is right.
 
     In words where the terminal is too narrow for that.
@@ -172,12 +195,12 @@ def matrix_lines(o: Outcome, width: int) -> list[Line]:
     return lines
 
 
-def _share(o: Outcome, i: int) -> float:
+def _share(o: Counted, i: int) -> float:
     total = sum(o.matrix[i])
     return 100.0 * o.matrix[i][i] / total if total else 0.0
 
 
-def matrix_in_words(o: Outcome) -> list[Line]:
+def matrix_in_words(o: Counted) -> list[Line]:
     """One class a line."""
     return [
         [(f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, "
@@ -186,7 +209,7 @@ def matrix_in_words(o: Outcome) -> list[Line]:
     ]  # fmt: skip
 
 
-def confused(o: Outcome, t: Terminal) -> list[Line]:
+def confused(o: Counted, t: Terminal) -> list[Line]:
     """The pairs that are taken for each other most often."""
     size = len(o.names)
     pairs = [(o.matrix[i][j], i, j) for i in range(size) for j in range(size) if i != j]
@@ -201,17 +224,18 @@ def confused(o: Outcome, t: Terminal) -> list[Line]:
     return lines
 
 
-def next_steps(o: Outcome, t: Terminal) -> list[Line]:
+def next_steps(o: Outcome, t: Terminal, page: Path | None) -> list[Line]:
     """Where the run lies, and what to type."""
     if o.run is None or o.path is None:
         return [[("nothing was written (--no-save)", "")]]
     folder = str(Path(o.path).parent)
     more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
-    commands = []
-    for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
-                 f"chainrule diagnose {o.run}", "chainrule runs"):  # fmt: skip
-        commands.append(as_typed(text + more))
+    if page is not None:
+        lines.append([(f"page  {page}", "strong")])
+    last = f"playground {o.run}" if o.playable else f"predict {o.run} -o out.csv"
+    does = (f"explain {o.run}", f"diagnose {o.run}", f"report {o.run}", last)
+    commands = [as_typed(f"chainrule {text}{more}") for text in does]
     if max(map(len, commands)) + 6 <= t.width:
         return [*lines, *([(f"next  {text}", "")] for text in commands)]
     # a command that is to be copied stays whole

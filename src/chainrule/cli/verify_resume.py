@@ -16,12 +16,12 @@ from ..train.verify import KilledAt, part_told
 from . import recipe as recipes
 from .app import FAILED, OK, Command, as_usage
 from .options import Number, plain_option, runs_dir
-from .preflight import recipe_for
+from .preflight import recipe_of
 from .recipe import Recipe
 from .terminal import Line, Terminal, detect, words
 from .train import recipe_options, threads_option
 from .view.draw import Column, table
-from .view.meter import Meter
+from .waiting import waiting
 
 KILLS = 6
 WHOLE = Number(1, 10**9, whole=True)
@@ -58,19 +58,17 @@ def command(
       chainrule verify-resume moons --optimizer sgd --short-epochs 5
     """
     given = {key: value for key, value in chosen.items() if value is not None}
-    r = recipe_for(what, runs_dir, given)
-    meter = Meter(sys.stderr, detect(sys.stderr, plain=plain))
+    r = recipe_of(what, runs_dir, given)
     try:
         parts = recipes.build(r)
-        report = verify_resume(
-            partial(trainer_of, r, threads), parts.train, validation=parts.validation,
-            epochs=short_epochs, steps=short_steps, batch_size=r.batch_size, kills=kills,
-            seed=kill_seed, progress=meter,
-        )  # fmt: skip
+        with waiting("killed and resumed", "steps") as at:
+            report = verify_resume(
+                partial(trainer_of, r, threads), parts.train, validation=parts.validation,
+                epochs=short_epochs, steps=short_steps, batch_size=r.batch_size, kills=kills,
+                seed=kill_seed, progress=lambda what, done, total: at(done, total, what),
+            )  # fmt: skip
     except ArgumentError as error:
         raise as_usage(error) from None
-    finally:
-        meter.close()
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2, allow_nan=False))
     else:

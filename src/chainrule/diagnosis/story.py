@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ArgumentTypeError
 from ..train import History, Run, Trainer, Watch
+from ..train.rates import highest_rate
 from ..train.recorder import describe
 from ..train.watch import Layer, Look, read_looks
 
@@ -70,8 +71,18 @@ class Story:
         """A quantity of the last epochs, as far as they have it; nan where it is no number."""
         if name not in self.columns:
             found = [row[name] for row in self.rows[-WINDOW:] if name in row]
-            self.columns[name] = [_float(v) for v in found]
+            self.columns[name] = [v if type(v) is float else _float(v) for v in found]
         return self.columns[name]
+
+    def grow(self, known: int) -> None:
+        """Takes up what came to `rows` since the columns were asked for, of `known` rows then."""
+        for i in range(known, len(self.rows)):
+            gone = self.rows[i - WINDOW] if i >= WINDOW else {}
+            for name, held in self.columns.items():
+                if name in self.rows[i]:
+                    held.append(_float(self.rows[i][name]))
+                if name in gone:
+                    del held[0]
 
     @property
     def expected(self) -> float | None:
@@ -140,9 +151,8 @@ class Story:
         """The learning rate at its highest."""
         rates = [x.lr for x in self.looks] + self.column("lr")
         groups = _section(self.setup, "optimizer").get("groups")
-        for group in groups if isinstance(groups, list) else ():
-            if isinstance(group, dict):
-                rates += [_float(group.get(k)) for k in ("lr", "initial_lr")]
+        held = [g for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
+        rates.append(_float(highest_rate(held)))
         known = [r for r in rates if math.isfinite(r)]
         chosen = _float(self.choices.get("lr"))
         return chosen if math.isfinite(chosen) else max(known, default=None)
@@ -167,7 +177,8 @@ class Story:
 
 def _ending(history: History) -> dict[str, Any]:
     failed = history.stopped == "failed"
-    return {"stopped": history.stopped, **({"error": history.message} if failed else {})}
+    told = {"error": history.message, "advised_lr": history.advised_lr} if failed else {}
+    return {"stopped": history.stopped, **told}
 
 
 def _section(held: Any, name: str) -> Mapping[str, Any]:

@@ -15,12 +15,13 @@ from .. import nn
 from ..autograd import enable_grad, grad
 from ..derivation.network import Network
 from ..derivation.parts import Name
+from ..markup import cut
 from ..ops.core import quietly
 from ..tensor.core import Tensor
 from ..tensor.create import tensor
 from ..train.evaluation import mode
 from .charts import BLUE, VERMILLION, Chart, said
-from .svg import cut, frame, text
+from .svg import frame, text
 
 MOST_NODES, MOST_SHOWN = 150, 4
 """Modules in the picture, and units of a layer."""
@@ -286,14 +287,14 @@ def tree(model: nn.Module, g: Graph) -> list[dict[str, Any]]:
     behind = {e.source: e for e in g.edges}
     ids = {node.label: node.id for node in g.nodes}
 
-    def entry(name: str, path: str, module: nn.Module) -> dict[str, Any]:
+    def entry(path: str, module: nn.Module) -> dict[str, Any]:
         edge = behind.get(ids.get(path, ""))
         return {
-            "name": name or type(module).__name__, "kind": _kind(module),
+            "name": path or type(module).__name__, "kind": _kind(module),
             "parameters": sum(p.numel() for p in module.parameters()),
             "value": edge.value if edge else "", "gradient": edge.gradient if edge else "",
-            "parts": [entry(n, f"{path}.{n}" if path else n, m)
+            "parts": [entry(f"{path}.{n}" if path else n, m)
                       for n, m in module.named_children()],
         }  # fmt: skip
 
-    return [entry("", "", model)]
+    return [entry("", model)]

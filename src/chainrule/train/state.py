@@ -49,8 +49,8 @@ def capture(trainer: Trainer) -> dict[str, Any]:
 
 
 def _state_of(trainer: Trainer) -> dict[str, Any]:
-    with drawing_from(trainer.generator):
-        loader = None if trainer.loader is None else trainer.loader.state_dict()  # may draw
+    with drawing_from(trainer.generator):  # a loader that was not read yet draws its seed
+        loader = None if trainer.loader is None else trainer.loader.state_dict()
         rng = generator_in_use().get_state()
     return {
         **{name: getattr(trainer, name) for name in COUNTERS},

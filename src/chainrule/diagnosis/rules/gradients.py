@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from ...ops.core import is_number
+from ...train.rates import largest_change, slower_rate
 from ...train.watch import Layer, Look
 from ..finding import ERROR, SLOPE, WARNING, WEIGHTS, Finding, Fix, called
 from ..rule import Rule
@@ -28,11 +30,14 @@ def by_start(activation: str | None) -> Fix:
 
 
 def slower(story: Story, ratio: float | None = None) -> list[Fix]:
-    """A tenth of the learning rate; less, where steps change `ratio` of the weights, not 1 %."""
-    if not story.lr:
-        return []
-    known = ratio is not None and math.isfinite(ratio) and ratio > 0.1
-    return [rate(float(f"{story.lr * 0.01 / (ratio or 1):.0e}") if known else story.lr / 10)]
+    """A lower learning rate: see `train.rates.slower_rate`."""
+    return [rate(slower_rate(story.lr, story.optimizer, ratio))] if story.lr else []
+
+
+def advised(story: Story, ratio: float | None) -> list[Fix]:
+    """The rate that the error named which ended the training; else a lower one."""
+    told: Any = story.result.get("advised_lr")
+    return [rate(told)] if is_number(told) and told > 0 else slower(story, ratio)
 
 
 def rate(lr: float) -> Fix:
@@ -160,6 +165,13 @@ def _blame(layers: Sequence[Layer]) -> tuple[str, str | None, list[Fix]]:
     return f"{text}. The weights are to blame", WEIGHTS, [by_start(activation), NORM]
 
 
+def _finite(layer: Layer) -> bool:
+    for v in (layer.grad, layer.weight, layer.update, layer.mean, layer.std):
+        if v is not None and not math.isfinite(v):
+            return False
+    return True
+
+
 class Exploding(Rule):
     """Numbers that are not finite, early gradients far above the last, or a sudden large gradient.
 
@@ -184,8 +196,7 @@ class Exploding(Rule):
             (look, layer.name)
             for look in story.looks[-RECENT:]
             for layer in look.layers
-            if any(v is not None and not math.isfinite(v) for v in (layer.grad, layer.weight,
-                   layer.update, layer.mean, layer.std))
+            if not _finite(layer)
         ]  # fmt: skip
         odd = [v for v in story.column("loss") if not math.isfinite(v)]
         if not bad and not odd and "not finite" not in told:
@@ -199,16 +210,15 @@ class Exploding(Rule):
         last = story.looks[-1] if story.looks else None
         cause, multiplier = "an update beyond what numbers hold: the lr, or the weights' gain", None
         top: float | None = None
-        if last is not None:
-            ratios = [(x.ratio, x.name) for x in last.layers if x.ratio is not None]
-            if ratios and max(ratios)[0] > 0.1:
-                top, name = max(ratios)
-                cause = (f"the weights of {called(name)} changed by {top:.1e} of their size in "
-                         f"step {last.step}: the lr is too high")  # fmt: skip
-                multiplier = WEIGHTS
+        change = largest_change(story.looks)
+        if last is not None and change is not None and change[0] > 0.1:
+            top = change[0]
+            cause = (f"the weights of {called(change[1].name)} changed by {top:.1e} of their size "
+                     f"in step {last.step}: the lr is too high")  # fmt: skip
+            multiplier = WEIGHTS
         return Finding(
             self.id, ERROR, "exploding numbers", evidence, cause, [n for _, n in bad[:1]], steps,
-            {}, multiplier, [*slower(story, top), CLIP],
+            {}, multiplier, [*advised(story, top), CLIP],
         )  # fmt: skip
 
     def _large(self, story: Story, look: Look) -> Layer | None:
@@ -226,8 +236,10 @@ class Exploding(Rule):
         return known[0] if len(known) > 1 and total > self.ratio else None
 
     def _between_layers(self, story: Story) -> Finding | None:
+        if story.learned(0.5):
+            return None
         seen = story.lasting(lambda look: self._large(story, look) or self._grows(look))
-        if not seen or story.learned(0.5):
+        if not seen:
             return None
         look = seen[-1]
         top = self._large(story, look) or self._grows(look)
@@ -253,9 +265,11 @@ class Exploding(Rule):
     def _sudden(self, story: Story) -> Finding | None:
         norms, losses = story.column("grad_norm"), story.column("loss")
         for i in range(max(5, len(norms) - int(self.recent)), min(len(norms), len(losses))):
-            usual = statistics.median(norms[max(i - 50, 0) : i])
             best = min(losses[:i])
-            if 0 < usual * self.times < norms[i] and losses[i] > self.rise * best > 0:
+            if not losses[i] > self.rise * best > 0:
+                continue
+            usual = statistics.median(norms[max(i - 50, 0) : i])
+            if 0 < usual * self.times < norms[i]:
                 row = story.rows[len(story.rows) - len(norms) + i]
                 return Finding(
                     self.id, WARNING, "sudden large gradient",

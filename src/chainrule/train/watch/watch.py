@@ -3,6 +3,7 @@ down."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ...errors import ArgumentError
 from ...runtime.blas import one_blas_thread
 from ..callbacks import Callback
 from ..files import append_line, to_json, write_text
+from ..state import capture
 from .layers import layers_of, weights_of
 from .look import FILE, Layer, Look, read_looks
 from .numbers import norm
@@ -39,7 +41,8 @@ class Watch(Callback):
     histograms of activations and gradients.  `looks` holds them all; a run gets them as
     layers.jsonl, and what is known of the data in config.json.  Compiled steps run on between
     looks.  Numbers depend on the step alone, so two runs of one seed write the same, but for
-    `overhead`: the share of the time of the fit that watching took.  PyTorch leaves this to hooks.
+    `overhead`: the share of the time of the fit that watching took.  `origin` keeps a copy of the
+    weights of the start, for `chainrule.try_fixes`.  PyTorch leaves this to hooks.
 
     >>> import chainrule
     >>> from chainrule import nn, optim
@@ -69,10 +72,11 @@ class Watch(Callback):
         self.every, self.rows, self.batch = every, rows, probe
         self.looks: list[Look] = []
         self.start: dict[str, Any] = {}  # what is known before the first step
+        self.origin: dict[str, Any] | None = None
         self.probe: Probe | None = None
         self.problem: str | None = None  # why the layers can't be measured
         self.interval = every
-        self.spent = self.began = 0.0
+        self.spent = self.began = self.idle = 0.0
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
         self.begun: tuple[Look, list[list[Any]]] | None = None
@@ -86,16 +90,19 @@ class Watch(Callback):
     @property
     def overhead(self) -> float:
         """The share of the time of this fit that watching took so far."""
-        elapsed = time.perf_counter() - self.began
+        elapsed = time.perf_counter() - self.began - self.idle
         return self.spent / elapsed if elapsed > 0 and self.began else 0.0
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Chooses the probe rows and the steps; looks for the first time."""
         self.began, self.spent, self.begun = time.perf_counter(), 0.0, None
+        self.idle = 0.0
         self.cheapest, self.made, self.left_out = math.inf, 0, 0
         trainer.history.watch = self
         self._take_up(trainer)
         assert trainer.loader is not None
+        if not trainer.step:
+            self.origin = copy.deepcopy(capture(trainer))
         batch = self._rows(trainer)
         self.probe = Probe(trainer.model, trainer.loss, batch)
         layers = self._measure(trainer)
@@ -117,6 +124,7 @@ class Watch(Callback):
         if trainer.step < self.next - 1:
             return
         began = time.perf_counter()
+        self.idle = trainer.idle_seconds
         if self.begun is not None and trainer.step == self.next:
             self._finish(trainer, *self.begun)
             self.begun = None
@@ -130,10 +138,13 @@ class Watch(Callback):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """The share of the time that watching took, into the run's result."""
+        began = time.perf_counter()
+        self.idle = trainer.idle_seconds
         if trainer.run is not None:
             trainer.run.write_result(
                 watch_overhead=round(self.overhead, 4), watch_left_out=self.left_out
             )
+        self.spent += time.perf_counter() - began
 
     # ------------------------------------------------------------ a look
 
@@ -143,7 +154,7 @@ class Watch(Callback):
         Each counts as the cheapest: one that something else on the machine held up says nothing.
         """
         taken = self.made * self.cheapest if self.made else 0.0
-        if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began):
+        if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began - self.idle):
             return True
         self.left_out += 1
         self.next = next_step(self.next, self.every, self.interval)
@@ -198,7 +209,8 @@ class Watch(Callback):
         if self.batch is not None:
             return tuple(self.batch)
         try:
-            return tuple(rows_of(trainer.loader, self.rows))
+            x, y = trainer.split(rows_of(trainer.loader, self.rows))
+            return *x, y[0]
         except Exception as error:
             self.problem = _told(error)
             return ()

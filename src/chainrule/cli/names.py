@@ -1,0 +1,7 @@
+"""The names of the commands."""
+
+COMMANDS = (
+    "train", "predict", "evaluate", "runs", "compare", "explain", "check-example", "diagnose",
+    "preflight", "lr-find", "verify-resume", "report", "playground", "export",
+)  # fmt: skip
+"""One module of this folder each, imported only when the command is called."""
