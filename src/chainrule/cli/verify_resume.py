@@ -27,7 +27,7 @@ KILLS = 6
 WHOLE = Number(1, 10**9, whole=True)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Proves that a training resumes exactly.")
 @click.argument("what", metavar="DATA|RUN")
 @click.option("--short-steps", type=Number(2, 10**9, whole=True),
               help="Updates of the fit that is killed [about a second's].")  # fmt: skip
