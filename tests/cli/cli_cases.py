@@ -3,6 +3,9 @@
 SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200", "--no-report")
 """A training that takes milliseconds."""
 
+SHORT = ("--layers", "4", "--batch-size", "200", "--short-steps", "6", "--kills", "2")
+"""A fit that is killed twice, for verify-resume."""
+
 
 def refused(result, code=2):
     """The message of a refusal: on stderr, short, without a traceback."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import SMALL, refused
+from cli_cases import SHORT, SMALL, refused
 
 from chainrule import diagram, nn, ones, schemas, summary
 from chainrule.cli.app import COMMANDS
@@ -95,6 +95,7 @@ def real_output(chainrule):
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
+        "resume": printed("verify-resume", "xor", *SHORT, "--json"),
         "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
         "table-outcome": printed("train", "a.csv", "--target", "y", "--epochs", "1", "--layers",
                                  "4", "--no-report", "--folds", "1", "--json"),
@@ -164,7 +165,7 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
-    "lr-find": "lr-find", "compare": "comparison", "tune": "tuning",
+    "lr-find": "lr-find", "compare": "comparison", "tune": "tuning", "verify-resume": "resume",
     "evaluate": "evaluation",
 }  # fmt: skip
 """Which schema the --json of a command fits."""

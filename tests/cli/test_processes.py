@@ -32,13 +32,15 @@ def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(args, p.returncode, out, err)
 
 
-def interrupted_after(epochs: int, *args: str) -> tuple[int, str]:
-    """Sends SIGINT after a number of log lines; gives the exit code and stderr."""
+def interrupted_after(
+    epochs: int, *args: str, number: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
+    """Sends a signal after a number of log lines; gives the exit code and stderr."""
     p = start(*args)
     assert p.stdout is not None
     for _ in range(epochs + 1):  # and one that says how steps are made
         p.stdout.readline()
-    p.send_signal(signal.SIGINT)
+    p.send_signal(number)
     _, err = p.communicate(timeout=60)
     return p.returncode, err
 
@@ -51,6 +53,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     (row,) = json.loads(run("runs", "--json").stdout)
     assert row["state"] == "interrupted"
     assert row["epochs"] >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_a_cluster_sends_saves_too(tmp_path, number):
+    code, err = interrupted_after(2, "train", "xor", *LONG, number=number)
+    assert code == 128 + number
+    assert f"stopped by {number.name}" in err
+    assert "chainrule train --resume xor-0001" in err
 
 
 def test_resumed_ends_with_the_same_bits(tmp_path):

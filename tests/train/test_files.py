@@ -17,6 +17,9 @@ from chainrule.errors import ArgumentError, ArgumentTypeError, FormatError, Outp
 from chainrule.train import files
 from chainrule.train.files import writing
 
+CODES = [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EROFS, errno.EINTR,
+         errno.ESTALE]  # fmt: skip
+"""Full, broken, forbidden, over quota, read-only, interrupted, a network disk that is gone."""
 OLD, NEW = b"old" * 50, b"new!" * 70
 WRITERS = {
     "write_bytes": lambda path: files.write_bytes(path, NEW),
@@ -74,7 +77,7 @@ def test_a_crash_at_any_operation_leaves_old_or_new(monkeypatch, tmp_path, write
     assert seen == {before, new}
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT])
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("write", [*WRITERS.values(), *SAVERS.values()], ids=[*WRITERS, *SAVERS])
 def test_a_failure_at_any_operation_keeps_the_old_file(monkeypatch, tmp_path, write, code):
     count, new = operations(monkeypatch, tmp_path, write)
@@ -179,28 +182,41 @@ def test_sweep_spares_files_of_living_programs(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == set(names.values()) - set(swept)
 
 
+SAVING = (
+    "import sys, numpy as np; from chainrule.train.files import save_tensors, sweep\n"
+    "for i in range(int(sys.argv[4])):\n"
+    "    save_tensors(sys.argv[1], {'w': np.full(5000, float(sys.argv[2])), 'i': np.array(i)})\n"
+    "    sweep(sys.argv[3])\n"
+)
+LOADING = (
+    "import os, sys, time, numpy as np, chainrule\n"
+    "n = 0\n"
+    "while not os.path.exists(sys.argv[2]):\n"
+    "    w = np.asarray(chainrule.load(sys.argv[1])['w'])\n"
+    "    assert w.min() == w.max()\n"
+    "    n += 1\n"
+    "print(n)\n"
+)
+
+
 @pytest.mark.slow
-def test_many_writers_of_one_file(tmp_path):
-    path = tmp_path / "model.safetensors"
-    program = (
-        "import sys, numpy as np; from chainrule.train.files import save_tensors, sweep\n"
-        "for i in range(100):\n"
-        "    save_tensors(sys.argv[1], {'w': np.full(5000, float(sys.argv[2]))})\n"
-        "    sweep(sys.argv[3])\n"
-    )
-    writers = [
-        subprocess.Popen([sys.executable, "-c", program, str(path), str(i), str(tmp_path)])
-        for i in range(4)
-    ]
-    loads = 0
-    while any(w.poll() is None for w in writers):
-        if path.exists():
-            w = np.asarray(chainrule.load(path)["w"])
-            assert w.min() == w.max()
-            loads += 1
-    assert [w.returncode for w in writers] == [0] * 4
-    assert loads > 10
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+@pytest.mark.parametrize(("writers", "readers", "saves"), [(8, 1, 100), (1, 7, 200)])
+def test_1000_saves_of_one_file_by_many(tmp_path, writers, readers, saves):
+    path, end = tmp_path / "model.safetensors", tmp_path / "end"
+    files.save_tensors(path, {"w": np.zeros(5000)})
+
+    def python(program, *words):
+        command = [sys.executable, "-c", program, *map(str, words)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    saving = [python(SAVING, path, i, tmp_path, saves) for i in range(writers)]
+    loading = [python(LOADING, path, end) for _ in range(readers)]
+    assert [w.communicate()[0] for w in saving] == [""] * writers
+    end.touch()
+    loads = [int(r.communicate()[0]) for r in loading]
+    assert [p.returncode for p in (*saving, *loading)] == [0] * (writers + readers)
+    assert min(loads) > 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["end", path.name]
 
 
 # ---------------------------------------------------------------- before training starts

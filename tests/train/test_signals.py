@@ -2,15 +2,13 @@
 
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from kills import Fresh, Tally, chain, undisturbed_bits
 from train_cases import QuickDisk, bits, data, trainer
-from worker import FIT
+from worker import EVERY, FIT
 
 from chainrule.train import EarlyStopping, LambdaCallback, Run
 from chainrule.train.files import writing
@@ -22,21 +20,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(writing, "disk", QuickDisk())
 
 
-WORKER = str(Path(__file__).with_name("worker.py"))
-
-
 @pytest.fixture(scope="module")
 def undisturbed():
-    t = trainer()
-    t.fit(data(), **FIT)
-    return bits(t)
+    return undisturbed_bits()
 
 
 def start(folder, *name):
-    return subprocess.Popen(
-        [sys.executable, WORKER, str(folder), *name], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return Fresh(folder, *name).process
 
 
 def after_step(process, step):
@@ -50,7 +40,7 @@ def finished(folder):
     process = start(folder, "w-0001")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    return out.splitlines()[-1]
+    return out.splitlines()[-1].removeprefix("bits ")
 
 
 @pytest.mark.slow
@@ -82,21 +72,31 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path, undisturbed):
     assert finished(tmp_path) == undisturbed
 
 
+SIGNALS = {signal.SIGKILL: 50, signal.SIGINT: 50, signal.SIGTERM: 20}
+"""How many of each, spread over starts, steps, saves and validations."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_at_any_time_it_goes_on_with_the_same_bits(tmp_path, undisturbed, seed):
-    rng = random.Random(seed)
-    process = start(tmp_path)
-    for _ in range(3):
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 0.15))
-        process.kill()
-        process.communicate()
-        process = start(tmp_path, "w-0001")
-    process.kill()
-    process.communicate()
-    assert finished(tmp_path) == undisturbed
-    assert not list(tmp_path.rglob("*.tmp"))
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
+def test_stopped_at_random_moments_it_ends_with_the_same_bits(tmp_path, undisturbed, number, part):
+    tally, most = Tally(), SIGNALS[number] // 2
+    rng = random.Random(part)
+    while tally.signals < most:
+        folder = tmp_path / str(tally.runs)
+        folder.mkdir()
+        tally.add(chain(folder, rng, number, undisturbed, most=most - tally.signals))
+    assert tally.odd == []
+    assert tally.signals == most
+    assert max(tally.again) <= EVERY, "nothing that was saved is lost"
+    assert tally.writing > 0 or number != signal.SIGKILL, "some fell into the writing of a file"
+
+
+@pytest.mark.slow
+def test_killed_as_a_program_of_its_own(tmp_path, undisturbed):
+    tally = chain(tmp_path, random.Random(5), signal.SIGKILL, undisturbed, start=Fresh, most=4)
+    assert tally.odd == []
+    assert tally.signals == 4
 
 
 def test_a_second_signal_within_a_process():
@@ -105,19 +105,31 @@ def test_a_second_signal_within_a_process():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     t = trainer(callbacks=[LambdaCallback(on_step_end=twice)])
     history = t.fit(data(), epochs=2)
     assert (history.interrupted, t.step) == (True, 1)
     assert "nothing was saved" in history.message
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
+
+
+def test_a_handler_of_the_users_for_sigusr1_is_left_alone():
+    seen = []
+    signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+    try:
+        hit = LambdaCallback(on_epoch_start=lambda t: signal.raise_signal(signal.SIGUSR1))
+        assert not trainer(callbacks=[hit]).fit(data(), epochs=2).interrupted
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert seen == [1, 1]
 
 
 @pytest.mark.parametrize("event", ["on_fit_start", "on_epoch_start", "on_validation_end",
                                    "on_epoch_end", "on_fit_end"])  # fmt: skip
-def test_a_signal_at_any_event(tmp_path, event, undisturbed):
+@pytest.mark.parametrize("epochs", [(0, 1), (2, 3)], ids=["at the start", "later"])
+def test_a_signal_at_any_event(tmp_path, event, epochs, undisturbed):
     def hit(t):
-        if t.epoch in (2, 3) and not hits:
+        if t.epoch in epochs and not hits:
             hits.append(t.step)
             signal.raise_signal(signal.SIGINT)
 

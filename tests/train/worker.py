@@ -9,6 +9,8 @@ from chainrule.train import LambdaCallback, Run
 
 EPOCHS = 8
 FIT = {"epochs": EPOCHS, "batch_size": 4, "validation": data()}
+EVERY = 2
+"""Steps between two checkpoints."""
 
 
 def pace(t):
@@ -18,16 +20,19 @@ def pace(t):
 
 
 def main(folder, name=None):
-    show = LambdaCallback(on_step_end=pace, on_interrupt=lambda t: print("interrupted", flush=True))
+    show = LambdaCallback(
+        on_fit_start=lambda t: print("begun", t.step, flush=True), on_step_end=pace,
+        on_interrupt=lambda t: print("interrupted", flush=True),
+    )  # fmt: skip
     run = Run(f"{folder}/{name}") if name else Run.create("w", folder)
     t = trainer()
     t = trainer(run=None if name else run, callbacks=[*t.callbacks, show])
     if name and run.checkpoints.manifests():
         t.resume(run)
-    t.run = Run(run.path, checkpoint_steps=2)
+    t.run = Run(run.path, checkpoint_steps=EVERY, checkpoint_seconds=0)
     history = t.fit(data(), **FIT)
     print(history.stopped, history.signal, history.message, flush=True)
-    print(bits(t), flush=True)
+    print("bits", bits(t), flush=True)
 
 
 if __name__ == "__main__":

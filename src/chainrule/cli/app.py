@@ -53,7 +53,9 @@ def as_usage(error: ChainruleError) -> UsageProblem:
 
 
 class Interrupted(ChainruleError):
-    """Ctrl-C or the key q; what was reached is saved, and the problem says so: exit code 130."""
+    """A signal or the key q; what was reached is saved, as the problem says: 128 + its number."""
+
+    code = INTERRUPTED
 
 
 class Command(click.Command):
@@ -146,7 +148,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return INTERRUPTED, "stopped at once; only what the last checkpoint holds is saved"
     if isinstance(error, Interrupted):
-        return INTERRUPTED, str(error)
+        return error.code, str(error)
     if isinstance(error, click.UsageError):
         where = f"{error.ctx.command_path} --help" if error.ctx else "chainrule --help"
         return USAGE, f"error: {error.format_message()}\n  try       {where}"
@@ -179,7 +181,8 @@ def _unwritable(error: BaseException) -> bool:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=[TRACEBACK],
-    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C or q.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C or q, "
+    "143 SIGTERM.",
 )
 @click.version_option(__version__, message="chainrule %(version)s")
 @click.pass_context

@@ -251,7 +251,8 @@ def from_config(config: Any, where: str) -> Recipe:
             fix="train, predict, evaluate, compare, report and export take runs of tables",
         )  # fmt: skip
     held = config.get("recipe") if isinstance(config, dict) else None
-    if not isinstance(held, dict) or set(held) | {"eager"} != known or held.get("data") not in DATA:
+    whole = isinstance(held, dict) and set(held) | {"eager"} == known
+    if not isinstance(held, dict) or not whole or not _fits(held["data"], None, DATA):
         odd = sorted(set(held) ^ known) if isinstance(held, dict) else ["recipe"]
         raise FormatError(
             f"{where}: not a run of `chainrule train`",

@@ -14,8 +14,8 @@ import numpy as np
 
 from .app import UsageProblem
 
-NUMBERS = re.compile(r'[-+\d.eE",;\s]*\d[-+\d.eE",;\s]*')
-"""A line of numbers, whatever stands between them."""
+NUMBERS = re.compile(r'[-+\d.eE",;\s]*')
+"""A line of numbers, whatever stands between them, if it has a digit."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -86,7 +86,8 @@ def _text_of(name: str) -> str:
 
 def dialect_of(text: str) -> Dialect:
     """Tabs or ';' wherever a line of numbers has them: neither can stand in a number."""
-    numbers = [line for line in text.splitlines() if NUMBERS.fullmatch(line)]
+    lines = [line for line in text.splitlines() if NUMBERS.fullmatch(line)]
+    numbers = [line for line in lines if re.search(r"\d", line)]
     between = next((c for c in "\t;" if numbers and c in numbers[0]), ",")
     body = "".join(numbers)
     decimal = "," if between != "," and "," in body and "." not in body else "."

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
 from ..train import Callback, History, Run, Trainer, Watch
+from ..train.checkpoint import KEEP
 from ..train.compiled import UNCOMPILED
 from ..train.files import write_text
 from ..train.recorder import room_bytes
@@ -85,13 +87,23 @@ def recipe_options(function: Any) -> Any:
     return settings_option(function)
 
 
+def threads_option(function: Any) -> Any:
+    """--threads."""
+    told = "At most so many, compiled."
+    return click.option("--threads", type=Number(1, 4096, whole=True), help=told)(function)
+
+
 @click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
 @click.argument("data", type=Source(), required=False)
 @recipe_options
 @table_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
-@click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
+@threads_option
+@click.option("--checkpoint-steps", type=Number(1, 10**9, whole=True),
+              help="Also a checkpoint every so many updates [none: by epoch].")  # fmt: skip
+@click.option("--keep", type=Number(1, 10**6, whole=True),
+              help=f"Checkpoints that stay, besides the best [{KEEP}].")  # fmt: skip
 @click.option(
     "--watch-every",
     type=Number(1, 10**9, whole=True),
@@ -107,7 +119,7 @@ def recipe_options(function: Any) -> Any:
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
     no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
-    watch_every: int, **chosen: Any,
+    watch_every: int, checkpoint_steps: int | None, keep: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral, xor, or a table of yours.
 
@@ -129,6 +141,8 @@ def command(
         set_num_threads(threads)
     unsaid = dict.fromkeys(ONLY_FOR_TABLES, ())  # where an option may come more than once
     given = {k: v for k, v in chosen.items() if v is not None and v != unsaid.get(k)}
+    typed = {"checkpoint_steps": checkpoint_steps, "keep": keep}
+    kept = {key: value for key, value in typed.items() if value is not None}
     asked: dict[str, Any] = {
         "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
         "quiet": quiet, "plain": plain, "as_json": as_json,
@@ -138,8 +152,9 @@ def command(
     screen = screen_for(told, stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
-        run = _opened(resume, runs_dir)
+        run = _opened(resume, runs_dir, **kept)
         if is_table_run(run.config):
+            _refuse_kept_of_tables(kept)
             _end(tables.resume(run, asked))
             return
         job = _Job(
@@ -155,7 +170,11 @@ def command(
             )  # fmt: skip
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
+        if no_save and kept:
+            odd = f"--{next(iter(kept)).replace('_', '-')}"
+            raise UsageProblem(f"{odd} is about checkpoints, and --no-save writes none", line="")
         if data not in recipes.DATA:
+            _refuse_kept_of_tables(kept)
             _end(tables.train(choose_table(data, given), asked))
             return
         _refuse_of_tables(data, given)
@@ -164,7 +183,7 @@ def command(
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
-            job.begin(name or data, runs_dir)
+            job.begin(name or data, runs_dir, kept)
     outcome = job.train()
     problem = job.report()
     page = job.page
@@ -188,6 +207,12 @@ def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
                            fix="chainrule train data.csv --target COLUMN", line="")  # fmt: skip
+
+
+def _refuse_kept_of_tables(kept: dict[str, Any]) -> None:
+    if kept:
+        odd = f"--{next(iter(kept)).replace('_', '-')}"
+        raise UsageProblem(f"{odd} goes with a data set, not with a table", line="")
 
 
 def choose(data: str, given: dict[str, Any]) -> Recipe:
@@ -230,8 +255,8 @@ def _refuse_with_resume(
         )  # fmt: skip
 
 
-def _opened(name: str, runs_dir: str) -> Run:
-    run = find_run(name, runs_dir)
+def _opened(name: str, runs_dir: str, **kept: Any) -> Run:
+    run = Run(find_run(name, runs_dir).path, **kept)
     result = run.result
     ended = result is not None and result.get("stopped") not in ("interrupted", "failed", None)
     if ended and _has_model(run):
@@ -276,7 +301,7 @@ class _Job:
         moments = _moments(r, parts) if reported else []
         self.trainer = recipes.trainer(parts, r, [watch, show, *moments])
 
-    def begin(self, name: str, runs_dir: str) -> None:
+    def begin(self, name: str, runs_dir: str, kept: dict[str, Any]) -> None:
         """A new run folder, where there is room for what will be in it."""
         config = {
             "recipe": self.recipe.to_config(),
@@ -285,7 +310,7 @@ class _Job:
         }
         need = room_bytes(self.trainer)
         try:
-            run = Run.create(name, runs_dir, config, need_bytes=need)
+            run = Run.create(name, runs_dir, config, need_bytes=need, **kept)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
         write_text(run.path / SETTINGS, to_toml(self.recipe))
@@ -388,11 +413,12 @@ def _first(rows: Any, most: int) -> tuple[Tensor, Tensor]:
 def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interrupted:
     where = f"stopped by {history.signal} after step {trainer.step}, epoch {trainer.epoch}"
     if run is None:
-        return Interrupted(f"{where}; --no-save: nothing was kept", line="")
-    return Interrupted(
-        f"{where}; everything is saved in {run.path}",
-        fix=f"{_resume(run)}   (goes on at the next step)", line="",
-    )  # fmt: skip
+        error = Interrupted(f"{where}; --no-save: nothing was kept", line="")
+    else:
+        fix = f"{_resume(run)}   (goes on at the next step)"
+        error = Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
+    error.code = 128 + getattr(signal, history.signal or "", signal.SIGINT)  # or the key q
+    return error
 
 
 def _resume(run: Run) -> str:

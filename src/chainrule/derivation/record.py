@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def read(path: str | Path) -> tuple[Network, dict[str, str]]:
     except ChainruleError as error:
         error.problem = f"{path}: {error.problem}"
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{path}: numbers in lists are expected", got=str(error)) from None
     return network, {str(k): str(v) for k, v in claims.items()}
 
@@ -92,9 +93,10 @@ def _parsed(path: Path) -> Any:
         if path.suffix == ".json":
             return json.loads(text, parse_float=str)
         return tomllib.loads(text, parse_float=str)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         kind = path.suffix[1:].upper() or "TOML"
-        raise FormatError(f"{path}: can't be read as {kind}", got=str(error)) from None
+        got = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise FormatError(f"{path}: can't be read as {kind}", got=got) from None
 
 
 def _yaml(text: str) -> Any:
@@ -106,6 +108,9 @@ def _yaml(text: str) -> Any:
             "reading YAML needs a package that is not installed", expected="pyyaml",
             fix="pip install 'chainrule[yaml]', or write the file as TOML",
         ) from None  # fmt: skip
+    steps = ({"[": 1, "{": 1, "]": -1, "}": -1}.get(c, 0) for c in text)
+    if max(accumulate(steps), default=0) > DEEPEST:  # its time grows with the square of the depth
+        raise ValueError("nested too deeply")
     try:
         return yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -122,6 +127,8 @@ def _layer(i: int, data: Any) -> Layer:
     return Layer(data["weight"], data["bias"], data.get("activation", "identity"))
 
 
+DEEPEST = 100
+"""Lists within lists, of which an example needs three."""
 CASE_STUDY = Path(__file__).parent / "case_study.toml"
 
 

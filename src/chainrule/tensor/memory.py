@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..errors import ChainruleError
 from ..ops.core import Spec
 
-MEMINFO = Path("/proc/meminfo")
+MEMINFO, STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
 
 
 class OutOfMemory(ChainruleError, MemoryError):
@@ -17,7 +18,26 @@ class OutOfMemory(ChainruleError, MemoryError):
 
 
 def free_bytes() -> int | None:
-    """The memory that the system could still give, where it says so (Linux), else None."""
+    """The memory that this process could still get, where the system says so (Linux), else None."""
+    held = [n for n in (_available(), _below_limit()) if n is not None]
+    return min(held, default=None)
+
+
+def _below_limit() -> int | None:
+    """What is left of the address space that `ulimit -v` allows, if it limits it."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        pages = int(STATM.read_text(encoding="ascii").split()[0])
+        return max(limit - pages * resource.getpagesize(), 0)
+    except (ImportError, OSError, ValueError, AttributeError):
+        return None
+
+
+def _available() -> int | None:
     try:
         for line in MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -43,6 +63,20 @@ def does_not_fit(name: str, spec: Spec, operands: Sequence[Any] = ()) -> OutOfMe
         got=", ".join(str(s) for s in shapes) or None,
         fix=fix,
     )
+
+
+def step_does_not_fit(rows: int, error: MemoryError) -> OutOfMemory:
+    """The error for a compiled training step on batches of so many rows."""
+    shape, dtype = getattr(error, "shape", None), getattr(error, "dtype", None)
+    fix = "a smaller batch_size: memory grows with it"
+    if shape is not None and dtype is not None:
+        size, free = math.prod(shape) * dtype.itemsize, free_bytes()
+        if free is not None and 0 < (fits := rows * free // max(size, 1)) < rows:
+            fix = f"batch_size={fits} or less: about so many rows fit into the {_gib(free)} free"
+    return OutOfMemory(
+        f"the training step's own memory: {str(error)[:1].lower()}{str(error)[1:]}",
+        got=f"batches of {rows} rows", fix=fix, line="",
+    )  # fmt: skip
 
 
 def _gib(size: int) -> str:

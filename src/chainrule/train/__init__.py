@@ -14,5 +14,7 @@ from .run import list_runs as list_runs
 from .run import open_run as open_run
 from .tensorboard import TensorBoard as TensorBoard
 from .trainer import Trainer as Trainer
+from .verify import ResumeReport as ResumeReport
+from .verify import verify_resume as verify_resume
 from .watch import Watch as Watch
 from .weights import EMA as EMA

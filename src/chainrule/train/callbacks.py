@@ -53,7 +53,7 @@ class Callback:
         """After an epoch: `trainer.row` is complete and part of the history."""
 
     def on_interrupt(self, trainer: Trainer) -> None:
-        """After Ctrl-C or SIGTERM: the step is done and the checkpoint is saved."""
+        """After Ctrl-C, SIGTERM or SIGUSR1: the step is done and the checkpoint is saved."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """When training has ended, for whatever reason but an error."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ChainruleError, FormatError
+from ..ops.core import is_number
 from .files import (
     InputError,
     check_writable,
@@ -159,6 +160,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         )
     if not known or digest != _digest(content):
         raise FormatError(f"{path.name} was altered: its sha256 differs", line="")
+    files, state, score = (content.get(key) for key in ("files", "state", "score"))
+    if not (isinstance(files, dict) and isinstance(state, dict)) or not (
+        score is None or is_number(score)
+    ):
+        raise FormatError(f"{path.name} is not a checkpoint", line="")
     return dict(content)
 
 

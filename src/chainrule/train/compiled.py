@@ -7,6 +7,7 @@ has changed, and the step is made again by `EagerSteps`, which knows what to say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..jit.turn import Rows, Turn, Turns
 from ..runtime.threads import worthwhile
 from ..tensor.autograd import drop_gradients, no_grad
 from ..tensor.core import Tensor, wrap
+from ..tensor.memory import OutOfMemory, step_does_not_fit
 from .guard import SAFE_NORM
 from .inputs import Batch, groups
 from .losses import row_weights, shares, weight_of
@@ -116,6 +118,17 @@ def _weights(loss: Any, arrays: Any, numbers: Any) -> Any:
     return each[numbers].sum(1)
 
 
+@contextmanager
+def in_memory(rows: int) -> Iterator[None]:
+    """Within the block a MemoryError says how many rows a batch may have."""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except MemoryError as error:
+        raise step_does_not_fit(rows, error) from None
+
+
 class CompiledSteps:
     """Makes the steps of a trainer by a compiled function."""
 
@@ -159,7 +172,8 @@ class CompiledSteps:
             made = None
             if safe_rates(trainer):
                 most = room() if plain else 1
-                turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
+                with in_memory(numbers.shape[1]):
+                    turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
                 made = _made(turn, weights[at : at + turn.good]) if turn.good else None
             if made is None:
                 made = self.eager.step([tuple(wrap(a[numbers[at]]) for a in found.arrays)])
@@ -176,7 +190,8 @@ class CompiledSteps:
         known = self.step.traces
         try:
             args = (*self._before(), parts, *batch)
-            found = self._compiled(self.step, *args)
+            with in_memory(sum(len(b[0]) for b in group)):
+                found = self._compiled(self.step, *args)
         except ChainruleError as error:
             if self.step.traces != known and not isinstance(error, RefusedError):
                 raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,23 +56,35 @@ def _pack(value: Any, path: str, tensors: Tensors) -> Any:
 
 
 def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `pack` was given."""
+    """What `pack` was given; FormatError where it was no `pack` that wrote this."""
     if isinstance(value, list):
         return [unpack(v, tensors) for v in value]
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
         ((key, held),) = value.items()
-        if key == "$tensor":
-            if held not in tensors:
-                raise FormatError(f"the checkpoint lacks the tensor {held!r}")
-            return tensors[held]
-        if key == "$float":
-            return float(held)
-        if key == "$tuple":
-            return tuple(unpack(held, tensors))
-        if key == "$counter":
-            return Counter({k: unpack(v, tensors) for k, v in held})
-        if key == "$dict":
-            return {unpack(k, tensors): unpack(v, tensors) for k, v in held}
+        if key in _MARKED:
+            try:
+                return _MARKED[key](held, tensors)
+            except (TypeError, ValueError, LookupError) as error:
+                if isinstance(error, FormatError):
+                    raise
+                raise FormatError(
+                    f"the checkpoint holds a {key} that is none", got=repr(held)[:60], line=""
+                ) from None
     return {k: unpack(v, tensors) for k, v in value.items()}
+
+
+def _tensor(held: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if held not in tensors:
+        raise FormatError(f"the checkpoint lacks the tensor {held!r}", line="")
+    return tensors[held]
+
+
+_MARKED: dict[str, Callable[[Any, Mapping[str, Tensor]], Any]] = {
+    "$tensor": _tensor,
+    "$float": lambda held, tensors: {str(v): v for v in (math.inf, -math.inf, math.nan)}[held],
+    "$tuple": lambda held, tensors: tuple(unpack(list(held), tensors)),
+    "$counter": lambda held, tensors: Counter({k: unpack(v, tensors) for k, v in held}),
+    "$dict": lambda held, tensors: {unpack(k, tensors): unpack(v, tensors) for k, v in held},
+}

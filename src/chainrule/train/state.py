@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StateError
+from ..errors import ChainruleError, StateError
 from ..nn import Module
 from ..optim import Optimizer
+from ..tensor.core import Tensor
 from ..tensor.random import drawing_from, generator_in_use
+from .packing import pack, unpack
+from .weights import copy_weights
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -22,6 +25,14 @@ COUNTERS = (
     "first_epoch",
     "first_step",
 )
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(COUNTERS, (int, float)), "trained": bool, "stop": (str, type(None)),
+    "sums": dict, "norms": list, "last_loss": (int, float, type(None)), "rows": list,
+    "seed": (int, type(None)), "rng": Tensor, "loader": (dict, type(None)), "model": dict,
+    "loss": dict, "optimizer": dict, "scheduler": (dict, type(None)), "ema": (dict, type(None)),
+    "callbacks": list,
+}  # fmt: skip
+"""What a state consists of."""
 
 
 def capture(trainer: Trainer) -> dict[str, Any]:
@@ -34,6 +45,10 @@ def capture(trainer: Trainer) -> dict[str, Any]:
             f"the state after step {trainer.step} is not there any more: compiled steps went on",
             fix="checkpoints at multiples of the callback's every_steps",
         )
+    return _state_of(trainer)
+
+
+def _state_of(trainer: Trainer) -> dict[str, Any]:
     with drawing_from(trainer.generator):  # a loader that was not read yet draws its seed
         loader = None if trainer.loader is None else trainer.loader.state_dict()
         rng = generator_in_use().get_state()
@@ -60,8 +75,29 @@ def capture(trainer: Trainer) -> dict[str, Any]:
 
 
 def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
-    """Puts a captured state into a trainer made like the one that it was captured from."""
+    """Puts a captured state into a trainer made like the one that it was captured from.
+
+    Raises StateError where it does not fit, and leaves the trainer as it was.
+    """
+    _check_whole(state)
     _check_alike(trainer, state)
+    body, tensors = pack(_state_of(trainer))
+    before = unpack(body, copy_weights(tensors))
+    apart = trainer.row, trainer.pending
+    try:
+        _put(trainer, state)
+    except Exception as error:
+        _put(trainer, before)
+        trainer.row, trainer.pending = apart
+        if isinstance(error, ChainruleError):
+            raise
+        raise StateError(
+            "resume: the checkpoint does not hold the state of such a trainer",
+            got=f"{type(error).__name__}: {error}"[:80], line="",
+        ) from error  # fmt: skip
+
+
+def _put(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer.model.load_state_dict(state["model"])
     if isinstance(trainer.loss, Module):
         trainer.loss.load_state_dict(state["loss"])
@@ -77,11 +113,23 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer.trained = state["trained"]
     trainer.stop_reason = state["stop"]
     trainer.sums = dict(state["sums"])
+    trainer.guard.norms.clear()
     trainer.guard.norms.extend(state["norms"])
     trainer.guard.last_loss = state["last_loss"]
     trainer.history.rows[:] = state["rows"]
     trainer.row = dict(trainer.history.last)
     trainer.pending = {"rng": state["rng"], "loader": state["loader"]}
+
+
+def _check_whole(state: Mapping[str, Any]) -> None:
+    """Raises where something is missing or of another kind, before anything changes."""
+    for name, kind in KINDS.items():
+        value = state.get(name, _check_whole)
+        if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
+            raise StateError(
+                f"resume: the checkpoint's {name} is not what a trainer writes",
+                got="nothing" if value is _check_whole else repr(value)[:40], line="",
+            )  # fmt: skip
 
 
 def _check_alike(trainer: Trainer, state: Mapping[str, Any]) -> None:
@@ -106,7 +154,10 @@ def _matched(callbacks: Sequence[Any], states: Sequence[Any]) -> list[tuple[Any,
     """Each saved state with the callback of its class; those that saved nothing are left alone."""
     left = list(callbacks)
     pairs = []
-    for name, held in states:
+    for pair in states:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], dict):
+            raise StateError("resume: the checkpoint's callbacks are none", got=repr(pair)[:40])
+        name, held = pair
         found = next((c for c in left if type(c).__name__ == name), None)
         if found is None:
             raise StateError(

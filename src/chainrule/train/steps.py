@@ -14,6 +14,7 @@ from ..data import DataLoader
 from ..errors import NonFiniteError
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..tensor.core import Tensor
+from ..tensor.memory import OutOfMemory, free_bytes
 from ..tensor.random import generator_in_use
 from .guard import SAFE_NORM, SAFE_RATE, Diverged, Kept, gradient_norm
 from .inputs import Batch, groups
@@ -22,6 +23,11 @@ from .losses import shares, weight_of
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+LARGE = 2**20
+"""Bytes of weights below which an update asks for no memory worth speaking of."""
+ROOM = 8
+"""Copies of the weights for which there must be memory, or an update is made with care."""
 
 
 class Done(NamedTuple):
@@ -78,7 +84,7 @@ class EagerSteps:
         trainer.optimizer.zero_grad()
         try:
             total = self._gradients(group)
-        except NonFiniteError:  # within detect_anomaly, or from the model itself
+        except (NonFiniteError, MemoryError):  # within detect_anomaly, or from the model itself
             kept.put_back()
             trainer.optimizer.zero_grad()
             raise
@@ -91,7 +97,7 @@ class EagerSteps:
             clip_grad_norm_(trainer.parameters, limit)
         if trainer.clip_grad_value is not None:
             clip_grad_value_(trainer.parameters, trainer.clip_grad_value)
-        if norm < SAFE_NORM and safe_rates(trainer):
+        if norm < SAFE_NORM and safe_rates(trainer) and self._is_roomy():
             trainer.optimizer.step()
         else:
             self._risky_step(kept)
@@ -109,18 +115,36 @@ class EagerSteps:
         return total
 
     def _risky_step(self, kept: Kept) -> None:
-        """An update so large that it may overflow; undone if it does."""
+        """An update that may overflow, or find no memory; undone if it does."""
         trainer, optimizer = self.trainer, self.trainer.optimizer
         if not all(math.isfinite(g["lr"]) for g in optimizer.param_groups):
             self._fail("a learning rate", kept, ())
         weights = Kept([p._value for p in trainer.parameters])
         state = optimizer.state_dict()
-        optimizer.step()
+        try:
+            optimizer.step()
+        except MemoryError as error:
+            weights.put_back()
+            optimizer.load_state_dict(state)
+            kept.put_back()
+            optimizer.zero_grad()
+            raise OutOfMemory(
+                f"the optimizer's step: {error or 'no memory'}; the weights are as before it",
+                fix="an optimizer with less state, or float32 in place of float64", line="",
+            ) from None  # fmt: skip
         slots = [v for s in optimizer.state.values() for v in s.values() if isinstance(v, Tensor)]
         if not all(np.isfinite(t._value).all() for t in (*trainer.parameters, *slots)):
             weights.put_back()
             optimizer.load_state_dict(state)
             self._fail("the update", kept, ())
+
+    def _is_roomy(self) -> bool:
+        """Whether an update of large weights will find the memory that it takes."""
+        size = sum([p._value.nbytes for p in self.trainer.parameters])
+        if size < LARGE:
+            return True
+        free = free_bytes()
+        return free is None or free > ROOM * size
 
     def _fragile(self) -> list[Any]:
         """What a forward pass changes besides its results: random numbers drawn, buffers."""

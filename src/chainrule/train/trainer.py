@@ -92,7 +92,7 @@ class Trainer:
         self.scheduler = scheduler
         self.schedule_by = schedule_by
         self.metrics = [as_metric(m) for m in metrics]
-        self.callbacks = list(callbacks)
+        self.callbacks: list[Callback] = []
         self.clip_grad_norm = clip_grad_norm
         self.clip_grad_value = clip_grad_value
         self.accumulate = accumulate
@@ -127,9 +127,9 @@ class Trainer:
         self.steps = CompiledSteps(self) if compile else EagerSteps(self)
         self._sizes: Sequence[float] = ()
         self._rate: float | None = None  # after `step`, where the optimizer's is of a later one
-        self._listeners = {
-            event: [c for c in self.callbacks if _hears(c, event)] for event in EVENTS
-        }
+        self._listeners: dict[str, list[Callback]] = {event: [] for event in EVENTS}
+        for callback in callbacks:
+            self.add_callback(callback)
         self._by_metric = scheduler is not None and _wants_metric(scheduler)
         if self._by_metric and schedule_by == "step":
             raise ArgumentError(
@@ -345,6 +345,7 @@ class Trainer:
             self.resumed, self.stop_reason = False, None
             self.trained, self.batch = False, 0
             self.first_epoch, self.first_step = self.epoch, self.step
+            loader.state_dict()  # draws the seed of the order now, whoever draws next
 
     def save_checkpoint(self) -> Path | None:
         """Writes the whole state into the run as a new generation; None without a run."""
@@ -366,6 +367,13 @@ class Trainer:
         restore(self, state)
         self.run, self.resumed = run, True
         return self
+
+    def add_callback(self, callback: Callback) -> None:
+        """One more callback, after those there are; as `Trainer(..., callbacks=[...])`."""
+        heard = [event for event in EVENTS if _hears(callback, event)]
+        self.callbacks.append(callback)
+        for event in heard:
+            self._listeners[event].append(callback)
 
     def listening(self, event: str) -> list[Callback]:
         """The callbacks that hear an event."""

@@ -59,11 +59,14 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     twice in one object, and for what is no JSON, with the line.
     """
     with open_file(path) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise FormatError(
-            f"{os.fspath(path)} is too large for a JSON file", expected=f"at most {limit:,} bytes"
-        )
+        size = file.seek(0, os.SEEK_END)  # `read(limit)` would ask for so much memory
+        if size > limit:
+            raise FormatError(
+                f"{os.fspath(path)} is too large for a JSON file",
+                expected=f"at most {limit:,} bytes", got=f"{size:,} bytes",
+            )  # fmt: skip
+        file.seek(0)
+        data = file.read()
     return parse_json(data, os.fspath(path))
 
 

@@ -103,7 +103,7 @@ def looks_in(path: Path) -> list[Look]:
     for i, row in enumerate(rows_in(path), 1):
         try:
             looks.append(_look(row))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise FormatError(
                 f"{path}:{i} is no look inside", got=str(error)[:60],
                 fix="the run again; or the file without this line", line="",

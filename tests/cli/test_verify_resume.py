@@ -1,0 +1,79 @@
+"""`chainrule verify-resume`, and the checkpoints that `chainrule train` is asked for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cli_cases import SHORT, SMALL, refused
+
+from chainrule.cli.terminal import ASCII, Terminal, text_of
+from chainrule.cli.verify_resume import lines_of
+from chainrule.train import open_run
+from chainrule.train.alike import Part
+from chainrule.train.verify import KilledAt, ResumeReport
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more", [(), ("--eager",), ("--optimizer", "sgd", "--schedule", "plateau")]
+)
+def test_a_recipe_resumes_exactly(chainrule, more):
+    result = chainrule("verify-resume", "xor", *SHORT, *more)
+    assert result.exit_code == 0, result.output
+    assert "exact: killed 2 times in 6 steps" in result.stdout
+
+
+@pytest.mark.slow
+def test_a_run_is_left_as_it_is(chainrule, xor_run, tmp_path):
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    found = json.loads(chainrule("verify-resume", xor_run, "--kills", "1", "--json").stdout)
+    assert found["exact"]
+    assert found["epochs"] == 3, "the default is three epochs, or a second"
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == files
+
+
+WRONG = {
+    "--short-steps 1": "in [2,", "--short-epochs 0": "in [1,", "--kills 0": "in [1,",
+    "--kill-seed -1": "in [0,", "--lr x": "lr",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_wrong_use(chainrule, typed):
+    assert WRONG[typed] in refused(chainrule("verify-resume", "xor", *typed.split()))
+
+
+def test_a_run_brings_its_own_choices(chainrule):
+    assert "--lr goes with a data set" in refused(chainrule("verify-resume", "r-1", "--lr", "1"))
+    assert "no run 'digitz'" in refused(chainrule("verify-resume", "digitz"))
+
+
+PARTS = [Part("weights", 2, 4096), Part("average of weights"),
+         Part("optimizer", 9, 812, 2, "state.fc1.weight: 1 without, 2 with kills")]  # fmt: skip
+KILLS = [KilledAt(7, "training", 5), KilledAt(9, "rename 000004.json", 5)]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_result_in_any_width(width, plain):
+    report = ResumeReport(20, 2, 5, KILLS, PARTS, 0.2, 1.0, True, ["short"])
+    t = Terminal(width=width, signs=ASCII, plain=plain)
+    lines = [text_of(line) for line in lines_of(report, t)]
+    if not plain:
+        assert max(map(len, lines)) <= width
+    said = " ".join(" ".join(lines).split())
+    for part in ("2 of 9 differ", "not exact: killed 2 times", "a kill cost 0.40 s", "note: short"):
+        assert part in said
+    assert ("ok weights" in said) or plain
+
+
+def test_checkpoints_by_steps_and_how_many_stay(chainrule, tmp_path):
+    words = ("--batch-size", "80", "--epochs", "2", "--checkpoint-steps", "3", "--keep", "4")
+    assert chainrule("train", "xor", "--layers", "4", "--no-report", *words).exit_code == 0
+    checkpoints = open_run("xor", tmp_path / "runs").checkpoints
+    steps = [checkpoints.read(path)["step"] for path in checkpoints.manifests()]
+    assert steps == [20, 18, 15, 12]
+    said = refused(chainrule("train", "xor", *SMALL, "--no-save", "--keep", "2"))
+    assert "--keep is about checkpoints, and --no-save writes none" in said
+    assert "in [1," in refused(chainrule("train", "xor", "--checkpoint-steps", "0"))
