@@ -16,4 +16,6 @@ except ModuleNotFoundError as error:
     ) from None  # fmt: skip
 
 from .classifier import MLPClassifier as MLPClassifier
+from .neural_net_classifier import NeuralNetClassifier as NeuralNetClassifier
+from .neural_net_regressor import NeuralNetRegressor as NeuralNetRegressor
 from .regressor import MLPRegressor as MLPRegressor

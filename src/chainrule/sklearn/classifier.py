@@ -16,14 +16,14 @@ from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
     type_of_target,
-    unique_labels,
 )
 from sklearn.utils.validation import check_is_fitted
 
+from .classes import check_known, check_two
 from .inputs import checked
 from .mlp import BaseMLP
 from .objective import LOSSES, Loss, custom
-from .parameters import MLP
+from .parameters import CLASS_WEIGHT, MLP
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
@@ -63,7 +63,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MLP,
         "loss": [StrOptions({"log_loss"}), callable],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "class_weight": CLASS_WEIGHT,
     }
 
     def __init__(
@@ -152,7 +152,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if not named or (reset and not self._partial_first(y)):
             self._learn_classes(y)
         else:
-            self._check_classes(unique_labels(y))
+            check_known(self, y)
         return x, self._label_binarizer.transform(y).astype(bool)
 
     def _partial_first(self, y: Any) -> bool:
@@ -160,22 +160,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return not hasattr(self, "coefs_") and hasattr(self, "_label_binarizer")
 
     def _learn_classes(self, y: Any) -> None:
-        binarizer = LabelBinarizer().fit(y)
-        if len(binarizer.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs rows of at least two classes, but the data hold one "
-                f"class: {binarizer.classes_[0]!r}, in all {len(y)} rows."
-            )
-        self._label_binarizer = binarizer
-        self.classes_ = binarizer.classes_
-
-    def _check_classes(self, classes: Any) -> None:
-        strange = np.setdiff1d(classes, self.classes_)
-        if len(strange):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`: {strange[:6].tolist()}. "
-                f"`self.classes_` has {len(self.classes_)} classes."
-            )
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+        check_two(self, y)
 
     def _weighted(self, y: Any, w: Any, incremental: bool) -> Any:
         if self.class_weight is None:

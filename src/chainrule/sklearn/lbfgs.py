@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from ..tensor.core import Tensor
 from .kit import AT_A_TIME, Kit
@@ -25,6 +26,7 @@ class Surface:
         self.shown = np.nan  # the loss as it is reported, at `at`
         self.at: Any = None
         self.chunk = max(AT_A_TIME // max(x.shape[1], 1), 1) if hasattr(x, "toarray") else len(x)
+        kit.alpha._value[...] /= -(-x.shape[0] // self.chunk)  # every chunk adds its penalty
 
     def start(self) -> Any:
         """The weights as they are."""
@@ -66,7 +68,8 @@ def minimize(est: Any, kit: Kit, x: Any, y: Any, w: Any, progress: Progress) -> 
         if est.verbose:
             print(f"Iteration {step}, loss = {intermediate_result.fun:.8f}")
 
-    with np.errstate(over="ignore", invalid="ignore"):
+    # a BLAS thread takes longer to wake than SciPy's small triangular solves take
+    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(1, "blas"):
         result = scipy.optimize.minimize(
             surface, surface.start(), method="L-BFGS-B", jac=True, callback=told,
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},

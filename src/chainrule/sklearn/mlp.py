@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
-from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from
 from .inputs import checked, row_weights
 from .kit import KITS, Data, Kit
@@ -23,7 +22,7 @@ from .lbfgs import minimize
 from .network import Design, Network, for_each_layer
 from .objective import Loss
 from .parameters import FLOATS, MLP, check_callbacks, check_layers, check_parameters
-from .solvers import make_schedule
+from .solvers import as_arrays, make_schedule
 from .training import Progress, Training, Validation
 
 NETWORKS: Any = weakref.WeakKeyDictionary()
@@ -150,7 +149,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         decided = validation is not None and validation.decides and progress._best is not None
         if decided and (not incremental or progress.stopped_early_):
             kit.network.put(*progress._best[0])
-        self._solver_state = _saved(kit.optimizer, schedule)
+        self._solver_state = {
+            "optimizer": as_arrays(kit.optimizer), "schedule": schedule and schedule.state_dict()
+        }  # fmt: skip
 
     def _batch(self, rows: int) -> int:
         if self.batch_size == "auto":
@@ -256,15 +257,8 @@ def targets(loss: Loss, y: Any, dtype: Any) -> Any:
     return np.argmax(y, 1) if loss.numbers else np.ascontiguousarray(y, dtype)
 
 
-def _saved(optimizer: Any, schedule: Any) -> dict[str, Any]:
-    """Optimizer and schedule as numbers and arrays, from which `partial_fit` goes on."""
-    found = optimizer.state_dict()
-    for state in found["state"].values():
-        state.update({k: v._value for k, v in state.items() if isinstance(v, Tensor)})
-    return {"optimizer": found, "schedule": schedule and schedule.state_dict()}
-
-
 def _load(state: dict[str, Any], optimizer: Any, schedule: Any) -> None:
+    """Optimizer and schedule as the last fit left them."""
     if schedule is not None and state["schedule"] is not None:
         schedule.load_state_dict(state["schedule"])
     optimizer.load_state_dict(state["optimizer"])

@@ -25,6 +25,8 @@ FLOATS = (np.float64, np.float32)
 FRACTION = Interval(Real, 0, 1, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+CLASS_WEIGHT = [StrOptions({"balanced"}), dict, list, None]
+DTYPE = [StrOptions({"float32", "float64"}), Options(type, set(FLOATS)), None]
 COUNT = Interval(Integral, 1, None, closed="left")
 
 MLP: dict[str, list[Any]] = {
@@ -57,7 +59,7 @@ MLP: dict[str, list[Any]] = {
     "dropout": [FRACTION, list, tuple],
     "batch_norm": ["boolean"],
     "callbacks": [list, tuple, None],
-    "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
+    "dtype": DTYPE,
 }
 """Of both MLPs; the first 23 are scikit-learn's, and take what they take there."""
 
@@ -92,7 +94,7 @@ def nearest(value: str, constraints: list[Any]) -> str | None:
 
 
 def check_layers(est: Any) -> None:
-    """Raises for an activation or a dropout of one layer that is none, and for a strange dtype."""
+    """Raises for an activation or a dropout of one layer that is none."""
     for name, fits, expected in (
         ("activation", _is_activation, "a name or a function"),
         ("dropout", _is_share, "a number in [0, 1)"),
@@ -101,11 +103,6 @@ def check_layers(est: Any) -> None:
         for i, value in enumerate(values if isinstance(values, (list, tuple)) else ()):
             if not fits(value):
                 raise InvalidParameterError(_layer_text(est, name, i, value, expected))
-    if est.dtype is not None and np.dtype(est.dtype) not in FLOATS:
-        raise InvalidParameterError(
-            f"The 'dtype' parameter of {type(est).__name__} must be float32 or float64. "
-            f"Got {est.dtype!r} instead."
-        )
 
 
 def _layer_text(est: Any, name: str, i: int, value: Any, expected: str) -> str:

@@ -11,6 +11,7 @@ from ..ops import sqrt
 from ..optim.arguments import check_number
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Group, Optimizer, State
+from ..tensor.core import Tensor
 
 
 class VelocitySGD(Optimizer):
@@ -97,6 +98,14 @@ def make_schedule(est: Any, optimizer: Optimizer, before: int, rows: int) -> Any
         return None
     wanted = SCHEDULES[mode] if isinstance(mode, str) else mode
     return _made("learning_rate", wanted, optimizer, est.learning_rate_params or {}, LRScheduler)
+
+
+def as_arrays(optimizer: Optimizer) -> dict[str, Any]:
+    """The state_dict of an optimizer, in numbers and arrays: what `load_state_dict` takes."""
+    found = optimizer.state_dict()
+    for state in found["state"].values():
+        state.update({k: v._value for k, v in state.items() if isinstance(v, Tensor)})
+    return found
 
 
 def _made(name: str, wanted: Any, first: Any, options: Mapping[str, Any], kind: type) -> Any:
