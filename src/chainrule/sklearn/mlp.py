@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
 from collections.abc import Callable
@@ -142,7 +143,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             _load(self._solver_state, kit.optimizer, schedule)
         generator = None
         if any(design.dropout) or not design.plain:
-            generator = Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
+            # from a copy: the order of the rows is that of a network without them
+            seed = copy.deepcopy(rng).randint(np.iinfo(np.int32).max)
+            generator = Generator().manual_seed(int(seed))
         training = Training(self, kit, data, progress, rng, schedule, validation)
         with drawing_from(generator):
             training.fit(incremental)

@@ -110,7 +110,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     """A fit of any Module; subclasses say what targets and losses are."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
-    _optimizer_state: Any
+    _solver_state: dict[str, Any]
     history_: list[dict[str, Any]]
     dtype_: str
 
@@ -146,33 +146,39 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.dtype = dtype
         for name, value in options.items():
-            self._check_option(name)
             setattr(self, name, value)
 
     # ------------------------------------------------------------ arguments
 
-    def _check_option(self, name: str) -> None:
-        """Raises for an argument that is neither ours nor one of a part: module__hidden."""
-        if name.partition("__")[0] in PARTS and "__" in name:
-            return
-        near = get_close_matches(name, self._get_param_names(), 1)
-        raise ArgumentTypeError(
-            f"{type(self).__name__} has no argument {name!r}", line="",
-            expected="its own, or those of " + ", ".join(f"{p}__..." for p in PARTS),
-            fix=f"did you mean {near[0]!r}?" if near else f"module__{name}",
-        )  # fmt: skip
+    def _given(self) -> dict[str, Any]:
+        """The arguments that are none of ours: module__hidden, or a slip of the pen."""
+        own = self._get_param_names()
+        found = {n: v for n, v in vars(self).items() if n not in own}
+        return {n: v for n, v in found.items() if n[0] != "_" and n[-1] != "_"}
+
+    def _check_given(self) -> None:
+        """Raises for an argument that is neither ours nor one of a part."""
+        for name in self._given():
+            if _of_a_part(name):
+                continue
+            near = get_close_matches(name, self._get_param_names(), 1)
+            raise ArgumentTypeError(
+                f"{type(self).__name__} has no argument {name!r}", line="",
+                expected="its own, or those of " + ", ".join(f"{p}__..." for p in PARTS),
+                fix=f"did you mean {near[0]!r}?" if near else f"module__{name}",
+            )  # fmt: skip
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments, those of module, criterion, optimizer and scheduler with them."""
-        found = super().get_params(deep)
-        return {**found, **{n: v for n, v in vars(self).items() if "__" in n and n[0] != "_"}}
+        return {**super().get_params(deep), **self._given()}
 
     def set_params(self, **params: Any) -> BaseNeuralNet:
         """Sets arguments by name: set_params(lr=0.1, module__hidden=20)."""
-        parts = {n: v for n, v in params.items() if n.partition("__")[0] in PARTS and "__" in n}
-        super().set_params(**{n: v for n, v in params.items() if n not in parts})
-        for name, value in parts.items():
-            setattr(self, name, value)
+        given = self._given()
+        others = {n for n in params if n in given or _of_a_part(n)}
+        super().set_params(**{n: v for n, v in params.items() if n not in others})
+        for name in others:
+            setattr(self, name, params[name])
         return self
 
     def _options(self, part: str) -> dict[str, Any]:
@@ -234,7 +240,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             kind.reduction = "none"
         return Weighing(kind)
 
-    def _trainer(self, network: nn.Module, weighted: bool, rng: Any, held: bool) -> Trainer:
+    def _trainer(self, network: nn.Module, weighted: bool, seed: int, held: bool) -> Trainer:
         model = Carrying(network) if weighted else network
         kind = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
         options = self._options("optimizer")
@@ -248,7 +254,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             model, self._loss(weighted), optimizer, scheduler=schedule,
             schedule_by=self.schedule_by, metrics=self.metrics, callbacks=self._callbacks(held),
             clip_grad_norm=self.clip_grad_norm, accumulate=int(self.accumulate), ema=self.ema,
-            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            seed=seed,
         )  # fmt: skip
         if weighted:
             trainer.metrics = [OfOutputs(m) for m in trainer.metrics]  # type: ignore[misc]
@@ -267,6 +273,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, x: Any, y: Any, sample_weight: Any, held: tuple[Any, Any], incremental: bool
     ) -> None:
+        self._check_given()
         check_parameters(self)
         first = not hasattr(self, "state_") or not (self.warm_start or incremental)
         x, y = self._read(x, y, first)
@@ -276,9 +283,12 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         weighted = not (w == 1).all()
         rng = check_random_state(self.random_state)
         train, validation = self._split((x, y, w), held, rng)
+        seeds = [int(n) for n in rng.randint(np.iinfo(np.int32).max, size=2)]
         trainer = TRAINERS.get(self) if incremental and not first else None
         if trainer is None or isinstance(trainer.model, Carrying) != weighted:
-            trainer = self._begin(x, y, weighted, rng, validation is not None, first, incremental)
+            trainer = self._begin(x, y, weighted, seeds, validation is not None, first, incremental)
+        assert trainer.generator is not None
+        trainer.generator.manual_seed(seeds[1])
         parts = [0, 2, 1] if weighted else [0, 1]
         before = len(trainer.history.rows)
         trainer.fit(
@@ -292,16 +302,19 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         self._finish(trainer)
 
     def _begin(
-        self, x: Any, y: Any, weighted: bool, rng: Any, held: bool, first: bool, incremental: bool
-    ) -> Trainer:
+        self, x: Any, y: Any, weighted: bool, seeds: list[int], held: bool, first: bool,
+        incremental: bool,
+    ) -> Trainer:  # fmt: skip
         """A trainer for a new network, or for the fitted one."""
-        with drawing_from(Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))):
+        with drawing_from(Generator().manual_seed(seeds[0])):
             network = self._network(x.shape[1], self._width(y))
             if not first:
                 network.load_state_dict(self.state_)
-            trainer = self._trainer(network, weighted, rng, held)
+            trainer = self._trainer(network, weighted, seeds[1], held)
         if incremental and not first:
-            trainer.optimizer.load_state_dict(self._optimizer_state)
+            trainer.optimizer.load_state_dict(self._solver_state["optimizer"])
+            if trainer.scheduler is not None:
+                trainer.scheduler.load_state_dict(self._solver_state["schedule"])
         TRAINERS[self] = trainer
         return trainer
 
@@ -325,7 +338,11 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         start = "inner." if isinstance(trainer.model, Carrying) else ""
         weights = trainer.evaluated_weights()
         self.state_ = {n.removeprefix(start): t._value.copy() for n, t in weights.items()}
-        self._optimizer_state = as_arrays(trainer.optimizer)
+        schedule = trainer.scheduler
+        self._solver_state = {
+            "optimizer": as_arrays(trainer.optimizer),
+            "schedule": schedule and schedule.state_dict(),
+        }
         self.n_iter_ = len(self.history_)
 
     # ------------------------------------------------------------ what comes of it
@@ -366,6 +383,12 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _of_a_part(name: str) -> bool:
+    """Whether an argument is one of module, criterion, optimizer or scheduler: module__hidden."""
+    part, mark, own = name.partition("__")
+    return part in PARTS and bool(mark and own)
 
 
 def _show(trainer: Trainer) -> None:

@@ -136,6 +136,11 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
         p = self._probabilities(self._outputs(X))
         return np.hstack([1 - p, p]) if p.shape[1] == 1 and not self.multilabel_ else p
 
+    def predict_log_proba(self, X: Any) -> Any:
+        """ln predict_proba(X)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
     def _probabilities(self, z: Any) -> Any:
         wanted = self.predict_nonlinearity
         if wanted is None:
