@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 import polars
 import pytest
+import sklearn
 from estimator_cases import data_for, estimators, name_of, two_layers
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -16,13 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-import sklearn
 from chainrule import sklearn as ours
 
 CHECKED = [
     ours.MLPClassifier(max_iter=100),
-    ours.MLPClassifier(solver="lbfgs"),
-    ours.MLPClassifier(solver="AdamW", activation="gelu", max_iter=100, batch_norm=True),
+    ours.MLPClassifier(solver="lbfgs", alpha=1.0),
+    ours.MLPClassifier(solver="AdamW", activation="gelu", max_iter=100),
     ours.MLPRegressor(max_iter=100),
     ours.MLPRegressor(solver="lbfgs"),
     ours.NeuralNetClassifier(two_layers, max_epochs=40, lr=0.05),

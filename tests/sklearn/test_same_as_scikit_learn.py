@@ -8,11 +8,11 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn import neural_network
 from sklearn.datasets import load_digits, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule import sklearn as ours
-from sklearn import neural_network
 
 PAIRS = {
     "classifier": (ours.MLPClassifier, neural_network.MLPClassifier),

@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
         expected="scikit-learn 1.9 or newer", fix="pip install 'chainrule[sklearn]'", line="",
     ) from None  # fmt: skip
 
+from .. import compiler as _compiler  # noqa: F401  so that no fit waits for it
 from .classifier import MLPClassifier as MLPClassifier
 from .neural_net_classifier import NeuralNetClassifier as NeuralNetClassifier
 from .neural_net_regressor import NeuralNetRegressor as NeuralNetRegressor

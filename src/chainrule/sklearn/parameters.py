@@ -87,10 +87,9 @@ def nearest(value: str, constraints: list[Any]) -> str | None:
         inner = constraint.constraint if isinstance(constraint, Hidden) else constraint
         if isinstance(inner, StrOptions):
             allowed |= inner.options
-    near = get_close_matches(value, sorted(allowed), 1) or get_close_matches(
-        value.lower(), sorted(allowed), 1
-    )
-    return near[0] if near else None
+    plain = {name.lower(): name for name in sorted(allowed)}  # of Adam and adam the latter
+    near = get_close_matches(value.lower(), plain, 1)
+    return plain[near[0]] if near else None
 
 
 def check_layers(est: Any) -> None:
