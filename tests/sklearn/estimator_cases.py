@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sklearn.datasets import make_classification, make_regression
 
 from chainrule import nn
@@ -23,6 +24,11 @@ def estimators(**settings):
         ours.MLPClassifier(**mlp), ours.MLPRegressor(**mlp),
         ours.NeuralNetClassifier(two_layers, **net), ours.NeuralNetRegressor(two_layers, **net),
     ]  # fmt: skip
+
+
+def quick(cases, *fast):
+    """All cases as parameters; those that are not named are slow."""
+    return [pytest.param(c, id=str(c), marks=[] if c in fast else pytest.mark.slow) for c in cases]
 
 
 def name_of(estimator):

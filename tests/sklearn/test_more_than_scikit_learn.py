@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from estimator_cases import ALL_SCHEDULES, data_for, estimators, two_layers
+from estimator_cases import ALL_SCHEDULES, data_for, estimators, quick, two_layers
 from sklearn.utils.class_weight import compute_sample_weight
 
 import chainrule
@@ -30,6 +30,10 @@ def curve(**settings):
     return fitted(**settings).loss_curve_
 
 
+def test_the_cases_hold_every_schedule():
+    assert set(ALL_SCHEDULES) | {"SequentialLR", "ChainedScheduler"} == set(SCHEDULES)
+
+
 def test_class_weights_are_sample_weights():
     for weight in ("balanced", {0: 3.0, 1: 0.5}):
         w = compute_sample_weight(weight, Y)
@@ -37,7 +41,7 @@ def test_class_weights_are_sample_weights():
         np.testing.assert_allclose(a, b)
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("name", quick(sorted(ACTIVATIONS), "gelu", "logistic"))
 def test_every_activation_by_name_class_module_and_function(name):
     kind = ACTIVATIONS[name]
     layer = kind()
@@ -54,7 +58,7 @@ def test_activations_by_layer():
     assert [type(m) for m in model.to_module()][1::2] == [nn.Tanh, nn.GELU]
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("name", quick(sorted(OPTIMIZERS), "AdamW"))
 def test_every_optimizer_by_name_class_and_function(name):
     kind = OPTIMIZERS[name]
     a = curve(solver=name, learning_rate_init=0.01)
@@ -70,7 +74,7 @@ def test_an_optimizer_with_settings_of_its_own():
     np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(set(SCHEDULES) - {"SequentialLR", "ChainedScheduler"}))
+@pytest.mark.parametrize("name", quick(ALL_SCHEDULES, "StepLR", "ReduceLROnPlateau"))
 def test_every_schedule_goes_by_epochs(name):
     rates = []
     seen = LambdaCallback(on_epoch_end=lambda t: rates.append(t.lr))
@@ -87,6 +91,7 @@ def test_every_schedule_goes_by_epochs(name):
     assert rates == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_losses_of_nn_are_the_built_in_ones():
     np.testing.assert_allclose(curve(loss=nn.CrossEntropyLoss()), curve(), rtol=1e-9)
     by_row = nn.CrossEntropyLoss(reduction="none")
@@ -122,6 +127,7 @@ def test_batch_norm_keeps_what_it_has_seen():
     assert model.score(X, Y) > 0.7
 
 
+@pytest.mark.slow
 def test_a_second_fit_starts_anew():
     """The network of an earlier fit is used again: nothing of it may be left."""
     for settings in ({}, {"batch_norm": True}, {"solver": "sgd"}, {"dropout": 0.2}):
@@ -179,7 +185,7 @@ def test_callbacks_are_told_of_epochs():
 
 
 @pytest.mark.parametrize("given", [np.float32, np.float64])
-@pytest.mark.parametrize("dtype", [None, "float32", "float64", np.float32])
+@pytest.mark.parametrize("dtype", quick((None, "float32", "float64", np.float32), "float32"))
 def test_the_type_of_the_weights(dtype, given):
     expected = np.dtype(given if dtype is None else dtype)
     model = fitted(x=X.astype(given), dtype=dtype)
@@ -200,6 +206,7 @@ def test_a_net_that_is_the_mlp_learns_the_same():
     np.testing.assert_allclose(net.fit(XR, YR).predict(XR), model.predict(XR), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_nets_with_weights_labels_and_logits():
     w = (Y != 2).astype(float) + 1e-6
     settings = {"max_epochs": 40, "lr": 0.02, "random_state": 0}

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from estimator_cases import quick
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.datasets import load_digits, make_classification, make_regression
@@ -146,8 +147,8 @@ def test_what_is_refused_there_is_refused_here(kind, name):
                 PAIRS[kind][0](**{name: value}).fit(x, y)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("task", ["several", "numbers"])
+@pytest.mark.parametrize("way", quick(WAYS, "adam", "adaptive", "invscaling", "early stopping"))
+@pytest.mark.parametrize("task", quick(("several", "numbers"), "several"))
 def test_the_whole_fit_is_the_same(task, way):
     kind, data, settings = TASKS[task]
     x, y = data()
@@ -156,8 +157,8 @@ def test_the_whole_fit_is_the_same(task, way):
     check_predictions(*pair, x, 1e-9)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", quick(TOLERANCE, np.float64))
+@pytest.mark.parametrize("weighted", quick((False, True), True))
 @pytest.mark.parametrize("task", TASKS)
 def test_every_kind_of_target(task, weighted, dtype):
     kind, data, settings = TASKS[task]
@@ -169,8 +170,8 @@ def test_every_kind_of_target(task, weighted, dtype):
     check_predictions(*pair, x, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("task", ["binary", "several", "labels", "numbers", "poisson"])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("task", quick([t for t in TASKS if t != "vectors"], "binary"))
+@pytest.mark.parametrize("weighted", quick((False, True), True))
 def test_lbfgs_finds_the_same_minimum(task, weighted):
     kind, data, settings = TASKS[task]
     x, y = data()
@@ -183,6 +184,7 @@ def test_lbfgs_finds_the_same_minimum(task, weighted):
     check_predictions(mine, theirs, x, 1e-3)
 
 
+@pytest.mark.slow
 def test_lbfgs_follows_the_loss_of_several_outputs():
     x, y = vectors()
     mine, theirs = (quietly(m.fit, x, y) for m in both("regressor", solver="lbfgs", max_iter=500))
@@ -190,7 +192,7 @@ def test_lbfgs_follows_the_loss_of_several_outputs():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", quick(TASKS, "several", "numbers"))
 def test_partial_fit_goes_on_where_it_was(task, solver):
     kind, data, settings = TASKS[task]
     x, y = data()
@@ -224,6 +226,7 @@ def test_partial_fit_after_fit_keeps_the_moments():
     check_alike(*pair, 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
 def test_sparse_input(layout, monkeypatch):
     x, y = several()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas
 import pytest
 from estimator_cases import data_for, estimators, name_of, two_layers
 from scipy import sparse
@@ -68,12 +67,10 @@ def test_layers_callbacks_and_functions(settings, told):
 
 
 def bad_data():
-    hole, word = X.copy(), pandas.DataFrame(X).astype(object)
+    hole, word = X.copy(), X.astype(object)
     hole[3, 1] = np.nan
-    word.iloc[4, 2] = "abc"
-    names = [f"c{i}" for i in range(6)]
+    word[4, 2] = "abc"
     yield "a hole", hole, Y, "Input X contains NaN.*\n1 values .* in rows 3, columns 1"
-    yield "a named hole", pandas.DataFrame(hole, columns=names), Y, "rows 3, columns 'c1'"
     yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*rows 3, columns 1"
     yield "a word", word, Y, "could not convert string to float: 'abc'\nX holds 'abc' in row 4, col"
     yield "lengths", X, Y[:19], r"inconsistent numbers of samples: \[20, 19\]"
@@ -107,6 +104,13 @@ def test_data(estimator, title, x, y, told):
     with pytest.raises(ValueError, match=f"(?s){told}") as caught:
         model.fit(x, y)
     assert len(str(caught.value)) < 700
+
+
+def test_columns_are_told_by_name():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=[f"c{i}" for i in range(6)])
+    frame.loc[3, "c1"] = np.nan
+    with pytest.raises(ValueError, match="in rows 3, columns 'c1'"):
+        MLPClassifier().fit(frame, Y)
 
 
 def test_a_failed_partial_fit_leaves_the_model_as_it_was():
