@@ -261,3 +261,10 @@ def test_a_trainer_is_watched(compile):
     assert t.step == step
     assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p._grad is None for p in model.parameters())
+
+
+def test_a_number_can_be_an_operand():
+    error = raised(lambda: chainrule.tensor(3e38) * 1e30)
+    assert "result = inf" in error.got
+    assert "3e+38" in error.got
+    assert "1e+30" in error.got

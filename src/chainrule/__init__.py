@@ -198,6 +198,7 @@ if TYPE_CHECKING:
     from .derivation.models import explain as explain
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
+    from .diagnosis.tries import try_fixes as try_fixes
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .nn.diagram import diagram as diagram
@@ -214,6 +215,7 @@ _PARTS = {
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
+    "try_fixes": ".diagnosis.tries",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip

@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 from cli_cases import refused
@@ -20,11 +23,12 @@ from chainrule.cli.diagnose import lines_of
 from chainrule.cli.preflight import lines_of as preflight_lines
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import ASCII, Terminal, text_of
-from chainrule.diagnosis import RULES, Diagnosis
+from chainrule.diagnosis import RULES, Diagnosis, diagnose
 from chainrule.diagnosis.before import Outcome, Preflight
 from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.diagnosis.finding import Finding, Fix
 from chainrule.train import Run, Trainer
+from chainrule.train.files import read_json
 
 DEEP = ("moons", "--layers", "8,8,8,8,8,8", "--optimizer", "sgd", "--epochs", "2", "--eager")
 
@@ -99,6 +103,22 @@ def test_a_training_that_broke_off_is_tried_too(chainrule):
 
 
 @pytest.mark.slow
+def test_the_step_of_a_training_that_broke_off_can_be_made_again(chainrule, own_folder):
+    result = chainrule("train", "digits", "--optimizer", "sgd", "--lr", "1e30", "--no-report")
+    assert result.exit_code == 1
+    folder = own_folder / "runs" / "digits-0001" / "nan"
+    assert "python runs/digits-0001/nan/repro.py" in result.stderr
+    found = read_json(folder / "nan.json")
+    moved = own_folder / "elsewhere"
+    shutil.copytree(folder, moved)  # it needs nothing of the run
+    again = subprocess.run([sys.executable, str(moved / "repro.py")], capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert again.returncode == 1
+    assert found["error"] in again.stderr
+    assert re.search(rf"first in {found['op']} at repro.py:\d+ \(layer {found['layer']}\)",
+                     again.stderr)  # fmt: skip
+
+
 def test_plain_is_a_fact_a_line(chainrule, faulty):
     said = chainrule("diagnose", faulty, "--plain", "--try=40").stdout
     assert said.isascii()
@@ -129,7 +149,28 @@ def test_wrong_use(chainrule, xor_run, own_folder):
     (own_folder / "runs" / xor_run / "metrics.jsonl").unlink()
     result = chainrule("diagnose", xor_run)
     assert result.exit_code == 0
-    assert "Not asked: vanishing" in result.stdout.replace("\n  ", " ")
+    assert "Not asked: vanishing" in " ".join(result.stdout.split())
+
+
+def test_a_run_without_a_step_is_not_called_healthy(chainrule):
+    run = Run.create("own")
+    model = nn.Linear(2, 1)
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1), run=run,
+                      compile=False)  # fmt: skip
+    for source in (trainer, trainer.history, run):
+        found = diagnose(source)
+        assert (found.state, found.healthy, found.failed) == ("nothing to judge yet", False, True)
+        assert found.to_json()["state"] == found.state
+        assert "healthy" not in f"{found} {found._repr_html_()}"
+    for how in ((), ("--plain",), ("--json",)):
+        result = chainrule("diagnose", "own", *how)
+        assert result.exit_code == 1
+        assert "nothing to judge yet" in result.stdout.lower()
+        assert ("healthy" in result.stdout) == (how == ("--json",))
+    assert json.loads(result.stdout)["healthy"] is False
+    trainer.fit(([[1.0, 2.0], [2.0, 1.0]], [[1.0], [2.0]]), epochs=1)
+    assert diagnose(trainer).state == diagnose(run).state == "healthy"
+    assert chainrule("diagnose", "own").exit_code == 0
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from cli_cases import SMALL, refused
 
 from chainrule import diagram, nn, ones, schemas, summary
 from chainrule.cli.app import COMMANDS
+from chainrule.data import Preprocessing, Schema, penguins
 from chainrule.train import open_run
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
@@ -77,7 +78,12 @@ def real_output(chainrule):
     watched(run)
     deep = ("moons", "--layers", "8,8,8,8,8,8", "--activation", "sigmoid", "--optimizer", "sgd")
     assert chainrule("train", *deep, "--epochs", "2", "--eager", "-q").exit_code == 0
+    far = ("--activation", "relu", "--optimizer", "sgd", "--lr", "1e30")
+    assert chainrule("train", "circles", *far, "--no-report", "-q").exit_code == 1
+    table = penguins()
+    prep = Preprocessing.fit(table, Schema.infer(table, "species"))
     return {
+        "nan": json.loads((run.path.parent / "circles-0001" / "nan" / "nan.json").read_text()),
         "config": read("config.json"), "environment": read("environment.json"),
         "result": read("result.json"), "metrics": run.rows[0], "layers": seen,
         "run": printed("export", xor_run, "--json"), "runs": printed("runs", "--json"),
@@ -86,8 +92,13 @@ def real_output(chainrule):
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
+        "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
+        "evaluation": printed("evaluate", xor_run, "--json"),
+        "comparison": printed("compare", xor_run, "moons", "--json"),
         "playground": printed("playground", xor_run, "--json"),
         "diagram": diagram(nn.Linear(2, 1), ones(1, 2), ones(1, 1), nn.MSELoss()).as_data(),
+        "table": prep.schema.to_json(),
+        "preprocessing": prep.to_json(),
         "summary": summary(nn.Sequential(nn.Linear(2, 2)), input_size=(1, 2)).as_data(),
     }  # fmt: skip
 
@@ -128,6 +139,9 @@ def test_a_schema_is_one_and_refuses_what_is_missing_or_of_another_kind(outputs)
         ("claims", (0, "verdict"), "perhaps"),
         ("diagram", ("edges", 0, "gradient"), "none"),
         ("summary", ("layers", 0, "parameters"), None),
+        ("table", ("features", 0, "kind"), "text"),
+        ("preprocessing", ("blocks", 1, "scaling", "half_spread"), -1),
+        ("preprocessing", ("schema", "target", "task"), "ranking"),
     ],
 )  # fmt: skip
 def test_what_lies_deep_is_looked_at(outputs, name, path, value):
@@ -143,6 +157,8 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
+    "lr-find": "lr-find", "compare": "comparison",
+    "evaluate": "evaluation",
 }  # fmt: skip
 """Which schema the --json of a command fits."""
 

@@ -87,6 +87,23 @@ def test_values_are_those_of_the_product():
     np.testing.assert_allclose(left[2], p - new + bias + apart.T, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("target", EXECUTABLE.values(), ids=EXECUTABLE)
+def test_rows_that_are_read_by_number_with_something_done_to_each_tile(target):
+    """What the product is made of is no business of the function that is done to its tiles."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s).astype(np.float32) for s in ((100, 40), (40, 64)))
+    rows = rng.integers(0, 100, 200)
+
+    def twice(x, rows, w):
+        y = ops.matmul(ops.index_select(x, rows, axis=0), w)
+        return y, y * 2.0
+
+    graph = G.trace(twice, x, rows, w)
+    (y, doubled), _ = natively(graph, [x, rows, w], target)
+    np.testing.assert_allclose(y, x[rows] @ w, rtol=1e-4, atol=1e-4)
+    assert (doubled == y * 2).all()
+
+
 # ---------------------------------------------------------------- what later tiles read
 
 K, ROWS, COLUMNS = 40, 200, 128

@@ -21,6 +21,7 @@ from chainrule.derivation.models.cancelled import DerivationError
 from chainrule.derivation.models.program import Program
 from chainrule.derivation.models.recording import record
 from chainrule.ops.core import quietly
+from chainrule.train.watch import Probe
 from derivation.make_golden import GOLDEN, MODELS, model_text
 from derivation.model_cases import CASES, FAST, by_backward, entry_of, made
 
@@ -254,6 +255,33 @@ def test_a_step_that_does_not_come_out_is_refused():
     program.cancelled.hold(program.cancelled.form(place), place)
     with pytest.raises(DerivationError):
         program.cancelled.hold(Leaf(Place(program.leaf("out.bias"), (0,))), place)
+
+
+def test_names_are_the_models_own_everywhere_and_what_is_shown_can_be_asked():
+    chainrule.manual_seed(0)
+    inner = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    model = nn.Sequential(nn.Linear(2, 3), inner, nn.LayerNorm(3), nn.Linear(3, 2))
+    x, y, loss = chainrule.randn(4, 2), chainrule.tensor([0, 1, 1, 0]), nn.CrossEntropyLoss()
+    state, modules = set(model.state_dict()), dict(model.named_modules())
+    everything = explain(lambda: loss(model(x), y), None, model)
+    shown = set(re.findall(r"∂L/∂([\w.]+(?:weight|bias))\b", str(everything)))
+    assert shown == state
+    for name in shown:
+        one = explain(lambda: loss(model(x), y), name + "[0]" * (name[-1] == "s"), model)
+        assert f"∂L/∂{name}" in str(one)
+    outputs = set(re.findall(r"([\d.]+):(\w+)", str(everything)))
+    assert outputs
+    assert all(type(modules[path]).__name__ == kind for path, kind in outputs)
+    for path, kind in outputs:
+        if any(n.startswith(f"{path}.") for n in state):
+            by_both = explain(lambda: loss(model(x), y), f"{path}:{kind}", model)
+            assert str(by_both) == str(explain(lambda: loss(model(x), y), path, model))
+    paths = {path for path in modules if path}
+    assert {r.name for r in chainrule.summary(model, x).rows[1:]} == paths
+    drawn = chainrule.diagram(model, x, y, loss).as_data()["nodes"]
+    assert {n["label"] for n in drawn if n["kind"] == "module"} <= paths
+    probe = Probe(model, loss, (x, y))
+    assert {layer.name for layer in probe.measure()} <= paths
 
 
 def test_an_activation_is_no_loss():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from layer_cases import CASES as LAYERS
+from tabular_cases import CASES as TABULAR
 
 from frozen import Case
 
@@ -232,7 +233,7 @@ def other_cases() -> list[Case]:
 def all_cases() -> list[Case]:
     """Every case; the names are unique."""
     cases = activation_cases() + regression_cases() + class_cases() + binary_cases() + other_cases()
-    cases += LAYERS
+    cases += LAYERS + TABULAR
     assert len({c.name for c in cases}) == len(cases)
     return cases
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from layer_cases import CASES
+from tabular_cases import CASES as TABULAR
 
 import chainrule
 from chainrule import nn, tensor
@@ -15,7 +16,9 @@ from chainrule.tensor.interpreter import apply
 from recorded import assert_recorded
 
 KEPT = ("nn.BatchNorm",)  # writes running statistics: a recorded program has no memory for them
-RECORDED = [c for c in CASES if not c.name.startswith(KEPT) and "dropout=1.0" not in c.name]
+RECORDED = [
+    c for c in (*CASES, *TABULAR) if not c.name.startswith(KEPT) and "dropout=1.0" not in c.name
+]
 
 
 class Layers:

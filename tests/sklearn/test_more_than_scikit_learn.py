@@ -94,9 +94,10 @@ def test_every_schedule_goes_by_epochs(name):
 @pytest.mark.slow
 def test_losses_of_nn_are_the_built_in_ones():
     np.testing.assert_allclose(curve(loss=nn.CrossEntropyLoss()), curve(), rtol=1e-9)
-    by_row = nn.CrossEntropyLoss(reduction="none")
     fit = {"sample_weight": np.linspace(0, 2, len(X))}
-    np.testing.assert_allclose(curve(loss=by_row, fit=fit), curve(fit=fit), rtol=1e-9)
+    for reduction in ("mean", "none"):
+        loss = nn.CrossEntropyLoss(reduction=reduction)
+        np.testing.assert_allclose(curve(loss=loss, fit=fit), curve(fit=fit), rtol=1e-9)
     binary = {"y": (Y > 0).astype(int)}
     np.testing.assert_allclose(
         curve(loss=nn.BCEWithLogitsLoss(), **binary), curve(**binary), rtol=1e-9

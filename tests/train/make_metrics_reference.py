@@ -14,15 +14,30 @@ def classification(rng, n, classes):
     logits[np.arange(n), target] += 1.0
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     found = logits.argmax(1)
-    return logits, target, {
+    values = {
         "accuracy": m.accuracy_score(target, found),
-        "top_k": m.top_k_accuracy_score(target, logits, k=2, labels=range(classes)),
         "confusion_matrix": m.confusion_matrix(target, found, labels=range(classes)),
         "precision": m.precision_score(target, found, average="macro", zero_division=0),
         "recall": m.recall_score(target, found, average="macro", zero_division=0),
         "f1": m.f1_score(target, found, average="macro", zero_division=0),
         "log_loss": m.log_loss(target, p, labels=range(classes)),
+        "roc_auc": m.roc_auc_score(target, p[:, 1] if classes == 2 else p, multi_class="ovr"),
+        "calibration_error": calibration_error(p, target),
     }  # fmt: skip
+    if classes > 2:
+        values["top_k"] = m.top_k_accuracy_score(target, logits, k=2, labels=range(classes))
+    return logits, target, values
+
+
+def calibration_error(p, target, bins=10):
+    """Bin by bin, as Naeini et al. 2015 write it; scikit-learn 1.9 has none."""
+    sure, right = p.max(1), p.argmax(1) == target
+    total = 0.0
+    for k in range(bins):
+        inside = (sure >= k / bins) & ((sure < (k + 1) / bins) | (k == bins - 1))
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
+    return total
 
 
 def regression(rng, n, columns):
@@ -38,7 +53,7 @@ def regression(rng, n, columns):
 
 def main():
     rng = np.random.default_rng(0)
-    cases = [classification(rng, n, c) for n, c in [(200, 10), (50, 3), (12, 8)]]
+    cases = [classification(rng, n, c) for n, c in [(200, 10), (50, 3), (40, 8), (60, 2)]]
     cases += [regression(rng, n, c) for n, c in [(100, 0), (40, 3)]]
     out = {}
     for i, (prediction, target, values) in enumerate(cases):

@@ -19,8 +19,8 @@ from .terminal import as_typed, detect, rows
 from .threads import one_blas_thread
 
 COMMANDS = (
-    "train", "predict", "runs", "explain", "check-example", "diagnose", "preflight", "report",
-    "playground", "export",
+    "train", "predict", "evaluate", "runs", "compare", "explain", "check-example", "diagnose",
+    "preflight", "lr-find", "report", "playground", "export",
 )  # fmt: skip
 """One module of this folder each, imported only when the command is called."""
 

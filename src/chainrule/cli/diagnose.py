@@ -11,6 +11,8 @@ import click
 
 from ..diagnosis import RULES, Diagnosis, Finding, diagnose
 from ..diagnosis.finding import ERROR, NOTE
+from ..diagnosis.trying import STEPS, Trial, best_of, told
+from ..diagnosis.verdict import HEALTHY, NOTHING
 from ..errors import ChainruleError, FormatError
 from ..train import Run
 from ..train.watch import read_looks
@@ -20,9 +22,8 @@ from .command_line import changed, command_of
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config
 from .terminal import Line, Terminal, as_typed, detect, words
-from .trying import Trial, Tries
+from .trying import Tries
 
-STEPS = 200
 LABEL = 12  # columns before the text of an entry
 
 
@@ -78,7 +79,8 @@ def command(
 
     Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
     option of `chainrule train` is trained from the same seed for some steps; nothing of the run is
-    changed. Exit code 1 if a finding is an error, 0 if there are only warnings or nothing.
+    changed. Exit code 1 if a finding is an error, or there is nothing to judge yet; 0 if there are
+    only warnings or nothing.
 
     \b
     Examples:
@@ -135,7 +137,7 @@ def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
     if recipe is None:
         raise UsageProblem(
             f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
-            fix="without --try: the fixes are told in words", line="",
+            fix="without --try; or, in Python, chainrule.try_fixes(trainer)", line="",
         )  # fmt: skip
     held = run.described.get("watch")
     every = held.get("every") if isinstance(held, dict) else EVERY
@@ -202,10 +204,10 @@ def lines_of(
         lines += _entry("replay", _repeated(tries, run), t)
     said = f"{run.name}: {found.said}"
     if t.plain:
-        state = "Healthy. " if found.healthy and found.asked else ""
+        state = f"{found.state.capitalize()}. " if found.state in (HEALTHY, NOTHING) else ""
         return [*lines, [(f"{state}{said}.", "")]]
-    if not found.asked:
-        return [*lines, *words(f"{t.signs.warn} nothing to judge. {said}", t.width, "warn")]
+    if found.state == NOTHING:
+        return [*lines, *words(f"{t.signs.warn} {NOTHING}. {said}", t.width, "warn")]
     if found.healthy:
         return [*lines, *words(f"{t.signs.ok} healthy. {said}", t.width, "ok", "  ")]
     return [*lines, *words(said, t.width, "faint")]
@@ -236,10 +238,9 @@ def _finding(
         if typed is not None:
             lines.append(_typed("command" if t.plain else "", typed, t, "faint"))
     for trial in tried:
-        lines += _entry("tried", _told(trial, finding), t)
-    kept = [x for x in tried if x.outcome == "gone"]
-    if kept:
-        best = min(kept, key=lambda x: x.loss_after or 0.0)
+        lines += _entry("tried", told(trial, finding), t)
+    best = best_of(tried)
+    if best is not None:
         lines.append(_typed("keep it", best.command, t, "ok"))
     return lines
 
@@ -265,28 +266,6 @@ def _typed(label: str, command: str, t: Terminal, style: str) -> Line:
         return [(f"{label.capitalize()}: {as_typed(command)}", "")]
     head = f"  {label}".ljust(LABEL) if label else " " * (LABEL + 2)
     return [(head, "faint"), (as_typed(command), style)]
-
-
-def _told(trial: Trial, finding: Finding) -> str:
-    if trial.failed is not None:
-        return f"fix {trial.fix}: failed: {trial.failed}"
-    parts = []
-    if finding.follow is not None and trial.before is not None and trial.after is not None:
-        what = FOLLOWED.get(finding.follow[0], finding.follow[0])
-        parts.append(f"{what} of {finding.follow[1]} {trial.before:.1e} -> {trial.after:.1e}")
-    if trial.loss_before is not None and trial.loss_after is not None:
-        parts.append(f"loss {trial.loss_before:.4g} -> {trial.loss_after:.4g}")
-    verdict = {
-        "unclear": "it does not show in so few steps without the fix either",
-        "no better": "gone, but the loss is no better",
-    }
-    said = verdict.get(trial.outcome, trial.outcome)
-    return (f"fix {trial.fix}, {trial.steps} steps from the same seed, without -> with: "
-            f"{', '.join(parts)} ({trial.seconds:.1f} s): {said}")  # fmt: skip
-
-
-FOLLOWED = {"grad": "|grad|", "dead": "dead share", "saturated": "flat share",
-            "ratio": "update:weight", "std": "deviation"}  # fmt: skip
 
 
 def _entry(label: str, text: str, t: Terminal) -> list[Line]:

@@ -35,7 +35,6 @@ class Name(click.ParamType):  # type: ignore[type-arg]
             raise UsageProblem(
                 f"there is no {what} {str(value)!r}",
                 expected=", ".join(self.names),
-                got=repr(value),
                 fix=did_you_mean(text, self.names),
                 line="",
             )

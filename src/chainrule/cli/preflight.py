@@ -24,12 +24,12 @@ ANSWERS = {"ok": "", "error": "? No", "warning": "? Doubtful", "skipped": "? Not
 
 
 @click.command(cls=Command)
-@click.argument("what", metavar="DATA|RUN")
+@click.argument("data", metavar="DATA|RUN")
 @recipe_options
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
-def command(what: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any) -> int:
+def command(data: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any) -> int:
     """Checks a training before its first step: the same arguments as `chainrule train`, or a RUN.
 
     Is the loss where an answer that knows nothing has it, do gradients agree with finite
@@ -43,7 +43,7 @@ def command(what: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
       chainrule preflight digits-0001
     """
     given = {key: value for key, value in chosen.items() if value is not None}
-    checked = check(_recipe(what, runs_dir, given))
+    checked = check(recipe_of(data, runs_dir, given))
     if as_json:
         click.echo(json.dumps(checked.to_json(), indent=2))
     else:
@@ -53,7 +53,7 @@ def command(what: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
     return OK if checked.ok else FAILED
 
 
-def _recipe(what: str, folder: str, given: dict[str, Any]) -> Recipe:
+def recipe_of(what: str, folder: str, given: dict[str, Any]) -> Recipe:
     if what.lower() in recipes.DATA:
         return choose(what.lower(), given)
     if given:

@@ -276,6 +276,15 @@ def _fits(value: Any, default: Any, names: Any) -> bool:
     return is_number(value) and value >= 0 and (type(value) is int or type(default) is float)
 
 
+BUILDING = """\
+from chainrule.cli.recipe import build, from_config
+from chainrule.train.files import read_json
+
+parts = build(from_config(read_json(HERE / "nan.json")["config"], str(HERE)))
+return parts.model, parts.loss, parts.optimizer"""
+"""Lines that make a recipe's parts where a run's config is kept: see `train.Run.building`."""
+
+
 def describe(model: nn.Module, r: Recipe) -> str:
     """`mlp 64-256-128-10 relu`."""
     linear = [m for m in model.modules() if isinstance(m, nn.Linear)]

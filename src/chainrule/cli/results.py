@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,15 @@ PAIRS = 5
 
 ENDS = {"converged": "convergence"}
 """How it is said what a fit was stopped by, where the word itself does not do."""
+
+
+class Counted(Protocol):
+    """Rows counted by true and by predicted class."""
+
+    @property
+    def matrix(self) -> list[list[int]]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def matrix_lines(o: Outcome, width: int) -> list[Line]:
+def matrix_lines(o: Counted, width: int) -> list[Line]:
     """Counts, rows true and columns predicted, and the share of each row that is right.
 
     In words where the terminal is too narrow for that.
@@ -172,12 +181,12 @@ def matrix_lines(o: Outcome, width: int) -> list[Line]:
     return lines
 
 
-def _share(o: Outcome, i: int) -> float:
+def _share(o: Counted, i: int) -> float:
     total = sum(o.matrix[i])
     return 100.0 * o.matrix[i][i] / total if total else 0.0
 
 
-def matrix_in_words(o: Outcome) -> list[Line]:
+def matrix_in_words(o: Counted) -> list[Line]:
     """One class a line."""
     return [
         [(f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, "
@@ -186,7 +195,7 @@ def matrix_in_words(o: Outcome) -> list[Line]:
     ]  # fmt: skip
 
 
-def confused(o: Outcome, t: Terminal) -> list[Line]:
+def confused(o: Counted, t: Terminal) -> list[Line]:
     """The pairs that are taken for each other most often."""
     size = len(o.names)
     pairs = [(o.matrix[i][j], i, j) for i in range(size) for j in range(size) if i != j]

@@ -22,6 +22,7 @@ from ..runtime.threads import set_num_threads
 from ..tensor.core import Tensor
 from ..train import Callback, History, Run, Trainer, Watch
 from ..train.compiled import UNCOMPILED
+from ..train.files import write_text
 from ..train.recorder import room_bytes
 from ..train.run import InUseError
 from ..train.watch.watch import EVERY
@@ -31,6 +32,8 @@ from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
 from .recipe import Parts, Recipe
 from .report import write_report
 from .results import Outcome, outcome_of, results
+from .settings import FILE as SETTINGS
+from .settings import settings_option, to_toml
 from .terminal import as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
@@ -74,7 +77,7 @@ def recipe_options(function: Any) -> Any:
     for flag, kind, text, default in reversed(options):
         told = f"{text}." if default is None else f"{text} [{default}]."
         function = click.option(flag, type=kind, help=told)(function)
-    return function
+    return settings_option(function)
 
 
 @click.command(cls=Command)
@@ -245,9 +248,11 @@ class _Job:
         }
         need = room_bytes(self.trainer)
         try:
-            self._take(Run.create(name, runs_dir, config, need_bytes=need))
+            run = Run.create(name, runs_dir, config, need_bytes=need)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
+        write_text(run.path / SETTINGS, to_toml(self.recipe))
+        self._take(run)
 
     def resume(self, run: Run) -> None:
         """Goes on at the run's last checkpoint; at the beginning where there is none yet."""
@@ -259,6 +264,7 @@ class _Job:
 
     def _take(self, run: Run) -> None:
         self.trainer.run, self.facts.run = run, run.name
+        run.building = recipes.BUILDING
 
     def train(self) -> Outcome:
         """Trains to the end; Interrupted after Ctrl-C."""

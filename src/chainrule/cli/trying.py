@@ -2,100 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..diagnosis import Diagnosis, Finding, Fix, diagnose
-from ..errors import ChainruleError, NonFiniteError
+from ..diagnosis.finding import Finding, Fix
+from ..diagnosis.trying import Replay, Trial, compared, often, replay
+from ..errors import ChainruleError
 from ..train import Watch
-from ..train.files import worded
-from ..train.watch import Layer, Look
+from ..train.watch import Look
 from . import recipe as recipes
 from .command_line import changed, command_of
 from .recipe import Recipe
 
-LOWER = 0.99
-"""A loss counts as lower below this share of the other."""
 
-
-@dataclass
-class Replay:
-    """The first steps of a recipe, trained without a run: nothing is written."""
-
-    recipe: Recipe
-    steps: int
-    seconds: float
-    looks: list[Look]
-    first: float | None  # loss on the probe rows before the first step, and after the last
-    last: float | None
-    layers: dict[str, Layer]  # at the end
-    found: Diagnosis
-    failed: str | None = None
-
-    @property
-    def reached(self) -> float | None:
-        """The loss at the end; that of the start where it broke off."""
-        return self.last if self.failed is None else self.first
-
-    def value(self, follow: tuple[str, str] | None) -> float | None:
-        """A layer's number: of the end, or of the last look where only a step gives it."""
-        if follow is None:
-            return None
-        what, name = follow
-        held = self.layers.get(name)
-        value = getattr(held, what, None)
-        if value is None and self.looks:
-            value = getattr(self.looks[-1].layer(name), what, None)
-        return value
-
-
-def replay(r: Recipe, steps: int, every: int) -> Replay:
+def replayed(r: Recipe, steps: int, every: int) -> Replay:
     """Trains the first `steps` steps of a recipe as a run of it does, and judges them."""
     parts = recipes.build(r)
-    watch = Watch(every if steps > every // 5 else max(steps // 4, 1))
+    watch = Watch(often(every, steps))
     trainer = recipes.trainer(parts, r, [watch])
-    began = time.perf_counter()
-    failed = None
-    try:
-        trainer.fit(parts.train, validation=parts.validation, steps=min(steps, parts.total_steps),
-                    batch_size=r.batch_size)  # fmt: skip
-    except NonFiniteError as error:
-        failed = error.problem
-    seconds = time.perf_counter() - began
-    layers: list[Layer] = []
-    last = None
-    if watch.probe is not None and watch.problem is None and failed is None:
-        layers, last = watch.probe.measure(), watch.probe.value
-    first = watch.looks[0].probe if watch.looks else None
-    return Replay(
-        r, trainer.step, seconds, watch.looks, first, last, {x.name: x for x in layers},
-        diagnose(trainer), failed,
-    )  # fmt: skip
-
-
-@dataclass
-class Trial:
-    """One fix of one finding, tried: the number that it should change, the loss, and the verdict.
-
-    outcome: 'gone'; 'no better' (gone, but the loss is not lower); 'still there'; 'failed'; or
-    'unclear' where the finding does not show in so few steps even without the fix.
-    """
-
-    fix: int  # its place in the finding's list, from 1
-    command: str
-    steps: int
-    seconds: float
-    outcome: str
-    before: float | None
-    after: float | None
-    loss_before: float | None
-    loss_after: float | None
-    failed: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As terms of JSON."""
-        return {k: worded(v) for k, v in vars(self).items()}
+    return replay(trainer, watch, lambda: trainer.fit(
+        parts.train, validation=parts.validation, steps=min(steps, parts.total_steps),
+        batch_size=r.batch_size,
+    ))  # fmt: skip
 
 
 @dataclass
@@ -111,7 +38,7 @@ class Tries:
         """The replay of a recipe, or why there is none."""
         if recipe not in self.held:
             try:
-                self.held[recipe] = replay(recipe, self.steps, self.every)
+                self.held[recipe] = replayed(recipe, self.steps, self.every)
             except ChainruleError as error:
                 self.held[recipe] = error.problem
         return self.held[recipe]
@@ -129,28 +56,4 @@ class Tries:
         new = changed(self.recipe, fix.changes) if fix.changes else None
         if new is None:
             return None
-        base, other = self.of(self.recipe), self.of(new)
-        if isinstance(base, str) or isinstance(other, str):
-            why = other if isinstance(other, str) else str(base)
-            return Trial(place, command_of(new), 0, 0.0, "failed", None, None, None, None, why)
-        return Trial(
-            place, command_of(new), other.steps, other.seconds, _outcome(finding, base, other),
-            base.value(finding.follow), other.value(finding.follow), base.reached, other.last,
-            other.failed,
-        )  # fmt: skip
-
-
-def _outcome(finding: Finding, base: Replay, other: Replay) -> str:
-    if other.failed is not None:
-        return "failed"
-    if not _shows(finding, base.found):
-        return "unclear"
-    if _shows(finding, other.found):
-        return "still there"
-    if base.reached is None or other.last is None:
-        return "gone"
-    return "gone" if other.last < LOWER * base.reached else "no better"
-
-
-def _shows(finding: Finding, found: Diagnosis) -> bool:
-    return any(f.id == finding.id and f.title == finding.title for f in found)
+        return compared(finding, place, command_of(new), self.of(self.recipe), self.of(new))

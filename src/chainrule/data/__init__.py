@@ -1,5 +1,8 @@
 """Datasets, samplers and the DataLoader, with PyTorch's names (`torch.utils.data`)."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .collate import default_collate as default_collate
 from .dataset import ConcatDataset as ConcatDataset
 from .dataset import Dataset as Dataset
@@ -24,3 +27,19 @@ from .toy import moons as moons
 from .toy import sine as sine
 from .toy import spiral as spiral
 from .toy import xor as xor
+
+if TYPE_CHECKING:
+    from .tables import Preprocessing as Preprocessing
+    from .tables import Schema as Schema
+    from .tables import Table as Table
+    from .tables import penguins as penguins
+    from .tables import read_table as read_table
+
+_OF_TABLES = ("Preprocessing", "Schema", "Table", "penguins", "read_table")
+"""Loaded when first used: tables read files by `train.files`, and `train` needs this package."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_TABLES:
+        return getattr(importlib.import_module(".tables", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -62,7 +62,7 @@ class Finding:
     @property
     def where(self) -> str:
         """`fc1, fc2 and 3 more, since step 21`."""
-        shown = ", ".join(self.layers[:3])
+        shown = ", ".join(map(called, self.layers[:3]))
         more = f" and {len(self.layers) - 3} more" if len(self.layers) > 3 else ""
         parts = [shown + more] if shown else []
         if self.steps is not None:

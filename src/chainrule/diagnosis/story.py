@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ArgumentTypeError
 from ..train import History, Run, Trainer, Watch
+from ..train.rates import highest_rate
 from ..train.recorder import describe
 from ..train.watch import Layer, Look, read_looks
 
@@ -140,9 +141,8 @@ class Story:
         """The learning rate at its highest."""
         rates = [x.lr for x in self.looks] + self.column("lr")
         groups = _section(self.setup, "optimizer").get("groups")
-        for group in groups if isinstance(groups, list) else ():
-            if isinstance(group, dict):
-                rates += [_float(group.get(k)) for k in ("lr", "initial_lr")]
+        held = [g for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
+        rates.append(_float(highest_rate(held)))
         known = [r for r in rates if math.isfinite(r)]
         chosen = _float(self.choices.get("lr"))
         return chosen if math.isfinite(chosen) else max(known, default=None)
@@ -167,7 +167,8 @@ class Story:
 
 def _ending(history: History) -> dict[str, Any]:
     failed = history.stopped == "failed"
-    return {"stopped": history.stopped, **({"error": history.message} if failed else {})}
+    told = {"error": history.message, "advised_lr": history.advised_lr} if failed else {}
+    return {"stopped": history.stopped, **told}
 
 
 def _section(held: Any, name: str) -> Mapping[str, Any]:

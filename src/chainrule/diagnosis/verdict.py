@@ -14,27 +14,37 @@ from .rule import Rule, rules_with
 from .show import Block, as_html, as_text
 from .story import Story
 
+HEALTHY, NOTHING = "healthy", "nothing to judge yet"
+
 
 @dataclass
 class Diagnosis:
     """What the rules found: `findings`, worst first; `asked`; `skipped`, by rule, with the reason.
 
+    begun: whether there is a training to judge: an epoch, or a look inside.
     It prints as text, shows as HTML in a notebook, and `to_json()` gives terms of JSON.
     """
 
     findings: list[Finding] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    begun: bool = True
+
+    @property
+    def state(self) -> str:
+        """The worst severity beyond notes; else 'healthy', or that there is nothing to judge."""
+        worst = next((f.severity for f in self.findings if f.severity != NOTE), None)
+        return worst or (HEALTHY if self.begun and self.asked else NOTHING)
 
     @property
     def healthy(self) -> bool:
-        """Whether there is nothing but notes."""
-        return all(f.severity == NOTE for f in self.findings)
+        """Whether there was something to judge, and nothing but notes was found."""
+        return self.state == HEALTHY
 
     @property
     def failed(self) -> bool:
-        """Whether there is a finding of severity error."""
-        return any(f.severity == ERROR for f in self.findings)
+        """Whether there is a finding of severity error, or nothing to judge."""
+        return self.state in (ERROR, NOTHING)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -45,7 +55,8 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """As terms of JSON."""
         return {
-            "healthy": self.healthy, "findings": [f.to_json() for f in self.findings],
+            "state": self.state, "healthy": self.healthy,
+            "findings": [f.to_json() for f in self.findings],
             "asked": self.asked, "skipped": self.skipped,
         }  # fmt: skip
 
@@ -57,8 +68,8 @@ class Diagnosis:
                    *(("fix", x.text) for x in f.fixes)])
             for f in self.findings
         ]  # fmt: skip
-        if not self.asked:
-            return [*found, Block(NOTE, "nothing to judge", self.said, [])]
+        if self.state == NOTHING:
+            return [*found, Block(NOTE, NOTHING, self.said, [])]
         if self.healthy:
             return [Block("ok", "healthy", self.said, []), *found]
         return found
@@ -70,7 +81,8 @@ class Diagnosis:
         for rule, reason in self.skipped.items():
             reasons.setdefault(reason, []).append(rule)
         why = "; ".join(f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
-        return f"{len(self.asked)} rules asked" + (f". Not asked: {why}" if why else "")
+        begun = "" if self.begun else "no step was looked at and no epoch is finished; "
+        return f"{begun}{len(self.asked)} rules asked" + (f". Not asked: {why}" if why else "")
 
     def __str__(self) -> str:
         return as_text(self.blocks())
@@ -110,7 +122,7 @@ def diagnose(source: Any, thresholds: Mapping[str, float] | None = None) -> Diag
 
 def judge(story: Story, asked: Sequence[Rule]) -> Diagnosis:
     """What rules find in a story."""
-    out = Diagnosis()
+    out = Diagnosis(begun=bool(story.rows or story.looks))
     for rule in asked:
         reason = rule.applies(story)
         if reason is not None:

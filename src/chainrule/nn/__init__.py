@@ -58,3 +58,11 @@ from .recurrent import RNN as RNN
 from .recurrent import GRUCell as GRUCell
 from .recurrent import LSTMCell as LSTMCell
 from .recurrent import RNNCell as RNNCell
+from .tabular import CategoryEncoding as CategoryEncoding
+from .tabular import NTPLinear as NTPLinear
+from .tabular import ParametricActivation as ParametricActivation
+from .tabular import PeriodicEmbedding as PeriodicEmbedding
+from .tabular import Scaling as Scaling
+from .tabular import ScheduledDropout as ScheduledDropout
+from .tabular_mlp import TabularMLP as TabularMLP
+from .tabular_mlp import TargetScale as TargetScale

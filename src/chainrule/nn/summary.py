@@ -193,7 +193,7 @@ def _rows(model: Module) -> Iterator[Row]:
     first: dict[int, str] = {}
     counted: set[int] = set()
     for path, module, depth in _walk(model):
-        row = Row(path.rpartition(".")[2] or "(the model)", type(module).__name__, depth)
+        row = Row(path or "(the model)", type(module).__name__, depth)
         if id(module) in first:
             row.same_as = first[id(module)]
         else:

@@ -11,6 +11,7 @@ from ..errors import ArgumentError, ArgumentTypeError, GradError, StateError
 from ..graph.node import Node
 from ..ops import sqrt
 from ..ops.core import is_number
+from ..tensor.core import Tensor
 
 
 class LeafError(GradError, ArgumentError):
@@ -27,8 +28,8 @@ class ResumeError(ArgumentError, KeyError):
 
 def active(setting: Any) -> bool:
     """Whether a term with this factor is computed: not where the factor is 0, unless a recorded
-    step is given it at every call."""
-    return isinstance(setting, Node) or bool(setting)
+    step is given it at every call, as a number or as a tensor with one for every member."""
+    return isinstance(setting, (Node, Tensor)) or bool(setting)
 
 
 def root(x: Any) -> Any:

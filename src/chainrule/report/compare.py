@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from ..diagnosis.finding import called
 from .charts import Chart, said
 from .learning import compared
 from .looks import numbers_of
@@ -22,7 +23,7 @@ MOST_PAIRS = 10
 
 def build(subjects: list[Subject]) -> str:
     """The page of several runs as HTML."""
-    names = _names(subjects)
+    names = names_of(subjects)
     charts: dict[str, Chart | None] = {
         "learning": compared({n: s.rows for n, s in zip(names, subjects, strict=True)}),
     }
@@ -31,8 +32,8 @@ def build(subjects: list[Subject]) -> str:
         {"names": f"{names[a]} and {names[b]}", "words": parting(subjects[a], subjects[b])}
         for a, b in pairs
     ]
-    choices = _choices(names, subjects)
-    outcomes = _outcomes(names, subjects)
+    choices = differing(names, subjects)
+    outcomes = endings(names, subjects)
     charts |= {"choices": choices, "outcomes": outcomes}
     title = f"{' and '.join(names) if len(names) < 4 else f'{len(names)} runs'} compared"
     count = len(choices.rows)
@@ -42,7 +43,7 @@ def build(subjects: list[Subject]) -> str:
                   choices=choices, outcomes=outcomes, sentence=sentence)  # fmt: skip
 
 
-def _names(subjects: list[Subject]) -> list[str]:
+def names_of(subjects: list[Subject]) -> list[str]:
     """The runs' names; where two are alike, their folders."""
     names = [s.name for s in subjects]
     return names if len(set(names)) == len(names) else [s.folder for s in subjects]
@@ -76,8 +77,8 @@ def _in_layers(a: Subject, b: Subject) -> str:
             also = f"; also in {', '.join(odd[1:])}" if odd[1:] else ""
             x, y = mine[odd[0]], layers[odd[0]]
             key = next(k for k in x if _differ(x[k], y[k]))
-            return (f"Diverged at step {look.step} in {odd[0]}{since}: {key} is {said(x[key], 6)} "
-                    f"against {said(y[key], 6)}{also}.")  # fmt: skip
+            return (f"Diverged at step {look.step} in {called(odd[0])}{since}: {key} is "
+                    f"{said(x[key], 6)} against {said(y[key], 6)}{also}.")  # fmt: skip
         same = look.step
     if not met:
         return "They were looked into at different steps, so their layers can't be compared."
@@ -107,7 +108,8 @@ def _in_epochs(a: Subject, b: Subject) -> str:
     return f"Their logs are equal for {shorter} epochs{more}."
 
 
-def _choices(names: list[str], subjects: list[Subject]) -> Chart:
+def differing(names: list[str], subjects: list[Subject]) -> Chart:
+    """The choices and versions in which runs differ, a row each."""
     recipes = [s.config.get("recipe") or {} for s in subjects]
     versions = [
         {"Chainrule": s.environment.get("chainrule"), "platform": s.environment.get("platform"),
@@ -128,7 +130,8 @@ def _plain(value: Any) -> Any:
         "none" if value is None else value)  # fmt: skip
 
 
-def _outcomes(names: list[str], subjects: list[Subject]) -> Chart:
+def endings(names: list[str], subjects: list[Subject]) -> Chart:
+    """How runs ended, a row each."""
     rows = []
     for name, s in zip(names, subjects, strict=True):
         result = s.result or {}

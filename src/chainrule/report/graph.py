@@ -286,14 +286,14 @@ def tree(model: nn.Module, g: Graph) -> list[dict[str, Any]]:
     behind = {e.source: e for e in g.edges}
     ids = {node.label: node.id for node in g.nodes}
 
-    def entry(name: str, path: str, module: nn.Module) -> dict[str, Any]:
+    def entry(path: str, module: nn.Module) -> dict[str, Any]:
         edge = behind.get(ids.get(path, ""))
         return {
-            "name": name or type(module).__name__, "kind": _kind(module),
+            "name": path or type(module).__name__, "kind": _kind(module),
             "parameters": sum(p.numel() for p in module.parameters()),
             "value": edge.value if edge else "", "gradient": edge.gradient if edge else "",
-            "parts": [entry(n, f"{path}.{n}" if path else n, m)
+            "parts": [entry(f"{path}.{n}" if path else n, m)
                       for n, m in module.named_children()],
         }  # fmt: skip
 
-    return [entry("", "", model)]
+    return [entry("", model)]

@@ -99,6 +99,8 @@ def verdict_of(s: Subject) -> Verdict:
     if found:
         level = "bad" if "bad" in levels else "warn"
         return Verdict(level, "Look here", f"{said} {found} finding{'s' * (found > 1)}.")
+    if not s.rows and not s.looks:
+        return Verdict("warn", "Nothing to judge yet", f"No epoch is finished. {said}")
     if s.findings is None:
         return Verdict("ok", "Finished", said)
     return Verdict("ok", "Healthy", said)

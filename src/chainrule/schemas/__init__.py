@@ -1,9 +1,7 @@
 """JSON schemas of everything that Chainrule writes as JSON, as files of this folder.
 
-What commands print: `runs`, `outcome` (of train), `claims` (of check-example), `derivation`,
-`diagnosis` (of diagnose), `preflight`, `playground` and `run` (of export).  What a run's folder
-holds: `config`, `environment`, `metrics`, `layers` and `result`.  `summary` and `diagram` are of
-`chainrule.summary` and `chainrule.diagram`.
+What commands print with --json, what the files of a run's folder hold, what `summary`, `diagram`
+and other objects give as data: the title of each says what it is of, `names()` lists them.
 Draft 2020-12; `chainrule:config` is the file config.json here.
 """
 

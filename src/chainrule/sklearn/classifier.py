@@ -136,8 +136,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         score of X_val (or of a share of X) has not improved for n_iter_no_change calls, the best
         weights are put back, `stopped_early_` is True, and later calls change nothing.
         """
-        self._check()
-        if _check_partial_fit_first_call(self, classes):
+        told = classes is not None or not hasattr(self, "classes_")
+        if told and _check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
         self._fit(X, y, sample_weight, self._held(X_val, y_val), True)

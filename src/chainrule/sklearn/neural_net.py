@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import weakref
-from collections.abc import Callable
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -20,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import nn
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, ArgumentTypeError
-from ..tensor.core import Tensor, wrap
+from ..tensor.core import wrap
 from ..tensor.random import Generator, drawing_from
 from ..train import EarlyStopping, LambdaCallback, Trainer
 from ..train.evaluation import predict
@@ -59,51 +58,6 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "dtype": DTYPE,
 }
-
-
-class Carrying(nn.Module):
-    """(f(x), w): a network whose rows have weights, which the loss finds beside its outputs."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """The outputs, and the weights as they came."""
-        return self.inner(x), w
-
-
-class Weighing(nn.Module):
-    """sum_i w_i l_i / sum_i w_i, for a criterion that gives the loss l of every row."""
-
-    def __init__(self, criterion: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.criterion = criterion
-
-    def forward(self, found: tuple[Tensor, Tensor], y: Tensor) -> Tensor:
-        """The weighted mean."""
-        z, w = found
-        each = self.criterion(z, y)
-        if not each.ndim:
-            raise ArgumentError(
-                "rows that count differently need the loss of every row", got="one value for all",
-                expected="a loss of shape (rows,)", fix="reduction='none' in the criterion",
-                line="",
-            )  # fmt: skip
-        each = each.reshape(each.shape[0], -1).mean(1)
-        return (each * w).sum() / w.sum()
-
-
-class OfOutputs:
-    """A metric that is told the outputs, without the weights beside them."""
-
-    def __init__(self, metric: Any) -> None:
-        self.metric, self.name = metric, metric.name
-        self.reset, self.compute = metric.reset, metric.compute
-
-    def update(self, found: tuple[Tensor, Tensor], y: Tensor) -> None:
-        """Takes a batch in."""
-        self.metric.update(found[0], y)
 
 
 class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
@@ -227,21 +181,14 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             )  # fmt: skip
         return made.to(as_dtype(self.dtype_))
 
-    def _loss(self, weighted: bool) -> Any:
-        """The criterion; where rows count differently, one that weighs them."""
+    def _loss(self) -> Any:
+        """The criterion: made from a name or class, or as it is."""
         wanted = self._criterion_name() if self.criterion == "auto" else self.criterion
         kind = LOSSES[wanted] if isinstance(wanted, str) else wanted
-        if not weighted:
-            return kind(**self._options("criterion")) if isinstance(kind, type) else kind
-        if isinstance(kind, type):
-            return Weighing(kind(**{"reduction": "none", **self._options("criterion")}))
-        if hasattr(kind, "reduction"):
-            kind = copy.copy(kind)
-            kind.reduction = "none"
-        return Weighing(kind)
+        return kind(**self._options("criterion")) if isinstance(kind, type) else kind
 
-    def _trainer(self, network: nn.Module, weighted: bool, seed: int, held: bool) -> Trainer:
-        model = Carrying(network) if weighted else network
+    def _trainer(self, model: nn.Module, seed: int, held: bool) -> Trainer:
+        """What trains a model."""
         kind = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
         options = self._options("optimizer")
         if isinstance(kind, type):
@@ -250,15 +197,12 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         schedule = SCHEDULES.get(self.scheduler, self.scheduler) if self.scheduler else None
         if schedule is not None:
             schedule = schedule(optimizer, **self._options("scheduler"))
-        trainer = Trainer(
-            model, self._loss(weighted), optimizer, scheduler=schedule,
+        return Trainer(
+            model, self._loss(), optimizer, scheduler=schedule,
             schedule_by=self.schedule_by, metrics=self.metrics, callbacks=self._callbacks(held),
             clip_grad_norm=self.clip_grad_norm, accumulate=int(self.accumulate), ema=self.ema,
             seed=seed,
         )  # fmt: skip
-        if weighted:
-            trainer.metrics = [OfOutputs(m) for m in trainer.metrics]  # type: ignore[misc]
-        return trainer
 
     def _callbacks(self, held: bool) -> list[Any]:
         found = list(self.callbacks or ())
@@ -280,21 +224,19 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         if first:
             self.dtype_ = x.dtype.name
         w = self._weighted(y, row_weights(sample_weight, x, x.dtype))
-        weighted = not (w == 1).all()
         rng = check_random_state(self.random_state)
-        train, validation = self._split((x, y, w), held, rng)
+        (x, y, w), validation = self._split((x, y, w), held, rng)
         seeds = [int(n) for n in rng.randint(np.iinfo(np.int32).max, size=2)]
         trainer = TRAINERS.get(self) if incremental and not first else None
-        if trainer is None or isinstance(trainer.model, Carrying) != weighted:
-            trainer = self._begin(x, y, weighted, seeds, validation is not None, first, incremental)
+        if trainer is None:
+            trainer = self._begin(x, y, seeds, validation is not None, first, incremental)
         assert trainer.generator is not None
         trainer.generator.manual_seed(seeds[1])
-        parts = [0, 2, 1] if weighted else [0, 1]
         before = len(trainer.history.rows)
         trainer.fit(
-            tuple(train[i] for i in parts), epochs=1 if incremental else int(self.max_epochs),
-            validation=validation and tuple(validation[i] for i in parts),
-            batch_size=min(int(self.batch_size), len(train[0])), shuffle=bool(self.shuffle),
+            (x, y), epochs=1 if incremental else int(self.max_epochs), validation=validation,
+            batch_size=min(int(self.batch_size), len(x)), shuffle=bool(self.shuffle),
+            sample_weight=None if (w == 1).all() else w,
         )  # fmt: skip
         self.n_outputs_ = self._width(y)
         new = [dict(row) for row in trainer.history.rows[before:]]
@@ -302,15 +244,14 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         self._finish(trainer)
 
     def _begin(
-        self, x: Any, y: Any, weighted: bool, seeds: list[int], held: bool, first: bool,
-        incremental: bool,
+        self, x: Any, y: Any, seeds: list[int], held: bool, first: bool, incremental: bool
     ) -> Trainer:  # fmt: skip
         """A trainer for a new network, or for the fitted one."""
         with drawing_from(Generator().manual_seed(seeds[0])):
             network = self._network(x.shape[1], self._width(y))
             if not first:
                 network.load_state_dict(self.state_)
-            trainer = self._trainer(network, weighted, seeds[1], held)
+            trainer = self._trainer(network, seeds[1], held)
         if incremental and not first:
             trainer.optimizer.load_state_dict(self._solver_state["optimizer"])
             if trainer.scheduler is not None:
@@ -324,20 +265,18 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         """The rows to learn from, and those held out."""
         if held[0] is not None:
             xv, yv = self._read(*held, False)
-            return rows, (xv, yv, np.ones(len(yv), rows[2].dtype))
+            return rows, (xv, yv)
         if not self.early_stopping:
             return rows, None
         by = rows[1] if is_classifier(self) and rows[1].ndim == 1 else None
         parts = train_test_split(
             *rows, random_state=rng, test_size=self.validation_fraction, stratify=by
         )
-        return tuple(parts[0::2]), tuple(parts[1::2])
+        return tuple(parts[0::2]), tuple(parts[1:4:2])
 
     def _finish(self, trainer: Trainer) -> None:
         """The fitted attributes: arrays and numbers."""
-        start = "inner." if isinstance(trainer.model, Carrying) else ""
-        weights = trainer.evaluated_weights()
-        self.state_ = {n.removeprefix(start): t._value.copy() for n, t in weights.items()}
+        self.state_ = {n: t._value.copy() for n, t in trainer.evaluated_weights().items()}
         schedule = trainer.scheduler
         self._solver_state = {
             "optimizer": as_arrays(trainer.optimizer),

@@ -12,6 +12,7 @@ from .. import functional as F
 from .. import ops
 from ..errors import ArgumentError, ArgumentTypeError
 from ..tensor.core import Tensor
+from ..train.losses import RowWeighted
 
 
 def log_loss(z: Tensor, y: Tensor) -> Tensor:
@@ -71,7 +72,10 @@ def custom(loss: Any, like: Loss, weighted: bool) -> Loss:
     """A loss of the user's, function or Module, with the output of a built-in one.
 
     It is given the outputs before the output activation, as losses of chainrule.nn are.
+    weighted: whether rows count differently, so that their losses are needed one by one.
     """
+    if weighted and getattr(loss, "reduction", None) == "mean":
+        loss = RowWeighted(loss).terms
 
     def by_row(z: Tensor, y: Tensor) -> Tensor:
         found = loss(z, y)

@@ -29,10 +29,23 @@ class Found(NamedTuple):
 
     def describe(self, model: Any) -> str:
         """`log at model.py:12 (layer fc1)`."""
-        line = describe_site(self.site)
-        layer = next((n for n, m in model.named_modules() if m is self.module and n), None)
+        line, layer = self.line, self.layer(model)
         place = f" at {line}" if line else ""
         return self.op.name + place + (f" (layer {layer})" if layer else "")
+
+    @property
+    def line(self) -> str | None:
+        """The user's line that called it: `model.py:12`."""
+        return describe_site(self.site)
+
+    def layer(self, model: Any) -> str | None:
+        """The name in the model of the layer that called it."""
+        return next((n for n, m in model.named_modules() if m is self.module and n), None)
+
+    @property
+    def numbers(self) -> str:
+        """`result[0, 2] = -inf at x = 0; 1 of 6; x float32[2,3] from 0 to 7`."""
+        return _where(self.y, _named(self.op, self.inputs), "result")
 
 
 class Watch:
@@ -132,14 +145,14 @@ def _named(op: Op, inputs: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def _where(y: Any, operands: list[tuple[str, Any]], what: str) -> str:
-    """`result[0, 2] = -inf at x = 0; 1 of 6; x float32[2,3] from 0 to 7`."""
+    """The first place that is not finite, how many there are, and the operands' ranges."""
     bad = ~np.isfinite(y)
     place = tuple(int(i) for i in np.argwhere(bad)[0])
     shown = f"[{', '.join(map(str, place))}]" if place else ""
     text = f"{what}{shown} = {y[place]:g}"
     fitting = [(n, v) for n, v in operands if np.shape(v) == y.shape]
     if fitting:
-        text += " at " + ", ".join(f"{n} = {v[place]:g}" for n, v in fitting)
+        text += " at " + ", ".join(f"{n} = {np.asarray(v)[place]:g}" for n, v in fitting)
     text += f"; {int(bad.sum())} of {y.size}"
     for n, v in operands:
         text += f"; {n} {_range(v)}"

@@ -5,7 +5,10 @@ from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import LambdaCallback as LambdaCallback
 from .history import History as History
+from .lr_find import LRFinding as LRFinding
+from .lr_find import lr_find as lr_find
 from .metrics import Metric as Metric
+from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import list_runs as list_runs
 from .run import open_run as open_run

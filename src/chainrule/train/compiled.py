@@ -108,9 +108,9 @@ def _made(turn: Turn, weights: Any) -> Done:
     )  # fmt: skip
 
 
-def _weights(loss: Any, targets: Any, numbers: Any) -> Any:
+def _weights(loss: Any, arrays: Any, numbers: Any) -> Any:
     """What the batches weigh in the mean over the epoch: see `weight_of`."""
-    each = row_weights(loss, targets)
+    each = row_weights(loss, arrays)
     if each is None:
         return np.full(len(numbers), float(numbers.shape[1]))
     return each[numbers].sum(1)
@@ -147,7 +147,7 @@ class CompiledSteps:
         """Steps with batches of one size."""
         trainer = self.trainer
         numbers = numbers_of(rows)
-        weights = _weights(trainer.loss, found.arrays[-1], numbers)
+        weights = _weights(trainer.objective, found.arrays, numbers)
         scheduler = trainer.scheduler if trainer.schedule_by == "step" else None
         plain = scheduler is None or counts_steps(scheduler)
         turns = Turns(
@@ -171,7 +171,7 @@ class CompiledSteps:
         trainer = self.trainer
         if not safe_rates(trainer):
             return self.eager.step(group)
-        parts = tuple(shares(trainer.loss, group)) if len(group) > 1 else ()
+        parts = tuple(shares(trainer.objective, group)) if len(group) > 1 else ()
         batch = [tuple(b) for b in group] if parts else list(group[0])
         known = self.step.traces
         try:
@@ -183,7 +183,7 @@ class CompiledSteps:
             return self.eager.step(group)
         loss, norm, sizes = (t._value for t in found)
         ended = stepped(trainer)
-        weight = sum([weight_of(trainer.loss, b) for b in group])
+        weight = sum([weight_of(trainer.objective, b) for b in group])
         return Done([float(loss)], [float(norm)], [weight], len(group), [sizes], None, ended)
 
     @property
@@ -204,7 +204,7 @@ class CompiledSteps:
             None if n is None else float(n) for n in (t.clip_grad_norm, t.clip_grad_value)
         )
         share = None if t.ema is None else 1.0 - t.ema.decay
-        return t, t.model, t.loss, t.optimizer, t.ema, limits, share
+        return t, t.model, t.objective, t.optimizer, t.ema, limits, share
 
     def _compiled(self, run: Callable[..., Any], *args: Any) -> Any:
         """A run, with the way out where something can't be compiled."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import NonFiniteError
 from ..ops.core import interpret
-from ..tensor.anomaly import Watch
+from ..tensor import anomaly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
+from .rates import highest_rate, largest_change, slower_rate
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -46,16 +48,47 @@ def gradient_norm(parameters: Sequence[Tensor], squares: list[float] | None = No
     return top * math.sqrt(sum(float(np.square(g / top, dtype=np.float64).sum()) for g in grads))
 
 
+class Origin(NamedTuple):
+    """Where the first number that is not finite came from: an operation, a gradient, the batch."""
+
+    text: str = ""
+    op: str | None = None
+    line: str | None = None
+    layer: str | None = None
+    values: str | None = None
+    """Its result and its inputs in numbers."""
+    gradient: str | None = None
+    """The parameter whose gradient it is the first in."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As terms of JSON, without the sentence."""
+        return {k: v for k, v in self._asdict().items() if k != "text"}
+
+
 class Diverged(NonFiniteError):
     """A step that went to nan or infinity, with the numbers of its message as attributes."""
 
-    def __init__(self, problem: str, trainer: Trainer, norms: Sequence[float], **rows: Any) -> None:
+    def __init__(
+        self, problem: str, trainer: Trainer, norms: Sequence[float], origin: Origin, **rows: Any
+    ) -> None:
         super().__init__(problem, line="", **rows)
+        self.origin = origin
         self.epoch = trainer.epoch + 1
         self.step = trainer.step + 1
         self.lr = trainer.lr
+        self.advised_lr = advised_rate(trainer)
         self.grad_norms = list(norms)
         self.last_good_step = trainer.step
+
+
+def advised_rate(trainer: Trainer) -> float | None:
+    """The learning rate to try where a training broke off; None where it has none to begin with."""
+    highest = highest_rate(trainer.optimizer.param_groups)
+    if highest is None or highest <= 0:
+        return None
+    looks = next((c.looks for c in trainer.callbacks if isinstance(c, Watch)), ())
+    change = largest_change(looks)
+    return slower_rate(highest, type(trainer.optimizer).__name__, change and change[0])
 
 
 class Kept:
@@ -94,38 +127,43 @@ class Guard:
             f"{what} at epoch {trainer.epoch + 1}, step {step} (lr {lr:g})",
             trainer,
             self.norms,
+            where,
             expected=f"finite numbers; {good}",
-            got=f"gradient norms of the steps before: {trend}" + (f"; {where}" if where else ""),
-            fix=self.advice(lr, group),
+            got=f"gradient norms of the steps before: {trend}"
+            + (f"; {where.text}" if where.text else ""),
+            fix=self.advice(trainer, group),
         )
 
-    def origin(self, trainer: Trainer, group: Sequence[Any]) -> str | None:
+    def origin(self, trainer: Trainer, group: Sequence[Any]) -> Origin:
         """The first operation of the forward pass with a result that is not finite."""
         for batch in group:
             for i, t in enumerate(batch):
                 if t.dtype.kind == "f" and not np.isfinite(t._value).all():
                     bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
-                    return f"the batch itself, value {i}, row {int(bad[0])}, is not finite"
-            watch = Watch(raises=False)
+                    return Origin(f"the batch itself, value {i}, row {int(bad[0])}, is not finite")
+            watch = anomaly.Watch(raises=False)
             with interpret(watch), no_grad():
                 trainer.compute_loss(batch)
             found = watch.made or watch.met
             if found is not None:
-                return f"first in {found.describe(trainer.model)}"
+                model = trainer.model
+                return Origin(f"first in {found.describe(model)}", found.op.name, found.line,
+                              found.layer(model), found.numbers)  # fmt: skip
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
-                return f"first in the gradient of {name}"
-        return None
+                return Origin(f"first in the gradient of {name}", gradient=name)
+        return Origin()
 
-    def advice(self, lr: float, group: Sequence[Any]) -> str:
+    def advice(self, trainer: Trainer, group: Sequence[Any]) -> str:
         """A smaller rate; scaled inputs where they are large."""
-        if not math.isfinite(lr):
+        rate = advised_rate(trainer)
+        if not math.isfinite(trainer.lr) or rate is None:
             return "a finite learning rate: look at the schedule"
         largest = max(
             (float(np.abs(t._value).max(initial=0.0)) for b in group for t in b[:-1]
              if t.dtype.kind == "f"), default=0.0,
         )  # fmt: skip
-        advice = f"lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1.0"
+        advice = f"lr={rate:g}, or clip_grad_norm=1.0"
         if largest > 100 and math.isfinite(largest):
             advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
         return advice

@@ -14,7 +14,7 @@ class History:
     and val_<metric>.  stopped: 'epochs', 'steps', 'converged', 'early stopping', 'interrupted',
     what a callback said, or 'failed' where a number was not finite.  interrupted: after Ctrl-C or
     SIGTERM (`signal` says which); `message` then says how to go on.  watch: the Watch that looked
-    on, if there was one.
+    on, if there was one.  advised_lr: the learning rate to try where it failed.
 
     >>> from chainrule.train import History
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
@@ -29,6 +29,7 @@ class History:
         self.signal: str | None = None
         self.message: str | None = None
         self.watch: Any = None
+        self.advised_lr: float | None = None
 
     def __getitem__(self, name: str) -> list[Any]:
         column = [row[name] for row in self.rows if name in row]

@@ -1,11 +1,13 @@
 """Run: the folder of one training, `runs/<name>-NNNN/`.
 
 config.json           what was asked for, and the trainer's parts
+config.toml           the choices, where a command made the run: `--config` takes them
 environment.json      the command that repeats it, versions, machine, seed
 metrics.jsonl         one line an epoch
 layers.jsonl          one line for each look inside, where it was watched (`train.Watch`)
 model.safetensors     the weights as fit leaves them
 result.json           how it ended
+nan/                  the step that went to nan, where one did: `python nan/repro.py` makes it again
 checkpoints/          generations of the whole state
 """
 
@@ -85,6 +87,8 @@ class Run:
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
         self.say = say
+        self.building: str | None = None
+        """The lines of Python that make model, loss and optimizer again, where they are known."""
 
     @classmethod
     def create(

@@ -34,7 +34,8 @@ def capture(trainer: Trainer) -> dict[str, Any]:
             f"the state after step {trainer.step} is not there any more: compiled steps went on",
             fix="checkpoints at multiples of the callback's every_steps",
         )
-    with drawing_from(trainer.generator):
+    with drawing_from(trainer.generator):  # a loader that was not read yet draws its seed
+        loader = None if trainer.loader is None else trainer.loader.state_dict()
         rng = generator_in_use().get_state()
     return {
         **{name: getattr(trainer, name) for name in COUNTERS},
@@ -46,7 +47,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "rows": trainer.history.rows,
         "seed": trainer.seed,
         "rng": rng,
-        "loader": None if trainer.loader is None else trainer.loader.state_dict(),
+        "loader": loader,
         "model": dict(trainer.model.state_dict()),
         "loss": dict(trainer.loss.state_dict()) if isinstance(trainer.loss, Module) else {},
         "optimizer": named_state(trainer.optimizer, trainer.model),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -13,8 +15,9 @@ from ..errors import NonFiniteError
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..tensor.core import Tensor
 from ..tensor.random import generator_in_use
-from .guard import SAFE_NORM, SAFE_RATE, Kept, gradient_norm
+from .guard import SAFE_NORM, SAFE_RATE, Diverged, Kept, gradient_norm
 from .inputs import Batch, groups
+from .kept_step import FOLDER, keep
 from .losses import shares, weight_of
 
 if TYPE_CHECKING:
@@ -52,11 +55,20 @@ class EagerSteps:
     def step(self, group: Sequence[Batch]) -> Done:
         """One update, and what follows it: the average of the weights, the schedule."""
         trainer = self.trainer
-        loss, norm, sizes = self._update(group)
+        try:
+            loss, norm, sizes = self._update(group)
+        except Diverged as error:
+            if trainer.run is not None:
+                with suppress(OSError):  # a full disk is not what ended the training
+                    script = keep(trainer, group, error, trainer.run.path / FOLDER)
+                    error.fix = (
+                        f"{error.fix}; python {shlex.quote(str(script))} makes this step again"
+                    )
+            raise
         if trainer.ema is not None:
             trainer.ema.update()
         ended = stepped(trainer)
-        weight = sum([weight_of(trainer.loss, batch) for batch in group])
+        weight = sum([weight_of(trainer.objective, batch) for batch in group])
         return Done([loss], [norm], [weight], len(group), [sizes], None, ended)
 
     def _update(self, group: Sequence[Batch]) -> tuple[float, float, list[float]]:
@@ -88,7 +100,7 @@ class EagerSteps:
     def _gradients(self, group: Sequence[Batch]) -> float:
         """Backward as long as the loss is finite; gives the loss."""
         total = 0.0
-        for batch, share in zip(group, shares(self.trainer.loss, group), strict=True):
+        for batch, share in zip(group, shares(self.trainer.objective, group), strict=True):
             loss = self.trainer.compute_loss(batch)
             loss = loss * share if share != 1.0 else loss
             total += loss.item()

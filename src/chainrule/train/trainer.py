@@ -27,7 +27,7 @@ from .callbacks import EVENTS, Callback, check_monitors
 from .compiled import CompiledSteps
 from .evaluation import evaluate, mode, predict
 from .fit import Fit
-from .guard import Guard
+from .guard import Diverged, Guard
 from .history import History
 from .inputs import (
     EVALUATION_BATCH,
@@ -40,6 +40,7 @@ from .inputs import (
 )
 from .interrupts import Interrupts
 from .limits import Limits
+from .losses import RowWeighted, with_weights
 from .metrics import as_metric
 from .run import Run, open_run
 from .state import capture, restore
@@ -86,6 +87,7 @@ class Trainer:
         choice("Trainer", "schedule_by", schedule_by, ("epoch", "step"))
         self.model = model
         self.loss = loss
+        self.weighted: RowWeighted | None = None  # the loss in a fit with sample_weight
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.schedule_by = schedule_by
@@ -138,26 +140,35 @@ class Trainer:
     def fit(
         self, train: Any, *, validation: Any = None, epochs: int | None = None,
         steps: int | None = None, tol: float | None = None, grad_tol: float | None = None,
-        batch_size: int = 32, shuffle: bool = True,
+        batch_size: int = 32, shuffle: bool = True, sample_weight: Any = None,
     ) -> History:  # fmt: skip
         """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
 
         train, validation: a DataLoader, a Dataset, or a tuple (x, y) or (x1, x2, ..., y) of
         arrays or tensors.  tol: ends when the loss changes by less from one epoch to the next.
         grad_tol: ends when every gradient norm of an epoch is below.  batch_size, shuffle: for
-        data that come without a loader.  After `resume` it goes on where the checkpoint was, and
-        all limits count from the start of the fit that was interrupted.
+        data that come without a loader.  sample_weight: w (rows,) >= 0 for arrays; the loss of a
+        batch is then sum_i w_i l_i / sum_i w_i, and validation stays as it is.  After `resume` it
+        goes on where the checkpoint was, and all limits count from the start of the fit that was
+        interrupted.
         Raises NonFiniteError for data or steps that are not finite.
         """
         limits = Limits(epochs, steps, tol, grad_tol)
         with drawing_from(self.generator):
+            names, weighted = column_names(train), None
+            if sample_weight is not None:
+                train = with_weights(train, sample_weight, self.model)
+                weighted = self.weighted  # the same as before is the same program
+                if weighted is None or weighted.loss is not self.loss:
+                    weighted = RowWeighted(self.loss)
             loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
-            check_finite(loader.dataset, "the training data", column_names(train))
+            check_finite(loader.dataset, "the training data", names)
             held_out = None
             if validation is not None:
                 held_out = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
                 check_finite(held_out.dataset, "the validation data", column_names(validation))
             check_monitors(self.callbacks, held_out is not None)
+            self.weighted = weighted
             with self.run.alone() if self.run is not None else nullcontext():
                 self._begin(loader)
                 with mode(self.model, True), Interrupts() as signals:
@@ -171,9 +182,13 @@ class Trainer:
         """Keeps why the fit ended, for whoever judges it later."""
         told = f"{error.problem}; {error.got}" if error.got else error.problem
         self.history.stopped, self.history.message = "failed", told
+        advised = error.advised_lr if isinstance(error, Diverged) else None
+        self.history.advised_lr = advised
         if self.run is not None:
             with suppress(OSError):
-                self.run.write_result(stopped="failed", error=error.problem, origin=error.got)
+                self.run.write_result(
+                    stopped="failed", error=error.problem, origin=error.got, advised_lr=advised
+                )
 
     def take_in(self, done: Done, i: int) -> None:
         """Counts one of the steps that were made: counters, sums, what the guard remembers."""
@@ -191,8 +206,9 @@ class Trainer:
         self._rate = None if self.current or done.rates is None else done.rates[i]
 
     def compute_loss(self, batch: Batch) -> Tensor:
-        """The loss of one batch (x1, ..., y)."""
-        loss = self.loss(self.model(*batch[:-1]), batch[-1])
+        """The loss of one batch (x1, ..., y), or (x1, ..., w, y) in a weighted fit."""
+        x, y = self.split(batch)
+        loss = self.objective(self.model(*x), *y)
         if not isinstance(loss, Tensor) or loss._value.size != 1:
             raise ArgumentTypeError(
                 "Trainer: the loss must give a Tensor with one element",
@@ -200,6 +216,17 @@ class Trainer:
                 fix="reduction='mean'" if isinstance(loss, Tensor) else None,
             )
         return loss
+
+    @property
+    def objective(self) -> Any:
+        """What is minimized: the loss, over weighted rows in a fit with sample_weight."""
+        return self.loss if self.weighted is None else self.weighted
+
+    def split(self, batch: Batch) -> tuple[Batch, Batch]:
+        """The model's inputs, and what the objective gets besides its output."""
+        if self.weighted is not None:
+            return batch[:-2], (batch[-1], batch[-2])
+        return batch[:-1], batch[-1:]
 
     def schedule(self, after: str) -> None:
         """The schedule's step after an 'epoch' or a 'step'."""

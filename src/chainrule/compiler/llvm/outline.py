@@ -40,7 +40,7 @@ def outline(caller: Products, nest: Nest, p: Product) -> Outlined:
     values = [w.value for w in nest.writes]
     inner = p.rows.bit | p.columns.bit | p.inner.bit
     places = [e for w in nest.writes for i in w.place for e in i.expressions()]
-    known = list(caller.settled([*values, *places], inner))
+    known = list(caller.settled([*values, *places], inner, p.dot))
     seen = {id(p.dot), *(id(e) for e in known)}
     read = [e.at[0].name for x in (*values, *places) for e in walk(x, seen) if e.op == "load"]
     buffers = list(dict.fromkeys([w.buffer.name for w in nest.writes] + read))
@@ -71,7 +71,7 @@ def _write_tile(writer: Nests, nest: Nest, p: Product) -> None:
 
     def row(i: V, _: list[V]) -> list[V]:
         writer.enter(p.rows, f.binary("add", V("%r", "i64"), i))
-        writer.hoist(values, p.columns.bit | p.inner.bit)
+        writer.hoist(values, p.columns.bit | p.inner.bit, p.dot)
         line = f.shifted(V("%c", "ptr"), f.binary("mul", i, V("%step", "i64")), scalar)
         _write_row(writer, nest, p, line, full)
         writer.leave(p.rows)

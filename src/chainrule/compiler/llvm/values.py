@@ -67,14 +67,19 @@ class Values:
         self.scopes[-1][key] = v
         return v
 
-    def hoist(self, exprs: Sequence[Expr], inner: int) -> None:
+    def hoist(self, exprs: Sequence[Expr], inner: int, given: Expr | None = None) -> None:
         """Computes now what does not depend on the axes that are still to be opened."""
-        for e in self.settled(exprs, inner):
+        for e in self.settled(exprs, inner, given):
             self.value(e)
 
-    def settled(self, exprs: Sequence[Expr], inner: int) -> Iterator[Expr]:
-        """The parts of expressions that depend on axes that are open, and on none of `inner`."""
-        seen: set[int] = set()
+    def settled(
+        self, exprs: Sequence[Expr], inner: int, given: Expr | None = None
+    ) -> Iterator[Expr]:
+        """The parts of expressions that depend on axes that are open, and on none of `inner`.
+
+        given: a part whose value comes from elsewhere, so that nobody asks for what it is made of.
+        """
+        seen: set[int] = set() if given is None else {id(given)}
         stack = list(exprs)
         while stack:
             e = stack.pop()

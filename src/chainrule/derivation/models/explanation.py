@@ -184,6 +184,7 @@ class Explaining:
             return self.layer([name], name)
         if name is None:
             return self.layer(list(self.program.leaves), "all parameters")
+        name = name.partition(":")[0]  # a layer as it is shown: 0:Linear
         inside = [n for n in self.program.leaves if n.startswith(f"{name}.")]
         if not inside:
             raise self._unknown(name)

@@ -1,7 +1,8 @@
 """What lines of a user's program are called: by the layer that made them, else by their op.
 
-fc1[17,3] is an output of the layer fc1, in row 17; dL/dfc1[17,3] the gradient of it.  Indices count
-from 0, as in Python.
+fc1[17,3] is an output of the layer fc1, in row 17; dL/dfc1[17,3] the gradient of it.  Parameters
+have their names in state_dict(), 0.weight in a Sequential; an output of its first layer is
+0:Linear[17,3], because 0 alone would be a number.  Indices count from 0, as in Python.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Labels:
                 path = recording.paths.get(module)
                 if path:
                     self.outputs[node] = self.results[node] = module
-                    self.give(node, no_number(path, module))
+                    self.give(node, output_name(path, module))
 
     def _functions(self, program: Program) -> None:
         """The results of functions that are called between layers: relu for F.relu(x)."""
@@ -94,10 +95,8 @@ class Labels:
                 self.give(node, f"{path}.{name}" if path else name)
 
     def _inputs(self, program: Program) -> None:
-        owners = {p: m for m in program.recording.paths for _, p in _own(m)}
-        tensors = program.recording.tensors
         for name, leaf in program.leaves.items():
-            self.give(leaf, no_number(name, owners.get(tensors[name])))
+            self.give(leaf, name)
         for node in program.graph.inputs:
             self.give(node, node.name or "x")
 
@@ -236,10 +235,6 @@ def _readers(lines: list[Node]) -> dict[Node, list[Node]]:
     return found
 
 
-def _own(module: Any) -> Any:
-    return module.named_parameters(recurse=False)
-
-
 def called(source: str) -> str:
     """The name of the function whose result an expression is, if it is one."""
     try:
@@ -252,9 +247,9 @@ def called(source: str) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def no_number(name: str, module: Any) -> str:
-    """A name that can't be taken for a number: Linear0.weight for 0.weight."""
-    return f"{type(module).__name__}{name}" if name[:1].isdigit() and module is not None else name
+def output_name(path: str, module: Any) -> str:
+    """What a layer gives: its path; with its type where the path alone reads as a number."""
+    return f"{path}:{type(module).__name__}" if path.replace(".", "").isdigit() else path
 
 
 def harmless(name: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from ...ops.core import is_number
+from ...train.rates import largest_change, slower_rate
 from ...train.watch import Layer, Look
 from ..finding import ERROR, SLOPE, WARNING, WEIGHTS, Finding, Fix, called
 from ..rule import Rule
@@ -28,11 +30,14 @@ def by_start(activation: str | None) -> Fix:
 
 
 def slower(story: Story, ratio: float | None = None) -> list[Fix]:
-    """A tenth of the learning rate; less, where steps change `ratio` of the weights, not 1 %."""
-    if not story.lr:
-        return []
-    known = ratio is not None and math.isfinite(ratio) and ratio > 0.1
-    return [rate(float(f"{story.lr * 0.01 / (ratio or 1):.0e}") if known else story.lr / 10)]
+    """A lower learning rate: see `train.rates.slower_rate`."""
+    return [rate(slower_rate(story.lr, story.optimizer, ratio))] if story.lr else []
+
+
+def advised(story: Story, ratio: float | None) -> list[Fix]:
+    """The rate that the error named which ended the training; else a lower one."""
+    told: Any = story.result.get("advised_lr")
+    return [rate(told)] if is_number(told) and told > 0 else slower(story, ratio)
 
 
 def rate(lr: float) -> Fix:
@@ -199,16 +204,15 @@ class Exploding(Rule):
         last = story.looks[-1] if story.looks else None
         cause, multiplier = "an update beyond what numbers hold: the lr, or the weights' gain", None
         top: float | None = None
-        if last is not None:
-            ratios = [(x.ratio, x.name) for x in last.layers if x.ratio is not None]
-            if ratios and max(ratios)[0] > 0.1:
-                top, name = max(ratios)
-                cause = (f"the weights of {called(name)} changed by {top:.1e} of their size in "
-                         f"step {last.step}: the lr is too high")  # fmt: skip
-                multiplier = WEIGHTS
+        change = largest_change(story.looks)
+        if last is not None and change is not None and change[0] > 0.1:
+            top = change[0]
+            cause = (f"the weights of {called(change[1].name)} changed by {top:.1e} of their size "
+                     f"in step {last.step}: the lr is too high")  # fmt: skip
+            multiplier = WEIGHTS
         return Finding(
             self.id, ERROR, "exploding numbers", evidence, cause, [n for _, n in bad[:1]], steps,
-            {}, multiplier, [*slower(story, top), CLIP],
+            {}, multiplier, [*advised(story, top), CLIP],
         )  # fmt: skip
 
     def _large(self, story: Story, look: Look) -> Layer | None:

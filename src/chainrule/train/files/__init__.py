@@ -18,6 +18,7 @@ from .writing import append_line as append_line
 from .writing import check_writable as check_writable
 from .writing import file_sha256 as file_sha256
 from .writing import names_in as names_in
+from .writing import open_file as open_file
 from .writing import remove_file as remove_file
 from .writing import sweep as sweep
 from .writing import write_bytes as write_bytes

@@ -3,6 +3,7 @@ down."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ...errors import ArgumentError
 from ...runtime.blas import one_blas_thread
 from ..callbacks import Callback
 from ..files import append_line, to_json, write_text
+from ..state import capture
 from .layers import layers_of, weights_of
 from .look import FILE, Layer, Look, read_looks
 from .numbers import norm
@@ -39,7 +41,8 @@ class Watch(Callback):
     histograms of activations and gradients.  `looks` holds them all; a run gets them as
     layers.jsonl, and what is known of the data in config.json.  Compiled steps run on between
     looks.  Numbers depend on the step alone, so two runs of one seed write the same, but for
-    `overhead`: the share of the time of the fit that watching took.  PyTorch leaves this to hooks.
+    `overhead`: the share of the time of the fit that watching took.  `origin` keeps a copy of the
+    weights of the start, for `chainrule.try_fixes`.  PyTorch leaves this to hooks.
 
     >>> import chainrule
     >>> from chainrule import nn, optim
@@ -69,6 +72,7 @@ class Watch(Callback):
         self.every, self.rows, self.batch = every, rows, probe
         self.looks: list[Look] = []
         self.start: dict[str, Any] = {}  # what is known before the first step
+        self.origin: dict[str, Any] | None = None
         self.probe: Probe | None = None
         self.problem: str | None = None  # why the layers can't be measured
         self.interval = every
@@ -96,6 +100,8 @@ class Watch(Callback):
         trainer.history.watch = self
         self._take_up(trainer)
         assert trainer.loader is not None
+        if not trainer.step:
+            self.origin = copy.deepcopy(capture(trainer))
         batch = self._rows(trainer)
         self.probe = Probe(trainer.model, trainer.loss, batch)
         layers = self._measure(trainer)
@@ -198,7 +204,8 @@ class Watch(Callback):
         if self.batch is not None:
             return tuple(self.batch)
         try:
-            return tuple(rows_of(trainer.loader, self.rows))
+            x, y = trainer.split(rows_of(trainer.loader, self.rows))
+            return *x, y[0]
         except Exception as error:
             self.problem = _told(error)
             return ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import (
+from ...errors import (
     ArgumentError,
     DTypeError,
     IndexRangeError,

@@ -1,0 +1,132 @@
+"""`chainrule evaluate`: how good a run's model is on rows that it has not seen."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import numpy as np
+
+from ..errors import StateError
+from ..train.metrics import METRICS
+from .app import Command
+from .options import plain_option, run_argument, runs_dir
+from .predict import newest_with_model, restored
+from .recipe import from_config, load
+from .report import probabilities
+from .results import confused, matrix_in_words, matrix_lines
+from .terminal import Line, Terminal, detect, words
+
+SCHEMA = "chainrule evaluation 1"
+OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
+OF_NUMBERS = ("rmse", "mae", "r2")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores by name, None where there can be none; the matrix [true][predicted] of classes."""
+
+    run: str
+    rows: int
+    on: str
+    scores: dict[str, float | None]
+    names: tuple[str, ...] = ()
+    matrix: list[list[int]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        matrix = self.matrix or None
+        return {"schema": SCHEMA, **vars(self), "names": list(self.names), "matrix": matrix}
+
+
+@click.command(cls=Command, short_help="Scores the model of RUN on held-out rows.")
+@run_argument()
+@runs_dir
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@plain_option
+def command(run: str, runs_dir: str, as_json: bool, plain: bool) -> None:
+    """Scores the model of RUN on the rows that were held out from the start.
+
+    \b
+    Examples:
+      chainrule evaluate digits
+      chainrule evaluate digits-0001 --json
+    """
+    found = newest_with_model(run, runs_dir)
+    r = from_config(found.config, str(found.path))
+    sets = load(r.data)
+    model, _ = restored(found, r, len(sets.names))
+    x, true = sets.test.tensors
+    p = probabilities(model, x)
+    held = of_classes(found.name, f"held-out rows of {r.data}", p, np.asarray(true), sets.names)
+    if as_json:
+        click.echo(json.dumps(held.to_json(), indent=2))
+        return
+    t = detect(sys.stdout, plain=plain)
+    for line in lines_of(held, t):
+        click.echo(t.paint(line), color=True)
+
+
+def of_classes(run: str, on: str, p: Any, true: Any, names: tuple[str, ...]) -> Evaluation:
+    """Scores of probabilities (N, C) against classes (N,)."""
+    with np.errstate(divide="ignore"):
+        logits = np.maximum(np.log(p), -745.0)  # of the smallest number that is not 0
+    matrix = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(matrix, (true, p.argmax(1)), 1)
+    scores = {name: _score(name, logits, true) for name in OF_CLASSES}
+    return Evaluation(run, len(true), on, scores, names, matrix.tolist())
+
+
+def of_numbers(run: str, on: str, predicted: Any, true: Any) -> Evaluation:
+    """Scores of numbers (N, T) against their targets."""
+    return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in OF_NUMBERS})
+
+
+def _score(name: str, prediction: Any, true: Any) -> float | None:
+    metric = METRICS[name]()
+    metric.update(prediction, true)
+    try:
+        return float(metric.compute())
+    except StateError:  # a class without rows, or a single row
+        return None
+
+
+def interval(right: int, rows: int) -> tuple[float, float]:
+    """Where the true share lies with 95 %, for as many right: Wilson 1927.
+
+    >>> tuple(round(v, 3) for v in interval(95, 100))
+    (0.888, 0.978)
+    """
+    z = 1.959964
+    p = right / rows
+    middle = p + z * z / (2 * rows)
+    half = z * math.sqrt(p * (1 - p) / rows + z * z / (4 * rows * rows))
+    return (middle - half) / (1 + z * z / rows), (middle + half) / (1 + z * z / rows)
+
+
+def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
+    """A score a line, then who is taken for whom."""
+    lines = words(f"{held.run} on {held.rows} {held.on}", t.width, "strong")
+    wide = max(len(name) for name in held.scores)
+    for name, value in held.scores.items():
+        said = f"{name.replace('_', ' ').ljust(wide)}  {_said(name, value, held)}"
+        fits = not t.plain and len(said) <= t.width
+        lines += [[(said, "")]] if fits else words(said, t.width, indent="  ")
+    if not held.matrix:
+        return lines
+    blank: list[Line] = [] if t.plain else [[]]
+    table = matrix_in_words(held) if t.plain else matrix_lines(held, t.width)
+    return [*lines, *blank, *table, *blank, *confused(held, t)]
+
+
+def _said(name: str, value: float | None, held: Evaluation) -> str:
+    if value is None:
+        return "- (not in every class are rows)"
+    if name != "accuracy":
+        return f"{value:.4g}"
+    low, high = interval(round(value * held.rows), held.rows)
+    return f"{100 * value:.2f} %  (95 %: {100 * low:.1f} to {100 * high:.1f} %)"

@@ -1,0 +1,120 @@
+"""`chainrule lr-find`: which learning rate to take, tried on copies."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import click
+
+from ..errors import ArgumentError
+from ..train import LRFinding, lr_find
+from . import recipe as recipes
+from .app import FAILED, OK, Command, as_usage
+from .command_line import changed, command_of
+from .options import Number, plain_option, runs_dir
+from .preflight import recipe_of
+from .recipe import Recipe
+from .terminal import Line, Terminal, as_typed, detect, words
+from .train import recipe_options
+from .view.draw import Column, bar, table
+from .waiting import waiting
+
+ROWS = 12
+"""How many rates of the sweep are shown."""
+
+
+@click.command(cls=Command, short_help="Tries learning rates before a training.")
+@click.argument("data", metavar="DATA|RUN")
+@recipe_options
+@click.option("--lowest", type=Number(0, open_low=True), help="Where the sweep begins [1e-05].")
+@click.option("--highest", type=Number(0, open_low=True), help="Where it ends [10].")
+@click.option("--sweep-steps", type=Number(10, 10**6, whole=True), help="Its steps [120].")
+@click.option("--trial-steps", type=Number(10, 10**6, whole=True), help="Steps a rate [100].")
+@runs_dir
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@plain_option
+def command(
+    data: str, runs_dir: str, as_json: bool, plain: bool, lowest: float | None,
+    highest: float | None, sweep_steps: int | None, trial_steps: int | None, **chosen: Any,
+) -> int:  # fmt: skip
+    """Tries learning rates for a training, given as to `chainrule train`, or for a RUN.
+
+    First the rate grows with every step until the loss runs away. The rates below that are then
+    each trained for some steps from the same start: what is suggested has been tried. Nothing is
+    written, and no run changes. Exit code 1 if no rate lowers the loss.
+
+    \b
+    Examples:
+      chainrule lr-find digits
+      chainrule lr-find moons --optimizer sgd --layers 8,8
+      chainrule lr-find digits-0001 --trial-steps 400
+    """
+    given = {key: value for key, value in chosen.items() if value is not None}
+    asked = {"lowest": lowest, "highest": highest, "steps": sweep_steps, "trial_steps": trial_steps}
+    r = recipe_of(data, runs_dir, given)
+    t = detect(sys.stdout, plain=plain)
+    try:
+        found = find(r, {k: v for k, v in asked.items() if v is not None})
+    except ArgumentError as error:
+        raise as_usage(error) from None
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        for line in lines_of(found, r, t):
+            click.echo(t.paint(line), color=True)
+        if found.suggestion is not None:
+            new = changed(r, {"lr": found.suggestion})
+            click.echo(as_typed(f"next  {command_of(new or r)}"))
+    return FAILED if found.suggestion is None else OK
+
+
+def find(r: Recipe, asked: dict[str, Any]) -> LRFinding:
+    """Rates for a recipe, with its data, clipping and batches."""
+    parts = recipes.build(r)
+    trainer = recipes.trainer(parts, r, [])
+    with waiting("rates", "steps") as progress:
+        return lr_find(
+            trainer, parts.train, batch_size=r.batch_size, progress=progress, **asked
+        )  # fmt: skip
+
+
+def lines_of(found: LRFinding, r: Recipe, t: Terminal) -> list[Line]:
+    """The sweep and the trials as tables with bars, then what to take."""
+    every = max(len(found.lrs) // ROWS, 1)
+    sweep = list(zip(found.lrs, found.smoothed, strict=True))[::every]
+    tried = [(x.lr, x.loss) for x in found.trials]
+    if t.plain:
+        lines: list[Line] = [[(f"sweep: lr {lr:.2g}, loss {y:.4g}", "")] for lr, y in sweep]
+        lines += [[(f"tried: lr {lr:.2g}, {_after(y, found.steps)}", "")] for lr, y in tried]
+    else:
+        lines = _bars("sweep: lr", sweep, found.smoothed[0], t)
+        if tried:
+            lines += [[], *_bars(f"{found.steps} steps with", tried, found.smoothed[0], t)]
+    said = f"{found.why[0].upper()}{found.why[1:]}."
+    took = "No suggestion."
+    if found.suggestion is not None:
+        took = f"Take lr {found.suggestion:g} for {r.optimizer}; the recipe has {r.lr:g}."
+    style = "bad" if found.suggestion is None else "ok"
+    return [*lines, *words(said, t.width), *words(took, t.width, style)]
+
+
+def _after(loss: float, steps: int) -> str:
+    return f"loss {loss:.4g} after {steps} steps" if math.isfinite(loss) else "diverges"
+
+
+def _bars(head: str, rows: list[tuple[float, float]], start: float, t: Terminal) -> list[Line]:
+    """A row a rate; the bar is the loss, as long at the start as the whole column."""
+    room = max(min(t.width - 40, 40), 8)
+    shares = [min(y / start, 1.0) if math.isfinite(y) else 1.0 for _, y in rows]
+    return table(
+        [
+            Column(head, [[(f"{lr:.2g}", "")] for lr, _ in rows], 9, True),
+            Column("loss", [[(f"{y:.4g}" if math.isfinite(y) else "diverges", "")]
+                            for _, y in rows], 8, True),
+            Column("", [bar(s, room, t.signs) for s in shares], 1),
+        ],
+        t.width,
+    )  # fmt: skip

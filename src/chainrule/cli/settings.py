@@ -1,0 +1,134 @@
+"""Choices in a TOML file: whatever an option of the command may say.  Options win over the file.
+
+Every run folder holds such a file, config.toml, so that `--config` repeats the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .app import UsageProblem, did_you_mean
+from .options import Name, Number, Sizes
+from .recipe import WITH_MOMENTUM, Recipe
+
+FILE = "config.toml"
+NOT_HELD = frozenset({"resume", "as_json", "plain", "quiet", "help", "runs_dir", "config"})
+"""What says how a command is called this time, and not what it makes."""
+
+
+def settings_option(function: Any) -> Any:
+    """--config FILE.toml."""
+    return click.option(
+        "--config", metavar="FILE.toml", is_eager=True, expose_value=False, callback=_take,
+        help="Choices from a file, as `lr = 0.01`; options win over it.",
+    )(function)  # fmt: skip
+
+
+def _take(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+    if path is not None:
+        ctx.default_map = {**(ctx.default_map or {}), **read_settings(path, ctx.command)}
+
+
+def read_settings(path: str, command: click.Command) -> dict[str, Any]:
+    """The choices in a file, by the parameter names of a command; raises with file and line."""
+    text = _text_of(path)
+    try:
+        held = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageProblem(f"{path}: not TOML: {error}", line="") from None
+    known = {
+        p.name: p for p in command.params
+        if p.name and p.name not in NOT_HELD and p.expose_value
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    for key, value in held.items():
+        name = key.replace("-", "_")
+        where = f"{path}:{_line_of(key, text)}"
+        if name not in known:
+            raise UsageProblem(
+                f"{where}: there is no setting {key!r}", expected=", ".join(sorted(known))[:90],
+                got=key, fix=did_you_mean(name, tuple(known)), line="",
+            )  # fmt: skip
+        if name in found:
+            raise UsageProblem(f"{where}: {key!r} stands there twice", line="")
+        found[name] = _checked(known[name], value, where)
+    return found
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path}: not UTF-8 text (byte {error.start})", line="") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        raise UsageProblem(f"--config: no file {path!r}", line="") from None
+    except OSError as error:
+        raise UsageProblem(f"--config: can't read {path}: {error.strerror}", line="") from None
+
+
+def _line_of(key: str, text: str) -> int:
+    found = re.search(rf"""^[ \t]*(["']?){re.escape(key)}\1[ \t]*[=.]""", text, re.M)
+    found = found or re.search(rf"^[ \t]*\[+[ \t]*{re.escape(key)}", text, re.M)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def _checked(param: click.Parameter, value: Any, where: str) -> Any:
+    """A value as the option's kind takes it."""
+    kind = param.type
+    if isinstance(param, click.Option) and param.is_flag:
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif isinstance(kind, Number):
+        fits = isinstance(value, int if kind.whole else (int, float)) and type(value) is not bool
+        wanted = f"a {'whole ' if kind.whole else ''}number {kind.range}"
+    elif isinstance(kind, Sizes):
+        fits = isinstance(value, list) and all(type(n) is int for n in value)
+        wanted = "a list of whole numbers, [] for no hidden layer"
+        value = (",".join(map(str, value)) or "none") if fits else value
+    else:
+        fits, wanted = isinstance(value, str), "a text"
+        wanted = f"one of {', '.join(kind.names)}" if isinstance(kind, Name) else wanted
+    said = f"{where}: {param.name}"
+    if not fits:
+        raise UsageProblem(f"{said} must be {wanted}", got=json.dumps(value, default=str)[:60],
+                           line="")  # fmt: skip
+    try:
+        return value if type(value) is bool else kind.convert(value, param, None)
+    except UsageProblem as error:
+        error.problem = f"{where}: {error.problem}"
+        raise
+
+
+def to_toml(r: Recipe) -> str:
+    """A recipe as a file that `--config` takes.
+
+    >>> from chainrule.cli.recipe import Recipe
+    >>> print(to_toml(Recipe("digits")).splitlines()[0])
+    data = "digits"
+    """
+    held = {f.name: getattr(r, f.name) for f in dataclasses.fields(r)}
+    if r.optimizer not in WITH_MOMENTUM:
+        del held["momentum"]
+    if r.patience is None:
+        held["early_stopping"] = False
+    return toml_lines(held)
+
+
+def toml_lines(held: Mapping[str, Any]) -> str:
+    """Plain values by name as TOML; None stands for what is not said."""
+    return "".join(f"{name} = {_spelled(v)}\n" for name, v in held.items() if v is not None)
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_spelled, value))}]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -1,0 +1,199 @@
+"""What each column of a table is, and why."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import ArgumentError
+from .cells import FORMATS, ISO, Cells, is_date, reader_of
+from .faults import need_dates, need_numbers, need_truth
+from .table import Table, counted, shorten
+
+KINDS = ("numeric", "categorical", "boolean", "date", "drop")
+MOST_LEVELS = 50
+"""Texts with more different values than this, in more than half of the rows, are no categories."""
+FEW_VALUES = 10
+ID_NAME = re.compile(r"(.*[\W_])?(id|idx|index|key|uuid|guid|row|nr|no)|.*[a-z](Id|ID)", re.DOTALL)
+NUMBERS_MEANT = 20
+"""More different numbers in a column of texts, or one that is not whole, are no codes: the few
+other texts are slips."""
+SLIPS = 0.1
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column to learn from, or to leave out: kind is one of KINDS; form: of dates."""
+
+    name: str
+    kind: str
+    why: str
+    form: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the model's file."""
+        return {"name": self.name, "kind": self.kind, "why": self.why, "form": self.form}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Feature:
+        """What `to_json` gave; KeyError, TypeError or ValueError for anything else."""
+        found = cls(**data)
+        if (
+            not is_texts([found.name, found.why, "" if found.form is None else found.form])
+            or found.kind not in KINDS
+        ):
+            raise ValueError("a column that is none")
+        return found
+
+
+def is_texts(values: Any) -> bool:
+    """Whether something is a list of texts."""
+    return isinstance(values, (list, tuple)) and all(isinstance(v, str) for v in values)
+
+
+def infer_feature(
+    table: Table, cells: Cells, kind: str | None, form: str | None, first: bool
+) -> Feature:
+    """What a column is; the kind and the form of dates as they are asked for."""
+    name, gaps = cells.column.name, int(cells.missing.sum())
+    tail = f", {gaps} missing" if gaps else ""
+    if kind == "drop":
+        return Feature(name, "drop", "as asked")
+    if gaps == len(cells):
+        if kind is None:
+            return Feature(name, "drop", "no value in any row")
+        raise ArgumentError(
+            f"column {shorten(name)!r} can't be {kind}: it has no value in any row",
+            fix=f"leave it out: kinds={{{name!r}: 'drop'}}"[:120],
+        )
+    if kind is not None or form is not None:
+        return _as_asked(table, cells, kind or "date", form, tail)
+    if not cells.column.is_text:
+        return _of_values(cells, tail, first)
+    return _of_texts(table, cells, tail, first)
+
+
+def _as_asked(table: Table, cells: Cells, kind: str, form: str | None, tail: str) -> Feature:
+    name = cells.column.name
+    if kind == "numeric":
+        need_numbers(table, name, cells)
+    elif kind == "boolean":
+        need_truth(table, name, cells)
+    elif kind == "date":
+        form = form or next(iter(cells.date_forms()), ISO)
+        need_dates(table, name, cells, form)
+    return Feature(name, kind, "as asked" + tail, form)
+
+
+def _of_values(cells: Cells, tail: str, first: bool) -> Feature:
+    name, kind = cells.column.name, cells.column.values.dtype.kind
+    if kind in "bM":
+        different = len(cells.levels[0])
+        if different == 1 and not tail:
+            return Feature(name, "drop", "the same value in every row")
+        if kind == "b":
+            return Feature(name, "boolean", "true and false" + tail)
+        return Feature(name, "date", "dates" + tail, ISO)
+    if len(cells.numbers[1]):  # infinite: for transform to refuse, with its line
+        return Feature(name, "numeric", "numbers" + tail)
+    return _of_numbers(cells, tail, first)
+
+
+def _of_numbers(cells: Cells, tail: str, first: bool) -> Feature:
+    name, values = cells.column.name, cells.numbers[0][~cells.missing]
+    different = np.unique(values)
+    if len(different) == 1 and not tail:
+        return Feature(name, "drop", "the same value in every row")
+    if not tail and len(different) == len(values) >= FEW_VALUES:
+        whole = bool((different == np.round(different)).all())
+        named = bool(ID_NAME.fullmatch(name))
+        if whole and (named or (first and different[-1] - different[0] == len(values) - 1)):
+            what = "another whole number in every row: it names the row"
+            return Feature(name, "drop", what)
+    span = f"numbers from {different[0]:g} to {different[-1]:g}{tail}"
+    if len(different) <= FEW_VALUES:
+        return Feature(name, "numeric", f"{span}, {len(different)} different")
+    return Feature(name, "numeric", span)
+
+
+def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
+    name = cells.column.name
+    numbers, bad = cells.numbers
+    if not len(bad):
+        return _of_numbers(cells, tail, first)
+    levels = cells.levels[0]
+    present = len(cells) - int(cells.missing.sum())
+    if len(levels) == 1 and not tail:
+        return Feature(name, "drop", "the same text in every row")
+    if len(levels) <= 4 and not len(cells.truth[1]) and len({lv.lower() for lv in levels}) == 2:
+        return Feature(name, "boolean", f"{levels[0]} and {levels[-1]}{tail}")
+    forms = cells.date_forms()
+    if forms:
+        other = "" if len(forms) == 1 else f" (or {forms[1]}, which reads every cell too)"
+        return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
+    able = np.unique(numbers[np.isfinite(numbers)])
+    amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
+    if len(bad) <= SLIPS * present and amounts:
+        need_numbers(table, name, cells)
+    if len(levels) > NUMBERS_MEANT:
+        _refuse_slips_of_dates(table, cells)
+    if len(levels) > MOST_LEVELS and len(levels) > present / 2:
+        return Feature(
+            name, "drop", f"{len(levels)} different texts in {present} rows: no category"
+        )
+    some = f", {len(able)} of them numbers" if len(able) else ""
+    return Feature(name, "categorical", f"{counted(len(levels), 'different text')}{some}{tail}")
+
+
+def _refuse_slips_of_dates(table: Table, cells: Cells) -> None:
+    """Raises where nearly all texts are dates of one form."""
+    levels = cells.levels[0]
+    some = levels[:: max(len(levels) // 200, 1)]
+    for form in (ISO, *FORMATS):
+        read = reader_of(form)
+        able = sum(is_date(read, text) for text in some)
+        if able >= (1 - SLIPS) * len(some):
+            need_dates(table, cells.column.name, cells, form)
+
+
+def without_copies(
+    features: list[Feature], cells: dict[str, Cells], asked: set[str], targets: tuple[str, ...]
+) -> list[Feature]:
+    """The features, those left out that hold the same as one before them or as the target."""
+    seen: dict[bytes, str] = {}
+    for name in targets:
+        for kind in ("numeric", "categorical"):
+            if kind == "categorical" or not len(cells[name].numbers[1]):
+                seen[_digest(cells[name], kind, None)] = name
+    out = []
+    for f in features:
+        if f.kind != "drop":
+            key = _digest(cells[f.name], f.kind, f.form)
+            same = seen.setdefault(key, f.name)
+            if same != f.name and f.name not in asked:
+                what = " the target" if same in targets else ""
+                f = Feature(f.name, "drop", f"the same in every row as{what} {same!r}")
+        out.append(f)
+    return out
+
+
+def _digest(cells: Cells, kind: str, form: str | None) -> bytes:
+    state = hashlib.blake2b(kind.encode(), digest_size=32)
+    arrays: tuple[Any, ...]
+    if kind == "numeric":
+        arrays = (cells.numbers[0] + 0.0,)
+    elif kind == "boolean":
+        arrays = (cells.truth[0], cells.missing)
+    elif kind == "date":
+        arrays = (cells.dates(form)[0],)
+    else:
+        levels, codes = cells.levels
+        arrays = (codes,)
+        state.update("\0".join(map(str, levels)).encode())
+    for a in arrays:
+        state.update(np.ascontiguousarray(a).tobytes())
+    return state.digest()

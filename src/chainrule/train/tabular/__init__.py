@@ -1,0 +1,14 @@
+"""Networks for tables: RealMLP's recipe, k-fold ensembles and halving, many networks as one."""
+
+from .data import TabularData as TabularData
+from .ensemble import TabularEnsemble as TabularEnsemble
+from .ensemble import fit_tabular as fit_tabular
+from .folds import folds as folds
+from .halving import Halving as Halving
+from .halving import successive_halving as successive_halving
+from .members import Member as Member
+from .members import Members as Members
+from .recipe import Recipe as Recipe
+from .schedules import coslog as coslog
+from .schedules import ends as ends
+from .schedules import flat_cos as flat_cos

@@ -1,0 +1,107 @@
+"""The settings of a fit, with RealMLP's numbers where nothing is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ...errors import ArgumentError
+from ...nn import TabularMLP
+from ...ops.core import is_number
+
+OF_TASK: Mapping[str, Mapping[str, Any]] = {
+    "classification": {"lr": 0.04, "activation": "selu", "label_smoothing": 0.1},
+    "multilabel": {"lr": 0.04, "activation": "selu", "label_smoothing": 0.0},
+    "regression": {"lr": 0.2, "activation": "mish", "label_smoothing": 0.0},
+}
+"""What depends on the task (appendix A of the paper)."""
+
+BELOW_ONE = ("dropout", "label_smoothing")
+COUNTS = ("epochs", "batch_size", "frequencies", "embedding_dim", "category_dim")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a TabularMLP is built and trained; None is the number of the task.
+
+    lr: greatest learning rate (0.04, regression 0.2), over the fit as `coslog` goes.  weight_decay
+    (0.02) and dropout (0.15): as `flat_cos` goes.  label_smoothing: (0.1 for classification).
+    These four may differ between networks that are trained as one; what follows may not.  epochs:
+    256.  batch_size: 256, or all rows where there are fewer; what is left over of an epoch is left
+    out.  betas: of AdamW, (0.9, 0.95).  metric: what decides about the best epoch: 'error' (share
+    of wrong classes, or root of the mean squared error) or 'loss' ('error').  patience: a network
+    ends after epoch e where it was better than before in b and e > 2 b + patience; None: never.
+    hidden, activation, frequencies, embedding_dim, sigma, max_one_hot, category_dim: of the
+    network, see nn.TabularMLP.
+
+    >>> from chainrule.train.tabular import Recipe
+    >>> Recipe(epochs=64).of("regression").lr
+    0.2
+    """
+
+    lr: float | None = None
+    weight_decay: float = 0.02
+    dropout: float = 0.15
+    label_smoothing: float | None = None
+    epochs: int = 256
+    batch_size: int = 256
+    betas: tuple[float, float] = (0.9, 0.95)
+    metric: str = "error"
+    patience: int | None = None
+    hidden: tuple[int, ...] = (256, 256, 256)
+    activation: str | None = None
+    frequencies: int = 16
+    embedding_dim: int = 4
+    sigma: float = 0.1
+    max_one_hot: int = 8
+    category_dim: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay", *BELOW_ONE):
+            value = getattr(self, name)
+            low, high = 0.0, 1.0 if name in BELOW_ONE else math.inf
+            sound = value is None or (is_number(value) and not isinstance(value, bool))
+            if not sound or (value is not None and not low <= value < high):
+                raise ArgumentError(f"Recipe: {name} must be a number in [0, {high})",
+                                    got=repr(value))  # fmt: skip
+        for name in COUNTS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"Recipe: {name} must be a whole number >= 1", got=repr(value))
+        if self.metric not in ("error", "loss"):
+            raise ArgumentError("Recipe: metric must be 'error' or 'loss'", got=repr(self.metric))
+        if self.patience is not None and self.patience < 0:
+            raise ArgumentError("Recipe: patience must be >= 0, or None", got=repr(self.patience))
+        object.__setattr__(self, "hidden", tuple(int(h) for h in self.hidden))
+
+    def of(self, task: str) -> Recipe:
+        """With the numbers of a task in place of None."""
+        given = OF_TASK[task]
+        return replace(self, **{k: v for k, v in given.items() if getattr(self, k) is None})
+
+    def changed(self, settings: Mapping[str, Any]) -> Recipe:
+        """With other settings; ArgumentError for one that there is not."""
+        names = [f.name for f in fields(self)]
+        unknown = [k for k in settings if k not in names]
+        if unknown:
+            raise ArgumentError(f"Recipe: there is no setting {unknown[0]!r}",
+                                expected=", ".join(names))  # fmt: skip
+        return replace(self, **settings)
+
+    def network(self, data: Any) -> TabularMLP:
+        """A network for some TabularData."""
+        return TabularMLP(
+            0 if data.numeric is None else data.numeric.shape[1], data.cardinalities,
+            data.num_outputs, hidden=self.hidden, activation=self.activation or "selu",
+            dropout=self.dropout, frequencies=self.frequencies, sigma=self.sigma,
+            embedding_dim=self.embedding_dim, max_one_hot=self.max_one_hot,
+            category_dim=self.category_dim, regression=data.task == "regression",
+        )  # fmt: skip
+
+    @property
+    def together(self) -> tuple[Any, ...]:
+        """What networks must have in common to be trained as one."""
+        apart = ("lr", "weight_decay", *BELOW_ONE)
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name not in apart)

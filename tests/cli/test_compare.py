@@ -1,0 +1,70 @@
+"""`chainrule compare`: what differs, how it ended, and what chance may do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import product
+
+import pytest
+from cli_cases import SMALL, refused
+
+from chainrule.cli.compare import compared, lines_of, sign_test
+from chainrule.cli.terminal import Terminal, text_of
+from chainrule.train import open_run
+
+
+@pytest.fixture
+def three(chainrule, xor_run):
+    """xor-0001, the same again, and one of another seed and rate."""
+    for more in ((), ("--seed", "1", "--lr", "0.3")):
+        assert chainrule("train", "xor", *SMALL, *more).exit_code == 0
+    return ["xor-0001", "xor-0002", "xor-0003"]
+
+
+def test_it_says_what_differs_and_where_runs_part(chainrule, three):
+    held = json.loads(chainrule("compare", *three, "--json").stdout)
+    assert {c["choice"] for c in held["choices"]} == {"seed", "lr"}
+    assert [o["run"] for o in held["outcomes"]] == three
+    same, other, _ = held["pairs"]
+    assert same["rows"]["first"] == same["rows"]["second"] == 0
+    assert "Alike" in same["parting"]
+    assert "Diverged" in other["parting"]
+    assert other["rows"]["rows"] == 400
+    said = chainrule("compare", *three[:2]).stdout
+    assert "the same choices" in said
+    assert "the same ones right" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_lines_fit(three, width, plain):
+    held = compared([open_run(n) for n in three])
+    lines = [text_of(x) for x in lines_of(held, Terminal(width, plain=plain))]
+    if not plain:
+        assert all(len(line) <= width for line in lines)
+    assert all(any(n in line for line in lines) for n in three)
+
+
+def test_runs_without_a_model_and_of_other_data(chainrule, three):
+    assert chainrule("train", "moons", *SMALL).exit_code == 0
+    (open_run("xor-0002").path / "model.safetensors").unlink()
+    shutil.copytree("runs/xor-0001", "elsewhere/xor-0001")
+    held = json.loads(chainrule("compare", "xor-0001", "xor-0002", "moons-0001", "--json").stdout)
+    assert [p["rows"] for p in held["pairs"]] == [None] * 3
+    assert chainrule("compare", "xor-0001", "elsewhere/xor-0001").exit_code == 0
+
+
+def test_refusals(chainrule, xor_run):
+    for words in ((xor_run,), (xor_run, xor_run)):
+        assert "two runs or more" in refused(chainrule("compare", *words))
+    refused(chainrule("compare", xor_run, "nope"))
+
+
+def test_the_sign_test_counts_all_splits():
+    for n in range(1, 9):
+        for ours in range(n + 1):
+            uneven = abs(2 * ours - n)
+            splits = [abs(2 * sum(s) - n) >= uneven for s in product((0, 1), repeat=n)]
+            assert sign_test(ours, n - ours) == pytest.approx(sum(splits) / 2**n)
+    assert sign_test(0, 0) == 1.0

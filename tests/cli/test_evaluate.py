@@ -1,0 +1,72 @@
+"""`chainrule evaluate`: scores, and what is said where there can be none."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from cli_cases import refused
+
+from chainrule.cli.evaluate import (
+    OF_CLASSES,
+    OF_NUMBERS,
+    interval,
+    lines_of,
+    of_classes,
+    of_numbers,
+)
+from chainrule.cli.terminal import Terminal, text_of
+from chainrule.train import metrics, open_run
+
+rng = np.random.default_rng(0)
+
+
+def test_scores_are_those_of_the_training(chainrule, xor_run):
+    found = json.loads(chainrule("evaluate", xor_run, "--json").stdout)
+    result = open_run(xor_run).result
+    assert found["scores"]["accuracy"] == result["test_accuracy"]
+    assert found["scores"]["log_loss"] == pytest.approx(result["test_loss"], rel=1e-5)
+    assert found["matrix"] == result["confusion"]
+    assert set(found["scores"]) == set(OF_CLASSES)
+    assert "roc auc" in chainrule("evaluate", xor_run).stdout
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_lines_fit(width, plain):
+    p = rng.dirichlet(np.ones(3), 50)
+    for held in (
+        of_classes("a-0001", "rows", p, rng.integers(0, 3, 50), ("x", "yy", "zzz")),
+        of_numbers("a-0001", "rows", rng.normal(size=(50, 1)), rng.normal(size=(50, 1))),
+    ):
+        lines = [text_of(x) for x in lines_of(held, Terminal(width, plain=plain))]
+        assert all(len(line) <= width for line in lines)
+        json.dumps(held.to_json(), allow_nan=False)
+        assert set(held.scores) in (set(OF_CLASSES), set(OF_NUMBERS))
+        assert all(math.isfinite(v) for v in held.scores.values())
+
+
+def test_sure_of_what_is_wrong_and_classes_without_rows():
+    p = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    held = of_classes("a", "rows", p, np.array([1, 1]), ("0", "1", "2"))
+    assert held.scores["roc_auc"] is None
+    assert held.scores["log_loss"] == pytest.approx(745 / 2)
+    assert any("not in every class" in text_of(x) for x in lines_of(held, Terminal()))
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    right = rng.binomial(80, 0.9, 4000)
+    inside = [low <= 0.9 <= high for low, high in (interval(k, 80) for k in right.tolist())]
+    assert 0.93 < np.mean(inside) < 0.98
+    assert interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
+    assert interval(5, 5)[1] == pytest.approx(1, abs=1e-12)
+
+
+def test_every_score_is_a_metric():
+    assert {*OF_CLASSES, *OF_NUMBERS} <= set(metrics.METRICS)
+
+
+def test_refusals(chainrule):
+    refused(chainrule("evaluate", "nope"))

@@ -1,0 +1,106 @@
+"""Choices in TOML files: whatever a command takes as an option, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import pytest
+from cli_cases import SMALL, refused
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chainrule.cli import lr_find, preflight, train
+from chainrule.cli import recipe as recipes
+from chainrule.cli.app import UsageProblem
+from chainrule.cli.recipe import Recipe
+from chainrule.cli.settings import NOT_HELD, read_settings, to_toml
+from chainrule.train import open_run
+
+number = st.floats(1e-6, 0.9)
+some = st.one_of(st.none(), number)
+RECIPES = st.builds(
+    Recipe, data=st.sampled_from(sorted(recipes.DATA)),
+    layers=st.lists(st.integers(1, 99), max_size=3).map(tuple),
+    activation=st.sampled_from(sorted(recipes.ACTIVATIONS)), dropout=number,
+    init=st.sampled_from(sorted(recipes.INITS)), label_smoothing=number,
+    optimizer=st.sampled_from(["sgd", "rmsprop"]), lr=number, momentum=number, weight_decay=number,
+    clip_grad_norm=some, schedule=st.sampled_from(sorted(recipes.SCHEDULES)),
+    batch_size=st.integers(1, 999), epochs=st.integers(1, 999),
+    steps=st.one_of(st.none(), st.integers(1, 99)), tol=some, val_fraction=number,
+    patience=st.one_of(st.none(), st.integers(1, 99)), seed=st.integers(0, 2**63 - 1),
+    eager=st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(RECIPES)
+def test_a_recipe_comes_back_from_its_file(tmp_path, recipe):
+    path = tmp_path / "a.toml"
+    path.write_text(to_toml(recipe))
+    held = read_settings(str(path), train.command)
+    assert train.choose(held.pop("data"), held) == recipe
+
+
+def test_a_run_holds_the_file_that_repeats_it(chainrule):
+    assert chainrule("train", "xor", *SMALL).exit_code == 0
+    assert chainrule("train", "--config", "runs/xor-0001/config.toml", "-q").exit_code == 0
+    one, two = (Path(f"runs/xor-000{i}/model.safetensors").read_bytes() for i in (1, 2))
+    assert one == two
+
+
+def test_options_win_and_dashes_are_no_matter(chainrule):
+    Path("a.toml").write_text('data = "xor"\nlr = 0.5\nbatch-size = 100\nlayers = []\n')
+    assert chainrule("train", "--config", "a.toml", *SMALL, "--lr", "0.25").exit_code == 0
+    held = open_run("xor-0001").config["recipe"]
+    assert (held["lr"], held["batch_size"], held["layers"]) == (0.25, 200, [4])
+    for command in ("preflight", "lr-find"):
+        assert chainrule(command, "--config", "a.toml").exit_code in (0, 1)
+
+
+def test_every_option_of_a_training_can_stand_in_a_file():
+    fields = {f.name for f in dataclasses.fields(Recipe)} | {"early_stopping"}
+    for module in (train, preflight, lr_find):
+        assert fields <= {p.name for p in module.command.params} - NOT_HELD
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('data = "xor"\n\nlrr = 1', "a.toml:3: there is no setting 'lrr'"),
+        ('data = "xor"\nlr = "0.1"', "a.toml:2: lr must be a number > 0"),
+        ('data = "xor"\nlr = true', "a.toml:2: lr must be a number"),
+        ('data = "xor"\nlr = nan', "a.toml:2: --lr must be a finite number"),
+        ('data = "xor"\nepochs = 1.5', "a.toml:2: epochs must be a whole number"),
+        ('data = "xor"\nlayers = "4"', "a.toml:2: layers must be a list"),
+        ('data = "xor"\noptimizer = "adamm"', "a.toml:2: there is no --optimizer 'adamm'"),
+        ('data = "xor"\noptimizer = 3', "a.toml:2: optimizer must be one of"),
+        ('data = "xor"\neager = 1', "a.toml:2: eager must be true or false"),
+        ('data = "xor"\nbatch-size = 1\nbatch_size = 2', "batch_size' stands there twice"),
+        ('data = "xor"\n[lr]\nx = 1', "a.toml:2: lr must be a number"),
+        ('data = "xor"\nresume = "xor-0001"', "a.toml:2: there is no setting 'resume'"),
+        ('data = "xor', "a.toml: not TOML"),
+        ('data = "mooons"', "a.toml:1: there is no data set 'mooons'"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit(chainrule, text, said):
+    Path("a.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert said in refused(chainrule("train", "--config", "a.toml"))
+    assert not Path("runs").exists()
+
+
+def test_no_file(chainrule):
+    for name in ("nope.toml", ".", "a/b"):
+        assert "no file" in refused(chainrule("train", "--config", name))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
+def test_whatever_stands_in_a_file_is_refused_in_our_words(tmp_path, raw):
+    path = tmp_path / "a.toml"
+    path.write_bytes(raw)
+    with contextlib.suppress(UsageProblem):
+        held = read_settings(str(path), train.command)
+        assert set(held) <= {p.name for p in train.command.params}

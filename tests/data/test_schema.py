@@ -1,0 +1,195 @@
+"""What the columns of a table are taken for, and what is said where they can't be."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule.data import Schema, read_table
+from chainrule.data.tables.target import METRICS_OF
+from chainrule.errors import ChainruleError, FormatError
+from chainrule.train.metrics import METRICS
+
+N = 60
+BASE = {"x": np.linspace(0, 1, N) ** 2, "y": np.arange(N) % 3}
+
+
+def cut(values):
+    return [str(v) for v in values]
+
+
+KINDS = {
+    "numbers": (cut(np.arange(N) / 7), "numeric", "from 0 to"),
+    "numbers with gaps": (["1.5", "NA", "2", "?", ""] * 12, "numeric", "36 missing"),
+    "few numbers": (cut(np.arange(N) % 4), "numeric", "4 different"),
+    "one number with gaps": (["5", ""] * 30, "numeric", "30 missing"),
+    "whole numbers": (np.arange(N) * 3, "numeric", "from 0 to 177"),
+    "texts": (["red", "blue", "green"] * 20, "categorical", "3 different"),
+    "codes": (["1", "2", "3", "A"] * 15, "categorical", "4 different texts, 3 of them numbers"),
+    "yes and no": (["yes", "no", "NA"] * 20, "boolean", "no and yes"),
+    "bool": (np.arange(N) % 2 == 0, "boolean", "true and false"),
+    "dates": ([f"2024-01-{1 + i % 28:02d}" for i in range(N)], "date", "ISO"),
+    "moments": ([f"2024-01-01T{i % 24:02d}:00:00Z" for i in range(N)], "date", "ISO"),
+    "days first": ([f"{1 + i % 28}.5.2024" for i in range(N)], "date", "%d.%m.%Y"),
+    "days or months": (["1/2/2024", "3/4/2024"] * 30, "date", "%d/%m/%Y, which reads every"),
+    "datetime64": (np.datetime64("2024-01-01") + np.arange(N), "date", "dates"),
+    "one value": (["7"] * N, "drop", "the same value in every row"),
+    "one text": (["a"] * N, "drop", "the same text in every row"),
+    "no value": (["", "NA"] * 30, "drop", "no value in any row"),
+    "other texts in all rows": ([f"name {i}" for i in range(N)], "drop", "60 different texts"),
+    "a copy": (BASE["x"], "drop", "the same in every row as 'x'"),
+    "a copy of the target": (cut(BASE["y"]), "drop", "as the target 'y'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "kind", "why"), KINDS.values(), ids=KINDS)
+def test_a_column_is_taken_for_what_it_is(values, kind, why):
+    table = read_table({**BASE, "c": values})
+    schema = Schema.infer(table, "y")
+    found = schema.features[-1]
+    assert (found.name, found.kind) == ("c", kind)
+    assert why in found.why
+    said = next(line for line in schema.describe() if line.startswith("'c':"))
+    assert found.why in said
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    order = np.random.default_rng(0).permutation(N)
+    assert Schema.infer(table.take(order), "y").features[-1].kind == kind
+
+
+def test_names_of_rows_are_left_out_wherever_they_stand():
+    ids = np.random.default_rng(0).permutation(N)
+    table = read_table({"n": ids, **BASE, "PassengerId": ids * 7, "amount": ids * 9})
+    kinds = {f.name: f.kind for f in Schema.infer(table, "y").features}
+    assert kinds == {"n": "drop", "x": "numeric", "PassengerId": "drop", "amount": "numeric"}
+
+
+TASKS = {
+    "amounts": ({"y": np.linspace(0, 1, N)}, "y", {}, "regression", "rmse", ()),
+    "many whole numbers": ({"y": np.arange(N)}, "y", {}, "regression", "rmse", ()),
+    "two numbers": ({"y": np.arange(N) % 2 + 0.5}, "y", {}, "binary", "accuracy", (0.5, 1.5)),
+    "whole classes": ({"y": cut(np.arange(N) % 3)}, "y", {}, "multiclass", "accuracy", (0, 1, 2)),
+    "texts": ({"y": ["b", "a", "c"] * 20}, "y", {}, "multiclass", "accuracy", ("a", "b", "c")),
+    "bool": ({"y": np.arange(N) % 2 == 0}, "y", {}, "binary", "accuracy", (False, True)),
+    "cut labels": ({"y": ["a|b", "b", "a|c", "c|b"] * 15}, "y", {}, "multilabel", "f1",
+                   ("a", "b", "c")),
+    "several columns": ({"p": np.arange(N) % 2, "q": ["yes", "no"] * 30}, ["p", "q"], {},
+                        "multilabel", "f1", ("p", "q")),
+    "several amounts": ({"p": np.arange(N), "q": np.arange(N) / 7}, ["p", "q"], {}, "regression",
+                        "rmse", ()),
+    "as asked": ({"y": np.arange(N) % 3}, "y", {"task": "regression", "metric": "mae"},
+                 "regression", "mae", ()),
+    "classes, as asked": ({"y": np.arange(N) // 2}, "y", {"task": "multiclass"}, "multiclass",
+                          "accuracy", tuple(range(30))),
+    "a sign, as asked": ({"y": ["a b", "b", "", "a"] * 15}, "y", {"separator": " "}, "multilabel",
+                         "f1", ("a", "b")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "options", "task", "metric", "labels"), TASKS.values(), ids=TASKS
+)
+def test_the_task_is_found(columns, target, options, task, metric, labels):
+    schema = Schema.infer(read_table({"x": BASE["x"], **columns}), target, **options)
+    found = schema.target
+    assert (found.task, found.metric, found.labels) == (task, metric, labels)
+    assert list(map(type, found.labels)) == list(map(type, labels))
+    assert task in schema.describe()[0]
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+
+
+def test_every_metric_is_of_a_task():
+    """But for the matrix, which is no number."""
+    named = {metric for able in METRICS_OF.values() for metric in able}
+    assert named == METRICS.keys() - {"confusion_matrix"}
+
+
+LONG = ["8.5"] * 2 + cut(np.arange(N - 3) / 3)
+REFUSED = {
+    "an unknown target": ({}, "Y2", {}, ["'Y2'", "did you mean 'y'?"]),
+    "an unknown column": ({}, "y", {"kinds": {"xx": "numeric"}}, ["'xx'", "'x'"]),
+    "an unknown kind": ({}, "y", {"kinds": {"x": "number"}}, ["'number'", "'numeric'"]),
+    "an unknown task": ({}, "y", {"task": "binery"}, ["'binary'"]),
+    "an unknown metric": ({}, "y", {"metric": "acuracy"}, ["'accuracy'"]),
+    "a metric of another task": ({}, "y", {"metric": "rmse"}, ["multiclass", "'rmse'"]),
+    "the target left out": ({}, "y", {"drop": ["y"]}, ["'y'"]),
+    "a form of no date": ({}, "y", {"kinds": {"x": "numeric"}, "forms": {"x": "%Y"}}, ["'x'"]),
+    "nothing left": ({}, "y", {"drop": ["x"]}, ["no column is left", "'x'"]),
+    "texts among numbers": (
+        {"c": ["abc", *LONG]}, "y", {}, ["'c'", "'abc'", "row 0", "missing="],
+    ),
+    "a text among few numbers": ({"c": ["1.5", *["2"] * 58, "x"]}, "y", {}, ["'c'", "'x'"]),
+    "an infinity": ({"c": [*LONG, "inf"]}, "y", {}, ["'c'", "'inf'", "row 59"]),
+    "texts, asked for numbers": (
+        {"c": ["1", "2", "x"] * 20}, "y", {"kinds": {"c": "numeric"}},
+        ["'c'", "20 cells", "'x'", "row 2"],
+    ),
+    "numbers, asked for truth": ({}, "y", {"kinds": {"x": "boolean"}}, ["'x'", "58 cells"]),
+    "numbers, asked for dates": ({}, "y", {"kinds": {"x": "date"}}, ["'x'"]),
+    "a slip among dates": (
+        {"c": ["soon", *(f"2024-01-{1 + i % 28:02d}" for i in range(N - 1))]}, "y", {},
+        ["'c'", "'soon'", "row 0"],
+    ),
+    "gaps in the target": ({"y": [None, 1, 2] * 20}, "y", {}, ["'y'", "20 rows", "0, 3, 6"]),
+    "one class": ({"y": ["a"] * N}, "y", {}, ["'y'", "one class"]),
+    "one amount": ({"y": [1.5] * N}, "y", {"task": "regression"}, ["'y'", "one value"]),
+    "a class with one row": ({"y": ["a"] * 30 + ["b"] * 29 + ["c"]}, "y", {}, ["'c'", "row 59"]),
+    "a class a row": ({"y": [f"t{i}" for i in range(N)]}, "y", {}, ["60 classes in 60 rows"]),
+    "three for binary": ({}, "y", {"task": "binary"}, ["3 classes"]),
+    "texts for amounts": ({"y": ["a", "b"] * 30}, "y", {"task": "regression"}, ["'y'", "'a'"]),
+    "one label for several": ({"y": ["a", "b"] * 30}, "y", {"task": "multilabel"}, ["one label"]),
+    "several for one": ({"z": BASE["y"]}, ["y", "z"], {"task": "multiclass"}, ["2 columns"]),
+    "dates to predict": ({"y": np.datetime64("2024-01-01") + np.arange(N)}, "y", {}, ["date"]),
+    "no sign": ({"y": ["a b", "b"] * 30}, "y", {"separator": ""}, ["separator"]),
+    "a sign for several": ({"z": BASE["y"]}, ["y", "z"], {"separator": ","}, ["one target"]),
+    "a sign in numbers": ({}, "y", {"separator": ","}, ["no texts"]),
+    "a number for a name": ({}, 3, {}, ["target must be texts"]),
+    "a list of kinds": ({}, "y", {"kinds": ["x"]}, ["kinds must be a dict"]),
+    "a number for a gap": ({}, "y", {"missing": [-9]}, ["missing must be texts"]),
+    "a task without target": ({}, None, {"task": "binary"}, ["needs a target"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "target", "options", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_named(columns, target, options, words):
+    with pytest.raises(ChainruleError) as caught:
+        Schema.infer(read_table({**BASE, **columns}), target, **options)
+    text = str(caught.value)
+    assert not [word for word in words if word not in text], text
+    assert len(text.splitlines()) <= 6
+
+
+def test_every_choice_can_be_made():
+    table = read_table({**BASE, "code": cut(np.arange(N) % 4), "day": ["3/4/2024", "-9"] * 30})
+    schema = Schema.infer(
+        table, "y", kinds={"code": "categorical"}, forms={"day": "%d/%m/%Y"}, drop=["x"],
+        missing=["-9"],
+    )  # fmt: skip
+    kinds = {f.name: (f.kind, f.form) for f in schema.features}
+    assert kinds == {
+        "x": ("drop", None), "code": ("categorical", None), "day": ("date", "%d/%m/%Y"),
+    }  # fmt: skip
+    assert "30 missing" in schema.features[-1].why
+    assert schema.describe()[-1] == "missing: -9"
+    taken = Schema.infer(table, "y", kinds={"x": "numeric"})
+    assert taken.features[0].why.startswith("as asked")
+
+
+def test_a_decimal_comma_is_one():
+    table = read_table(b"x;n;y\n" + b"1,5;1.234,5;a\n2,5;2,5;b\n" * 30)
+    assert Schema.infer(table, "y").features[1].why.startswith("numbers from 2.5 to 1234.5")
+    with pytest.raises(ChainruleError, match=r"'12.5' in bytes, line 2"):
+        Schema.infer(read_table(b"x;y\n12.5;a\n1,5;b\n", decimal=","), kinds={"x": "numeric"})
+
+
+def test_what_is_no_schema_is_refused():
+    good = Schema.infer(chainrule.data.penguins(), "species").to_json()
+    unknown = {"name": "a", "kind": "none", "why": "", "form": None}
+    for change in ({"version": 2}, {"features": 3}, {"target": {"names": 1}}, {"missing": None},
+                   {"features": [unknown]}):  # fmt: skip
+        with pytest.raises(FormatError):
+            Schema.from_json({**good, **change})
+    with pytest.raises(FormatError):
+        Schema.from_json([])

@@ -1,0 +1,273 @@
+"""Networks for tables: many as one against each alone, against the loop by hand, halving, folds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn, optim, tensor
+from chainrule.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    IndexRangeError,
+    NonFiniteError,
+    ShapeError,
+)
+from chainrule.tensor.random import drawing_from
+from chainrule.train.tabular import (
+    Member,
+    Members,
+    Recipe,
+    TabularData,
+    TabularEnsemble,
+    coslog,
+    ends,
+    fit_tabular,
+    flat_cos,
+    folds,
+    successive_halving,
+)
+from chainrule.train.tabular.members import start
+
+rng = np.random.default_rng(3)
+X = rng.normal(size=(150, 4)).astype(np.float32)
+C = rng.integers(0, 12, (150, 2))
+C[:, 0] %= 3
+LATENT = X[:, 0] - X[:, 1] * X[:, 2] + (C[:, 0] == 1)
+SMALL = {"hidden": (24, 16), "batch_size": 32, "epochs": 15, "frequencies": 4}
+
+
+def data(task="classification", **given):
+    target = {
+        "classification": np.digitize(LATENT, [-0.5, 0.7]),
+        "regression": np.stack([1e4 + 3 * LATENT, X[:, 3]], 1),
+        "multilabel": np.stack([LATENT > 0, X[:, 3] > 0.5], 1).astype(int),
+    }[task]
+    return TabularData(X, C, target, task=task, cardinalities=[3, 12], **given)
+
+
+def recipe(task="classification", **given):
+    return Recipe(**{**SMALL, **given}).of(task)
+
+
+def members(count, task="classification", settings=None, **given):
+    of = data(task, **given)
+    pairs = folds(of, 5)
+    each = [recipe(task, **s) for s in settings or [{}] * count]
+    return of, [Member(*pairs[k % 5], k, r) for k, r in enumerate(each)]
+
+
+def bits(model):
+    return [np.asarray(t.detach()) for t in (*model.parameters(), *model.buffers())]
+
+
+CASES = {
+    "classes": ("classification", None, {}),
+    "labels": ("multilabel", None, {}),
+    "numbers": ("regression", None, {}),
+    "weights": ("classification", None, {"weight": rng.uniform(0, 2, 150)}),
+    "own settings": ("classification",
+                     [{"lr": 0.1}, {"dropout": 0.0, "weight_decay": 0.5}, {"label_smoothing": 0.3}],
+                     {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "own settings" else pytest.mark.slow) for n in CASES]
+)
+def test_a_member_is_the_network_that_comes_of_it_alone(name):
+    task, settings, given = CASES[name]
+    of, listed = members(3, task, settings, **given)
+    together = Members(of, listed, 9)
+    together.run(4)
+    together = together.only([2, 0])  # who stays goes on as if nothing had been
+    together.run(6)
+    for place, k in enumerate((2, 0)):
+        alone = Members(of, [listed[k]], 9)
+        alone.run(6)
+        wanted = bits(alone.finished())
+        found = bits(together.finished())
+        assert all((w[0] == f[place]).all() for w, f in zip(wanted, found, strict=True))
+        assert alone.best[0] == together.best[place]
+        assert alone.best_epoch[0] == together.best_epoch[place]
+    assert together.step.traces == together.outputs.traces == 1  # schedules compile nothing
+
+
+@pytest.mark.parametrize(
+    "task", ["classification", pytest.param("regression", marks=pytest.mark.slow)]
+)
+def test_it_is_the_loop_that_one_would_write_by_hand(task):
+    """PyTorch's way: param groups, AdamW, a loss; with the schedules set before every step."""
+    of, (member,) = members(1, task, [{"lr": 0.02}])
+    together = Members(of, [member], 9)
+    model = start(of, member, together.seeds[0])
+    groups = model.parameter_groups(1.0, 1.0)
+    optimizer = optim.AdamW(groups, betas=(0.9, 0.95))
+    factors = [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups]
+    settings, steps = member.recipe, together.steps_an_epoch
+    total = settings.epochs * steps
+    model.train()
+    losses = []
+    with drawing_from(chainrule.Generator().manual_seed(9)):
+        for step in range(3 * steps):
+            t = step / total
+            for g, (a, b) in zip(optimizer.param_groups, factors, strict=True):
+                g["lr"] = settings.lr * coslog(t) * a
+                g["weight_decay"] = settings.weight_decay * flat_cos(t) * b
+            for layer in model.dropout:
+                layer.p.fill_(settings.dropout * flat_cos(t))
+            order = together.samplers[0].order(step // steps)
+            rows = member.train[order][step % steps * 32 :][:32]
+            z = model(tensor(X[rows]), tensor(C[rows]))
+            if task == "classification":
+                loss = nn.functional.cross_entropy(z, tensor(of.target[rows]), label_smoothing=0.1)
+            else:
+                wanted = model.target.normalized(of.target[rows]).astype(np.float32)
+                loss = nn.functional.mse_loss(z, tensor(wanted))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    together.run(3)
+    found = [row["loss"][0] for row in together.history]
+    wanted = np.mean(np.reshape(losses, (3, steps)), 1)
+    np.testing.assert_allclose(found, wanted, rtol=2e-3 if task == "regression" else 2e-4)
+
+
+def test_the_weights_of_the_best_epoch_answer():
+    of = data()
+    ensemble = fit_tabular(of, recipe(), members=5, seed=1)
+    assert len(ensemble) == 5
+    for k, (_, held_out) in enumerate(folds(of, 5, 1)):
+        answers = ensemble.predict_members(X[held_out], C[held_out])[k]
+        assert (answers.argmax(1) != of.target[held_out]).mean() == ensemble.scores[k]
+        rows = [row["score"][k] for row in ensemble.history]
+        assert ensemble.scores[k] == min(rows)
+        assert ensemble.best_epochs[k] == max(i + 1 for i, s in enumerate(rows) if s == min(rows))
+    assert (ensemble.predict(X, C) == of.target).mean() > 0.7
+    proba = ensemble.predict_proba(X, C)
+    np.testing.assert_allclose(proba.sum(1), 1.0, rtol=1e-6)
+    few, most = ensemble.predict_proba(X[:1], C[:1]), ensemble.predict_proba(X[:99], C[:99])
+    np.testing.assert_allclose(few, proba[:1], rtol=1e-5)  # rows are on their own
+    assert (most == proba[:99]).all()
+    again = TabularEnsemble.from_state(
+        json.loads(json.dumps(ensemble.config)),
+        {k: v.numpy().copy() for k, v in ensemble.state_dict().items()},
+    )
+    assert (again.predict_proba(X, C) == proba).all()
+
+
+def test_a_regression_learns_in_the_units_of_its_target():
+    of = data("regression")
+    model = fit_tabular(of, recipe("regression", epochs=40), members=1)
+    found = model.predict(X, C)
+    assert ((found - of.target) ** 2).mean(0)[1] < 0.3 * of.target[:, 1].var()
+    assert ((found - of.target) ** 2).mean(0)[0] < 0.3 * of.target[:, 0].var()
+    assert (found.max(0) <= of.target.max(0) + 1e-2).all()
+
+
+def test_labels_are_answered_one_by_one():
+    of = data("multilabel")
+    model = fit_tabular(of, recipe("multilabel"), members=1)
+    assert (model.predict(X, C) == of.target).mean() > 0.8
+
+
+def test_the_same_bits_at_any_number_of_threads():
+    found = []
+    before = chainrule.get_num_threads()
+    for threads in (1, 2, 2):
+        chainrule.set_num_threads(threads)
+        found.append(bits(fit_tabular(data(), recipe(epochs=3), members=2, seed=4).model))
+    chainrule.set_num_threads(before)
+    for again in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], again, strict=True))
+    other = bits(fit_tabular(data(), recipe(epochs=3), members=2, seed=5).model)
+    assert not all((a == b).all() for a, b in zip(found[0], other, strict=True))
+
+
+def test_patience_ends_a_fit_and_all_rows_may_be_learned_from():
+    short = fit_tabular(data(), recipe(epochs=200, lr=0.0, patience=3), members=1)
+    assert len(short.history) < 200
+    whole = fit_tabular(data(), recipe(epochs=3), splits=[(range(150), None)])
+    assert whole.scores == whole.best_epochs == []
+    assert whole.history[-1]["score"] is None
+
+
+@pytest.mark.slow
+def test_halving_finds_what_the_winner_alone_would_be():
+    of = data()
+    configs = [{"lr": lr} for lr in (0.0, 0.03, 0.06, 1e30)] + [{"hidden": (8,), "lr": 0.03}]
+    splits = folds(of, 5)[:2]
+    rungs = []
+    found = successive_halving(configs, of, recipe(), splits=splits, seed=2, on_rung=rungs.append)
+    assert [row["epochs"] for row in found.table] == [15, 7, 3, 1, 1]
+    assert [len({r["epochs"] for r in rows}) for rows in rungs] == [1, 2, 3, 4]
+    assert found.table[-1]["settings"]["lr"] in (0.0, 1e30)
+    assert found.best == configs[found.table[0]["config"]]
+    assert found.ensemble.scores == pytest.approx([found.table[0]["score"]] * 2, abs=0.2)
+    assert np.mean(found.ensemble.scores) == found.table[0]["score"]
+    alone = fit_tabular(of, recipe(**found.best), splits=splits, seed=2)
+    assert all((a == b).all() for a, b in zip(bits(alone.model), bits(found.ensemble.model),
+                                             strict=True))  # fmt: skip
+    assert "epochs  settings" in repr(found)
+
+
+def test_waves_end_where_the_rate_is_zero():
+    assert ends(1500) == [100, 300, 700, 1500]
+    assert [coslog(e / 1500) for e in ends(1500)] == pytest.approx([0.0] * 4, abs=1e-12)
+    assert ends(2) == [2]
+
+
+def test_a_bar_is_drawn_where_it_is_asked_for(capsys):
+    fit_tabular(data(), recipe(epochs=2), members=1)
+    assert capsys.readouterr().err == ""
+    fit_tabular(data(), recipe(epochs=2), members=1, progress=True)
+    assert "epochs" in capsys.readouterr().err
+
+
+def broken(**given):
+    whole = {"numeric": X, "categorical": C, "target": data().target, "cardinalities": [3, 12]}
+    return lambda: TabularData(**{**whole, **given})
+
+
+def with_a(value, array=X):
+    array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    array[7, 1] = value
+    return array
+
+
+BAD = {
+    "nan": (broken(numeric=with_a(np.nan)), NonFiniteError, "row 7, column 1"),
+    "too large": (broken(numeric=with_a(1e300)), NonFiniteError, "row 7"),
+    "text": (broken(numeric=X.astype(str)), ArgumentTypeError, "numbers"),
+    "rows": (broken(target=[0, 1]), ShapeError, "150 rows"),
+    "category": (broken(categorical=with_a(12, C)), IndexRangeError, "12 in row 7"),
+    "cardinalities": (broken(cardinalities=[3]), ShapeError, "cardinalities"),
+    "nothing": (broken(numeric=None, categorical=None, cardinalities=[]), ArgumentError, "columns"),
+    "class": (broken(target=np.full(150, -1)), IndexRangeError, "class"),
+    "labels": (broken(task="multilabel", target=np.full(150, 2)), ArgumentError, "0 or 1"),
+    "weight": (broken(weight=-np.ones(150)), ArgumentError, "weights"),
+    "task": (broken(task="ranking"), ArgumentError, "classification"),
+    "setting": (lambda: successive_halving([{"rate": 1}], data()), ArgumentError, "rate"),
+    "no configs": (lambda: successive_halving([], data()), ArgumentError, "settings"),
+    "epochs": (lambda: successive_halving([{"epochs": 3}, {"epochs": 4}], data()), ArgumentError,
+               "3, 4"),
+    "lr": (lambda: Recipe(lr=-1.0), ArgumentError, "lr"),
+    "dropout": (lambda: Recipe(dropout=1.0), ArgumentError, "dropout"),
+    "batch": (lambda: Recipe(batch_size=0), ArgumentError, "batch_size"),
+    "folds": (lambda: folds(data(), 151), ArgumentError, "150"),
+    "split": (lambda: fit_tabular(data(), splits=[([0, 1], [1, 2])]), ArgumentError, "row 1"),
+    "row": (lambda: fit_tabular(data(), splits=[([150], None)]), IndexRangeError, "149"),
+    "diverged": (lambda: fit_tabular(data("regression"), recipe("regression", lr=1e30, epochs=3),
+                                     members=1), NonFiniteError, "lower lr"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_said(name):
+    make, error, match = BAD[name]
+    with pytest.raises(error, match=match):
+        make()
