@@ -130,6 +130,16 @@ def test_a_failed_partial_fit_leaves_the_model_as_it_was():
         np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_failed_leaves_nothing_for_the_next():
+    for model in (MLPClassifier((4,), max_iter=1), NeuralNetClassifier(two_layers, max_epochs=1)):
+        with pytest.raises(ValueError, match="two classes"):
+            model.fit(X, np.full(20, 9))
+        with pytest.raises(ValueError, match="NaN"):
+            model.partial_fit(np.where(X > 1, np.nan, X), Y, classes=[7, 8])
+        assert set(model.fit(X, Y).predict(X)) <= {0, 1, 2}
+
+
 def test_divergence_is_told_with_its_step():
     model = MLPRegressor(solver="sgd", learning_rate_init=1e6, activation="identity", max_iter=50)
     told = "non-finite parameter weights.* step .* learning rate 1e.*largest input .*Try"

@@ -143,26 +143,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self._fit(X, y, sample_weight, self._held(X_val, y_val), True)
         return self
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
         x, y = checked(self, x, y, dtype=self._floats(), reset=reset, multi_output=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        named = hasattr(self, "classes_")
-        if not named or (reset and not self._partial_first(y)):
+        if reset and not (keep and hasattr(self, "classes_")):
             self._learn_classes(y)
         else:
-            check_known(self, y)
-        return x, self._label_binarizer.transform(y).astype(bool)
+            check_known(y, self.classes_)
+        return x, self._coded(y)
 
-    def _partial_first(self, y: Any) -> bool:
-        """Whether `partial_fit` was told the classes just now."""
-        return not hasattr(self, "coefs_") and hasattr(self, "_label_binarizer")
+    def _coded(self, y: Any) -> Any:
+        """Known classes as truth values (rows, classes), or (rows, 1) where there are two."""
+        kind = self._label_binarizer.y_type_
+        if y.ndim > 1 or kind not in ("binary", "multiclass"):
+            return self._label_binarizer.transform(y).astype(bool)
+        numbers = np.searchsorted(self.classes_, y)[:, np.newaxis]
+        return numbers == (1 if kind == "binary" else np.arange(len(self.classes_)))
 
     def _learn_classes(self, y: Any) -> None:
-        self._label_binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._label_binarizer.classes_
-        check_two(self, y)
+        binarizer = LabelBinarizer().fit(y)
+        check_two(self, binarizer.classes_, y)
+        self._label_binarizer, self.classes_ = binarizer, binarizer.classes_
 
     def _weighted(self, y: Any, w: Any, incremental: bool) -> Any:
         if self.class_weight is None:

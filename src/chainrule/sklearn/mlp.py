@@ -39,8 +39,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------ what subclasses say
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """Inputs and targets, checked; the targets (rows, outputs)."""
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
+        """Inputs and targets (rows, outputs), checked; keep: whether known classes stay."""
         raise NotImplementedError
 
     def _loss(self, weighted: bool) -> Loss:
@@ -91,7 +91,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """`fit` (or one epoch of it, incremental); held: the user's own validation data."""
         self._check()
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        x, y = self._read(x, y, first)
+        x, y = self._read(x, y, first, incremental)
         floats = np.float64 if self.solver == "lbfgs" else x.dtype
         w = self._weighted(y, row_weights(sample_weight, x, floats), incremental)
         rng = check_random_state(self.random_state)
@@ -172,7 +172,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """The rows to learn from, and those held out: the user's own, or a share of his."""
         x, y, w = rows
         if held[0] is not None:
-            xv, yv = self._read(*held, False)
+            xv, yv = self._read(*held, False, True)
             wv = np.ones(len(yv), w.dtype)
         elif self.early_stopping:
             by = y if is_classifier(self) and y.shape[1] == 1 else None

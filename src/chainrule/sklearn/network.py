@@ -18,7 +18,7 @@ from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor, wrap
 from ..tensor.random import Generator, drawing_from
 
-BATCH = 1 << 12
+BATCH = 1 << 10
 """Rows that go through a network at a time when nothing is learned."""
 
 

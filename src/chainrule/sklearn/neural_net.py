@@ -141,8 +141,8 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------ what subclasses say
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """Inputs and targets as the criterion takes them."""
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
+        """Inputs and targets as the criterion takes them; keep: whether known classes stay."""
         raise NotImplementedError
 
     def _criterion_name(self) -> str:
@@ -220,7 +220,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         self._check_given()
         check_parameters(self)
         first = not hasattr(self, "state_") or not (self.warm_start or incremental)
-        x, y = self._read(x, y, first)
+        x, y = self._read(x, y, first, incremental)
         if first:
             self.dtype_ = x.dtype.name
         w = self._weighted(y, row_weights(sample_weight, x, x.dtype))
@@ -264,7 +264,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
         """The rows to learn from, and those held out."""
         if held[0] is not None:
-            xv, yv = self._read(*held, False)
+            xv, yv = self._read(*held, False, True)
             return rows, (xv, yv)
         if not self.early_stopping:
             return rows, None

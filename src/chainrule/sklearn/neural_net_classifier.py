@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -86,29 +85,25 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
     ) -> NeuralNetClassifier:
         """One epoch over X and y, from where the model stands; classes: all, at the first call."""
         if not hasattr(self, "classes_") and classes is not None:
-            self._encoder = LabelEncoder().fit(classes)
-            self.classes_ = self._encoder.classes_
+            self.classes_ = np.unique(classes)
         self._fit(X, y, sample_weight, (None, None), True)
         return self
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
         x, y = self._inputs(x, y, reset=reset, multi_output=True)
         check_classification_targets(y)
         several = type_of_target(y).startswith("multilabel")
         y = y if several else column_or_1d(y, warn=True)
-        told = hasattr(self, "classes_") and not hasattr(self, "state_")
-        if reset and not told:
-            self.multilabel_ = several
-            self._encoder = LabelEncoder().fit(np.arange(y.shape[1]) if several else y)
-            self.classes_ = self._encoder.classes_
-            if not several:
-                check_two(self, y)
-        elif reset:
+        if reset and not (keep and hasattr(self, "classes_")):
+            classes = np.arange(y.shape[1]) if several else np.unique(y)
+            check_two(self, classes, y)
+            self.classes_ = classes
+        if reset:
             self.multilabel_ = several
         if several:
             return x, np.ascontiguousarray(y, x.dtype)
-        check_known(self, y)
-        numbers = self._encoder.transform(y)
+        check_known(y, self.classes_)
+        numbers = np.searchsorted(self.classes_, y)
         if self._by_logits():
             return x, numbers.astype(x.dtype)[:, np.newaxis]
         return x, numbers

@@ -42,7 +42,7 @@ class NeuralNetRegressor(MultiOutputMixin, RegressorMixin, BaseNeuralNet):  # ty
         self._fit(X, y, sample_weight, (None, None), True)
         return self
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
         x, y = self._inputs(x, y, reset=reset, multi_output=True, y_numeric=True)
         if reset:
             self.one_ = y.ndim == 1

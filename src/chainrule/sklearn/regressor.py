@@ -115,7 +115,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):  # type: ignore[m
         self._fit(X, y, sample_weight, self._held(X_val, y_val), True)
         return self
 
-    def _read(self, x: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
         x, y = checked(
             self, x, y, dtype=self._floats(), reset=reset, multi_output=True, y_numeric=True
         )
