@@ -26,7 +26,7 @@ from typing import Any
 from harness.environment import child_environment, machine
 
 DATA = ("iris", "wine", "breast_cancer", "digits")
-SEEDS = 7
+SEEDS = 5
 NAMES = {"sklearn": "scikit-learn", "float64": "chainrule", "float32": "chainrule, float32"}
 PAGE = Path(__file__).with_name("ESTIMATORS.md")
 

@@ -18,7 +18,7 @@ from chainrule import sklearn as ours
 
 CHECKED = [
     ours.MLPClassifier(max_iter=100),
-    ours.MLPClassifier(solver="lbfgs", alpha=1.0),
+    ours.MLPClassifier(solver="lbfgs", max_iter=20),
     ours.MLPClassifier(solver="AdamW", activation="gelu", max_iter=100),
     ours.MLPRegressor(max_iter=100),
     ours.MLPRegressor(solver="lbfgs"),
