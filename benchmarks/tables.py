@@ -273,7 +273,7 @@ def table(found):
     lines = [
         "# Tables", "",
         "Written by `python benchmarks/tables.py --table`; what is compared stands there.", "",
-        f"{found['machine']}; {found['threads']} threads.", "",
+        f"{found['machine']}; threads: {found['threads']}.", "",
         "chainrule: `fit_tabular` as it comes (RealMLP's recipe, "
         f"{found['epochs']} epochs, the best epoch of a held-out fifth), one network, and the mean "
         "of five that are trained as one. sklearn MLP: `MLPClassifier` or `MLPRegressor` behind a "
@@ -289,6 +289,8 @@ def table(found):
               "Compile time included. The machine was shared: the clock tells less than the "
               "processor time.", ""]  # fmt: skip
     lines += block(found, names, shown_time)
+    lines += ["", "## Processor time of a fit against that of one chainrule network, times", ""]
+    lines += block(found, names, lambda rows: shown_ratio(rows, found["fits"]))
     return "\n".join(lines) + "\n"
 
 
@@ -320,11 +322,21 @@ def shown_time(rows):
     return f"{np.mean([r['cpu'] for r in rows]):.1f} ({np.mean([r['seconds'] for r in rows]):.1f})"
 
 
+def shown_ratio(rows, fits):
+    """Against one network of ours on the same set."""
+    if not rows:
+        return "-"
+    ours = [
+        r["cpu"] for r in fits if (r["set"], r["contestant"]) == (rows[0]["set"], CONTESTANTS[0])
+    ]
+    return f"{np.mean([r['cpu'] for r in rows]) / np.mean(ours):.2f}"
+
+
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
-    parser.add_argument("--table")
+    parser.add_argument("--table", nargs="+", metavar="JSON")
     parser.add_argument("--only", nargs="*", default=SETS)
     parser.add_argument("--contestants", nargs="*", default=CONTESTANTS)
     parser.add_argument("--threads", type=int, default=2)
@@ -334,7 +346,9 @@ def main():
     if given.child:
         child(*given.child, given.epochs)
     elif given.table:
-        (HERE / "TABLES.md").write_text(table(json.loads(Path(given.table).read_text())))
+        found = [json.loads(Path(path).read_text()) for path in given.table]
+        fits = [row for part in found for row in part["fits"]]
+        (HERE / "TABLES.md").write_text(table({**found[0], "fits": fits}))
     else:
         measure(given.only, given.contestants, given.threads, given.epochs, given.out)
 

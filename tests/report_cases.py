@@ -13,6 +13,8 @@ from chainrule.report.looks import read_looks
 from chainrule.report.results import Held
 from chainrule.report.subject import Subject
 
+BUDGET = 1_200_000
+"""The most bytes of a page; the scripts of others are 400,000 of them."""
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 

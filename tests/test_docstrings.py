@@ -20,6 +20,7 @@ PUBLIC = (
     "chainrule.optim", "chainrule.optim.lr_scheduler", "chainrule.data", "chainrule.train",
     "chainrule.train.tabular", "chainrule.sklearn",
     "chainrule.jit", "chainrule.diagnosis", "chainrule.diagnosis.before", "chainrule.playground",
+    "chainrule.onnx",
 )  # fmt: skip
 
 

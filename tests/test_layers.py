@@ -25,6 +25,7 @@ LAYERS = [
     {"data", "utils", "train", "parallel", "schemas"},
     {"derivation", "diagnosis", "report"},
     {"playground"},
+    {"export"},
     {"sklearn", "onnx", "cli", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}

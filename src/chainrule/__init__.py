@@ -191,6 +191,7 @@ if TYPE_CHECKING:
     from . import data as data
     from . import diagnosis as diagnosis
     from . import jit as jit
+    from . import onnx as onnx
     from . import playground as playground
     from . import sklearn as sklearn
     from . import train as train
@@ -199,6 +200,7 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
     from .diagnosis.tries import try_fixes as try_fixes
+    from .export import export_c as export_c
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .nn.diagram import diagram as diagram
@@ -209,14 +211,15 @@ if TYPE_CHECKING:
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
     "check": ".check", "compiler": ".compiler", "data": ".data", "diagnosis": ".diagnosis",
-    "jit": ".jit", "playground": ".playground", "sklearn": ".sklearn", "train": ".train",
-    "utils": ".utils",
+    "jit": ".jit", "onnx": ".onnx", "playground": ".playground", "sklearn": ".sklearn",
+    "train": ".train", "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
     "try_fixes": ".diagnosis.tries",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "export_c": ".export",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip
 

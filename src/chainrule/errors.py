@@ -169,5 +169,9 @@ class FormatError(ChainruleError, ValueError):
     """A file that is not what it claims to be, or that was cut or altered."""
 
 
+class ExportError(ChainruleError, ValueError):
+    """Something that a program is made of, and that the form it is to be written in can't say."""
+
+
 class OutputError(ChainruleError, OSError):
     """A file or folder that can't be written."""

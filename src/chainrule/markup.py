@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html
 import itertools
-import math
+import json
 import zlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-BLUE, ORANGE = "#0072b2", "#d55e00"
+BLUE, VERMILLION = "#0072B2", "#D55E00"
 """Both stand out from white and from dark pages by more than 3 to 1."""
 STYLE = (
     "<style>"
@@ -35,6 +36,14 @@ _shown = itertools.count(1)
 def escape(text: object) -> str:
     """Text as text, within an element or an attribute."""
     return html.escape(str(text), quote=True)
+
+
+def in_script(value: Any) -> str:
+    """JSON within a script element, which no text in it can end early."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def unique(content: str) -> str:
@@ -102,7 +111,12 @@ def picture(width: int, height: int, title: str, says: str, *parts: str) -> str:
 
 def number(value: float) -> str:
     """Four digits."""
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
+    return f"{value:.4g}"
+
+
+def cut(words: str, most: int) -> str:
+    """Words that fit, with a sign where they were cut."""
+    return words if len(words) <= most else words[: most - 1] + "\u2026"
 
 
 def size_text(count: int) -> str:

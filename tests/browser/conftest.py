@@ -69,12 +69,14 @@ class Opened:
 
 @pytest.fixture
 def opened(browser):
-    """opened(path, **context): the page in a context of its own, offline."""
+    """opened(path, **context): the page in a context of its own, offline; before: a script that
+    runs before those of the page."""
     contexts = []
 
-    def call(path, **settings):
+    def call(path, before="", **settings):
         context = browser.new_context(**{"viewport": {"width": 1100, "height": 900}, **settings})
         context.set_offline(True)
+        context.add_init_script(before)
         contexts.append(context)
         found = Opened(context)
         found.page.goto(path.as_uri())

@@ -16,14 +16,12 @@ from chainrule.report import compare
 from chainrule.report.build import build
 from chainrule.report.results import Held
 from chainrule.train import Run
-from report_cases import HOSTILE, as_looks, full_subject, healthy_looks, write_looks
+from report_cases import BUDGET, HOSTILE, as_looks, full_subject, healthy_looks, write_looks
 
 pytestmark = pytest.mark.browser
 FINDING = {"id": "vanishing-gradient", "severity": "warning", "layers": ["fc1"],
            "steps": [0, 40], "evidence": {"grad": 2e-6}, "cause": "slope 0.2",
            "fixes": ["chainrule train moons --activation relu"]}  # fmt: skip
-BUDGET = 1_300_000
-"""The most bytes of a page with everything; the scripts of others are 890,000 of them."""
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +144,20 @@ def test_at_200_per_cent_nothing_is_cut_off(opened, page, comparison):
             assert found.wrong == []
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_on_a_phone_only_what_can_be_scrolled_is_wider(opened, page, scripts):
+    found = opened(page, viewport={"width": 390, "height": 800}, java_script_enabled=scripts)
+    shown = found.drawn() if scripts else found.page
+    shown.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    wide = shown.evaluate("""() => Array.from(document.querySelectorAll("main *"))
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+        .filter((e) => !e.closest(".scroll, svg"))
+        .map((e) => `${e.tagName} ${e.textContent.slice(0, 60)}`)""")  # fmt: skip
+    assert wide == []
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+    assert found.wrong == []
+
+
 def focused(shown):
     return shown.evaluate("""() => {
         const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
@@ -208,6 +220,40 @@ def test_the_arrow_keys_read_a_chart_aloud(opened, page):
     shown.keyboard.press("Escape")
     shown.wait_for_function("() => document.getElementById('flow-said').textContent === ''")
     assert found.wrong == []
+
+
+def test_the_heat_map_leads_to_worked_gradients(opened, page):
+    found = opened(page)
+    shown = found.drawn()
+    names = shown.evaluate("""() => JSON.parse(document.getElementById("data").textContent)
+        .charts.flow.data.names""")
+
+    def arrived(layer):
+        shown.wait_for_function("""layer => {
+            const there = document.activeElement.closest("details[open]");
+            const y = there ? there.getBoundingClientRect().y : -1;
+            return y >= 0 && y < innerHeight && there.innerText.startsWith(`${layer}: `);
+        }""", arg=layer)  # fmt: skip
+        assert shown.locator("details[open] math").first.is_visible()
+        shown.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = false; })")
+
+    shown.focus(".plot[data-chart=flow]")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        shown.keyboard.press(key)
+    arrived(names[1])
+    for _ in range(2):  # the second time the page is there already
+        shown.locator(".plot[data-chart=flow] .mark-rect path").nth(3).click()
+        arrived(names[0])
+    for _ in range(2):
+        shown.click(f"#flow .row a >> text={names[0]}")
+        arrived(names[0])
+    assert found.wrong == []
+    plain = opened(page, java_script_enabled=False, reduced_motion="reduce").page
+    plain.click(f"#flow .row a >> text={names[1]}")
+    worked = plain.locator("details:target")
+    assert worked.inner_text().startswith(f"{names[1]}: ")
+    assert worked.locator("math").first.is_visible()
+    assert worked.bounding_box()["y"] < 900
 
 
 def test_the_graph_unfolds_by_keyboard(opened, page):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 
 import click
 import numpy as np
@@ -159,7 +160,7 @@ def test_log_lines_and_result(chainrule):
     assert "held-out accuracy" in lines[5]
     assert "most confused" in result.stdout
     assert os.path.join("runs", "xor-0001") in result.stdout
-    assert "chainrule predict xor-0001" in result.stdout
+    assert "chainrule explain xor-0001" in result.stdout
     assert "\x1b" not in result.stdout
 
 
@@ -300,7 +301,7 @@ def test_results_fit(width, plain):
         Recipe("digits"), "digits-0001", "runs/digits-0001", 0.99, 0.1,
         (np.eye(10, dtype=int) * 35 + 1).tolist(), tuple("0123456789"), (1.0, 13), 34, 54, 1134,
         "early stopping", 3.6, 0.011, "9.1 k/s compiled in 0.6 s, 2 threads", True, 0.6,
-        False, 9100.0, 2,
+        False, 9100.0, 2, False,
     )  # fmt: skip
     t = Terminal(width=width, signs=ASCII, plain=plain)
     lines = [text_of(line) for line in results(o, t)]
@@ -311,3 +312,20 @@ def test_results_fit(width, plain):
     assert shown.count("36") >= 10
     assert "weights of epoch 34" in " ".join(shown.split())
     assert shown.isascii()
+
+
+@pytest.mark.parametrize(("folder", "layers"), [("runs", "4"), ("my runs", "40")])
+def test_what_is_said_to_come_next_can_be_pasted(chainrule, folder, layers):
+    """The playground where it can step through the network, else a prediction."""
+    chosen = (*SMALL, "--runs-dir", folder, "--layers", layers)
+    said = chainrule("train", "xor", *chosen, "-q", COLUMNS="100").stdout.splitlines()
+    lines = [shlex.split(line)[1:] for line in said if line.startswith("next ")]
+    last = "playground" if layers == "4" else "predict"
+    assert [line[1] for line in lines] == ["explain", "diagnose", "report", last]
+    for typed in lines:
+        assert typed[2] == "xor-0001"
+        assert chainrule(*typed[1:]).exit_code == 0
+
+
+def test_no_command_is_listed_with_half_a_sentence(chainrule):
+    assert "..." not in chainrule("--help", COLUMNS="80").stdout.replace("[ARGS]...", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import shlex
@@ -19,7 +20,7 @@ from chainrule import nn, optim
 from chainrule.cli import recipe as recipes
 from chainrule.cli import train
 from chainrule.cli.command_line import changed, command_of
-from chainrule.cli.diagnose import lines_of
+from chainrule.cli.diagnose import findings_of, lines_of
 from chainrule.cli.preflight import lines_of as preflight_lines
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import ASCII, Terminal, text_of
@@ -27,6 +28,7 @@ from chainrule.diagnosis import RULES, Diagnosis, diagnose
 from chainrule.diagnosis.before import Outcome, Preflight
 from chainrule.diagnosis.checks import CHECKS, OneBatch
 from chainrule.diagnosis.finding import Finding, Fix
+from chainrule.diagnosis.trial import Trial
 from chainrule.train import Run, Trainer
 from chainrule.train.files import read_json
 
@@ -54,7 +56,7 @@ def test_a_healthy_run(chainrule, xor_run):
 def test_a_faulty_run_and_its_fix(chainrule, faulty, own_folder):
     def digest():
         held = sorted(p for p in (own_folder / "runs" / faulty).rglob("*") if p.is_file())
-        return [(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in held]
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in held}
 
     before = digest()
     result = chainrule("diagnose", faulty, "--try=40", "--json")
@@ -70,12 +72,55 @@ def test_a_faulty_run_and_its_fix(chainrule, faulty, own_folder):
     assert (tried["fix"], tried["steps"], tried["outcome"]) == (1, 40, "gone")
     assert tried["after"] > 1000 * tried["before"]
     assert found["replay"] == {"steps": 40, "same_loss_at": [1, 21], "first_difference": None}
-    assert digest() == before, "nothing of the run has changed"
+    after = digest()
+    assert after.pop("report.html") != before.pop("report.html"), "the page is written again"
+    kept = own_folder / "runs" / faulty / "diagnosis.json"
+    assert json.loads(kept.read_text()) == found
+    del after["diagnosis.json"]
+    assert after == before, "nothing of the training has changed"
     assert [p.name for p in (own_folder / "runs").iterdir()] == [faulty], "and no run was made"
     said = chainrule("diagnose", faulty, "--try", "40").stdout
     assert "VANISHING GRADIENT suspected" in said
     assert "keep it   chainrule train moons" in said
     assert "bit for bit" in said
+    assert "saved" in said
+
+
+@pytest.mark.slow
+def test_the_report_shows_what_came_of_a_fix(chainrule, faulty, own_folder):
+    folder = own_folder / "runs" / faulty
+    page, kept = folder / "report.html", folder / "diagnosis.json"
+    untold = f"No fix was tried: <code>chainrule diagnose {faulty} --try</code>"
+    assert untold in re.sub("</?span>", "", page.read_text())
+    assert chainrule("diagnose", faulty, "--try=40", "--json").exit_code == 1
+    found = json.loads(kept.read_text())
+    tried = [Trial.from_json(t) for t in found["findings"][0]["tried"]]
+    assert [t.to_json() for t in tried] == found["findings"][0]["tried"]
+    held = html.unescape(re.sub("</?span>", "", page.read_text()))
+    for t in tried:
+        assert f"<li>tried: {t.said}</li>" in held
+    best = min((t for t in tried if t.outcome == "gone"), key=lambda t: t.loss_after)
+    assert f"<li>keep it: <code>{best.command}</code></li>" in held
+    page.unlink()
+    assert chainrule("diagnose", faulty, "--try=3", "--json").exit_code == 1
+    assert not page.exists(), "a run that wants no report gets none"
+    assert chainrule("report", faulty).exit_code == 0
+    assert "3 steps from the same seed" in page.read_text()
+    found["findings"][0]["tried"][0]["command"] = "chainrule train moons --of-another-version"
+    kept.write_text(json.dumps(found))
+    assert "--of-another-version" not in str(findings_of(Run(folder))), "no fix of this finding"
+    kept.write_text('{"findings": [{"id": 1}]}')
+    assert "holds no diagnosis" in refused(chainrule("report", faulty), 1)
+
+
+@given(st.builds(Trial, fix=st.integers(1, 9), command=st.text(), steps=st.integers(0, 999),
+                 seconds=st.floats(0, 9), outcome=st.sampled_from(["gone", "failed", "unclear"]),
+                 followed=st.none() | st.text(), before=st.none() | st.floats(),
+                 after=st.none() | st.floats(), loss_before=st.none() | st.floats(),
+                 loss_after=st.none() | st.floats(), failed=st.none() | st.text()))  # fmt: skip
+def test_a_trial_comes_back_from_its_json(trial):
+    held = json.loads(json.dumps(trial.to_json(), allow_nan=False))
+    assert str(Trial.from_json(held)) == str(trial), "nan too"
 
 
 @pytest.mark.slow

@@ -74,6 +74,16 @@ def test_the_view_at_80_columns():
     ]
 
 
+def test_keys_are_the_last_line_and_say_what_they_do_while_it_waits():
+    f = some_facts()
+    f.keys = True
+    last = text_of(draw(f, Terminal(width=80))[-1])
+    assert last == "[e]xplain  [d]iagnose  [r]eport  [p]ause  [q]uit"
+    f.paused = True
+    last = text_of(draw(f, Terminal(width=80))[-1])
+    assert last == "paused after step 1088  [e]xplain  [d]iagnose  [r]eport  [p] go on  [q]uit"
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
 @pytest.mark.parametrize("signs", [UNICODE, ASCII])
 @pytest.mark.parametrize("layers", [1, 3, 40])

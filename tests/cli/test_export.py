@@ -70,6 +70,9 @@ def real_output(chainrule):
     def printed(*words):
         return json.loads(chainrule(*words).stdout)
 
+    rows = "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40))
+    Path("a.csv").write_text("x,z,y\n" + rows)
+
     def read(name):
         return json.loads((run.path / name).read_text())
 
@@ -93,6 +96,10 @@ def real_output(chainrule):
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
         "lr-find": printed("lr-find", "xor", "--layers", "4", "--sweep-steps", "30", "--json"),
+        "table-outcome": printed("train", "a.csv", "--target", "y", "--epochs", "1", "--layers",
+                                 "4", "--no-report", "--folds", "1", "--json"),
+        "tuning": printed("tune", "a.csv", "--target", "y", "--epochs", "3", "--layers", "4",
+                          "--configs", "3", "--json"),
         "evaluation": printed("evaluate", xor_run, "--json"),
         "comparison": printed("compare", xor_run, "moons", "--json"),
         "playground": printed("playground", xor_run, "--json"),
@@ -157,7 +164,7 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
-    "lr-find": "lr-find", "compare": "comparison",
+    "lr-find": "lr-find", "compare": "comparison", "tune": "tuning",
     "evaluate": "evaluation",
 }  # fmt: skip
 """Which schema the --json of a command fits."""

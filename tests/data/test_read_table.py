@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import decimal
 import io
+import os
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
@@ -245,6 +247,19 @@ def test_nullable_types_of_pandas_and_odd_names():
     assert [c.values[0] for c in found] == [1, True, "x", np.datetime64("2023-12-31T23"), 1.5]
     with pytest.raises(ChainruleError, match="one name"):
         read_table(pd.DataFrame([[1, 2]], columns=[1, "1"]))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(LATE,))
+    writer.start()
+    seen = []
+    found = read_table(pipe, progress=lambda *at: seen.append(at))
+    writer.join()
+    assert (len(found), seen[-1]) == (3000, (len(LATE), len(LATE)))
+    assert read_table(io.BytesIO(PLAIN), name="stdin").place(0) == "stdin, line 2"
 
 
 def test_a_file_of_tabs_with_commas_is_told(tmp_path):

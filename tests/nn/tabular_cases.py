@@ -40,6 +40,8 @@ def layer(
     CASES.append(Case(label, run, (*weights.values(), *inputs)))
     doubled = [np.stack([w, N(*w.shape)]) for w in weights.values()]
     for tag, xs in (("members, one input", inputs), ("members, an input each", None)):
+        if xs and not weights:
+            continue  # the equation can't know of members
         xs = xs or tuple(np.stack([x, x[::-1]]) for x in inputs)
         CASES.append(
             Case(f"{label} {tag}", lambda lib, *ts, run=run: run(lib, *ts, members=2),
@@ -94,6 +96,16 @@ layer("TargetScale", {"num_outputs": 2},
           lib.maximum(x * rows(s) + rows(m), rows(low)), rows(high)), training=False)  # fmt: skip
 
 
+def unknown(lib: Any, x: Any) -> Any:
+    """CategoryEncoding([3, 4], unknown=True): 0 is 0."""
+    one = (x[..., 0:1] == 2).float() - (x[..., 0:1] == 1).float()
+    return lib.cat([one, *((x[..., 1:2] == i).float() for i in (1, 2, 3))], -1)
+
+
+layer("CategoryEncoding", {"cardinalities": [3, 4], "unknown": True}, {},
+      np.array([[0, 1], [2, 0], [1, 3]]), equation=unknown)  # fmt: skip
+
+
 def network(lib: Any, *tensors: Any) -> Any:
     """TabularMLP of one hidden layer, with numbers and a category of each kind."""
     *given, x, categories = tensors
@@ -116,7 +128,7 @@ NETWORK = {
     "numeric.frequency": N(2, 5), "numeric.phase": N(2, 5), "numeric.weight": N(2, 5, 2),
     "numeric.bias": N(2, 2), "categories.table1": N(4, 2), "scaling.weight": N(11),
     "linear.0.weight": N(11, 4), "linear.0.bias": N(4), "linear.1.weight": N(4, 2),
-    "linear.1.bias": N(2), "activation.0.weight": N(4),
+    "linear.1.bias": N(2), "act.0.weight": N(4),
 }  # fmt: skip
 CASES.append(Case("nn.TabularMLP(hidden=[4])", network,
                   (*NETWORK.values(), N(3, 2), np.array([[0, 3], [2, 1], [1, 0]]))))  # fmt: skip

@@ -391,6 +391,11 @@ def broken_states():
         ["missing: fc1.bias", "unexpected: fcl.bias", "is 'fcl.bias' of the state 'fc1.bias'"],
         RuntimeError,
     )
+    yield (
+        change(fc1__weight=None, other=np.ones(1), fc2__bias=np.ones(7)),
+        ["missing: fc1.weight", "unexpected: other", "misshaped: fc2.bias (7,) for (2,)"],
+        RuntimeError,
+    )
     prefixed = {f"module.{k}": v for k, v in whole.items()}
     yield prefixed, ["start with 'module.'", "missing: fc1.weight"], RuntimeError
     bare = {k.removeprefix("fc1."): v for k, v in whole.items()}

@@ -17,11 +17,13 @@ def test_every_module_has_a_case():
     assert MADE.keys() == MODULES.keys()
 
 
-KINDS = {"class": chainrule.tensor([1, 0]), "column": chainrule.tensor([[1], [0]])}
+WHOLE = {"class": [1, 0], "column": [[1], [0]]}
 
 
 def given(shapes):
-    return tuple(KINDS[s] if s in KINDS else chainrule.rand(*s) * 0.8 + 0.1 for s in shapes)
+    return tuple(
+        chainrule.tensor(WHOLE[s]) if s in WHOLE else chainrule.rand(*s) * 0.8 + 0.1 for s in shapes
+    )
 
 
 def state(model):

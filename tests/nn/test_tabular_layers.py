@@ -29,7 +29,7 @@ def test_units_start_with_variance_one_and_a_zero_among_the_rows():
         np.testing.assert_allclose(z.std(0, correction=0).detach().numpy(), 1.0, rtol=1e-3)
         assert ((z < 0).any(0) & (z > 0).any(0)).all()
         if i < 2:
-            x = made.activation[i](z)
+            x = made.act[i](z)
 
 
 def test_members_are_the_networks_that_they_were_made_of():
@@ -63,7 +63,7 @@ def test_a_schedule_moves_dropout_and_nothing_is_compiled_again():
 
     x = chainrule.ones(1000, 8)
     for p in ([0.5, 0.5], [0.1, 0.0], [0.9, 0.2]):
-        layer.p.copy_(tensor(p))
+        layer.rate.copy_(tensor(p))
         y = run(x).numpy()
         for share, found in zip(p, y, strict=True):
             kept = np.float32(1.0 / (1.0 - np.float32(share)))
@@ -86,7 +86,7 @@ def test_parameter_groups_hold_every_parameter_once():
     assert rates["linear.1.weight"] == rates["categories.table1"] == (0.04, 0.02)
     assert rates["scaling.weight"] == (0.24, 0.02)
     assert rates["linear.1.bias"] == (0.004, 0.0)
-    assert rates["activation.0.weight"] == rates["numeric.frequency"] == (0.004, 0.02)
+    assert rates["act.0.weight"] == rates["numeric.frequency"] == (0.004, 0.02)
 
 
 def test_a_regression_answers_within_the_range_of_its_targets():

@@ -17,7 +17,7 @@ from chainrule.report.charts import Chart, Lines, said
 from chainrule.report.learning import learning
 from chainrule.report.looks import read_looks
 from chainrule.report.page import table_rows
-from chainrule.report.svg import Scale, apart, draw
+from chainrule.report.svg import Scale, apart, draw, y_scale
 from chainrule.report.vega import data_of, specification
 from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
 
@@ -74,6 +74,26 @@ def test_the_page_is_given_the_numbers_of_the_picture():
 ])  # fmt: skip
 def test_the_title_is_what_to_take_away(loss, title):
     assert title in learning(rows(12, loss=loss)).title
+
+
+@pytest.mark.parametrize(("first", "later", "log"), [
+    (50.0, 0.2, True), (2.0, 0.05, False), (1e-9, 1e-3, True), (50.0, 0.0, False),
+    (50.0, -1.0, False), (math.nan, 1.0, False), (math.inf, 1.0, False), (None, 1.0, False),
+])  # fmt: skip
+def test_a_huge_first_loss_does_not_flatten_the_rest(first, later, log):
+    chart = learning(rows(12, loss=lambda e: first if e == 1 else later, val_loss=None))
+    panel = chart.picture.panels[0]
+    assert panel.log == log
+    assert not any(p.log for p in chart.picture.panels[1:]), "the loss alone"
+    assert panel.y_title == ("loss (log scale)" if log else "loss")
+    assert ("logarithmic scale" in chart.shows) == log
+    (lines, _) = specification(chart.picture)["vconcat"][0]["layer"]
+    assert (lines["encoding"]["y"]["scale"].get("type") == "log") == log
+    assert panel.y_title in draw(chart.picture, chart.title)
+    y = y_scale(panel, 0.0, 200.0)
+    known = [v for s in panel.series for v in s.y if v is not None and math.isfinite(v)]
+    if log:
+        assert {y(min(known)), y(max(known))} == {0.0, 200.0}, "all of the height is used"
 
 
 def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():

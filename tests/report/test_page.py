@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gzip
 import hashlib
 import json
 import math
@@ -64,6 +65,13 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+def scripts_of(text):
+    """What may run: the page's own scripts, and those that lie packed in it."""
+    packed = re.findall(r'<script type="application/gzip">(.*?)</script>', text, re.DOTALL)
+    own = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    return own + [gzip.decompress(base64.b64decode(p, validate=True)).decode() for p in packed]
+
+
 def data_of(text):
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
@@ -120,7 +128,8 @@ def test_nothing_is_asked_of_anyone(whole, page):
 
 def test_the_policy_names_the_scripts_of_the_page_and_no_others(whole, page):
     policy = page.values("content")[1]
-    bodies = re.findall(r"<script>(.*?)</script>", whole, re.DOTALL)
+    bodies = scripts_of(whole)
+    assert [assets.vendored(name) in bodies for name in assets.checksums()] == [True] * 4
     hashes = {base64.b64encode(hashlib.sha256(b.encode()).digest()).decode() for b in bodies}
     assert set(re.findall(r"sha256-([^']+)", policy)) == hashes
     assert len(hashes) >= 5
@@ -150,6 +159,16 @@ def test_the_evidence_of_a_finding_is_a_click_away(tmp_path):
     assert {"#chart-flow", "#chart-ledger"} <= set(page.values("href"))
     assert {"chart-flow", "chart-ledger"} <= set(page.values("id"))
     assert "seen in" in page.text
+
+
+def test_the_curve_has_a_click_at_the_best_epoch_and_where_each_finding_begins(tmp_path):
+    findings = [{"id": "loss-flat", "severity": "warning", "steps": [30, 60]},
+                {"id": "overfit", "severity": "error", "steps": [90, 120]},
+                {"id": "told", "severity": "note", "steps": [5, 6]},
+                {"id": "imbalance", "severity": "warning", "steps": None}]  # fmt: skip
+    text = build(full_subject(tmp_path, findings=findings))
+    assert data_of(text)["clicks"] == [[30, "Loss flat"], [80, "best, epoch 8"], [90, "Overfit"]]
+    assert "clicks" not in data_of(build(full_subject(tmp_path, rows=[])))
 
 
 @pytest.mark.parametrize("fix", [
@@ -187,7 +206,7 @@ def test_everything_hostile_is_only_words(tmp_path):
         tags = {t for t, _ in page.elements}
         assert "img" not in tags
         assert not [a for _, a in page.elements if any(k.startswith("on") for k in a)]
-        bodies = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+        bodies = scripts_of(text)
         policy = page.values("content")[1]
         assert len(bodies) == policy.count("sha256-")
         assert "alert(1)" not in "".join(bodies)

@@ -422,3 +422,10 @@ def test_a_loader_of_the_users_own_and_a_split():
     history = t.fit(DataLoader(parts[0], 5, drop_last=True), validation=parts[1], epochs=2)
     assert t.step == 4
     assert len(history["val_loss"]) == 2
+
+
+def test_a_trainer_says_what_it_trains_and_how_far_it_is():
+    t = trainer(callbacks=[])
+    assert repr(t).endswith(", CrossEntropyLoss, Adam; epoch 0, step 0)")
+    t.fit(data(), epochs=1, batch_size=4)
+    assert repr(t).endswith(f"; epoch 1, step {t.step})")

@@ -12,7 +12,7 @@ import pytest
 from train_cases import QuickDisk, bits, data, trainer
 from worker import FIT
 
-from chainrule.train import LambdaCallback, Run
+from chainrule.train import EarlyStopping, LambdaCallback, Run
 from chainrule.train.files import writing
 
 
@@ -145,3 +145,35 @@ def test_other_threads_leave_the_handlers_alone():
     thread.join()
     assert seen
     assert set(seen) == {before}
+
+
+def test_a_callback_interrupts_as_ctrl_c_does(tmp_path, undisturbed):
+    def ask(t):
+        if t.step == 7:
+            assert not t.interrupted
+            t.interrupt("a key")
+            t.interrupt("another")  # the first counts
+            assert t.interrupted
+
+    held = [EarlyStopping(patience=50), LambdaCallback(on_step_end=ask)]
+    cut = trainer(run=Run.create("w", tmp_path), callbacks=held)
+    history = cut.fit(data(), **FIT)
+    assert (history.stopped, history.signal, cut.step) == ("interrupted", "a key", 7)
+    cut.interrupt("nothing goes on")
+    assert not cut.interrupted
+    again = trainer().resume(cut.run.path)
+    again.fit(data(), **FIT)
+    assert bits(again) == undisturbed
+
+
+def test_waiting_for_a_person_is_in_no_time_that_is_told():
+    def wait(t):
+        if t.step == 1:
+            time.sleep(0.2)
+            t.idle_seconds += 0.2
+
+    t = trainer(callbacks=[LambdaCallback(on_step_end=wait)])
+    t.fit(data(), **{**FIT, "epochs": 1})
+    assert t.idle_seconds == 0.2
+    assert t.row["seconds"] < 0.2
+    assert t.fit_seconds < 0.2

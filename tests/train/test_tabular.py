@@ -6,9 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn, optim, tensor
+from chainrule.data import Preprocessing, Schema
 from chainrule.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -40,21 +43,21 @@ LATENT = X[:, 0] - X[:, 1] * X[:, 2] + (C[:, 0] == 1)
 SMALL = {"hidden": (24, 16), "batch_size": 32, "epochs": 15, "frequencies": 4}
 
 
-def data(task="classification", **given):
+def data(task="classification", **more):
     target = {
         "classification": np.digitize(LATENT, [-0.5, 0.7]),
         "regression": np.stack([1e4 + 3 * LATENT, X[:, 3]], 1),
         "multilabel": np.stack([LATENT > 0, X[:, 3] > 0.5], 1).astype(int),
     }[task]
-    return TabularData(X, C, target, task=task, cardinalities=[3, 12], **given)
+    return TabularData(X, C, target, task=task, cardinalities=[3, 12], **more)
 
 
-def recipe(task="classification", **given):
-    return Recipe(**{**SMALL, **given}).of(task)
+def recipe(task="classification", **more):
+    return Recipe(**{**SMALL, **more}).of(task)
 
 
-def members(count, task="classification", settings=None, **given):
-    of = data(task, **given)
+def members(count, task="classification", settings=None, **more):
+    of = data(task, **more)
     pairs = folds(of, 5)
     each = [recipe(task, **s) for s in settings or [{}] * count]
     return of, [Member(*pairs[k % 5], k, r) for k, r in enumerate(each)]
@@ -79,8 +82,8 @@ CASES = {
     "name", [pytest.param(n, marks=() if n == "own settings" else pytest.mark.slow) for n in CASES]
 )
 def test_a_member_is_the_network_that_comes_of_it_alone(name):
-    task, settings, given = CASES[name]
-    of, listed = members(3, task, settings, **given)
+    task, settings, more = CASES[name]
+    of, listed = members(3, task, settings, **more)
     together = Members(of, listed, 9)
     together.run(4)
     together = together.only([2, 0])  # who stays goes on as if nothing had been
@@ -117,8 +120,8 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
             for g, (a, b) in zip(optimizer.param_groups, factors, strict=True):
                 g["lr"] = settings.lr * coslog(t) * a
                 g["weight_decay"] = settings.weight_decay * flat_cos(t) * b
-            for layer in model.dropout:
-                layer.p.fill_(settings.dropout * flat_cos(t))
+            for layer in model.drop:
+                layer.rate.fill_(settings.dropout * flat_cos(t))
             order = together.samplers[0].order(step // steps)
             rows = member.train[order][step % steps * 32 :][:32]
             z = model(tensor(X[rows]), tensor(C[rows]))
@@ -215,6 +218,34 @@ def test_halving_finds_what_the_winner_alone_would_be():
     assert "epochs  settings" in repr(found)
 
 
+def test_from_a_table_to_answers():
+    table = chainrule.data.penguins()
+    prep = Preprocessing.fit(table, Schema.infer(table, "species"))
+    arrays = prep.transform(table)
+    of = TabularData(arrays.numeric, arrays.categorical, arrays.target,
+                     cardinalities=prep.cardinalities)  # fmt: skip
+    model = fit_tabular(of, recipe(), members=1)
+    assert (model.predict(arrays.numeric, arrays.categorical) == arrays.target).mean() > 0.97
+    unseen = np.zeros_like(arrays.categorical)
+    assert (model.predict(arrays.numeric, unseen) == arrays.target).mean() > 0.9
+
+
+@given(classes=st.lists(st.integers(0, 4), min_size=2, max_size=60), count=st.integers(2, 12),
+       seed=st.integers(0, 9))  # fmt: skip
+def test_every_row_is_held_out_once_and_every_class_evenly(classes, count, seed):
+    count = min(count, len(classes))
+    of = TabularData(np.zeros((len(classes), 1)), None, np.array(classes))
+    pairs = folds(of, count, seed)
+    together = np.concatenate([held_out for _, held_out in pairs])
+    assert sorted(together.tolist()) == list(range(len(classes)))
+    for train, held_out in pairs:
+        assert sorted([*train, *held_out]) == list(range(len(classes)))
+        assert abs(len(held_out) - len(classes) / count) < 1
+        for c in set(classes):
+            assert abs((of.target[held_out] == c).sum() - classes.count(c) / count) < 1
+    assert all((a == b).all() for a, b in zip(pairs[0], folds(of, count, seed)[0], strict=True))
+
+
 def test_waves_end_where_the_rate_is_zero():
     assert ends(1500) == [100, 300, 700, 1500]
     assert [coslog(e / 1500) for e in ends(1500)] == pytest.approx([0.0] * 4, abs=1e-12)
@@ -228,9 +259,9 @@ def test_a_bar_is_drawn_where_it_is_asked_for(capsys):
     assert "epochs" in capsys.readouterr().err
 
 
-def broken(**given):
+def broken(**more):
     whole = {"numeric": X, "categorical": C, "target": data().target, "cardinalities": [3, 12]}
-    return lambda: TabularData(**{**whole, **given})
+    return lambda: TabularData(**{**whole, **more})
 
 
 def with_a(value, array=X):

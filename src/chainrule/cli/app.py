@@ -15,14 +15,9 @@ import click
 
 from ..errors import ChainruleError, OutputError, no_user_code
 from ..version import __version__
+from .names import COMMANDS as COMMANDS
 from .terminal import as_typed, detect, rows
 from .threads import one_blas_thread
-
-COMMANDS = (
-    "train", "predict", "evaluate", "runs", "compare", "explain", "check-example", "diagnose",
-    "preflight", "lr-find", "report", "playground", "export",
-)  # fmt: skip
-"""One module of this folder each, imported only when the command is called."""
 
 OK, FAILED, USAGE, UNWRITABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -35,6 +30,7 @@ Start here:
   chainrule runs              what was trained, and how well
   chainrule diagnose digits   whether it learned as it should, and what may mend it
   chainrule explain neuron    a gradient worked out, number by number
+  chainrule playground        a page that steps through a small network
   chainrule train --help      everything that can be changed
 
 `chainrule --help` lists the commands.
@@ -57,7 +53,7 @@ def as_usage(error: ChainruleError) -> UsageProblem:
 
 
 class Interrupted(ChainruleError):
-    """Ctrl-C; what was reached is saved, and the problem says so: exit code 130."""
+    """Ctrl-C or the key q; what was reached is saved, and the problem says so: exit code 130."""
 
 
 class Command(click.Command):
@@ -183,7 +179,7 @@ def _unwritable(error: BaseException) -> bool:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=[TRACEBACK],
-    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 can't write, 130 Ctrl-C or q.",
 )
 @click.version_option(__version__, message="chainrule %(version)s")
 @click.pass_context

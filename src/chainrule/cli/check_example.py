@@ -51,7 +51,9 @@ def summary(claims: list[Claim]) -> str:
     return text + (f", {carried} right for wrong numbers above them" if carried else "")
 
 
-@click.command("check-example", cls=Command)
+@click.command(
+    "check-example", cls=Command, short_help="Recomputes a worked example, names wrong lines."
+)
 @click.argument("file", metavar="seed221|FILE")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option

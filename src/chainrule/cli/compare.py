@@ -139,17 +139,19 @@ def lines_of(held: dict[str, Any], t: Terminal) -> list[Line]:
     return lines
 
 
-RANKS = {"run": 9, "held-out accuracy": 8, "lowest validation loss": 7, "training loss": 6,
+RANKS = {"run": 9, "held-out accuracy": 8, "held-out rmse": 8, "lowest validation loss": 7,
+         "training loss": 6,
          "epochs": 5, "seconds": 4, "ended by": 3, "steps": 2}  # fmt: skip
 
 
 def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
     if t.plain:
         return [[(", ".join(f"{k} {_said(k, v)}" for k, v in r.items()), "")] for r in rows]
+    known = [k for k in rows[0] if any(r[k] is not None for r in rows)]
     columns = [
         Column(k, [[(_said(k, r[k]), "strong" if k == "run" else "")] for r in rows],
                RANKS.get(k, 1), k != "run")
-        for k in rows[0]
+        for k in known
     ]  # fmt: skip
     return table(columns, t.width)
 

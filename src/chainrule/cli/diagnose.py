@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..diagnosis import RULES, Diagnosis, Finding, diagnose
 from ..diagnosis.finding import ERROR, NOTE
-from ..diagnosis.trying import STEPS, Trial, best_of, told
+from ..diagnosis.trial import FILE, Trial, best_of, tried_in
+from ..diagnosis.trying import STEPS
 from ..diagnosis.verdict import HEALTHY, NOTHING
 from ..errors import ChainruleError, FormatError
 from ..train import Run
+from ..train.files import write_json
 from ..train.watch import read_looks
 from ..train.watch.watch import EVERY
 from .app import FAILED, OK, Command, UsageProblem, as_usage
@@ -50,7 +54,7 @@ def recipe_of(run: Run) -> Recipe | None:
         return None
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Says what is wrong with a RUN, and what mends it.")
 @run_argument(required=False)
 @runs_dir
 @click.option("--rules", "listing", is_flag=True, help="List the rules and their thresholds.")
@@ -78,9 +82,9 @@ def command(
     """Says what is wrong with a RUN: evidence, cause, and fixes as commands.
 
     Every finding is a suspicion, with the numbers that it rests on. With --try each fix that is an
-    option of `chainrule train` is trained from the same seed for some steps; nothing of the run is
-    changed. Exit code 1 if a finding is an error, or there is nothing to judge yet; 0 if there are
-    only warnings or nothing.
+    option of `chainrule train` is trained from the same seed for some steps; what comes of it goes
+    to diagnosis.json in the run's folder and into its report. Exit code 1 if a finding is an error,
+    or there is nothing to judge yet; 0 if there are only warnings or nothing.
 
     \b
     Examples:
@@ -109,11 +113,16 @@ def command(
     if steps is not None:
         tries = _tries(found_run, recipe, steps)
     trials = [_trials(f, tries) for f in found]
+    held = _as_json(found_run, found, recipe, tries, trials)
+    t = detect(sys.stdout, plain=plain)
     if as_json:
-        click.echo(json.dumps(_as_json(found_run, found, recipe, tries, trials), indent=2))
+        click.echo(json.dumps(held, indent=2))
     else:
-        t = detect(sys.stdout, plain=plain)
         for line in lines_of(found_run, found, recipe, tries, trials, t):
+            click.echo(t.paint(line), color=True)
+    if any(trials):
+        kept = keep(found_run, held)
+        for line in _entry("saved", ", ".join(map(str, kept)), t) if not as_json else []:
             click.echo(t.paint(line), color=True)
     return FAILED if found.failed else OK
 
@@ -157,8 +166,27 @@ def _command(recipe: Recipe | None, changes: dict[str, Any]) -> str | None:
 
 
 def findings_of(run: Run) -> list[dict[str, Any]]:
-    """What the rules find in a run, as terms of JSON."""
-    return with_commands(diagnose(run), recipe_of(run))
+    """What the rules find in a run, as terms of JSON, with what came of the fixes tried."""
+    entries = with_commands(diagnose(run), recipe_of(run))
+    held = tried_in(run.path)
+    for entry in entries:
+        commands = dict(enumerate((fix["command"] for fix in entry["fixes"]), 1))
+        entry["tried"] = [t.to_json() for t in held.get((entry["id"], entry["title"]), [])
+                          if commands.get(t.fix) == t.command]  # fmt: skip
+    return entries
+
+
+def keep(run: Run, held: dict[str, Any]) -> list[Path]:
+    """Writes a diagnosis with its trials into the run's folder, and its report again if it has one.
+
+    Raises OutputError where the folder can't be written.
+    """
+    from .report import FILE as REPORT
+    from .report import write_report
+
+    path = Path(run.path) / FILE
+    write_json(path, held)
+    return [path, write_report(run)] if (path.parent / REPORT).exists() else [path]
 
 
 def with_commands(found: Diagnosis, recipe: Recipe | None) -> list[dict[str, Any]]:
@@ -195,14 +223,22 @@ def lines_of(
     trials: list[list[Trial]], t: Terminal,
 ) -> list[Line]:  # fmt: skip
     """What there is to say, the worst first."""
+    replay = _entry("replay", _repeated(tries, run), t) if tries is not None and any(trials) else []
+    return findings_lines(run.name, found, recipe, t, trials, replay)
+
+
+def findings_lines(
+    name: str, found: Diagnosis, recipe: Recipe | None, t: Terminal,
+    trials: Sequence[Sequence[Trial]] = (), replay: Sequence[Line] = (),
+) -> list[Line]:  # fmt: skip
+    """Findings of what is called so, then how many rules were asked; trials: of each finding."""
     lines: list[Line] = []
-    for finding, tried in zip(found, trials, strict=True):
+    for finding, tried in zip(found, trials or [()] * len(found), strict=True):
         lines += _finding(finding, tried, recipe, t)
         if not t.plain:
             lines.append([])
-    if tries is not None and any(trials):
-        lines += _entry("replay", _repeated(tries, run), t)
-    said = f"{run.name}: {found.said}"
+    lines += replay
+    said = f"{name}: {found.said}"
     if t.plain:
         state = f"{found.state.capitalize()}. " if found.state in (HEALTHY, NOTHING) else ""
         return [*lines, [(f"{state}{said}.", "")]]
@@ -223,7 +259,7 @@ def _repeated(tries: Tries, run: Run) -> str:
 
 
 def _finding(
-    finding: Finding, tried: list[Trial], recipe: Recipe | None, t: Terminal
+    finding: Finding, tried: Sequence[Trial], recipe: Recipe | None, t: Terminal
 ) -> list[Line]:
     lines = _headline(finding, t)
     lines += _entry("rule", f"{finding.id}, {finding.severity}", t)
@@ -238,7 +274,7 @@ def _finding(
         if typed is not None:
             lines.append(_typed("command" if t.plain else "", typed, t, "faint"))
     for trial in tried:
-        lines += _entry("tried", told(trial, finding), t)
+        lines += _entry("tried", trial.said, t)
     best = best_of(tried)
     if best is not None:
         lines.append(_typed("keep it", best.command, t, "ok"))

@@ -12,13 +12,15 @@ import click
 import numpy as np
 
 from ..errors import StateError
+from ..train import Run
 from ..train.metrics import METRICS
-from .app import Command
+from .app import Command, UsageProblem
 from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
 from .recipe import from_config, load
 from .report import probabilities
 from .results import confused, matrix_in_words, matrix_lines
+from .tables.choices import is_table_run
 from .terminal import Line, Terminal, detect, words
 
 SCHEMA = "chainrule evaluation 1"
@@ -45,30 +47,48 @@ class Evaluation:
 
 @click.command(cls=Command, short_help="Scores the model of RUN on held-out rows.")
 @run_argument()
+@click.argument("file", required=False, metavar="[FILE]")
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
-def command(run: str, runs_dir: str, as_json: bool, plain: bool) -> None:
-    """Scores the model of RUN on the rows that were held out from the start.
+def command(run: str, file: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
+    """Scores the model of RUN on the rows that were held out from the start, or on those of FILE.
+
+    FILE is for runs of tables: a table with the columns that it learned from, and the target.
 
     \b
     Examples:
       chainrule evaluate digits
       chainrule evaluate digits-0001 --json
+      chainrule evaluate houses more-houses.csv
     """
     found = newest_with_model(run, runs_dir)
-    r = from_config(found.config, str(found.path))
-    sets = load(r.data)
-    model, _ = restored(found, r, len(sets.names))
-    x, true = sets.test.tensors
-    p = probabilities(model, x)
-    held = of_classes(found.name, f"held-out rows of {r.data}", p, np.asarray(true), sets.names)
+    held = of_run(found, file)
     if as_json:
         click.echo(json.dumps(held.to_json(), indent=2))
         return
     t = detect(sys.stdout, plain=plain)
     for line in lines_of(held, t):
         click.echo(t.paint(line), color=True)
+
+
+def of_run(run: Run, file: str | None = None) -> Evaluation:
+    """Scores of a run's model on its held-out rows, or on a table's."""
+    if is_table_run(run.config):
+        from .tables import applied
+
+        return applied.evaluation(run.name, *applied.judge(run, file, with_target=True))
+    if file is not None:
+        raise UsageProblem(
+            f"evaluate {run.name} {file}: a file goes with the run of a table", line="",
+            fix=f"chainrule evaluate {run.name}",
+        )  # fmt: skip
+    r = from_config(run.config, str(run.path))
+    sets = load(r.data)
+    model, _ = restored(run, r, len(sets.names))
+    x, true = sets.test.tensors
+    p = probabilities(model, x)
+    return of_classes(run.name, f"held-out rows of {r.data}", p, np.asarray(true), sets.names)
 
 
 def of_classes(run: str, on: str, p: Any, true: Any, names: tuple[str, ...]) -> Evaluation:
@@ -84,6 +104,19 @@ def of_classes(run: str, on: str, p: Any, true: Any, names: tuple[str, ...]) -> 
 def of_numbers(run: str, on: str, predicted: Any, true: Any) -> Evaluation:
     """Scores of numbers (N, T) against their targets."""
     return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in OF_NUMBERS})
+
+
+def of_labels(run: str, on: str, p: Any, true: Any) -> Evaluation:
+    """Scores of the probabilities (N, L) of labels against 0 and 1 (N, L)."""
+    found, wanted = p > 0.5, np.asarray(true) > 0.5
+    both = (found & wanted).sum(0)
+    below = found.sum(0) + wanted.sum(0)
+    f1 = np.where(below > 0, 2 * both / np.maximum(below, 1), 0.0)
+    scores: dict[str, float | None] = {
+        "f1": float(f1.mean()), "labels_right": float((found == wanted).mean()),
+        "rows_right": float((found == wanted).all(1).mean()),
+    }  # fmt: skip
+    return Evaluation(run, len(wanted), on, scores)
 
 
 def _score(name: str, prediction: Any, true: Any) -> float | None:

@@ -116,7 +116,7 @@ def _derivation(what: str, given: dict[str, Any]) -> Derivation:
     return derive.network(network, rate=rate, weight=weight)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Derives gradients, number by number, and proves them.")
 @click.argument("what", metavar="neuron|seed221|FILE.toml|RUN")
 @click.option("--x", type=Numbers(), help="The neuron's inputs (1.5).")
 @click.option("--w", type=Numbers(), help="Its weights (0.8).")

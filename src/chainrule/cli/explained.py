@@ -13,7 +13,7 @@ from ..train import Run
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
-from .recipe import OPTIMIZERS, Recipe, from_config, load
+from .recipe import OPTIMIZERS, Recipe, Sets, from_config, load
 
 
 def explanation(
@@ -27,16 +27,30 @@ def explanation(
     model, _ = restored(run, r, len(sets.names))
     stepping, ended = _optimizer(run, r, model) if optimizer else (None, "")
     model.eval()  # without dropout: the gradient of the model as it predicts
+    return of_model(
+        model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
+        title=run.name, ended=ended,
+    )  # fmt: skip
+
+
+def of_model(
+    model: Module, r: Recipe, sets: Sets, weight: str | None, *, title: str, top: int,
+    example: int | None = None, optimizer: Any = None, lr: float | None = None, ended: str = "",
+) -> Explanation:  # fmt: skip
+    """The gradients of a model in evaluation mode, on rows of the data of its recipe.
+
+    title: what it is the model of.  ended: what else is to be said of the rows.
+    """
     rows = _rows(sets, r, example)
     x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
         sets.test if example is not None else sets.train).tensors)  # fmt: skip
     loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
     found = explain(
-        lambda: loss(model(x), y), weight, model, optimizer=stepping, lr=lr, top=top,
+        lambda: loss(model(x), y), weight, model, optimizer=optimizer, lr=lr, top=top,
         clip_grad_norm=r.clip_grad_norm if optimizer else None,
     )  # fmt: skip
     d = found.derivation
-    d.title = f"{run.name}: {d.title}"
+    d.title = f"{title}: {d.title}"
     d.conventions.insert(1, _said(r, example, rows, sets.names, y) + ended)
     return found
 

@@ -22,7 +22,7 @@ from .terminal import as_typed
 FILES = (".toml", ".yaml", ".yml", ".json")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Writes a page that steps through a small network.")
 @click.argument("what", required=False, metavar="[RUN|FILE.toml]")
 @click.option("--example", type=Number(0, whole=True), help="Which row of the data [0].")
 @click.option("-o", "--output", default="play.html", metavar="OUT.html", help="[play.html]")

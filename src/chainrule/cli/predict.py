@@ -22,6 +22,7 @@ from .app import Command, UsageProblem
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config, load, model_of
 from .rows import Dialect, read_rows
+from .tables.choices import is_table_run
 from .terminal import Line, Signs, Terminal, detect
 
 BATCH = 256
@@ -39,6 +40,7 @@ def command(
 ) -> None:
     """Predicts rows of FILE.csv, or the held-out rows, with the model of RUN.
 
+    For a run of a table FILE is a table with the columns that it learned from. For a data set
     FILE.csv (-: stdin) has one row an example and as many numbers as the model has inputs, by
     place (a first line of names is skipped); the digits take 64 pixels with ink from 0 to 1.  RUN
     is a name such as digits-0001, a path, or digits for the newest with a model.  The answer is
@@ -55,6 +57,9 @@ def command(
     if file is not None and output is not None and _same(file, output):
         raise UsageProblem("-o would write over the rows that are to be predicted", line="")
     found = newest_with_model(run, runs_dir)
+    if is_table_run(found.config):
+        _of_table(found, file, index, output, detect(sys.stdout, plain=plain))
+        return
     r = from_config(found.config, str(found.path))
     sets = load(r.data)
     model, features = restored(found, r, len(sets.names))
@@ -82,6 +87,27 @@ def command(
     for line in closely(x[index], p[0], known, sets.names, terminal, r.data == "digits"):
         click.echo(terminal.paint(line), color=True)
     click.echo(_by(found, dialect), err=True)
+
+
+def _of_table(
+    run: Run, file: str | None, index: int | None, output: str | None, t: Terminal
+) -> None:
+    """The rows of a table, or the run's held-out rows."""
+    from .tables import applied
+    from .tables.said import closely as row_of
+
+    model, judged = applied.judge(run, file, with_target=False)
+    rows = len(judged.table)
+    if index is not None and index >= rows:
+        raise UsageProblem(f"--index must be from 0 to {rows - 1}: there are {rows} rows",
+                           got=str(index), line="")  # fmt: skip
+    if index is not None:
+        for line in row_of(model, judged, index, t):
+            click.echo(t.paint(line), color=True)
+    else:
+        give(applied.as_csv(model, judged), output)
+    said = f"{rows} row{'s' * (rows != 1)}" + (f", written to {output}" if output else "")
+    click.echo("; ".join((f"{said}, by {run.name}", *judged.said)), err=True)
 
 
 def newest_with_model(name: str, folder: str) -> Run:

@@ -23,7 +23,7 @@ ROWS = 128
 ANSWERS = {"ok": "", "error": "? No", "warning": "? Doubtful", "skipped": "? Not tried"}
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Checks a training before its first step.")
 @click.argument("data", metavar="DATA|RUN")
 @recipe_options
 @runs_dir

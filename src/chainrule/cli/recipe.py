@@ -75,7 +75,8 @@ WITH_MOMENTUM = ("sgd", "rmsprop")
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU,
-    "softplus": nn.Softplus, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "selu": nn.SELU,
+    "mish": nn.Mish,
 }  # fmt: skip
 
 INITS: dict[str, Callable[[Tensor], Tensor] | None] = {
@@ -244,6 +245,11 @@ def trainer(parts: Parts, r: Recipe, callbacks: Sequence[Callback]) -> Trainer:
 def from_config(config: Any, where: str) -> Recipe:
     """The recipe in a config.json; raises where it is not one."""
     known = {f.name for f in fields(Recipe)}
+    if isinstance(config, dict) and "table" in config:
+        raise FormatError(
+            f"{where} is a run of a table, and this command is for runs of data sets", line="",
+            fix="train, predict, evaluate, compare, report and export take runs of tables",
+        )  # fmt: skip
     held = config.get("recipe") if isinstance(config, dict) else None
     if not isinstance(held, dict) or set(held) | {"eager"} != known or held.get("data") not in DATA:
         odd = sorted(set(held) ^ known) if isinstance(held, dict) else ["recipe"]

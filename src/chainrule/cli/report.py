@@ -21,6 +21,7 @@ from .app import Command, UsageProblem
 from .options import find_run, runs_dir
 from .predict import BATCH, restored
 from .recipe import Recipe, Sets, from_config, load
+from .tables.choices import is_table_run
 from .terminal import as_typed
 
 FILE = "report.html"
@@ -102,6 +103,10 @@ def whole_subject(run: Run, findings: list[dict[str, Any]] | None = None) -> Sub
     if not run.has_model:
         s.no_model = "the run has no model yet"
         return s
+    if is_table_run(run.config):
+        from .tables.applied import reported
+
+        return reported(run, s)
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
     s.model, _ = restored(run, r, len(sets.names))

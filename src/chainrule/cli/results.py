@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import ArgumentError
+from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
 from .recipe import Parts, Recipe, load
 from .terminal import Line, Terminal, as_typed, text_of, words
@@ -56,6 +58,7 @@ class Outcome:
     compile_cached: bool
     steps_per_second: float
     threads: int | None
+    playable: bool  # small enough for the playground
 
     @property
     def right(self) -> int:
@@ -71,6 +74,7 @@ class Outcome:
         """For --json."""
         held = asdict(self)
         best = held.pop("best_val")
+        held.pop("playable")  # only chooses what is said to come next
         return {
             **held,
             "recipe": self.recipe.to_config(),
@@ -117,7 +121,17 @@ def outcome_of(
         compile_cached=trainer.compile_cached,
         steps_per_second=trainer.steps_per_second,
         threads=trainer.threads,
+        playable=playable(parts),
     )
+
+
+def playable(parts: Parts) -> bool:
+    """Whether the playground can step through the model."""
+    try:
+        small(parts.model, parts.loss, skip=[parts.model.get_submodule("scale")])
+    except ArgumentError:
+        return False
+    return True
 
 
 def kept_epoch(trainer: Trainer) -> int | None:
@@ -126,13 +140,13 @@ def kept_epoch(trainer: Trainer) -> int | None:
     return stoppers[0].best_epoch if stoppers and stoppers[0].weights is not None else None
 
 
-def results(o: Outcome, t: Terminal) -> list[Line]:
-    """The lines after a training."""
+def results(o: Outcome, t: Terminal, page: Path | None = None) -> list[Line]:
+    """The lines after a training.  page: its report."""
     blank: list[Line] = [] if t.plain else [[]]
     lines = [*blank, *headline(o, t), *blank]
     lines += matrix_in_words(o) if t.plain else matrix_lines(o, t.width)
     lines += [*blank, *confused(o, t), *blank]
-    return lines + next_steps(o, t)
+    return lines + next_steps(o, t, page)
 
 
 def headline(o: Outcome, t: Terminal) -> list[Line]:
@@ -210,17 +224,18 @@ def confused(o: Counted, t: Terminal) -> list[Line]:
     return lines
 
 
-def next_steps(o: Outcome, t: Terminal) -> list[Line]:
+def next_steps(o: Outcome, t: Terminal, page: Path | None) -> list[Line]:
     """Where the run lies, and what to type."""
     if o.run is None or o.path is None:
         return [[("nothing was written (--no-save)", "")]]
     folder = str(Path(o.path).parent)
     more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
-    commands = []
-    for text in (f"chainrule predict {o.run} --index 0", f"chainrule predict {o.run} -o out.csv",
-                 f"chainrule diagnose {o.run}", "chainrule runs"):  # fmt: skip
-        commands.append(as_typed(text + more))
+    if page is not None:
+        lines.append([(f"page  {page}", "strong")])
+    last = f"playground {o.run}" if o.playable else f"predict {o.run} -o out.csv"
+    does = (f"explain {o.run}", f"diagnose {o.run}", f"report {o.run}", last)
+    commands = [as_typed(f"chainrule {text}{more}") for text in does]
     if max(map(len, commands)) + 6 <= t.width:
         return [*lines, *([(f"next  {text}", "")] for text in commands)]
     # a command that is to be copied stays whole

@@ -88,6 +88,10 @@ def _checked(param: click.Parameter, value: Any, where: str) -> Any:
     elif isinstance(kind, Number):
         fits = isinstance(value, int if kind.whole else (int, float)) and type(value) is not bool
         wanted = f"a {'whole ' if kind.whole else ''}number {kind.range}"
+    elif param.multiple:
+        value = [value] if isinstance(value, str) else value
+        fits = isinstance(value, list) and all(type(v) is str for v in value)
+        wanted = "a text, or a list of texts"
     elif isinstance(kind, Sizes):
         fits = isinstance(value, list) and all(type(n) is int for n in value)
         wanted = "a list of whole numbers, [] for no hidden layer"
@@ -99,8 +103,10 @@ def _checked(param: click.Parameter, value: Any, where: str) -> Any:
     if not fits:
         raise UsageProblem(f"{said} must be {wanted}", got=json.dumps(value, default=str)[:60],
                            line="")  # fmt: skip
+    if param.multiple or type(value) is bool:
+        return value
     try:
-        return value if type(value) is bool else kind.convert(value, param, None)
+        return kind.convert(value, param, None)
     except UsageProblem as error:
         error.problem = f"{where}: {error.problem}"
         raise

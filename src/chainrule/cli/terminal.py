@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
+from .names import COMMANDS
+
 Segment = tuple[str, str]
 """A piece of text and its style: a name of `STYLES`, or '' for none."""
 Line = list[Segment]
@@ -131,10 +133,7 @@ def rows(text: str, width: int) -> str:
     return "\n".join(out)
 
 
-COMMAND = re.compile(
-    r"\bchainrule (?=(?:train|predict|runs|explain|check-example|diagnose|preflight|playground"
-    r"|export|--help)\b)"
-)
+COMMAND = re.compile(rf"\bchainrule (?=(?:{'|'.join(COMMANDS)}|--help)\b)")
 """Where a text says what to type."""
 
 

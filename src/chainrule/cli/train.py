@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,14 @@ from .report import write_report
 from .results import Outcome, outcome_of, results
 from .settings import FILE as SETTINGS
 from .settings import settings_option, to_toml
-from .terminal import as_typed, detect
+from .tables import training as tables
+from .tables.choices import choose as choose_table
+from .tables.choices import is_table_run
+from .tables.options import ONLY_FOR_TABLES, Source, table_options
+from .terminal import Terminal, as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
-from .view.show import Show
+from .view.show import Answer, Show
 
 
 def recipe_options(function: Any) -> Any:
@@ -80,9 +85,10 @@ def recipe_options(function: Any) -> Any:
     return settings_option(function)
 
 
-@click.command(cls=Command)
-@click.argument("data", type=Name(tuple(recipes.DATA)), required=False)
+@click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
+@click.argument("data", type=Source(), required=False)
 @recipe_options
+@table_options
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
 @click.option("--threads", type=Number(1, 4096, whole=True), help="At most so many, compiled.")
@@ -103,40 +109,58 @@ def command(
     no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
     watch_every: int, **chosen: Any,
 ) -> None:  # fmt: skip
-    """Trains a network on DATA: digits, moons, circles, spiral or xor.
+    """Trains a network on DATA: digits, moons, circles, spiral, xor, or a table of yours.
 
-    Ends with the accuracy on examples that were held out from the start, the confusion matrix,
-    and where the run lies.
+    A table is a file in CSV, TSV, JSON lines or Parquet with a --target; what its columns are is
+    found out and said, and can be said with the options. Ends with the score on examples that were
+    held out from the start, and where the run lies. On a terminal e, d, r, p and q are heard while
+    a data set is learned: explain a weight, diagnose, write the report, pause, and quit as Ctrl-C
+    does (saved; exit code 130).
 
     \b
     Examples:
       chainrule train digits
       chainrule train digits --layers 64 --activation tanh --optimizer sgd
       chainrule train spiral --epochs 200 --seed 3
+      chainrule train houses.csv --target price --drop id
       chainrule train --resume digits-0001
     """
     if threads is not None:
         set_num_threads(threads)
-    given = {key: value for key, value in chosen.items() if value is not None}
+    unsaid = dict.fromkeys(ONLY_FOR_TABLES, ())  # where an option may come more than once
+    given = {k: v for k, v in chosen.items() if v is not None and v != unsaid.get(k)}
+    asked: dict[str, Any] = {
+        "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
+        "quiet": quiet, "plain": plain, "as_json": as_json,
+    }  # fmt: skip
     stream = sys.stderr if as_json else sys.stdout
-    screen = screen_for(detect(stream, plain=plain), stream, quiet)
+    told = detect(stream, plain=plain)
+    screen = screen_for(told, stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir)
+        if is_table_run(run.config):
+            _end(tables.resume(run, asked))
+            return
         job = _Job(
-            recipes.from_config(run.config, str(run.path)), screen, not no_report, watch_every
-        )
+            recipes.from_config(run.config, str(run.path)), told, screen, not no_report,
+            watch_every,
+        )  # fmt: skip
         job.resume(run)
     else:
         if data is None:
             raise UsageProblem(
-                "train: which data?", expected=", ".join(recipes.DATA),
+                "train: which data?", expected=f"{', '.join(recipes.DATA)}, or a table",
                 fix="chainrule train digits", line="",
             )  # fmt: skip
         if no_save and name is not None:
             raise UsageProblem("--name names a run folder, and --no-save makes none", line="")
+        if data not in recipes.DATA:
+            _end(tables.train(choose_table(data, given), asked))
+            return
+        _refuse_of_tables(data, given)
         try:
-            job = _Job(choose(data, given), screen, not (no_report or no_save), watch_every)
+            job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
             raise as_usage(error) from None
         if not no_save:
@@ -148,12 +172,22 @@ def command(
         click.echo(json.dumps({**outcome.to_json(), "report": page and str(page)}, indent=2))
     else:
         terminal = detect(sys.stdout, plain=plain)
-        for line in results(outcome, terminal):
+        for line in results(outcome, terminal, page):
             click.echo(terminal.paint(line), color=True)
-        if page is not None:
-            click.echo(as_typed(f"page  {page}"))
+    _end(problem)
+
+
+def _end(problem: ChainruleError | None) -> None:
+    """Raises what went wrong after everything was saved."""
     if problem is not None:
         raise problem
+
+
+def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+    odd = [f"--{name.replace('_', '-')}" for name in ONLY_FOR_TABLES if name in given]
+    if odd:
+        raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
+                           fix="chainrule train data.csv --target COLUMN", line="")  # fmt: skip
 
 
 def choose(data: str, given: dict[str, Any]) -> Recipe:
@@ -224,7 +258,9 @@ class _Job:
     see `train.Watch`.
     """
 
-    def __init__(self, r: Recipe, screen: Screen, reported: bool, watch_every: int) -> None:
+    def __init__(
+        self, r: Recipe, terminal: Terminal, screen: Screen, reported: bool, watch_every: int
+    ) -> None:
         self.recipe, self.screen, self.reported = r, screen, reported
         self.page: Path | None = None
         self.parts = parts = recipes.build(r)
@@ -235,7 +271,8 @@ class _Job:
             epochs=-(-parts.total_steps // parts.steps_per_epoch), lr=r.lr, patience=r.patience,
         )  # fmt: skip
         watch = Watch(watch_every)
-        show = Show(self.facts, watch, screen, parts.total_steps)
+        answers = _answers(r, self.facts, terminal) if terminal.live else {}
+        show = Show(self.facts, watch, screen, parts.total_steps, answers)
         moments = _moments(r, parts) if reported else []
         self.trainer = recipes.trainer(parts, r, [watch, show, *moments])
 
@@ -314,6 +351,13 @@ class _Job:
             problem = self.report()
             if problem is not None:
                 click.echo(as_typed(f"no report: {problem.problem}"), err=True)
+
+
+def _answers(r: Recipe, facts: Facts, terminal: Terminal) -> Mapping[str, Answer]:
+    """What keys give: imported only where there may be some."""
+    from .answers import Answers
+
+    return Answers(r, facts, terminal).by_key()
 
 
 def _nothing(text: str) -> None:

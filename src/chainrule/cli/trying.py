@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..diagnosis.finding import Finding, Fix
-from ..diagnosis.trying import Replay, Trial, compared, often, replay
+from ..diagnosis.trial import Trial
+from ..diagnosis.trying import Replay, compared, often, replay
 from ..errors import ChainruleError
 from ..train import Watch
 from ..train.watch import Look

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from html import escape
 
+from ..markup import escape
 from ..ops import REGISTRY
 from .elements import Place
 from .forms import Call, Form, Leaf, Number, Power, Product, Rest, Sum, evaluate, raised

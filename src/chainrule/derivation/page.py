@@ -6,8 +6,7 @@ Colours and the font are those of the page around it.
 
 from __future__ import annotations
 
-from html import escape
-
+from ..markup import escape
 from .mathml import MathML, mn, mo, mrow, name
 from .parts import Derivation, Line, Section
 from .text import Text
@@ -21,7 +20,7 @@ STYLE = """
 .chainrule-derivation th { font-weight: normal; white-space: nowrap; }
 .chainrule-derivation td > div { margin: 0.15em 0; }
 .chainrule-derivation td.value { text-align: right; font-variant-numeric: tabular-nums; }
-.chainrule-derivation math { font-size: 1.05em; }
+.chainrule-derivation math { font-size: 1.05em; white-space: nowrap; }
 .chainrule-derivation pre { white-space: pre-wrap; }
 @media print { .chainrule-derivation tr { break-inside: avoid; } }
 """
@@ -29,7 +28,7 @@ STYLE = """
 
 def fragment(d: Derivation, digits: int = 6) -> str:
     """A derivation as HTML; its text stands below it, to be read aloud or copied."""
-    written = _Page(d, digits)
+    written = Page(d, digits)
     parts = [f'<section class="chainrule-derivation" lang="en"><style>{STYLE}</style>']
     parts.append(f"<h3>{escape(d.title)}</h3>")
     parts += [f"<p>{escape(text)}</p>" for text in d.conventions]
@@ -41,10 +40,10 @@ def fragment(d: Derivation, digits: int = 6) -> str:
     return "\n".join(parts)
 
 
-class _Page:
+class Page:
     """Writes sections with the names and numbers of one derivation."""
 
-    def __init__(self, d: Derivation, digits: int) -> None:
+    def __init__(self, d: Derivation, digits: int = 6) -> None:
         self.text = Text(d, digits=digits)
         self.digits = digits
         self.symbols = MathML(self.text.name, None, digits)

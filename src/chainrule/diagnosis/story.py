@@ -71,8 +71,18 @@ class Story:
         """A quantity of the last epochs, as far as they have it; nan where it is no number."""
         if name not in self.columns:
             found = [row[name] for row in self.rows[-WINDOW:] if name in row]
-            self.columns[name] = [_float(v) for v in found]
+            self.columns[name] = [v if type(v) is float else _float(v) for v in found]
         return self.columns[name]
+
+    def grow(self, known: int) -> None:
+        """Takes up what came to `rows` since the columns were asked for, of `known` rows then."""
+        for i in range(known, len(self.rows)):
+            gone = self.rows[i - WINDOW] if i >= WINDOW else {}
+            for name, held in self.columns.items():
+                if name in self.rows[i]:
+                    held.append(_float(self.rows[i][name]))
+                if name in gone:
+                    del held[0]
 
     @property
     def expected(self) -> float | None:

@@ -18,7 +18,8 @@ from ..train.state import restore
 from ..train.watch.watch import EVERY
 from .finding import NOTE, Finding
 from .show import Block, as_html, as_text
-from .trying import STEPS, Replay, Trial, best_of, compared, often, replay, told
+from .trial import Trial, best_of
+from .trying import STEPS, Replay, compared, often, replay
 from .verdict import Diagnosis, diagnose
 
 SETTINGS = ("momentum", "weight_decay")
@@ -41,8 +42,8 @@ class Tried:
         """What is shown, in any form."""
         blocks = self.found.blocks()
         of_findings = [b for b in blocks if b.severity in ("error", "warning", "note")]
-        for block, finding, trials in zip(of_findings, self.found, self.trials, strict=False):
-            entries = [*block.entries, *(("tried", told(t, finding)) for t in trials)]
+        for block, trials in zip(of_findings, self.trials, strict=False):
+            entries = [*block.entries, *(("tried", t.said) for t in trials)]
             best = best_of(trials)
             block.entries = entries if best is None else [*entries, ("keep it", best.command)]
         return blocks

@@ -9,20 +9,14 @@ from typing import Any
 
 from ..errors import NonFiniteError
 from ..train import Trainer, Watch
-from ..train.files import worded
 from ..train.watch import Layer, Look
 from .finding import Finding
+from .trial import Trial, followed
 from .verdict import Diagnosis, diagnose
 
 STEPS = 200
 LOWER = 0.99
 """A loss counts as lower below this share of the other."""
-FOLLOWED = {"grad": "|grad|", "dead": "dead share", "saturated": "flat share",
-            "ratio": "update:weight", "std": "deviation"}  # fmt: skip
-SAID = {
-    "unclear": "it does not show in so few steps without the fix either",
-    "no better": "gone, but the loss is no better",
-}
 
 
 def often(every: int, steps: int) -> int:
@@ -80,39 +74,16 @@ def replay(trainer: Trainer, watch: Watch, fit: Callable[[], Any]) -> Replay:
     )  # fmt: skip
 
 
-@dataclass
-class Trial:
-    """One fix of one finding, tried: the number that it should change, the loss, and the verdict.
-
-    outcome: 'gone'; 'no better' (gone, but the loss is not lower); 'still there'; 'failed'; or
-    'unclear' where the finding does not show in so few steps even without the fix.
-    """
-
-    fix: int  # its place in the finding's list, from 1
-    command: str  # what makes the change: to type, or in terms of Python
-    steps: int
-    seconds: float
-    outcome: str
-    before: float | None
-    after: float | None
-    loss_before: float | None
-    loss_after: float | None
-    failed: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As terms of JSON."""
-        return {k: worded(v) for k, v in vars(self).items()}
-
-
 def compared(
     finding: Finding, place: int, command: str, base: Replay | str, other: Replay | str
 ) -> Trial:
     """A fix by the replays without and with it; where one was not made, why."""
     if isinstance(base, str) or isinstance(other, str):
         why = other if isinstance(other, str) else str(base)
-        return Trial(place, command, 0, 0.0, "failed", None, None, None, None, why)
+        return Trial(place, command, 0, 0.0, "failed", *(None,) * 5, failed=why)
     return Trial(
         place, command, other.steps, other.seconds, _outcome(finding, base, other),
+        followed(*finding.follow) if finding.follow else None,
         base.value(finding.follow), other.value(finding.follow), base.reached, other.last,
         other.failed,
     )  # fmt: skip
@@ -132,24 +103,3 @@ def _outcome(finding: Finding, base: Replay, other: Replay) -> str:
 
 def _shows(finding: Finding, found: Diagnosis) -> bool:
     return any(f.id == finding.id and f.title == finding.title for f in found)
-
-
-def told(trial: Trial, finding: Finding) -> str:
-    """A trial as a sentence."""
-    if trial.failed is not None:
-        return f"fix {trial.fix}: failed: {trial.failed}"
-    parts = []
-    if finding.follow is not None and trial.before is not None and trial.after is not None:
-        what = FOLLOWED.get(finding.follow[0], finding.follow[0])
-        parts.append(f"{what} of {finding.follow[1]} {trial.before:.1e} -> {trial.after:.1e}")
-    if trial.loss_before is not None and trial.loss_after is not None:
-        parts.append(f"loss {trial.loss_before:.4g} -> {trial.loss_after:.4g}")
-    said = SAID.get(trial.outcome, trial.outcome)
-    return (f"fix {trial.fix}, {trial.steps} steps from the same seed, without -> with: "
-            f"{', '.join(parts)} ({trial.seconds:.1f} s): {said}")  # fmt: skip
-
-
-def best_of(trials: list[Trial]) -> Trial | None:
-    """The fix to keep: of those by which the finding is gone, that with the lowest loss."""
-    kept = [t for t in trials if t.outcome == "gone"]
-    return min(kept, key=lambda t: t.loss_after or 0.0, default=None)

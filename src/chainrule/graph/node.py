@@ -81,6 +81,7 @@ class Node:
         self.spec = spec
         self.name = name
         self.site = site
+        self.module: Any = None  # the innermost layer that was running
         self.seq = next(_ages)
         self.weak = False  # a Python number: it leaves the dtype of what it meets as it is
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, user_site
-from ..ops.core import Op, Params, Spec, Value, interpret, is_number, quietly
+from ..ops.core import Op, Params, Spec, Value, current, interpret, is_number, quietly
 from .node import Graph, Node
 
 
@@ -29,6 +29,7 @@ class Recorder:
         operands = tuple(op.align(inputs))
         spec = op.spec(*operands, **params)
         node = Node(op, operands, params, spec, site=user_site(2))
+        node.module = current.module
         node.weak = is_weak(op, inputs)
         self.nodes.append(node)
         return node

@@ -204,8 +204,7 @@ class Compiled:
         try:
             result = program.run(call)
         except BaseException:
-            for step in reversed(undo):  # none, if the program has run
-                step()
+            _undo(undo)  # nothing, if the program has run
             raise
         return result
 
@@ -223,8 +222,13 @@ class Compiled:
             self._check_allowed(reason)
             began = time.perf_counter()
             program = record(self.function, args, kwargs, call, self._static, self._names)
-            self.seconds += time.perf_counter() - began
             undo = program.first_undo
+            try:
+                program.build()
+            except BaseException:
+                _undo(undo)
+                raise
+            self.seconds += time.perf_counter() - began
             program.seal()
             changed = program.changed(call)
             if changed is not None:
@@ -282,6 +286,12 @@ class Compiled:
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
         return f"<compiled {name}, {self.traces} recorded>"
+
+
+def _undo(steps: list[Any]) -> None:
+    """Takes back what a recording has made."""
+    for step in reversed(steps):
+        step()
 
 
 def _argument_names(function: Callable[..., Any]) -> list[str]:

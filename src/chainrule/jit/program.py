@@ -80,6 +80,9 @@ class Program:
         references = [t for t, _ in self.references]
         self.touched = dict.fromkeys(t for t in (*references, *trace.held)
                                      if t not in trace.arguments)  # fmt: skip
+
+    def build(self) -> None:
+        """Makes it ready to run; one that is only looked at needs no machine code."""
         self.executable: Executable = build(self.graph)
 
     def _place_inputs(self, trace: Trace, graph: Graph) -> None:
@@ -124,6 +127,7 @@ class Program:
         order = [*first, *second, *supplied, *grads, *arguments, *numbers]
         self.graph = Graph(order, graph.nodes, graph.outputs, graph.updates)
         self.number_of = {node: i for i, node in enumerate(order)}
+        self.sources = {node: trace.inputs[node].source for node in order}
         # what is checked may be used by nothing else
         self.unused = {c.node: trace.inputs[c.node].source for c in self.checks
                        if c.node not in self.number_of}  # fmt: skip

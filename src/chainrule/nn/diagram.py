@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError
+from ..markup import number
 from ..ops.core import current
 from ..tensor.autograd import enable_grad, grad
 from ..tensor.core import Tensor, wrap
@@ -102,13 +103,14 @@ def said(edge: Edge) -> str:
     shape = f"({', '.join(map(str, edge.shape))}{',' if len(edge.shape) == 1 else ''})"
     one = math.prod(edge.shape) == 1
     return (
-        f"{shape}, {'value' if one else 'norm'} {_said(edge.value)}, "
-        f"gradient {_said(edge.gradient)}"
+        f"{shape}, {'value' if one else 'norm'} {known(edge.value)}, "
+        f"gradient {known(edge.gradient)}"
     )
 
 
-def _said(v: float | None) -> str:
-    return "not computed" if v is None else f"{v:.4g}"
+def known(v: float | None) -> str:
+    """A number of an edge, where there is one."""
+    return "not computed" if v is None else number(v)
 
 
 def _plain(v: float | None) -> Any:

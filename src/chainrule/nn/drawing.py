@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..markup import BLUE, ORANGE, block, escape, folded, number, picture, table
+from ..markup import BLUE, VERMILLION, block, cut, escape, folded, number, picture, table
+from .diagram import known
 
 if TYPE_CHECKING:
     from .diagram import Diagram, Edge
@@ -20,8 +21,8 @@ READ = (
 def diagram_html(d: Diagram) -> str:
     """Static HTML."""
     rows = [
-        (d.nodes[e.source].label, d.nodes[e.target].label, str(tuple(e.shape)), _said(e.value),
-         _said(e.gradient))
+        (d.nodes[e.source].label, d.nodes[e.target].label, str(tuple(e.shape)), known(e.value),
+         known(e.gradient))
         for e in d.edges
     ]  # fmt: skip
     head = ("from", "to", "shape", "value or norm", "gradient")
@@ -29,10 +30,6 @@ def diagram_html(d: Diagram) -> str:
     note = f" Modules are folded by {d.folded} levels." if d.folded else ""
     figure = f"<figure>{svg(d)}<figcaption>{escape(READ + note)}</figcaption></figure>"
     return block(f"Computation graph of {d.model}", figure, listed)
-
-
-def _said(v: float | None) -> str:
-    return "not computed" if v is None else number(v)
 
 
 def ranks(d: Diagram) -> list[int]:
@@ -68,14 +65,14 @@ def svg(d: Diagram) -> str:
         parts.append(_edge(e, places[e.source], places[e.target],
                            rank[e.target] - rank[e.source], n))  # fmt: skip
     for node, (x, y) in zip(d.nodes, places, strict=True):
-        colour = {"loss": ORANGE, "module": BLUE}.get(node.kind, "currentColor")
+        colour = {"loss": VERMILLION, "module": BLUE}.get(node.kind, "currentColor")
         corner = 17 if node.kind == "input" else 4
         words = f"{node.label}: {node.type}" if node.type else node.label
         parts.append(
             f'<rect x="{x - WIDE / 2:g}" y="{y - TALL / 2:g}" width="{WIDE}" height="{TALL}" '
             f'rx="{corner}" fill="none" stroke="{colour}" stroke-width="2"/>'
             f'<text x="{x:g}" y="{y + 5:g}" text-anchor="middle"><title>{escape(words)}</title>'
-            f"{escape(_cut(words, 28))}</text>"
+            f"{escape(cut(words, 28))}</text>"
         )
     says = f"{len(d.nodes)} nodes and {len(d.edges)} edges; the table and the text say the same."
     return picture(width, height, f"Computation graph of {d.model}", says, *parts)
@@ -92,14 +89,10 @@ def _edge(e: Edge, a: tuple[float, float], b: tuple[float, float], down: int, n:
         x = (x1 + x2 + 6 * control) / 8 + 6  # beside the curve at its middle
     gradient = "gradient not computed" if e.gradient is None else f"∇ {number(e.gradient)}"
     sizes = "×".join(map(str, e.shape))
-    value = f"{sizes}: {_said(e.value)}" if sizes else _said(e.value)
+    value = f"{sizes}: {known(e.value)}" if sizes else known(e.value)
     tip = f"M{x2 - 4:g} {y2 - 8:g}L{x2:g} {y2:g}L{x2 + 4:g} {y2 - 8:g}"
     return (
         f'<path d="{path}{tip}" fill="none" stroke="currentColor" stroke-opacity=".7"/>'
         f'<text x="{x:g}" y="{y - 2:g}">{escape(value)}</text>'
         f'<text x="{x:g}" y="{y + 15:g}" font-style="italic">{escape(gradient)}</text>'
     )
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -83,7 +83,7 @@ class NTPLinear(Module):
         super().__init__()
         self.in_features = whole_number("NTPLinear", "in_features", in_features)
         self.out_features = whole_number("NTPLinear", "out_features", out_features)
-        first = lead("NTPLinear", members)
+        self.members, first = members, lead("NTPLinear", members)
         self.weight = Parameter(empty(*first, in_features, out_features, dtype=dtype))
         self.bias = Parameter(empty(*first, out_features, dtype=dtype))
         self.factor = 1.0 / math.sqrt(in_features)
@@ -119,6 +119,7 @@ class Scaling(Module):
     def __init__(self, num_features: int, members: int | None = None, dtype: Any = None) -> None:
         super().__init__()
         self.num_features = whole_number("Scaling", "num_features", num_features)
+        self.members = members
         self.weight = Parameter(ones(*lead("Scaling", members), num_features, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ class ParametricActivation(Module):
         self.num_features = whole_number("ParametricActivation", "num_features", num_features)
         choice("ParametricActivation", "activation", activation, tuple(ACTIVATIONS))
         self.activation = activation
-        first = lead("ParametricActivation", members)
+        self.members, first = members, lead("ParametricActivation", members)
         self.weight = Parameter(ones(*first, num_features, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -191,6 +192,7 @@ class PeriodicEmbedding(Module):
             raise ArgumentError(f"{owner}: sigma must be a number > 0", got=repr(sigma))
         self.sigma = sigma
         first, others = lead(owner, members), embedding_dim - 1
+        self.members = members
         self.frequency = Parameter(empty(*first, n, frequencies, dtype=dtype))
         self.phase = Parameter(empty(*first, n, frequencies, dtype=dtype))
         self.weight = Parameter(empty(*first, n, frequencies, others, dtype=dtype))
@@ -226,39 +228,43 @@ class PeriodicEmbedding(Module):
 class ScheduledDropout(Module):
     """y = x m / (1 - p) in training, m = 0 with probability p, else 1; y = x in evaluation.
 
-    p: a probability in [0, 1) (0.5).  members: see `TabularMLP` (None).  `p` is a buffer and not a
-    setting: a schedule may change it at every step and nothing is compiled again
-    (`layer.p.fill_(0.1)`).  Members have a p each, and share the numbers that decide: dropout of
+    p: a probability in [0, 1) to begin with (0.5).  members: see `TabularMLP` (None).  The p that
+    holds is the buffer `rate`: a schedule may change it at every step and nothing is compiled again
+    (`layer.rate.fill_(0.1)`).  Members have a p each, and share the numbers that decide: dropout of
     one network is the same whether it is trained alone or beside others.  Not part of the
-    state_dict.  Raises for p out of range.  Differs from PyTorch's Dropout: p is a
-    tensor, and never 1.
+    state_dict.  Raises for p out of range.  Differs from PyTorch's Dropout: p is
+    read from a tensor, and never 1.
 
     >>> from chainrule import manual_seed, nn, ones
     >>> _ = manual_seed(0)
     >>> layer = nn.ScheduledDropout(0.5)
-    >>> layer.p.fill_(0.0)
+    >>> layer.rate.fill_(0.0)
     tensor(0.)
     >>> layer(ones(1, 3))
     tensor([[1., 1., 1.]])
     """
 
-    p: Tensor
+    rate: Tensor
 
     def __init__(self, p: float = 0.5, members: int | None = None, dtype: Any = None) -> None:
         super().__init__()
         check_probability("ScheduledDropout", p)
         if p == 1.0:
             raise ArgumentError("ScheduledDropout: p must be below 1", got="1.0")
+        self.p, self.members = p, members
         shape = lead("ScheduledDropout", members)
-        self.register_buffer("p", full(shape, float(p), dtype=dtype), persistent=False)
+        self.register_buffer("rate", full(shape, float(p), dtype=dtype), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x with a random part set to 0 and the rest scaled up."""
         if not self.training:
             return x
-        p = F.reshape(self.p, (*self.p.shape, 1, 1)) if self.p.shape else self.p
-        drawn = rand(x.shape[-2:] if self.p.shape else x.shape, dtype=x.dtype)
+        p = self.rate if self.members is None else F.reshape(self.rate, (self.members, 1, 1))
+        drawn = rand(x.shape if self.members is None else x.shape[-2:], dtype=x.dtype)
         return x * ops.where(drawn >= p, 1.0 / (1.0 - p), 0.0)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
 
 
 class CategoryEncoding(Module):
@@ -267,7 +273,8 @@ class CategoryEncoding(Module):
     A column of at most `max_one_hot` categories becomes c_k columns, 1 where the category is, else
     0 (two categories: one column, -1 or 1); a larger one a row of a table (c_k, embedding_dim) that
     is learned and starts standard normal.  cardinalities: c_k for every column.  max_one_hot: 8.
-    embedding_dim: 8.  members: see `TabularMLP` (None).  out_features: the sum of their widths.
+    embedding_dim: 8.  unknown: whether category 0 stands for those that nobody has seen: it is 0 in
+    all columns (False).  members: see `TabularMLP` (None).  out_features: the sum of the widths.
 
     Raises an IndexRangeError for a category out of range.  PyTorch has no such layer.
     Holzmüller et al. 2024, appendix A.
@@ -280,16 +287,17 @@ class CategoryEncoding(Module):
 
     def __init__(
         self, cardinalities: Sequence[int], max_one_hot: int = 8, embedding_dim: int = 8,
-        members: int | None = None, dtype: Any = None,
+        unknown: bool = False, members: int | None = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
         owner = "CategoryEncoding"
+        least = 2 if unknown else 1
         self.cardinalities = tuple(
-            whole_number(owner, "a cardinality", int(c)) for c in cardinalities
+            whole_number(owner, "a cardinality", int(c), least) for c in cardinalities
         )
         self.max_one_hot = whole_number(owner, "max_one_hot", max_one_hot, 0)
         self.embedding_dim = whole_number(owner, "embedding_dim", embedding_dim)
-        self.members, self.dtype = members, dtype
+        self.unknown, self.members, self.dtype = unknown, members, dtype
         first = lead(owner, members)
         for k, c in enumerate(self.cardinalities):
             if c > max_one_hot:
@@ -306,12 +314,15 @@ class CategoryEncoding(Module):
         """The number of columns that a column of so many categories becomes."""
         if cardinality > self.max_one_hot:
             return self.embedding_dim
-        return 1 if cardinality == 2 else cardinality
+        known = cardinality - self.unknown
+        return 1 if known == 2 else known
 
     def reset_parameters(self) -> None:
         """Draws the tables anew."""
         for table in self.parameters():
             init.normal_(table)
+            if self.unknown:
+                table.detach()[..., 0, :] = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """The columns side by side."""
@@ -325,7 +336,9 @@ class CategoryEncoding(Module):
         if c > self.max_one_hot:
             return self._rows(x, getattr(self, f"table{k}"))
         hot = ops.one_hot(x, classes=c, dtype=self.dtype or get_default_dtype())
-        y = F.narrow(hot, -1, 1, 1) - F.narrow(hot, -1, 0, 1) if c == 2 else hot
+        y = F.narrow(hot, -1, 1, c - 1) if self.unknown else hot
+        if c - self.unknown == 2:
+            y = F.narrow(y, -1, 1, 1) - F.narrow(y, -1, 0, 1)
         if self.members is not None and len(x.shape) == 1:
             return F.broadcast_to(y, (self.members, *y.shape))
         return y
@@ -338,4 +351,5 @@ class CategoryEncoding(Module):
         return F.embedding(x + first, F.reshape(table, (self.members * c, self.embedding_dim)))
 
     def extra_repr(self) -> str:
-        return f"{list(self.cardinalities)}, max_one_hot={self.max_one_hot}"
+        text = f"{list(self.cardinalities)}, max_one_hot={self.max_one_hot}"
+        return f"{text}, unknown=True" if self.unknown else text

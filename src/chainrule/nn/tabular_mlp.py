@@ -14,7 +14,7 @@ from ..errors import ArgumentError, ShapeError
 from ..ops.core import is_number
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
-from ..tensor.create import ones, tensor, zeros
+from ..tensor.create import full, ones, tensor, zeros
 from ..tensor.random import rand, randint, randn
 from .container import ModuleList
 from .module import Module
@@ -30,10 +30,14 @@ from .tabular import (
     whole_number,
 )
 
+SETTINGS = (
+    "num_numeric", "cardinalities", "num_outputs", "hidden", "activation", "dropout", "frequencies",
+    "embedding_dim", "sigma", "max_one_hot", "category_dim", "unknown", "regression",
+)  # fmt: skip
 CORNERS = 5
 """A unit's bias starts at a point among so many rows (he+5)."""
 
-FACTORS = {"scaling": (6.0, 1.0), "bias": (0.1, 0.0), "activation": (0.1, 1.0),
+FACTORS = {"scaling": (6.0, 1.0), "bias": (0.1, 0.0), "act": (0.1, 1.0),
            "numeric": (0.1, 1.0), "other": (1.0, 1.0)}  # fmt: skip
 """(learning rate, weight decay) of kinds of parameters, as factors of the network's."""
 
@@ -62,11 +66,12 @@ class TargetScale(Module):
     def __init__(self, num_outputs: int, members: int | None = None, dtype: Any = None) -> None:
         super().__init__()
         self.num_outputs = whole_number("TargetScale", "num_outputs", num_outputs)
+        self.members = members
         shape = (*lead("TargetScale", members), num_outputs)
         self.register_buffer("mean", zeros(*shape, dtype=dtype))
         self.register_buffer("std", ones(*shape, dtype=dtype))
-        self.register_buffer("low", zeros(*shape, dtype=dtype) - np.inf)
-        self.register_buffer("high", zeros(*shape, dtype=dtype) + np.inf)
+        self.register_buffer("low", full(shape, -np.inf, dtype=dtype))
+        self.register_buffer("high", full(shape, np.inf, dtype=dtype))
 
     def start(self, target: Tensor) -> None:
         """Takes mean, deviation and range from targets (B, n); a constant column has std 1."""
@@ -105,7 +110,8 @@ class TabularMLP(Module):
     num_numeric: n.  cardinalities: of the categorical columns.  num_outputs: classes, or targets.
     hidden: widths (256, 256, 256).  activation: see ParametricActivation ('selu'; RealMLP takes
     'mish' for regression).  dropout: 0.15.  frequencies, embedding_dim, sigma: see
-    PeriodicEmbedding.  max_one_hot, category_dim: see CategoryEncoding.  regression: whether a
+    PeriodicEmbedding.  max_one_hot, category_dim, unknown: see
+    CategoryEncoding.  regression: whether a
     TargetScale ends it (False).  members: M for M networks side by side, all parameters with a
     leading axis (M, ..); inputs (B, n) for all of them or (M, B, n); outputs (M, B, num_outputs).
 
@@ -123,35 +129,39 @@ class TabularMLP(Module):
         self, num_numeric: int, cardinalities: Sequence[int] = (), num_outputs: int = 1, *,
         hidden: Sequence[int] = (256, 256, 256), activation: str = "selu", dropout: float = 0.15,
         frequencies: int = 16, embedding_dim: int = 4, sigma: float = 0.1, max_one_hot: int = 8,
-        category_dim: int = 8, regression: bool = False, members: int | None = None,
+        category_dim: int = 8, unknown: bool = False, regression: bool = False,
+        members: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         whole_number("TabularMLP", "num_numeric", num_numeric, 0)
         if not num_numeric and not len(cardinalities):
             raise ArgumentError("TabularMLP: the table has no columns",
                                 expected="num_numeric >= 1, or cardinalities")  # fmt: skip
-        self.settings: dict[str, Any] = {
-            "num_numeric": num_numeric, "cardinalities": [int(c) for c in cardinalities],
-            "num_outputs": num_outputs, "hidden": [int(h) for h in hidden],
-            "activation": activation, "dropout": dropout, "frequencies": frequencies,
-            "embedding_dim": embedding_dim, "sigma": sigma, "max_one_hot": max_one_hot,
-            "category_dim": category_dim, "regression": regression,
-        }  # fmt: skip
-        self.members = members
+        self.num_numeric, self.num_outputs = num_numeric, num_outputs
+        self.cardinalities = [int(c) for c in cardinalities]
+        self.hidden, self.activation = [int(h) for h in hidden], activation
+        self.dropout, self.frequencies, self.embedding_dim = dropout, frequencies, embedding_dim
+        self.sigma, self.max_one_hot, self.category_dim = sigma, max_one_hot, category_dim
+        self.unknown, self.regression, self.members = unknown, regression, members
         self.numeric = PeriodicEmbedding(
             num_numeric, frequencies, embedding_dim, sigma, members
         ) if num_numeric else None  # fmt: skip
         self.categories = CategoryEncoding(
-            cardinalities, max_one_hot, category_dim, members
+            cardinalities, max_one_hot, category_dim, unknown, members
         ) if len(cardinalities) else None  # fmt: skip
         width = num_numeric * embedding_dim
         width += 0 if self.categories is None else self.categories.out_features
         self.scaling = Scaling(width, members)
         sizes = [width, *hidden, num_outputs]
         self.linear = ModuleList([NTPLinear(a, b, members) for a, b in pairwise(sizes)])
-        self.activation = ModuleList([ParametricActivation(h, activation, members) for h in hidden])
-        self.dropout = ModuleList([ScheduledDropout(dropout, members) for _ in hidden])
+        self.act = ModuleList([ParametricActivation(h, activation, members) for h in hidden])
+        self.drop = ModuleList([ScheduledDropout(dropout, members) for _ in hidden])
         self.target = TargetScale(num_outputs, members) if regression else None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make such a network, but for `members`: fit for JSON."""
+        return {name: getattr(self, name) for name in SETTINGS}
 
     # ------------------------------------------------------------ computing
 
@@ -174,8 +184,8 @@ class TabularMLP(Module):
     def forward(self, numeric: Tensor | None, categorical: Tensor | None = None) -> Tensor:
         """Logits, or a regression's outputs: in training as deviations, else in its units."""
         x = self.columns(numeric, categorical)
-        for i, act in enumerate(self.activation):
-            x = self.dropout[i](act(self.linear[i](x)))
+        for i, act in enumerate(self.act):
+            x = self.drop[i](act(self.linear[i](x)))
         x = self.linear[len(self.linear) - 1](x)
         return x if self.target is None else self.target(x)
 
@@ -201,8 +211,8 @@ class TabularMLP(Module):
                 layer.weight.copy_(weight / scale)
                 z = z / scale
                 layer.bias.copy_(-_among(z))
-                if i < len(self.activation):
-                    x = self.activation[i](z + layer.bias)
+                if i < len(self.act):
+                    x = self.act[i](z + layer.bias)
 
     # ------------------------------------------------------------ members
 
@@ -210,7 +220,7 @@ class TabularMLP(Module):
     def stacked(cls, models: Sequence[TabularMLP]) -> TabularMLP:
         """Networks of the same settings as the members of one."""
         first = models[0].settings
-        alike = {**first, "dropout": None}  # a buffer, and each keeps its own
+        alike = {**first, "dropout": None}  # each has its own, in a buffer
         if any(m.members is not None or {**m.settings, "dropout": None} != alike for m in models):
             raise ArgumentError("TabularMLP.stacked: the networks differ in their settings")
         one = cls(**first, members=len(models))

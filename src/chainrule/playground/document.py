@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..derivation.writing import number
-from ..markup import escape
+from ..markup import escape, in_script
 from ..train.files import write_text
 from ..version import __version__
 from .network import Small, replaced, variants
@@ -139,12 +138,6 @@ def html_of(subject: Subject, trace: dict[str, Any]) -> str:
 def asset(name: str) -> str:
     """A file of the page."""
     return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def in_script(value: Any) -> str:
-    """JSON that no text in it can end early."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def caption(written: bool, net: Small) -> str:

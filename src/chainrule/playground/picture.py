@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ..derivation.writing import number
+from ..markup import escape
 from .record import output_key
 from .steps import Steps
 

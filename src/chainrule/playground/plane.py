@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from ..markup import escape
 from .network import Small
 from .training import GRID, Training, limits, outputs
 
@@ -65,7 +66,7 @@ class Plane:
         for k, name in enumerate(self.training.names):
             x = SIDE + MARGIN - 90 * (len(self.training.names) - k) + 10
             parts.append(f'<path class="point c{k % 5}" d="{shape(k, x, MARGIN - 13)}"/>')
-            parts.append(f'<text x="{x + 10}" y="{MARGIN - 8}">class {escape(name)[:6]}</text>')
+            parts.append(f'<text x="{x + 10}" y="{MARGIN - 8}">class {escape(name[:6])}</text>')
         return parts
 
     def areas(self) -> list[str]:

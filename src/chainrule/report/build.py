@@ -9,8 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import nn
-from . import boundary, dynamics, flow, graph, inside, results, worked
-from .charts import Chart, percent, said
+from ..diagnosis.trial import Trial, best_of
+from . import amounts, boundary, dynamics, flow, graph, inside, results, worked
+from .charts import Chart, Heat, Lines, finite, percent, said
+from .largest import largest
 from .learning import learning
 from .page import render
 from .subject import LEVELS, SIGNS, Subject, verdict_of
@@ -37,13 +39,16 @@ def build(s: Subject) -> str:
         }  # fmt: skip
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
-        "modules": modules(s.model), "folder": s.folder,
+        "modules": modules(s.model), "columns": columns(s.columns), "folder": s.folder,
+        "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
     }  # fmt: skip
     extra: dict[str, Any] = {}
+    values |= _largest(s, charts["flow"], extra)
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
+    values["amounts"] = _amounts(s, charts)
     if s.predictions is not None:
         names = s.held.names if s.held is not None else ()
         charts["dynamics"] = dynamics.chart(s.predictions, names)
@@ -51,6 +56,8 @@ def build(s: Subject) -> str:
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
     values["findings"] = _findings(s.findings, charts)
+    if charts["learning"] is not None:
+        extra["clicks"] = _clicks(charts["learning"], s.findings or [])
     return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
 
 
@@ -68,14 +75,15 @@ RECIPE = {
 
 def facts(s: Subject) -> list[tuple[str, Any]]:
     """What there is to know of a run before its curves."""
-    recipe = s.config.get("recipe") or {}
+    recipe = s.config.get("recipe") or s.config.get("table") or {}
     result, env = s.result or {}, s.environment
     found: list[tuple[str, Any]] = [
         ("model", s.config.get("model")), ("parameters", s.config.get("parameters")),
         ("data", recipe.get("data")),
     ]  # fmt: skip
-    if s.held is not None:
-        found.append(("held-out rows", len(s.held.true)))
+    if s.held is not None or s.amounts:
+        true = s.held.true if s.held is not None else s.amounts[0].true
+        found.append(("held-out rows", len(true)))
     found += [(words, recipe[k]) for k, words in RECIPE.items() if recipe.get(k) is not None]
     found += [
         ("seed", env.get("seed", recipe.get("seed"))),
@@ -113,6 +121,14 @@ def modules(model: nn.Module | None) -> Chart | None:
                  ["name", "kind", "learned", "numbers"], rows)  # fmt: skip
 
 
+def columns(held: list[dict[str, Any]]) -> Chart | None:
+    """The columns of a table, and what they were taken for."""
+    if not held:
+        return None
+    rows = [[c["name"], "left out" if c["kind"] == "drop" else c["kind"], c["why"]] for c in held]
+    return Chart("columns", "Columns of the table", "", "", "", "", ["column", "kind", "why"], rows)
+
+
 TOLD = {
     "id": "rule", "layers": "layers", "steps": "steps", "evidence": "evidence",
     "numbers": "numbers", "cause": "suspected cause", "multiplier": "multiplier",
@@ -146,12 +162,27 @@ def _findings(
         seen = [charts.get(id) for id in SHOWN_IN.get(str(f.get("id")), ())]
         made.append({
             "level": level, "sign": SIGNS[level], "severity": str(f.get("severity", "finding")),
-            "title": str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize(),
+            "title": _titled(f),
             "facts": shown, "layers": _list(f.get("layers")),
-            "fixes": [_fix(x) for x in _list(f.get("fixes"))],
+            "fixes": [_fix(x) for x in _list(f.get("fixes"))], **_tried(f.get("tried") or []),
             "charts": [(c.id, c.title) for c in seen if c is not None],
         })  # fmt: skip
     return sorted(made, key=lambda f: order[f["level"]])
+
+
+def _clicks(learning: Chart, findings: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """What is heard while the curve is played: (step, what is there)."""
+    assert isinstance(learning.picture, Lines)
+    found = list(learning.picture.panels[0].marks)
+    for f in findings:
+        steps = _list(f.get("steps"))
+        if steps and finite(steps[0]) and LEVELS.get(str(f.get("severity"))):
+            found.append((steps[0], _titled(f)))
+    return sorted(found)
+
+
+def _titled(f: dict[str, Any]) -> str:
+    return str(f.get("title") or f.get("id", "finding")).replace("-", " ").capitalize()
 
 
 def _list(value: Any) -> list[Any]:
@@ -166,6 +197,13 @@ def _fix(fix: Any) -> dict[str, str]:
     return {"text": "" if command else str(fix), "command": str(fix) if command else ""}
 
 
+def _tried(held: list[dict[str, Any]]) -> dict[str, Any]:
+    """What came of the fixes that were tried, and the command of the best."""
+    trials = [Trial.from_json(t) for t in held]
+    best = best_of(trials)
+    return {"tried": [t.said for t in trials], "keep": best and best.command}
+
+
 def _words(value: Any, to: bool = False) -> str:
     """Evidence and numbers in whatever form they come; to: a pair is a first and a last."""
     if isinstance(value, dict):
@@ -176,6 +214,24 @@ def _words(value: Any, to: bool = False) -> str:
 
 
 # ---------------------------------------------------------------- example and graph
+
+
+def _largest(s: Subject, heat: Chart | None, extra: dict[str, Any]) -> dict[str, Any]:
+    """What the rows of the heat map lead to."""
+    if heat is None or not isinstance(heat.picture, Heat):
+        return {"largest": None}
+    names = heat.picture.names
+    found = largest(s, names)
+    if isinstance(found, str):
+        return {"largest": None, "no_largest": found}
+    conventions, entries = found
+    extra["largest"] = {e.layer: e.id for e in entries}
+    left = len(names) - len(entries)
+    more = f" Not worked here: {left} more layer{'s' * (left > 1)} of the picture." if left else ""
+    about = (f"For row {s.row_number} of the rows learned from, the one of the section One step, "
+             f"and the weights that were kept: a click on a row of the picture, Enter on it, or a "
+             f"link leads there.{more}")  # fmt: skip
+    return {"largest": entries, "largest_about": about, "largest_conventions": conventions}
 
 
 def _example(s: Subject, charts: dict[str, Chart | None], extra: dict[str, Any]) -> dict[str, Any]:
@@ -230,13 +286,13 @@ def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
     values: dict[str, Any] = {"confusion_inner": "", "worst": [], "no_why": None, "no_results": (
         f"No results: {s.no_model}." if s.model is None else "No held-out rows.")}  # fmt: skip
     h = s.held
-    if h is None or s.model is None:
+    if h is None:
         return values
     if not np.isfinite(h.p).all():
         return values | {"no_results": "The model gives no finite number for some held-out rows."}
     charts["confusion"], cells = results.confusion(h)
     charts["calibration"] = results.calibration(h)
-    layers = worked.layers_of(s.model)
+    layers = s.no_model if s.model is None else worked.layers_of(s.model)
     worst = [_worst(s, h, i, layers) for i in results.worst(h)]
     return values | {
         "confusion_inner": _confusion(h, cells), "worst": worst,
@@ -250,12 +306,21 @@ def _worst(s: Subject, h: results.Held, i: int, layers: Any) -> dict[str, Any]:
     why = "" if isinstance(layers, str) else "\n".join(
         worked.short(layers, h.x[i], true, predicted, s.smoothing))  # fmt: skip
     inputs = ", ".join(f"{v:g}" for v in values[:8].tolist()) + (", …" if len(values) > 8 else "")
+    inputs = f"inputs {inputs}" if h.told is None else h.told[i]
     return {
         "row": i, "true": h.names[true], "predicted": h.names[predicted],
         "right": true == predicted, "given": said(float(h.p[i, true])),
         "loss": said(float(h.losses[i])), "picture": _image(s, h.x[i]),
-        "inputs": None if s.image else f"inputs {inputs}", "why": why,
+        "inputs": None if s.image else inputs, "why": why,
     }  # fmt: skip
+
+
+def _amounts(s: Subject, charts: dict[str, Chart | None]) -> list[str]:
+    """The charts of each amount that is predicted, by their ids."""
+    for i, a in enumerate(s.amounts):
+        charts[f"amounts-{i}"] = amounts.against(a, f"amounts-{i}")
+        charts[f"errors-{i}"] = amounts.spread(a, f"errors-{i}")
+    return [f"{kind}-{i}" for i in range(len(s.amounts)) for kind in ("amounts", "errors")]
 
 
 CONFUSION = """\

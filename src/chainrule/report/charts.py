@@ -16,8 +16,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E"
+from ..markup import BLUE as BLUE
+from ..markup import VERMILLION as VERMILLION
+
+GREEN, PURPLE, GREY = "#009E73", "#CC79A7", "#6E6E6E"
 """Okabe and Ito's colours that keep 3:1 on white and on #111827, and a grey that does."""
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
+DASHES = ((), (6, 4), (2, 3), (12, 4, 2, 4), (12, 5), (2, 7), (8, 3, 2, 3, 2, 3), (18, 4, 4, 4))
+"""Strokes and gaps: lines that colours don't tell apart, on paper or to an eye, these do."""
+BAD = "\u2716"
+"""The sign in the place of a number that is not finite."""
 NOT_COMPUTED = "not computed"
 
 
@@ -32,7 +40,7 @@ class Series:
     x: list[float]
     y: list[float | None]
     colour: str = BLUE
-    dashed: bool = False
+    dash: tuple[int, ...] = ()
     raw: bool = False
 
 

@@ -110,7 +110,7 @@ def _in_epochs(a: Subject, b: Subject) -> str:
 
 def differing(names: list[str], subjects: list[Subject]) -> Chart:
     """The choices and versions in which runs differ, a row each."""
-    recipes = [s.config.get("recipe") or {} for s in subjects]
+    recipes = [s.config.get("recipe") or s.config.get("table") or {} for s in subjects]
     versions = [
         {"Chainrule": s.environment.get("chainrule"), "platform": s.environment.get("platform"),
          **(s.environment.get("packages") or {})} for s in subjects
@@ -139,9 +139,10 @@ def endings(names: list[str], subjects: list[Subject]) -> Chart:
         best = [v for r in s.rows if isinstance(v := r.get("val_loss"), (int, float))]
         rows.append([name, result.get("stopped") or "unfinished", len(s.rows), last.get("step"),
                      last.get("loss"), min(best, default=None), result.get("test_accuracy"),
+                     result.get("test_rmse"),
                      sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
     return Chart(
         "outcomes", "How the runs ended", "", "", "", "",
         ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
-         "held-out accuracy", "seconds"], rows,
+         "held-out accuracy", "held-out rmse", "seconds"], rows,
     )  # fmt: skip

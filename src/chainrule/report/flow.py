@@ -7,11 +7,8 @@ from statistics import median
 
 from ..train.watch import Look
 from .charts import (
-    BLUE,
-    GREEN,
-    GREY,
-    PURPLE,
-    VERMILLION,
+    COLOURS,
+    DASHES,
     Chart,
     Heat,
     Lines,
@@ -25,7 +22,7 @@ from .learning import MOST_POINTS
 from .looks import names_of, series_of
 from .thin import kept
 
-MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, 8
+MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, len(DASHES)
 LOW, HIGH = 1e-4, 1e-2
 """The usual band of update:weight; 1e-3 is what to aim at."""
 FAR = 1e-3
@@ -122,12 +119,11 @@ def update_ratios(looks: list[Look]) -> Chart:
     outside = {n: _outside(ratios[n]) for n in names}
     order = sorted(names, key=lambda n: -outside[n])
     shown = order[:MOST_LINES]
-    colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
     places = kept([ratios[n] for n in names], MOST_POINTS)
     steps = [float(look.step) for look in looks]
     series = [
         Series(n, [steps[i] for i in places], [ratios[n][i] for i in places],
-               colours[k % 5], dashed=bool(k % 2))
+               COLOURS[k % len(COLOURS)], DASHES[k])
         for k, n in enumerate(shown)
     ]  # fmt: skip
     worst = order[0]

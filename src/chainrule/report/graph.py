@@ -15,12 +15,13 @@ from .. import nn
 from ..autograd import enable_grad, grad
 from ..derivation.network import Network
 from ..derivation.parts import Name
+from ..markup import cut
 from ..ops.core import quietly
 from ..tensor.core import Tensor
 from ..tensor.create import tensor
 from ..train.evaluation import mode
 from .charts import BLUE, VERMILLION, Chart, said
-from .svg import cut, frame, text
+from .svg import frame, text
 
 MOST_NODES, MOST_SHOWN = 150, 4
 """Modules in the picture, and units of a layer."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from .charts import (
     BLUE,
+    COLOURS,
+    DASHES,
     GREEN,
-    GREY,
     PURPLE,
     VERMILLION,
     Chart,
@@ -24,6 +25,8 @@ from .thin import kept, smoothed
 
 MOST_POINTS, MOST_ROWS, MOST_DROPS = 320, 60, 4
 """Of each series in a picture and in a table; and marked drops of the learning rate."""
+APART = 100
+"""A loss whose values are so many times apart, and above 0, has a logarithmic scale."""
 SMOOTH_FROM = 40
 """Epochs from which a smoothed line is drawn over the raw one."""
 NOT_METRICS = {"epoch", "step", "loss", "val_loss", "lr", "grad_norm", "seconds"}
@@ -49,7 +52,8 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
     steps = [float(row.get("step", i)) for i, row in enumerate(rows, 1)]
     best = best_of(columns["val_loss"]) if "val_loss" in columns else None
     chosen = kept([v for k, v in columns.items() if k != "lr"], MOST_POINTS)
-    panels = [_loss(columns, steps, chosen, rows, best)]
+    loss = _loss(columns, steps, chosen, rows, best)
+    panels = [loss]
     panels += [
         _panel(columns, steps, chosen, [k], k.removeprefix("val_"), PURPLE)
         for k in columns
@@ -61,7 +65,9 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
         "learning", _title(columns, best, rows), _summary(columns, rows),
         "The loss after every epoch, on the rows learned from (solid) and on the rows held back "
         "for validation (dashed); below, what else was measured, and the learning rate at the same "
-        "steps. Where a line is smoothed, the raw values lie thin behind it.",
+        "steps. Where a line is smoothed, the raw values lie thin behind it."
+        + (" The loss stands on a logarithmic scale, since its values are more than a hundred "
+           "times apart." if loss.log else ""),
         "Both losses fall and then level off close to each other. Training that goes on falling "
         "while validation rises is learning by heart; a loss that jumps or rises asks for a "
         "smaller learning rate.",
@@ -70,6 +76,11 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
          for i in chosen],
         Lines("step", panels), len(rows) - len(chosen),
     )  # fmt: skip
+
+
+def _scaled(title: str, series: list[Series], log: bool) -> Panel:
+    """A panel whose title says that its scale is logarithmic, where it is."""
+    return Panel(f"{title} (log scale)" if log else title, series, log)
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
@@ -91,17 +102,22 @@ def _panel(
     columns: Any, steps: list[float], chosen: list[int], names: list[str], title: str, first: str
 ) -> Panel:
     series = []
-    looks = {"loss": ("training", BLUE, False), "val_loss": ("validation", VERMILLION, True)}
+    looks = {
+        "loss": ("training", BLUE, DASHES[0]),
+        "val_loss": ("validation", VERMILLION, DASHES[1]),
+    }
     for k in names:
-        name, colour, dashed = looks.get(k, (k.replace("val_", "validation "), first, True))
+        name, colour, dash = looks.get(k, (k.replace("val_", "validation "), first, DASHES[1]))
         x = [steps[i] for i in chosen]
         y = [columns[k][i] for i in chosen]
         if len(steps) >= SMOOTH_FROM:
-            series.append(Series(f"{name}, raw", x, y, colour, dashed, raw=True))
+            series.append(Series(f"{name}, raw", x, y, colour, dash, raw=True))
             smooth = smoothed(columns[k], max(len(steps) // 60, 1))
             y = [smooth[i] for i in chosen]
-        series.append(Series(name, x, y, colour, dashed))
-    return Panel(title, series)
+        series.append(Series(name, x, y, colour, dash))
+    values = [v for s in series for v in s.y if finite(v) and v is not None]
+    wide = title == "loss" and max(values, default=1) > APART * min(values, default=1) > 0
+    return _scaled(title, series, wide)
 
 
 def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
@@ -204,7 +220,6 @@ def _here(columns: Any, best: int | None, rows: Any) -> str:
 
 def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
     """The losses of several runs on one chart."""
-    colours = (BLUE, VERMILLION, GREEN, PURPLE, GREY)
     panels = {"loss": "training loss", "val_loss": "validation loss"}
     made, table = [], []
     for key, title in panels.items():
@@ -215,11 +230,10 @@ def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
                 continue
             places = kept([values], MOST_POINTS)
             steps = [float(rows[k].get("step", k)) for k in places]
-            dashed = i >= len(colours) or bool(i % 2)
             series.append(Series(name, steps, [values[k] for k in places],
-                                 colours[i % len(colours)], dashed))  # fmt: skip
+                                 COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]))  # fmt: skip
         if series:
-            made.append(Panel(title, series, log=_positive(series)))
+            made.append(_scaled(title, series, _positive(series)))
     for name, rows in runs.items():
         places = kept([column(rows, "loss")], MOST_ROWS)
         table += [[name, rows[k].get("epoch"), rows[k].get("step"), rows[k].get("loss"),

@@ -7,10 +7,9 @@ line in plain letters stands in `alttext` and once more as text to be copied.
 from __future__ import annotations
 
 import math
-from html import escape
 
 from ..derivation.elements import Place
-from ..derivation.forms import Call, Form, Leaf, Sum
+from ..derivation.forms import Call, Form, Leaf, Product, Sum
 from ..derivation.mathml import MathML, infix, mi, mo
 from ..derivation.naming import SHORT, numbered
 from ..derivation.parts import Derivation, Line, Name
@@ -24,7 +23,10 @@ from ..derivation.writing import (
     number,
     without_sign,
 )
+from ..markup import escape
 
+LONG = 3
+"""Factors that stay on one line."""
 MINUS = "\u2212"
 HAT = '<mover accent="true"><mi>y</mi><mo>^</mo></mover>'
 
@@ -107,8 +109,9 @@ class Maths(MathML):
     # ------------------------------------------------------------ forms
 
     def lines(self, form: Form) -> list[str]:
-        """A form as pieces between which a line may break."""
-        return self.terms(form) if isinstance(form, Sum) else [self.markup(form)]
+        """A form as pieces between which a line may break: terms, or the factors of a long row."""
+        long = isinstance(form, Product) and len(form.factors) > LONG
+        return self.pieces(form) if long or isinstance(form, Sum) else [self.markup(form)]
 
     def terms(self, form: Sum) -> list[str]:
         """The terms with their signs, in the order in which they stand."""

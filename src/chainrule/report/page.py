@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ..derivation.page import STYLE
+from ..markup import in_script
 from ..train.files import worded, write_text
 from ..version import __version__
 from . import assets
@@ -36,20 +37,26 @@ def render(
 ) -> str:  # fmt: skip
     """The whole page; extra: what scripts need besides the charts."""
     scripts = [assets.own("page.js")]
+    others: list[str] = []
     shown = {k: c for k, c in charts.items() if c is not None}
     if any(c.picture for c in shown.values()):
-        scripts += [*map(assets.vendored, assets.DRAWING), assets.own("charts.js")]
+        others += map(assets.vendored, assets.DRAWING)
+        scripts.append(assets.own("charts.js"))
     extra = extra or {}
+    if "clicks" in extra:
+        scripts.insert(-1, assets.own("sound.js"))
     if extra.get("graph"):
-        scripts += [*map(assets.vendored, assets.LAYOUT), assets.own("graph.js")]
+        others += map(assets.vendored, assets.LAYOUT)
+        scripts.append(assets.own("graph.js"))
     if extra.get("boundary"):
         scripts.append(assets.own("boundary.js"))
     embedded = {k: _embedded(c) for k, c in shown.items()}
     data = {"schema": SCHEMA, "name": name, "title": title, "charts": embedded, "powers": POWERS,
             "plain": PLAIN, **extra}  # fmt: skip
     return _templates().get_template(template).render(
-        title=title, heading=title, charts=charts, sections=sections, policy=assets.policy(scripts),
-        style=Markup(assets.own("style.css")), data=Markup(as_script(data)),
+        title=title, heading=title, charts=charts, sections=sections,
+        policy=assets.policy(scripts + others), packed=[assets.packed(s) for s in others],
+        style=Markup(assets.own("style.css") + STYLE), data=Markup(in_script(_worded(data))),
         scripts=[Markup(s) for s in scripts],
         footer=f"Written by Chainrule {__version__}. This page needs no network and asks for none.",
         **values,
@@ -63,13 +70,18 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     found.filters |= {"said": said, "picture": _picture, "table_rows": table_rows,
-                      "css_words": _css_words}  # fmt: skip
+                      "css_words": _css_words, "typed": _typed}  # fmt: skip
     return found
 
 
 def _css_words(words: str) -> str:
     """Words for a style sheet: letters, digits and a few signs; others are left out."""
     return re.sub(r"[^\w .,:+-]", "", words)
+
+
+def _typed(command: str) -> Markup:
+    """A command whose lines break between words only, and not after a hyphen."""
+    return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in command.split(" "))
 
 
 def _picture(chart: Chart) -> Markup:
@@ -108,15 +120,8 @@ def _nine_digits(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) and finite(value) else value
 
 
-def as_script(value: Any) -> str:
-    """JSON that ends no script element; what is not finite is a text, as in layers.jsonl."""
-    text = json.dumps(_worded(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
 def _worded(value: Any) -> Any:
+    """For JSON: what is not finite is a text, as in layers.jsonl."""
     if isinstance(value, dict):
         return {k: _worded(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -7,19 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from .charts import BLUE, GREY, Chart, Lines, Panel, Series, percent, said
+from .charts import BLUE, DASHES, GREY, Chart, Lines, Panel, Series, percent, said
 
 WORST, BINS = 12, 10
 
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out rows with a probability for each class: x (N, ...), true (N,), p (N, C)."""
+    """Held-out rows with a probability for each class: x (N, ...), true (N,), p (N, C).
+
+    told: what each row holds, in words, where x doesn't say it.
+    """
 
     x: Any
     true: Any
     p: Any
     names: tuple[str, ...]
+    told: list[str] | None = None
 
     @property
     def predicted(self) -> Any:
@@ -109,7 +113,7 @@ def calibration(h: Held) -> Chart:
     )
     least = min(x, default=0.0)
     panel = Panel("share that is right", [
-        Series("as sure as right", [least, 1.0], [least, 1.0], GREY, True),
+        Series("as sure as right", [least, 1.0], [least, 1.0], GREY, DASHES[1]),
         Series("this model", x, list(y), BLUE)])  # fmt: skip
     return Chart(
         "calibration", f"The model is {word}",

@@ -12,8 +12,9 @@ from ..train import Run
 from ..train.watch import Look
 from ..train.watch.look import FILE as LOOKS
 from . import dynamics
+from .amounts import Amounts
 from .boundary import FILE, read_frames
-from .charts import percent
+from .charts import percent, said
 from .looks import read_looks
 from .moments import read_moments
 from .results import Held
@@ -30,7 +31,8 @@ class Subject:
     findings: of the diagnosis, as dicts with id, severity, layers, steps, evidence, cause and
     fixes; None where nobody has diagnosed.  loss: of logits and class numbers.  row, label: the
     training example that is worked, counted from 0 in the training rows as `row_number`.  image:
-    rows and columns of an input that is a picture.
+    rows and columns of an input that is a picture.  held, amounts: what is said of held-out rows,
+    of classes or of numbers.  columns: of a table, with name, kind and why.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Subject:
     row_number: int = 0
     label: int = 0
     held: Held | None = None
+    amounts: list[Amounts] = field(default_factory=list)
+    columns: list[dict[str, Any]] = field(default_factory=list)
     image: tuple[int, int] | None = None
 
 
@@ -111,6 +115,10 @@ def _reached(s: Subject) -> str:
         right, total = s.held.right, len(s.held.true)
         share = percent(right / total, 2)
         return f"{right} of {total} held-out rows are classified right ({share})."
+    if s.amounts:
+        a = s.amounts[0]
+        return (f"{a.name} of {len(a.true)} held-out rows is off by {said(a.rmse)} (root mean "
+                f"square; the mean would be by {said(a.spread)}).")  # fmt: skip
     accuracy = (s.result or {}).get("test_accuracy")
     if isinstance(accuracy, (int, float)):
         return f"Held-out accuracy {percent(accuracy, 2)}."

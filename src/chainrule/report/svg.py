@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
-from .charts import Heat, Histogram, Histograms, Lines, Panel, Picture, Series, finite, said
+from ..markup import cut, escape
+from .charts import BAD, Heat, Histogram, Histograms, Lines, Panel, Picture, Series, finite, said
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 74, 172, 14, 40
 DARKEST = (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)
@@ -78,11 +78,6 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "ink
     """Words at a place."""
     return (f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
             f"{escape(words)}</text>")  # fmt: skip
-
-
-def cut(words: str, most: int) -> str:
-    """Words that fit, with a sign where they were cut."""
-    return words if len(words) <= most else words[: most - 1] + "\u2026"
 
 
 def number(value: float) -> str:
@@ -168,14 +163,19 @@ def _series(s: Series, x: Scale, y: Scale) -> str:
             runs[-1].append(f"{x(at):.1f} {y(v):.1f}")
             continue
         if v is not None and not finite(v):
-            lost.append(text(x(at), y.stop + 12, "\u2716", "middle", "bad"))
+            lost.append(text(x(at), y.stop + 12, BAD, "middle", "bad"))
         if runs[-1]:
             runs.append([])
     style = f'stroke="{s.colour}" class="{"raw" if s.raw else "line"}"'
-    dash = ' stroke-dasharray="6 4"' if s.dashed else ""
+    dash = dashes(s)
     line = "".join("M" + "L".join(r) for r in runs if len(r) > 1)
     dots = "".join(_dot(r[0], s.colour) for r in runs if len(r) == 1)
     return (f'<path {style}{dash} d="{line}"/>' if line else "") + dots + "".join(lost[:20])
+
+
+def dashes(s: Series) -> str:
+    """How a line is broken, as an attribute."""
+    return f' stroke-dasharray="{" ".join(map(str, s.dash))}"' if s.dash else ""
 
 
 def _dot(place: str, colour: str) -> str:
@@ -194,12 +194,12 @@ def _labels(series: Sequence[Series], x: Scale, y: Scale, top: float, bottom: fl
     spread = apart([e[0] for e in ends], 17, top + 8, bottom)
     parts = []
     for at, (end, s) in zip(spread, ends, strict=True):
-        dash = ' stroke-dasharray="6 4"' if s.dashed else ""
+        dash = dashes(s)
         parts.append(f'<path class="lead" d="M{x.stop + 2} {end:.1f}L{x.stop + 8} {at:.1f}"/>')
         parts.append(
-            f'<path class="line" stroke="{s.colour}"{dash} d="M{x.stop + 8} {at:.1f}h18"/>'
+            f'<path class="line" stroke="{s.colour}"{dash} d="M{x.stop + 8} {at:.1f}h26"/>'
         )
-        parts.append(text(x.stop + 30, at + 4, cut(s.name, 20)))
+        parts.append(text(x.stop + 38, at + 4, cut(s.name, 19)))
     return "".join(parts)
 
 
@@ -233,21 +233,26 @@ def _heat(h: Heat) -> tuple[str, float]:
     left = 130.0
     width = (WIDTH - left - RIGHT) / max(len(h.x), 1)
     parts = []
+    signs: list[str] = []
     cells: dict[str, list[str]] = {}
     for i, (name, row) in enumerate(zip(h.names, h.values, strict=True)):
         top = TOP + i * each
         parts.append(text(left - 8, top + each / 2 + 4, cut(name, 15), "end"))
         for fill, start, stop in _stretches([_fill(v, low, high) for v in row]):
             wide = (stop - start) * width + 0.3
+            if "bad" in fill:
+                middle = left + (start + stop) / 2 * width
+                signs.append(text(middle, top + each / 2 + 4, BAD, "middle", "bad"))
             cells.setdefault(fill, []).append(
                 f"M{left + start * width:.1f} {top:.1f}h{wide:.1f}v{each - 1:.1f}h{-wide:.1f}z"
             )
     parts += [f'<path {fill} d="{"".join(d)}"/>' for fill, d in cells.items()]
+    parts += signs
     bottom = TOP + each * len(h.names)
     for k in sorted({round(j * (len(h.x) - 1) / 6) for j in range(7)}) if h.x else []:
         parts.append(text(left + (k + 0.5) * width, bottom + 18, number(h.x[k]), "middle"))
     parts.append(text((left + WIDTH - RIGHT) / 2, bottom + 36, h.x_title, "middle"))
-    return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 190)
+    return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 200)
 
 
 def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
@@ -265,7 +270,7 @@ def _fill(v: float | None, low: int, high: int) -> str:
     if v is None:
         return 'class="none"'
     if math.isnan(v) or v == math.inf:
-        return 'fill="#D55E00"'
+        return 'class="none bad"'
     step = round((max(v, low) - low) / (high - low) * 24) / 24  # so that neighbours join
     return f'fill="{colour_at(step)}"'
 
@@ -286,6 +291,9 @@ def _legend(h: Heat, low: int, high: int) -> str:
                           if not h.powers else "1"))  # fmt: skip
     parts.append(f'<rect x="{x}" y="{top + height + 10}" width="18" height="12" class="none"/>')
     parts.append(text(x + 24, top + height + 21, "not computed", kind="small"))
+    if any(math.isnan(v) or v == math.inf for row in h.values for v in row if v is not None):
+        parts.append(text(x + 9, top + height + 41, BAD, "middle", "bad"))
+        parts.append(text(x + 24, top + height + 41, "not finite", kind="small"))
     return "".join(parts)
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from .charts import GREY, VERMILLION, Chart, Heat, Histograms, Lines, Panel, Series, finite
+from .charts import BAD, GREY, VERMILLION, Chart, Heat, Histograms, Lines, Panel, Series, finite
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """The name of the language; nothing is loaded from there."""
 
+TINY = "datum.value && abs(datum.value) < 1e-3 ? format(datum.value, '.1~e') : datum.label"
 PLAIN = {"tickCount": 5, "format": ".4~g", "labelLimit": 56}
-POWERS = {"values": [10.0**k for k in range(-30, 31)], "format": ".1~g", "labelOverlap": True}
+SHORT = "datum.value < 1e-3 || datum.value >= 1e5 ? format(datum.value, '.0e') : datum.label"
+POWERS = {"values": [10.0**k for k in range(-30, 31)], "format": "~g", "labelExpr": SHORT,
+          "labelOverlap": True}  # fmt: skip
 """Axes of values: as they are, and with whole powers of ten."""
 
 
@@ -42,7 +45,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
         ]  # fmt: skip
         return {"kind": "lines", "x": picture.x_title, "series": series}
     if isinstance(picture, Heat):
-        values = [[_round(v) for v in row] for row in picture.values]
+        values = [[_round(v) if finite(v) else v for v in row] for row in picture.values]
         depth = chart.columns[1:] if picture.powers else [row[0] for row in chart.rows]
         return {"kind": "heat", "x": picture.x, "names": picture.names, "values": values,
                 "powers": picture.powers,
@@ -133,14 +136,14 @@ def _looks(series: list[Series]) -> dict[str, Any]:
         "symbolType": "stroke",
         "symbolOpacity": 1,
         "symbolStrokeWidth": 2,
-        "symbolSize": 400,
+        "symbolSize": 1600,
     }
     return {
         "color": {"field": "n", "type": "nominal", "legend": legend,
                   "scale": {"domain": every, "range": [s.colour for s in series]}},
         "strokeDash": {"field": "n", "type": "nominal", "legend": legend,
                        "scale": {"domain": every,
-                                 "range": [[6, 4] if s.dashed else [1, 0] for s in series]}},
+                                 "range": [list(s.dash) or [1, 0] for s in series]}},
     }  # fmt: skip
 
 
@@ -156,8 +159,11 @@ def _heat(h: Heat) -> dict[str, Any]:
               "legend": {"format": "d", "tickMinStep": 1}}  # fmt: skip
     return {
         "width": 500, "height": {"step": 26 if len(h.names) < 14 else 17}, "layer": [
-            {"mark": {"type": "rect", "strokeWidth": 0},
+            {"transform": [{"filter": "isNumber(datum.v)"}],
+             "mark": {"type": "rect", "strokeWidth": 0},
              "encoding": {"x": x, "y": y, "color": colour, "tooltip": told}},
+            {"transform": [{"filter": "datum.bad"}], "mark": {"type": "text", "text": BAD},
+             "encoding": {"x": x, "y": y, "tooltip": told}},
             {"transform": [{"filter": "datum.k === stop"}],
              "mark": {"type": "rect", "fillOpacity": 0, "stroke": VERMILLION, "strokeWidth": 3},
              "encoding": {"x": x, "y": y}},
@@ -178,7 +184,8 @@ def _histograms(g: Histograms) -> dict[str, Any]:
             "width": 160, "height": 58, "mark": {"type": "bar", "binSpacing": 0},
             "encoding": {
                 "x": {"field": "low", "type": "quantitative", "bin": "binned", "title": None,
-                      "axis": {"tickCount": 3, "labelOverlap": True, "format": ".2~g"}},
+                      "axis": {"tickCount": 3, "labelOverlap": True, "format": ".2~g",
+                               "labelExpr": TINY}},
                 "x2": {"field": "high"},
                 "y": {"field": "count", "type": "quantitative", "title": None, "axis": None},
                 "color": {"condition": {"test": "datum.k === stop", "value": VERMILLION},

@@ -37,6 +37,8 @@ LARGEST = 700.0
 """e to a larger power is no float64."""
 MOST_CLASSES, LONGEST_SUM = 4, 6
 """Classes whose probability is spelled out, and terms of a sum."""
+DEEP, MOST_SHOWN = 6, 60
+"""Layers, and units in them: a network that has more of both is shown by two numbers a layer."""
 SPELLED = "ONE WEIGHT, SPELLED OUT"
 KINDS: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.ReLU: "relu", nn.Softplus: "softplus",
@@ -86,6 +88,9 @@ class Worked(Deriving):
     def __init__(self, network: Classified) -> None:
         self.n = network
         self.depth = len(network.layers)
+        units = sum(len(layer.bias) for layer in network.layers)
+        if self.depth > DEEP and units > MOST_SHOWN:
+            self.most_units = self.first = 2
         self.conventions = [
             "Convention: L = -Σ y ln ŷ with ŷ = softmax(z), for this one row; over a batch the "
             "mean is taken, so each row's share is 1/n of it.",

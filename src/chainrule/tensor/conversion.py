@@ -12,6 +12,7 @@ from .. import functional as F
 from ..errors import ArgumentError, ArgumentTypeError, ChainruleError, GradError
 from ..ops.core import current
 from . import show
+from .exchange import capsule
 from .looking import look
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ class Conversions:
             return value.astype(dtype)
         return value.copy() if copy else value
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.numpy().__dlpack__(**kwargs)
+    def __dlpack__(self, **settings: Any) -> Any:
+        """This tensor's memory for another program; raises where it must not be written."""
+        return capsule(self, settings)  # type: ignore[arg-type]
 
     def __dlpack_device__(self) -> Any:
         return look(self, "DLPack").__dlpack_device__()

@@ -17,6 +17,7 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType
 from ..errors import (
+    ArgumentError,
     ArgumentTypeError,
     DTypeError,
     GradError,
@@ -295,6 +296,12 @@ class Tensor(TensorMethods):
         if repeats(self._value) if trace is None else trace.repeats(self):
             raise ShapeError(
                 f"{name}: several elements of an expanded tensor share one place in memory",
+                fix=".clone() before the write",
+            )
+        if trace is None and not self._value.flags.writeable:
+            raise ArgumentError(
+                f"{name}: this tensor's memory is read-only",
+                got=f"shape {self.shape}, of an array that may not be written",
                 fix=".clone() before the write",
             )
 

@@ -12,6 +12,7 @@ from ..functional.arguments import shape_of
 from ..ops.core import Shape, Spec, current
 from .conversion import check_device
 from .core import Tensor, constant
+from .exchange import array_from
 from .looking import look
 from .memory import does_not_fit
 
@@ -101,9 +102,20 @@ def from_numpy(array: Any) -> Tensor:
     return constant(array if array.dtype is dtype else array.astype(dtype))
 
 
-def from_dlpack(data: Any) -> Tensor:
-    """A tensor that shares the memory of any object that speaks DLPack."""
-    return from_numpy(np.from_dlpack(data))
+def from_dlpack(data: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor that shares the memory of any object that speaks DLPack, as NumPy's and PyTorch's.
+
+    copy: True for memory of its own, False to raise where sharing is not possible.  device: 'cpu'.
+    Raises for memory on another device, and for element types that tensors do not hold; what the
+    other side refuses (PyTorch: a tensor that requires grad) is raised as an ExchangeError.
+
+    >>> import chainrule, numpy as np
+    >>> a = np.zeros(2)
+    >>> chainrule.from_dlpack(a).add_(1.0), a
+    (tensor([1., 1.], dtype=float64), array([1., 1.]))
+    """
+    check_device("from_dlpack", device)
+    return from_numpy(array_from(data, copy, device))
 
 
 def _make(value: Any, requires_grad: bool) -> Tensor:

@@ -53,11 +53,12 @@ class Input(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A look at an input's values before each call."""
+    """A look at an input's values before each call; holds: the same, written in ops."""
 
     node: Node
     path: Chain
     check: Callable[[Any], Any]
+    holds: Callable[[Any], Any]
     site: Site | None
     module: Any
 

@@ -340,7 +340,7 @@ class Trace:
             return
         site, module = user_site(2), current.module
         if root.op is None:
-            self.checks.append(Check(root, tuple(reversed(path)), check, site, module))
+            self.checks.append(Check(root, tuple(reversed(path)), check, holds, site, module))
         elif root in self.constants:
             check(self.constants[root])
         else:

@@ -12,6 +12,7 @@ from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import list_runs as list_runs
 from .run import open_run as open_run
+from .tensorboard import TensorBoard as TensorBoard
 from .trainer import Trainer as Trainer
 from .watch import Watch as Watch
 from .weights import EMA as EMA

@@ -57,15 +57,15 @@ class Fit:
         if not trainer.batch:
             trainer.sums = {"loss": 0.0, "weight": 0.0, "grad_norm": 0.0, "seconds": 0.0}
             trainer.emit("on_epoch_start")
-        start, compiling = time.perf_counter(), trainer.compile_seconds
+        start, aside = time.perf_counter(), trainer.compile_seconds + trainer.idle_seconds
         batches = len(self.train)
         with quietly():
             for done in trainer.steps.turns(self.train, self.room):
-                now, compiled = time.perf_counter(), trainer.compile_seconds
-                seconds = now - start - (compiled - compiling)
+                now, so_far = time.perf_counter(), trainer.compile_seconds + trainer.idle_seconds
+                seconds = now - start - (so_far - aside)
                 trainer.sums["seconds"] += seconds
                 trainer.fit_seconds += seconds
-                start, compiling = now, compiled
+                start, aside = now, so_far
                 self.take_in(done)
                 if trainer.batch < batches and (
                     signals.asked or trainer.stop_reason or limits.out_of_steps(trainer)

@@ -12,9 +12,10 @@ class History:
 
     rows: dicts with epoch, step, loss, lr, grad_norm, seconds and, with validation data, val_loss
     and val_<metric>.  stopped: 'epochs', 'steps', 'converged', 'early stopping', 'interrupted',
-    what a callback said, or 'failed' where a number was not finite.  interrupted: after Ctrl-C or
-    SIGTERM (`signal` says which); `message` then says how to go on.  watch: the Watch that looked
-    on, if there was one.  advised_lr: the learning rate to try where it failed.
+    what a callback said, or 'failed' where a number was not finite.  interrupted: after Ctrl-C,
+    SIGTERM or `trainer.interrupt` (`signal` says which); `message` then says how to go on.  watch:
+    the Watch that looked on, if there was one.  advised_lr: the learning rate to try where it
+    failed.
 
     >>> from chainrule.train import History
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])

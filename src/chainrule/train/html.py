@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..markup import BLUE, ORANGE, block, escape, folded, number, picture, table
+from ..markup import BLUE, VERMILLION, block, escape, folded, number, picture, table
 from .callbacks import mode_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _drawn(name: str, points: Curve, scale: Scale, ends: list[float]) -> list[st
         return []
     checked = name.startswith("val_")
     dash = ' stroke-dasharray="6 4"' if checked else ""
-    colour = ORANGE if checked else BLUE
+    colour = VERMILLION if checked else BLUE
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(scale, points))
     x, y = scale(points[-1])
     label = y + 4

@@ -7,6 +7,8 @@ metrics.jsonl         one line an epoch
 layers.jsonl          one line for each look inside, where it was watched (`train.Watch`)
 model.safetensors     the weights as fit leaves them
 result.json           how it ended
+diagnosis.json        what fixes did that were tried (`chainrule diagnose --try`)
+report.html           the page of the run
 nan/                  the step that went to nan, where one did: `python nan/repro.py` makes it again
 checkpoints/          generations of the whole state
 """

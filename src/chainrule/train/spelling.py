@@ -54,12 +54,16 @@ class Spelling:
     def _arguments(self, module: Module) -> list[str]:
         """The arguments that a module was made with, those at their defaults left out."""
         found = []
+        kept = getattr(module, "settings", None)  # by a module whose attributes are other things
+        kept = kept if isinstance(kept, dict) else {}
         for p in inspect.signature(type(module)).parameters.values():
             if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 continue
-            value = getattr(module, p.name, p.default)
+            value = kept.get(p.name, getattr(module, p.name, p.default))
             if isinstance(p.default, bool) and (value is None or isinstance(value, Tensor)):
                 value = value is not None  # bias=True becomes a Parameter
+            if isinstance(value, Tensor) and not value.shape:
+                value = value.item()
             if value is p.default and value is not p.empty:
                 continue
             if isinstance(value, Module):

@@ -111,6 +111,8 @@ class Trainer:
         self.resumed = False
         self.first_epoch = self.first_step = 0  # where this fit began
         self.fit_steps, self.fit_seconds = 0, 0.0  # of the last call of fit
+        self.idle_seconds = 0.0  # of it, what callbacks waited for a person: no part of any time
+        self.signals: Interrupts | None = None  # of the fit that goes on
         self.sums: dict[str, float] = {}
         self.guard = Guard()
         self.stop_reason: str | None = None  # what a callback said
@@ -171,12 +173,14 @@ class Trainer:
             self.weighted = weighted
             with self.run.alone() if self.run is not None else nullcontext():
                 self._begin(loader)
-                with mode(self.model, True), Interrupts() as signals:
+                with mode(self.model, True), Interrupts() as self.signals:
                     try:
-                        return Fit(self, loader, held_out, limits).run(signals)
+                        return Fit(self, loader, held_out, limits).run(self.signals)
                     except NonFiniteError as error:
                         self._failed(error)
                         raise
+                    finally:
+                        self.signals = None
 
     def _failed(self, error: NonFiniteError) -> None:
         """Keeps why the fit ended, for whoever judges it later."""
@@ -281,6 +285,19 @@ class Trainer:
         """Ends the fit after this step (from `on_step_end`; see Callback.every_steps) or epoch."""
         self.stop_reason = reason
 
+    def interrupt(self, by: str) -> None:
+        """Ends the fit after this step (see `stop`) as Ctrl-C does: saved, to be gone on with.
+
+        by: what `history.signal` says then.  Does nothing where no fit goes on.
+        """
+        if self.signals is not None and self.signals.asked is None:
+            self.signals.asked = by
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the fit that goes on ends after this step, by a signal or `interrupt`."""
+        return self.signals is not None and self.signals.asked is not None
+
     def evaluated_weights(self) -> dict[str, Tensor]:
         """The state_dict that is evaluated and saved: with the average, where there is one."""
         weights = dict(self.model.state_dict())
@@ -316,7 +333,7 @@ class Trainer:
     def _begin(self, loader: DataLoader) -> None:
         """A fit of its own, or the one that a checkpoint belongs to."""
         self.loader = loader
-        self.fit_steps, self.fit_seconds = 0, 0.0
+        self.fit_steps, self.fit_seconds, self.idle_seconds = 0, 0.0, 0.0
         self.buffers = [(vars(m), name) for m in self.model.modules() for name in m._buffer_names]
         self.history = History(list(self.history.rows))
         if self.pending is not None:
@@ -353,6 +370,11 @@ class Trainer:
     def listening(self, event: str) -> list[Callback]:
         """The callbacks that hear an event."""
         return self._listeners[event]
+
+    def __repr__(self) -> str:
+        loss = getattr(self.loss, "__name__", type(self.loss).__name__)
+        parts = f"{type(self.model).__name__}, {loss}, {type(self.optimizer).__name__}"
+        return f"Trainer({parts}; epoch {self.epoch}, step {self.step})"
 
     def emit(self, event: str) -> None:
         """Calls the callbacks that listen to an event."""

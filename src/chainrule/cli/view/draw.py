@@ -11,7 +11,8 @@ from .facts import BAD, WARN, Facts, Series
 from .trend import in_words, sparkline
 from .verdict import alarming, ratio_word
 
-FIXED_LINES = 14  # all but the layers
+FIXED_LINES = 14  # all but the layers and the keys
+KEYS = ("[e]xplain", "[d]iagnose", "[r]eport", "[p]ause", "[q]uit")
 
 
 @dataclass
@@ -37,6 +38,8 @@ def draw(f: Facts, t: Terminal) -> list[Line]:
     if f.layers:
         lines += layers(f, t)
     lines += verdict(f, t)
+    if f.keys:
+        lines += keys(f, t)
     return [crop(line, t.width) for line in lines]
 
 
@@ -148,7 +151,7 @@ def _best(series: Series, f: Facts) -> str:
 
 def layers(f: Facts, t: Terminal) -> list[Line]:
     """One row a layer, the most suspicious first where there are more than fit."""
-    room = max(t.height - FIXED_LINES, 3)
+    room = max(t.height - FIXED_LINES - len(keys(f, t)) * f.keys, 3)
     shown, hidden = f.layers, 0
     if len(shown) > room:
         worst = sorted(f.layers, key=lambda x: _concern(x, f.lifted), reverse=True)[: room - 1]
@@ -223,3 +226,13 @@ def verdict(f: Facts, t: Terminal) -> list[Line]:
     severity = f.verdict.severity
     sign = {BAD: t.signs.bad, WARN: t.signs.warn}.get(severity, t.signs.ok)
     return words(f"{sign} {f.verdict.text}", t.width, severity, "  ")
+
+
+def keys(f: Facts, t: Terminal) -> list[Line]:
+    """What can be pressed, and whether training waits for it."""
+    gap: Line = [("  ", "")]
+    offered: list[Line] = [[(key, "faint")] for key in KEYS]
+    if f.paused:
+        offered[KEYS.index("[p]ause")] = [("[p] go on", "strong")]
+        offered.insert(0, [(f"paused after step {f.step}", "strong")])
+    return wrap(offered, t.width, gap)

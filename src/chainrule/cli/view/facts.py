@@ -71,4 +71,6 @@ class Facts:
     val_acc: Series = field(default_factory=lambda: Series(higher_is_better=True))
     layers: list[Layer] = field(default_factory=list)  # at the last look inside
     lifted: float = 1.0  # highest lr so far / lr of that look: what a schedule can't excuse
+    keys: bool = False  # whether keys can be pressed
+    paused: bool = False
     verdict: Verdict = field(default_factory=lambda: Verdict(OK, "starting", "starting"))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import IO, Protocol
 
-from ..terminal import Terminal
+from ..terminal import Line, Terminal
 from .draw import way
 from .facts import OK, Facts
+from .keys import keys_of
 from .log import facts_in_words, log_line
 
 
 class Screen(Protocol):
-    """What Watch calls."""
+    """What Show calls."""
 
+    @property
+    def hears(self) -> bool: ...
     def begin(self, facts: Facts) -> None: ...
     def due(self, now: float, elapsed: float, spent: float) -> bool: ...
     def draw(self, facts: Facts) -> None: ...
+    def key(self, wait_s: float = 0.0) -> str | None: ...
+    def say(self, lines: Sequence[Line]) -> None: ...
     def epoch(self, facts: Facts) -> None: ...
     def end(self, facts: Facts) -> None: ...
     def close(self) -> None: ...
@@ -32,6 +38,18 @@ class Silent:
         return False
 
     def draw(self, facts: Facts) -> None:
+        """Nothing."""
+
+    def key(self, wait_s: float = 0.0) -> str | None:
+        """None: no keys are offered."""
+        return None
+
+    @property
+    def hears(self) -> bool:
+        """Never."""
+        return False
+
+    def say(self, lines: Sequence[Line]) -> None:
         """Nothing."""
 
     def epoch(self, facts: Facts) -> None:
@@ -100,4 +118,4 @@ def screen_for(terminal: Terminal, stream: IO[str], quiet: bool) -> Screen:
         return Log(stream)
     from .live import Live  # brings rich: a log or a help text need not wait for its import
 
-    return Live(terminal, stream)
+    return Live(terminal, stream, keys_of(terminal.live))

@@ -7,9 +7,12 @@ What happens inside the layers it takes from `train.Watch`; the judgement comes 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ChainruleError
 from ...train import Callback, Watch
+from ..terminal import Line
 from .facts import Facts
 from .verdict import Judge
 
@@ -17,38 +20,61 @@ if TYPE_CHECKING:
     from ...train import Trainer
 
 SELDOM = 1 << 40  # steps, for which the weights need not be seen
+POLL_S = 0.05  # between two looks at the keyboard, and at the clock for the next redraw
+SHORT, APART = 100, 3  # epochs of fewer steps are judged every third time
+
+Answer = Callable[[Any], Sequence[Line]]
+"""What a key does: a function of the Trainer that gives lines to say."""
 
 
 class Show(Callback):
     """Fills `facts` from a Trainer and hands them to a screen (see screen.py).
 
     It needs no weights, so compiled steps run on (`every_steps`).
+
+    answers: by key, besides p (wait, and go on) and q (end as Ctrl-C does).  A key is answered
+    where the state is that of a whole step, and the time that it takes is no part of any time told.
     """
 
     every_steps = SELDOM
 
-    def __init__(self, facts: Facts, watch: Watch, screen: Any, total_steps: int) -> None:
+    def __init__(
+        self, facts: Facts, watch: Watch, screen: Any, total_steps: int,
+        answers: Mapping[str, Answer] | None = None,
+    ) -> None:  # fmt: skip
         self.facts, self.watch, self.screen = facts, watch, screen
         self.total_steps = total_steps
         self.judge = Judge(watch)
         self.spent = 0.0  # seconds in here
-        self.start = 0.0
+        self.start = self.wake = 0.0
+        self.answers = answers or {}
         self.first_step = 0
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Takes over the epochs before a resume."""
-        self.start = time.perf_counter()
+        began = time.perf_counter()
+        self.start = self.watch.began or began  # what both cost is told as a share of one time
+        self.spent = self.wake = 0.0
         self.first_step = trainer.step
         for row in trainer.history.rows:
             self._append(row)
         self._progress(trainer)
         self.screen.begin(self.facts)
+        self.spent += time.perf_counter() - began
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """Redraws if it is time."""
+        """Redraws if it is time; does what a key asks for."""
         began = time.perf_counter()
+        if began < self.wake or not trainer.current:
+            return
+        self.wake = began + POLL_S
+        key = self.screen.key()
+        if key is not None:
+            self.spent += time.perf_counter() - began
+            self._pressed(key, trainer)
+            began = time.perf_counter()
         spent = self.spent + self.watch.spent
-        if self.screen.due(began, began - self.start, spent):
+        if self.screen.due(began, began - self.start - trainer.idle_seconds, spent):
             self._progress(trainer)
             self.screen.draw(self.facts)
         self.spent += time.perf_counter() - began
@@ -59,16 +85,56 @@ class Show(Callback):
         self._append(trainer.row)
         self._progress(trainer)
         self.facts.epoch = trainer.epoch
-        self.facts.verdict = self.judge(self.facts, trainer)
+        if self._to_judge(trainer):
+            self.facts.verdict = self.judge(self.facts, trainer)
         self.screen.epoch(self.facts)
         self.spent += time.perf_counter() - began
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """The last state stays on the screen."""
+        began = time.perf_counter()
+        if trainer.history.rows and not self._to_judge(trainer):
+            self.facts.verdict = self.judge(self.facts, trainer)
+        self.spent += time.perf_counter() - began
         self._progress(trainer)
         self.facts.epoch = trainer.epoch
         self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
+
+    def _to_judge(self, trainer: Trainer) -> bool:
+        """Whether the rules are asked after this epoch: where epochs are short not after each.
+
+        A question of numbers alone, so that two runs of one seed log the same verdicts.
+        """
+        steps = trainer.step / max(trainer.epoch, 1)
+        last = trainer.epoch == self.facts.epochs
+        return steps >= SHORT or trainer.epoch % APART == 1 or last
+
+    def _pressed(self, key: str, trainer: Trainer) -> None:
+        """Answers, and waits as long as it is paused; a signal ends the waiting."""
+        began = time.perf_counter()
+        self._answer(key, trainer)
+        while self.facts.paused and self.screen.hears and not trainer.interrupted:
+            held = self.screen.key(POLL_S)
+            if held is not None:
+                self._answer(held, trainer)
+        self.facts.paused = False
+        trainer.idle_seconds += time.perf_counter() - began
+
+    def _answer(self, key: str, trainer: Trainer) -> None:
+        if key == "q":
+            trainer.interrupt("the key q")
+        elif key == "p":
+            self.facts.paused = not self.facts.paused
+        elif key in self.answers:
+            try:
+                self.screen.say(self.answers[key](trainer))
+            except (ChainruleError, OSError) as error:  # training goes on without the answer
+                self.screen.say([[(line, "")] for line in f"error: {error}".splitlines()])
+        else:
+            return
+        self._progress(trainer)
+        self.screen.draw(self.facts)
 
     def _append(self, row: dict[str, Any]) -> None:
         f = self.facts
@@ -80,7 +146,7 @@ class Show(Callback):
 
     def _progress(self, trainer: Trainer) -> None:
         f = self.facts
-        elapsed = time.perf_counter() - self.start
+        elapsed = time.perf_counter() - self.start - trainer.idle_seconds
         done = trainer.step - self.first_step
         f.epoch = min(trainer.epoch + 1, f.epochs)
         f.step = trainer.step

@@ -37,16 +37,18 @@ class Judge:
         rules = [rule for rule in rules_with() if rule.asks != "trainer"]
         self.of_looks = [rule for rule in rules if rule.asks == "looks"]
         self.of_rows = [rule for rule in rules if rule.asks != "looks"]
-        self.setup: dict[str, Any] | None = None
-        self.seen = 0
+        self.story: Story | None = None
+        self.seen = self.rows = 0  # looks and epochs that were judged
         self.found: list[Finding] = []
 
     def __call__(self, f: Facts, trainer: Any) -> Verdict:
         """The verdict after an epoch."""
-        if self.setup is None:
-            self.setup = describe(trainer)
         looks = self.watch.looks
-        story = Story(trainer.history.rows, looks, self.watch.start, self.setup)
+        if self.story is None or self.story.rows is not trainer.history.rows:
+            self.story = Story(trainer.history.rows, looks, self.watch.start, describe(trainer))
+        else:
+            self.story.grow(self.rows)
+        story, self.rows = self.story, len(trainer.history.rows)
         if len(looks) != self.seen:
             self.seen, self.found = len(looks), judge(story, self.of_looks).findings
         return verdict_of([*self.found, *judge(story, self.of_rows).findings], f)

@@ -5,7 +5,7 @@ Why: the activations of a step would otherwise take as much memory as there are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .expr import Buffer, walk
 from .program import Nest, Program
@@ -14,8 +14,8 @@ ALIGNMENT = 64
 """Bytes: a line of the cache, and the widest vector."""
 
 
-def plan(program: Program) -> tuple[dict[str, int], int]:
-    """(the offset in bytes of every temporary, the bytes of all together)."""
+def plan(program: Program, temps: Iterable[Buffer] | None = None) -> tuple[dict[str, int], int]:
+    """(the offset in bytes of every temporary, the bytes of all together); or of some of them."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for time, nest in enumerate(program.nests):
@@ -24,7 +24,7 @@ def plan(program: Program) -> tuple[dict[str, int], int]:
             last[buffer.name] = time
     placed: list[tuple[int, int, int, int]] = []  # (from, to, start, end)
     offsets: dict[str, int] = {}
-    wanted = [b for b in program.temps if b.name in first]
+    wanted = [b for b in (program.temps if temps is None else temps) if b.name in first]
     for b in sorted(wanted, key=lambda b: -b.size * b.dtype.itemsize):
         size = -(-b.size * b.dtype.itemsize // ALIGNMENT) * ALIGNMENT
         begin, end = first[b.name], last[b.name]

@@ -77,9 +77,11 @@ def read_table(
     if isinstance(source, (str, os.PathLike)):
         called = name or Path(os.fspath(source)).name
         with open_file(source) as file:
-            size = os.fstat(file.fileno()).st_size
-            seekable = file if file.seekable() else io.BytesIO(file.read())
-            return _read(seekable, called, size, format, given, options)
+            if file.seekable():
+                size = os.fstat(file.fileno()).st_size
+                return _read(file, called, size, format, given, options)
+            data = file.read()  # a pipe
+        return _read(io.BytesIO(data), called, len(data), format, given, options)
     if isinstance(source, (bytes, bytearray)) or hasattr(source, "read"):
         called = name or ("the file" if hasattr(source, "read") else "bytes")
         data = source.read() if hasattr(source, "read") else bytes(source)

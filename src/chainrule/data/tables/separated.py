@@ -20,8 +20,8 @@ from .table import TEXT, Column, Table, counted, need_memory, shorten
 CHUNK_ROWS = 1000
 """Rows that are turned into columns at once: they fit into the processor's cache."""
 SAMPLE_BYTES = 1 << 18
-CELL_BYTES = 40
-"""What a cell takes at most while a column is put together, where its text is short."""
+CELL_BYTES, TEXT_BYTES = 32, 2
+"""What a cell takes while its column is put together; what texts take, times the file's size."""
 LONGEST_CELL = 1 << 24
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -141,7 +141,8 @@ class _Reader:
             )  # fmt: skip
         if self.progress is not None:
             self.progress(self.size, self.size)
-        columns = [Column(n, np.concatenate(p)) for n, p in zip(names, parts, strict=True)]
+        parts.reverse()  # what is put together is let go: no column is there twice for long
+        columns = [Column(name, np.concatenate(parts.pop())) for name in names]
         return columns, np.concatenate(lines), self.said
 
     def _add(self, parts: list[list[Any]], lines: list[Any], rows: Any, starts: list[int]) -> None:
@@ -237,7 +238,7 @@ class _Reader:
         rows = self.size * lines / max(len(self.sample.encode(errors="replace")), 1)
         need_memory(
             f"{self.name}: about {rows:,.0f} rows of {width} columns",
-            int(rows * width * CELL_BYTES),
+            int(rows * width * CELL_BYTES + TEXT_BYTES * self.size),
             "fewer rows or columns, or Parquet, which keeps numbers as numbers",
         )
 

@@ -15,12 +15,13 @@ from ...errors import GradError, describe_site
 from ...grad import Freed, Leaf
 from ...grad import Node as Made
 from ...graph import Graph, Node
+from ...graph.trace import Recorder
 from ...nn import Module
 from ...nn.module import called
 from ...ops.core import Spec, interpret, is_number, quietly
 from ...tensor.autograd import _require_history, grad
 from ...tensor.core import Tensor
-from .recording import Noting, Recording, add_paths, checked, unique
+from .recording import Recording, add_paths, checked, unique
 
 AGAIN = "explain(lambda: loss_fn(model(x), y), ...), which computes the loss again"
 
@@ -37,7 +38,7 @@ class History:
 
     def __init__(self, loss: Tensor) -> None:
         self.loss = loss
-        self.recorder = Noting()
+        self.recorder = Recorder()
         self.inputs: dict[Any, Node] = {}  # by the tensor
         self.arrays: dict[Node, Any] = {}
         self.leaves: list[Tensor] = []
@@ -68,7 +69,7 @@ class History:
         start = len(self.recorder.nodes)
         line = made.op(*operands, **made.params)
         for node in self.recorder.nodes[start:]:
-            self.recorder.modules[node] = made.module
+            node.module = made.module
             node.site = made.site
         self.now[made] = line
 
@@ -133,7 +134,7 @@ class History:
         return Recording(
             graph, [self.arrays[n] for n in graph.inputs], leaves,
             dict(zip(listed, self.leaves, strict=True)), np.array(self.loss._value), backward,
-            self.recorder.modules, paths,
+            {n: n.module for n in self.recorder.nodes}, paths,
         )  # fmt: skip
 
     def _backward(self) -> list[Any]:

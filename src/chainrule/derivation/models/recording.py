@@ -51,24 +51,11 @@ class Recording:
     paths: dict[Any, str] = field(default_factory=dict)
 
 
-class Noting(Recorder):
-    """A recorder that notes which layer was running."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.modules: dict[Node, Any] = {}
-
-    def __call__(self, op: Op, inputs: Sequence[Any], params: Params) -> Node:
-        node = super().__call__(op, inputs, params)
-        self.modules[node] = current.module
-        return node
-
-
 class Cutting:
     """What an op call means here: as in a compiled function, but what no gradient flows through,
     by detach() or no_grad(), is cut off in the program too."""
 
-    def __init__(self, trace: Trace, recorder: Noting) -> None:
+    def __init__(self, trace: Trace, recorder: Recorder) -> None:
         self.trace, self.recorder = trace, recorder
         self.known: dict[Node, Tensor] = {}
 
@@ -90,14 +77,14 @@ class Cutting:
 
 
 @contextmanager
-def undone(trace: Trace) -> Iterator[Noting]:
+def undone(trace: Trace) -> Iterator[Recorder]:
     """Within the block ops are written down; after it everything is as it was before."""
     state = current
     outer = (
         state.trace, state.compute, state.interpreter, state.tensors, state.grad_enabled,
         state.module,
     )  # fmt: skip
-    recorder = trace.recorder = Noting()
+    recorder = trace.recorder = Recorder()
     state.trace, state.compute = trace, recorder
     state.interpreter = state.tensors = Cutting(trace, recorder)
     state.module = None
@@ -160,10 +147,11 @@ def record(function: Callable[[], Any], named: dict[str, Tensor], paths: dict[An
     outcome, *gradients = run(graph, *[a.copy() for a in arrays])
     backward = {n: g for n, g, x in zip(leaves, gradients, outputs[1:], strict=True)
                 if x is not None}  # fmt: skip
-    return Recording(graph, arrays, leaves, kept, outcome, backward, recorder.modules, paths)
+    return Recording(graph, arrays, leaves, kept, outcome, backward,
+                     {n: n.module for n in recorder.nodes}, paths)  # fmt: skip
 
 
-def _fill(made: list[Any], recorder: Noting, trace: Trace) -> None:
+def _fill(made: list[Any], recorder: Recorder, trace: Trace) -> None:
     """Gives a value to tensors that the function has put somewhere, such as into a list: they are
     what a call would have left there."""
     alive = [(t, node) for r, node in made if (t := r()) is not None]

@@ -165,6 +165,13 @@ def _blame(layers: Sequence[Layer]) -> tuple[str, str | None, list[Fix]]:
     return f"{text}. The weights are to blame", WEIGHTS, [by_start(activation), NORM]
 
 
+def _finite(layer: Layer) -> bool:
+    for v in (layer.grad, layer.weight, layer.update, layer.mean, layer.std):
+        if v is not None and not math.isfinite(v):
+            return False
+    return True
+
+
 class Exploding(Rule):
     """Numbers that are not finite, early gradients far above the last, or a sudden large gradient.
 
@@ -189,8 +196,7 @@ class Exploding(Rule):
             (look, layer.name)
             for look in story.looks[-RECENT:]
             for layer in look.layers
-            if any(v is not None and not math.isfinite(v) for v in (layer.grad, layer.weight,
-                   layer.update, layer.mean, layer.std))
+            if not _finite(layer)
         ]  # fmt: skip
         odd = [v for v in story.column("loss") if not math.isfinite(v)]
         if not bad and not odd and "not finite" not in told:
@@ -230,8 +236,10 @@ class Exploding(Rule):
         return known[0] if len(known) > 1 and total > self.ratio else None
 
     def _between_layers(self, story: Story) -> Finding | None:
+        if story.learned(0.5):
+            return None
         seen = story.lasting(lambda look: self._large(story, look) or self._grows(look))
-        if not seen or story.learned(0.5):
+        if not seen:
             return None
         look = seen[-1]
         top = self._large(story, look) or self._grows(look)
@@ -257,9 +265,11 @@ class Exploding(Rule):
     def _sudden(self, story: Story) -> Finding | None:
         norms, losses = story.column("grad_norm"), story.column("loss")
         for i in range(max(5, len(norms) - int(self.recent)), min(len(norms), len(losses))):
-            usual = statistics.median(norms[max(i - 50, 0) : i])
             best = min(losses[:i])
-            if 0 < usual * self.times < norms[i] and losses[i] > self.rise * best > 0:
+            if not losses[i] > self.rise * best > 0:
+                continue
+            usual = statistics.median(norms[max(i - 50, 0) : i])
+            if 0 < usual * self.times < norms[i]:
                 row = story.rows[len(story.rows) - len(norms) + i]
                 return Finding(
                     self.id, WARNING, "sudden large gradient",

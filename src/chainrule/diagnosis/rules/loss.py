@@ -124,10 +124,12 @@ class Oscillating(Rule):
             return
         changes = [b - a for a, b in pairwise(losses)]
         turns = sum(a * b < 0 for a, b in pairwise(changes)) / (len(changes) - 1)
-        size = statistics.mean(map(abs, changes))
+        if turns < self.turns:
+            return
+        size = statistics.fmean(map(abs, changes))
         scale = story.expected or losses[0]
         fallen = losses[0] - losses[-1] > 2 * size
-        if not scale > 0 or turns < self.turns or size < self.size * scale or fallen:
+        if not scale > 0 or size < self.size * scale or fallen:
             return
         yield Finding(
             self.id, WARNING, "loss goes up and down",

@@ -1,9 +1,11 @@
 "use strict";
 // Charts that answer: drawn by Vega when they come into view, walked with the arrow keys.
+const PLAY = "Play the curve";
 const SPOKEN_AFTER = 250; // ms without a key, so that a held key does not flood a screen reader
 
 function heatValue(d, i, j) {
   const v = d.values[i][j];
+  if (typeof v === "string") return v === "-inf" ? 0 : v; // a power of ten that is 0; nan and inf
   return v === null || !d.powers ? v : Number((10 ** v).toPrecision(4));
 }
 
@@ -17,10 +19,12 @@ function rowsOf(chart) {
     });
   }
   if (d.kind === "heat") {
-    return d.names.flatMap((n, i) => d.x.map((x, j) => ({
-      n, x, v: d.values[i][j], k: `${i},${j}`,
-      size: heatValue(d, i, j),
-    }))).filter((r) => r.v !== null);
+    const lowest = Math.min(...d.values.flat().filter((v) => typeof v === "number"));
+    return d.names.flatMap((n, i) => d.x.map((x, j) => {
+      const v = d.values[i][j];
+      return { n, x, v: v === "-inf" ? lowest : v, bad: v === "nan" || v === "inf", k: `${i},${j}`,
+               size: heatValue(d, i, j) };
+    })).filter((r) => r.v !== null);
   }
   return d.parts.flatMap((h, i) => h.counts.map((count, j) => {
     const each = (h.high - h.low) / h.counts.length;
@@ -83,6 +87,7 @@ class Plot {
     this.kind = this.chart.data.kind;
     this.spec = this.chart.spec;
     this.still = $(".still", holder);
+    this.leads = (this.id === "flow" && page.largest) || null; // rows that lead to a derivation
     this.live = element("div", { class: "live", "aria-hidden": "true" });
     holder.append(this.live);
     this.said = element("p", { class: "said", "aria-live": "polite", id: `${this.id}-said` });
@@ -101,10 +106,11 @@ class Plot {
     h.tabIndex = 0;
     h.setAttribute("role", "group");
     h.setAttribute("aria-roledescription", "chart");
-    h.setAttribute("aria-label", `${this.chart.title}. Arrow keys read it out.`);
+    h.setAttribute("aria-label", `${this.chart.title}. Arrow keys read it out.${this.leads ? " Enter goes to the worked gradient of the layer." : ""}`);
     h.addEventListener("keydown", (event) => {
       if (event.target !== h) return;
       this.stops ||= stops(this.chart);
+      if (event.key === "Enter") return this.lead(this.chart.data.names?.[this.row]);
       const line = this.stops[this.row];
       const page_ = Math.max(Math.round(line.length / 10), 1);
       const moves = {
@@ -130,32 +136,39 @@ class Plot {
     this.timer = setTimeout(() => { this.said.textContent = stop ? stop.words : ""; }, SPOKEN_AFTER);
   }
 
+  lead(layer) {
+    const id = this.leads && Object.hasOwn(this.leads, layer) && this.leads[layer];
+    if (id) go(id);
+  }
+
   point(key) {
     if (this.view) this.view.signal("stop", key).run();
   }
 
   tools() {
     const bar = element("div", { class: "tools" });
-    if (this.id === "learning" && this.logarithmic()) {
-      bar.append(this.toggle("Logarithmic", (on) => this.spec.vconcat.forEach((p, i) => {
-        if (!this.positive(i)) return;
-        p.layer.filter((l) => l.layer).forEach((l) => {
-          l.encoding.y.scale = on ? { type: "log" } : { zero: false };
-          l.encoding.y.axis = on ? page.powers : page.plain;
-        });
-      })));
+    const losses = this.id === "learning" ? this.losses() : [];
+    if (losses.length) {
+      bar.append(this.toggle("Logarithmic loss", (on) => losses.forEach((y) => {
+        y.scale = on ? { type: "log" } : { zero: false };
+        y.axis = on ? page.powers : page.plain;
+        y.title = y.title.replace(" (log scale)", "") + (on ? " (log scale)" : "");
+      }), losses[0].scale.type === "log"));
     }
     if (this.kind === "heat") {
       bar.append(this.toggle(this.id === "flow" ? "In the order of the layers" : "In the order of the rows", (on) => {
         this.spec.layer.forEach((l) => { l.encoding.y.sort = on ? this.chart.data.depth : this.chart.data.names; });
       }));
     }
-    if (this.id === "learning") bar.append(element("button", { type: "button", onclick: () => this.sound() }, "Play as tones"));
+    if (this.id === "learning" && page.clicks) {
+      this.player = element("button", { type: "button", onclick: () => this.sound() }, PLAY);
+      bar.append(this.player);
+    }
     if (bar.children.length) this.holder.before(bar);
   }
 
-  toggle(words, change) {
-    const b = element("button", { type: "button", "aria-pressed": "false" }, words);
+  toggle(words, change, on_ = false) {
+    const b = element("button", { type: "button", "aria-pressed": String(on_) }, words);
     b.addEventListener("click", () => {
       const on = b.getAttribute("aria-pressed") !== "true";
       b.setAttribute("aria-pressed", String(on));
@@ -170,13 +183,15 @@ class Plot {
     return ys.length > 0 && ys.every((r) => r.y > 0);
   }
 
-  logarithmic() {
-    return this.spec.vconcat.some((p, i) => p.layer.some((l) => l.layer && l.encoding.y.scale.type !== "log") && this.positive(i));
+  losses() { // the y of panels that a logarithmic scale can show
+    return this.spec.vconcat.filter((p, i) => this.positive(i))
+      .map((p) => p.layer.find((l) => l.layer).encoding.y).filter((y) => y.title.includes("loss"));
   }
 
   async draw() {
     this.width = this.holder.clientWidth;
     const spec = sized(structuredClone(this.spec), this.kind, this.width - 16);
+    if (this.leads) spec.layer[0].mark.cursor = "pointer";
     this.rows ||= rowsOf(this.chart);
     spec.data = { name: "table", values: this.rows };
     const made = await vegaEmbed(this.live, spec, {
@@ -185,6 +200,7 @@ class Plot {
     const first = !this.view;
     if (this.view) this.view.finalize();
     this.view = made.view;
+    if (this.leads) this.view.addEventListener("click", (_, item) => this.lead(item?.datum?.n));
     this.still.hidden = true;
     if (this.place >= 0) this.point(this.stops[this.row][this.place].key);
     if (first) window.addEventListener("resize", () => this.resized());
@@ -196,30 +212,28 @@ class Plot {
     this.later = setTimeout(() => { if (this.holder.clientWidth !== this.width) this.draw(); }, 200);
   }
 
-  sound() { // pitch is the logarithm of the loss
+  sound() { // the first press plays, the next one stops
+    if (this.stop) return this.stop();
     const line = this.chart.data.series.find((s) => !s.r);
-    const y = (typeof line.y === "number" ? this.chart.rows.map((r) => r[line.y]) : line.y).filter((v) => typeof v === "number" && v > 0);
-    if (!y.length) return;
-    const tones = new AudioContext();
-    const voice = tones.createOscillator();
-    const volume = tones.createGain();
-    const logs = y.map(Math.log);
-    const low = Math.min(...logs), high = Math.max(...logs);
-    logs.forEach((v, i) => {
-      voice.frequency.setValueAtTime(220 * 4 ** ((v - low) / (high - low || 1)), tones.currentTime + (4 * i) / logs.length);
+    const column = (v) => (typeof v === "number" ? this.chart.rows.map((r) => r[v]) : v);
+    const losses = column(line.y);
+    this.player.textContent = "Stop";
+    this.said.textContent = `Playing ${line.n}, ${SECONDS} seconds: a higher tone is a higher loss. `
+      + (page.clicks.length ? `Clicks: ${page.clicks.map(([step, what]) => `${what} at step ${step}`).join(", ")}.` : "No clicks.");
+    this.stop = playCurve(column(line.x).map((x, i) => [x, losses[i]]), page.clicks.map((c) => c[0]), () => {
+      this.stop = null;
+      this.player.textContent = PLAY;
     });
-    volume.gain.value = 0.1;
-    voice.connect(volume).connect(tones.destination);
-    voice.start();
-    voice.stop(tones.currentTime + 4);
-    voice.onended = () => tones.close();
+    return undefined;
   }
 }
 
-const plots = $$(".plot[data-chart]").filter((h) => page.charts[h.dataset.chart].spec).map((h) => new Plot(h));
-const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
-  if (!e.isIntersecting) return;
-  seen.unobserve(e.target);
-  plots.find((p) => p.holder === e.target).draw();
-}), { rootMargin: "300px" });
-plots.forEach((p) => seen.observe(p.holder));
+libraries.then(() => {
+  const plots = $$(".plot[data-chart]").filter((h) => page.charts[h.dataset.chart].spec).map((h) => new Plot(h));
+  const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
+    if (!e.isIntersecting) return;
+    seen.unobserve(e.target);
+    plots.find((p) => p.holder === e.target).draw();
+  }), { rootMargin: "300px" });
+  plots.forEach((p) => seen.observe(p.holder));
+});

@@ -1,7 +1,7 @@
 "use strict";
 // The computation graph with modules that unfold into their units, laid out by dagre.
 const graphHolder = $("#graph-live");
-if (graphHolder && page.graph) {
+if (graphHolder && page.graph) libraries.then(() => {
   const g = page.graph;
   const open = new Set();
   const status = $("#graph-said");
@@ -121,4 +121,4 @@ if (graphHolder && page.graph) {
     status.textContent = unfold ? "All layers are unfolded" : "All layers are folded";
     draw();
   });
-}
+});

@@ -39,6 +39,40 @@ window.addEventListener("beforeprint", () => {
 });
 window.addEventListener("afterprint", () => before.forEach((d) => { d.open = false; }));
 
+// ---- scripts of others lie packed in the page; the policy has the hashes of what comes out
+async function unpacked(block) {
+  const bytes = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  document.head.append(element("script", {}, await new Response(stream).text()));
+}
+
+const libraries = "DecompressionStream" in window
+  ? (async () => { for (const b of $$("script[type='application/gzip']")) await unpacked(b); })()
+  : new Promise(() => {}); // an old browser keeps the still pictures
+
+// ---- a link to something folded unfolds it
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded_ = target && target.closest("details");
+  if (!folded_) return;
+  folded_.open = true;
+  target.scrollIntoView();
+  if (target === folded_) $("summary", folded_).focus();
+}
+
+function go(id) {
+  if (location.hash === `#${id}`) reveal();
+  else location.hash = id;
+}
+window.addEventListener("hashchange", reveal);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest && event.target.closest("a[href^='#']");
+  if (!link || !document.getElementById(link.hash.slice(1))?.closest("details")) return;
+  event.preventDefault(); // a browser would take the focus away again
+  go(link.hash.slice(1));
+});
+reveal();
+
 // ---- theme
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const theme = $("#theme");

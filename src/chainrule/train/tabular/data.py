@@ -20,8 +20,9 @@ class TabularData:
     numeric: numbers, centred and scaled, or None.  categorical: whole numbers, of column k in
     [0, cardinalities[k]), or None.  target: classes (N,) in [0, num_classes); for 'regression'
     numbers (N,) or (N, T); for 'multilabel' 0 and 1 (N, T).  task: 'classification'.  num_classes:
-    as many as the largest class asks for.  weight: what each row counts in the training loss,
-    numbers >= 0 (N,) (None: 1 each).
+    as many as the largest class asks for.  unknown: whether category 0 stands for those that were
+    not there to be learned, as in data.Preprocessing (True).  weight: what each row counts in the
+    training loss, numbers >= 0 (N,) (None: 1 each).
 
     Raises ShapeError, NonFiniteError, IndexRangeError or ArgumentError for arrays that don't fit.
 
@@ -34,10 +35,11 @@ class TabularData:
 
     def __init__(
         self, numeric: Any, categorical: Any, target: Any, *, task: str = "classification",
-        cardinalities: Sequence[int] = (), num_classes: int | None = None, weight: Any = None,
+        cardinalities: Sequence[int] = (), num_classes: int | None = None, unknown: bool = True,
+        weight: Any = None,
     ) -> None:  # fmt: skip
         choice("TabularData", "task", task, TASKS)
-        self.task = task
+        self.task, self.unknown = task, unknown
         self.cardinalities = [int(c) for c in cardinalities]
         self.numeric, self.categorical = inputs(numeric, categorical, self.cardinalities)
         first = self.numeric if self.numeric is not None else self.categorical

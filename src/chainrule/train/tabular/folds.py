@@ -37,6 +37,28 @@ def folds(data: TabularData, count: int, seed: int = 0) -> list[Split]:
     return [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(count)]
 
 
+def hold_out(labels: Any, rows: int, share: float, seed: int = 0) -> Split:
+    """Rows to learn from, and a share held out, of each class about as large a one.
+
+    labels: (rows,) whole numbers, or None.  Raises ArgumentError where one of the two is empty.
+
+    >>> from chainrule.train.tabular import hold_out
+    >>> learned, held = hold_out([0, 0, 0, 0, 1, 1, 1, 1], 8, 0.25)
+    >>> len(learned), sorted((held // 4).tolist())
+    (6, [0, 1])
+    """
+    count = round(rows * share)
+    if not 0 < share < 1 or not 0 < count < rows:
+        raise ArgumentError("hold_out: a share that leaves rows on both sides", expected="0 to 1",
+                            got=f"{share:g} of {rows} rows")  # fmt: skip
+    order = randperm(rows, generator=Generator().manual_seed(seed)).numpy()
+    if labels is not None:
+        order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
+    held = np.zeros(rows, bool)
+    held[order[(np.arange(count) * rows + rows // 2) // count]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def checked(data: TabularData, splits: Sequence[Any]) -> list[Split]:
     """Splits that somebody gave, as row numbers."""
     if not len(splits):

@@ -54,7 +54,7 @@ def successive_halving(
     splits: Sequence[Any] | None = None, keep: float = 0.5, seed: int = 0,
     on_rung: Callable[[list[dict[str, Any]]], Any] | None = None, progress: bool | None = None,
 ) -> Halving:  # fmt: skip
-    """The best of many settings, for about the time that a quarter of them takes to train.
+    """The best of many settings, with about a quarter of the steps that training all takes.
 
     All start together.  After each wave of the learning rate (epochs 17, 51 and 119 of 256, see
     `ends`), where it is 0 and weights are worth judging, the worse half leaves; who stays goes on

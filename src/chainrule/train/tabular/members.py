@@ -248,9 +248,9 @@ def programs(owner: Members) -> tuple[Any, Any]:
         rows, h = rows[0], settings[0]
         model.train()
         with no_grad():
-            drops: Iterable[Any] = model.dropout
+            drops: Iterable[Any] = model.drop
             for layer in drops:
-                layer.p.copy_(h[DROPOUT])
+                layer.rate.copy_(h[DROPOUT])
         found = model(*(None if x is None else x[rows] for x in columns))
         losses = loss_of(found, rows, h[SMOOTHING])
         gradients = grad(losses.sum(), [p for p, *_ in learned])

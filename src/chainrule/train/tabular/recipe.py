@@ -33,8 +33,8 @@ class Recipe:
     out.  betas: of AdamW, (0.9, 0.95).  metric: what decides about the best epoch: 'error' (share
     of wrong classes, or root of the mean squared error) or 'loss' ('error').  patience: a network
     ends after epoch e where it was better than before in b and e > 2 b + patience; None: never.
-    hidden, activation, frequencies, embedding_dim, sigma, max_one_hot, category_dim: of the
-    network, see nn.TabularMLP.
+    hidden, activation, frequencies, embedding_dim, sigma, max_one_hot (10: eight categories,
+    the unknown and the missing), category_dim: of the network, see nn.TabularMLP.
 
     >>> from chainrule.train.tabular import Recipe
     >>> Recipe(epochs=64).of("regression").lr
@@ -55,7 +55,7 @@ class Recipe:
     frequencies: int = 16
     embedding_dim: int = 4
     sigma: float = 0.1
-    max_one_hot: int = 8
+    max_one_hot: int = 10
     category_dim: int = 8
 
     def __post_init__(self) -> None:
@@ -97,7 +97,8 @@ class Recipe:
             data.num_outputs, hidden=self.hidden, activation=self.activation or "selu",
             dropout=self.dropout, frequencies=self.frequencies, sigma=self.sigma,
             embedding_dim=self.embedding_dim, max_one_hot=self.max_one_hot,
-            category_dim=self.category_dim, regression=data.task == "regression",
+            category_dim=self.category_dim, unknown=data.unknown,
+            regression=data.task == "regression",
         )  # fmt: skip
 
     @property

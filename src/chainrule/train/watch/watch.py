@@ -76,7 +76,7 @@ class Watch(Callback):
         self.probe: Probe | None = None
         self.problem: str | None = None  # why the layers can't be measured
         self.interval = every
-        self.spent = self.began = 0.0
+        self.spent = self.began = self.idle = 0.0
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
         self.begun: tuple[Look, list[list[Any]]] | None = None
@@ -90,12 +90,13 @@ class Watch(Callback):
     @property
     def overhead(self) -> float:
         """The share of the time of this fit that watching took so far."""
-        elapsed = time.perf_counter() - self.began
+        elapsed = time.perf_counter() - self.began - self.idle
         return self.spent / elapsed if elapsed > 0 and self.began else 0.0
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Chooses the probe rows and the steps; looks for the first time."""
         self.began, self.spent, self.begun = time.perf_counter(), 0.0, None
+        self.idle = 0.0
         self.cheapest, self.made, self.left_out = math.inf, 0, 0
         trainer.history.watch = self
         self._take_up(trainer)
@@ -123,6 +124,7 @@ class Watch(Callback):
         if trainer.step < self.next - 1:
             return
         began = time.perf_counter()
+        self.idle = trainer.idle_seconds
         if self.begun is not None and trainer.step == self.next:
             self._finish(trainer, *self.begun)
             self.begun = None
@@ -136,10 +138,13 @@ class Watch(Callback):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """The share of the time that watching took, into the run's result."""
+        began = time.perf_counter()
+        self.idle = trainer.idle_seconds
         if trainer.run is not None:
             trainer.run.write_result(
                 watch_overhead=round(self.overhead, 4), watch_left_out=self.left_out
             )
+        self.spent += time.perf_counter() - began
 
     # ------------------------------------------------------------ a look
 
@@ -149,7 +154,7 @@ class Watch(Callback):
         Each counts as the cheapest: one that something else on the machine held up says nothing.
         """
         taken = self.made * self.cheapest if self.made else 0.0
-        if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began):
+        if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began - self.idle):
             return True
         self.left_out += 1
         self.next = next_step(self.next, self.every, self.interval)

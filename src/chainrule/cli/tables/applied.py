@@ -1,0 +1,188 @@
+"""A run's model of a table on rows: the held-out ones, or those of another file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...data.tables import Table, read_table
+from ...data.tables.target import encode_target
+from ...errors import ChainruleError, StateError
+from ...report.amounts import Amounts
+from ...report.results import Held
+from ...report.subject import Subject
+from ...train import Run
+from ...train.files import MissingFileError, load_metadata
+from ...train.tabular import TableModel, hold_out
+from ..app import UsageProblem
+from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
+from ..waiting import waiting
+from .choices import TableChoices, from_config, sha256_of
+
+MOST_AMOUNTS, MOST_CELLS = 4, 12
+"""Of the targets and of the cells of a row that are shown."""
+
+
+class Judged(NamedTuple):
+    """Rows of a table with what the model says of them; true: the target, where it was read."""
+
+    table: Table
+    scores: Any
+    true: Any
+    said: tuple[str, ...]
+    on: str
+
+
+def model_of(run: Run) -> TableModel:
+    """The model in a run's folder."""
+    weights = run.load_model()
+    return TableModel.restored(weights, load_metadata(run.path / "model.safetensors"), run.name)
+
+
+def split(table: Table, schema: Any, choices: TableChoices) -> tuple[Any, Any]:
+    """(rows to learn from, rows held out to the end), the same for every seed."""
+    rows = len(table)
+    if not choices.test_fraction:
+        return np.arange(rows), np.arange(0)
+    labels = None
+    if schema.target.task in ("binary", "multiclass"):
+        labels = encode_target(schema.target, table, schema.missing)
+    return hold_out(labels, rows, choices.test_fraction)
+
+
+def own_rows(run: Run, model: TableModel) -> Table:
+    """The rows of the run's own file that were held out; raises where it isn't the same file."""
+    choices = from_config(run.config, str(run.path))
+    known = run.config.get("sha256")
+    try:
+        changed = sha256_of(choices.data) != known
+    except OSError as error:
+        raise UsageProblem(
+            f"{run.name} learned from {choices.data}, which can't be read: {error.strerror}",
+            fix=f"chainrule evaluate {run.name} FILE", line="",
+        ) from None  # fmt: skip
+    if changed:
+        raise StateError(
+            f"{choices.data} is not the file any more that {run.name} learned from",
+            fix=f"name a file with rows: chainrule evaluate {run.name} FILE", line="",
+        )  # fmt: skip
+    table, _ = choices.with_target(choices.table())
+    _, rows = split(table, model.preprocessing.schema, choices)
+    if not len(rows):
+        raise UsageProblem(f"{run.name} held no rows out (--test-fraction 0)",
+                           fix="name a file with rows", line="")  # fmt: skip
+    return table.take(rows)
+
+
+def judge(run: Run, file: str | None, *, with_target: bool) -> tuple[TableModel, Judged]:
+    """The rows of a file, or the held-out ones, with what the run's model says."""
+    model = model_of(run)
+    if file is None:
+        table, on = own_rows(run, model), "held-out rows"
+    else:
+        choices = from_config(run.config, str(run.path))
+        table, on = _read(file, choices), f"rows of {Path(file).name}"
+    if not len(table):
+        raise UsageProblem(f"{file}: no rows", line="")
+    scores, said = model.judge(table)
+    target = model.target
+    there = all(name in table for name in target.names)
+    if with_target and not there:
+        gone = next(name for name in target.names if name not in table)
+        raise UsageProblem(
+            f"{file}: no column {gone!r} to compare with", expected=f"the target {gone!r}",
+            fix=f"chainrule predict {run.name} {file}", line="",
+        )  # fmt: skip
+    true = None
+    if with_target or (there and file is None):
+        true = encode_target(target, table, model.preprocessing.schema.missing)
+    return model, Judged(table, scores, true, (*table.said, *said), on)
+
+
+def _read(file: str, choices: TableChoices) -> Table:
+    """A file written as the one that was learned from, unless it says otherwise itself."""
+    options: dict[str, Any] = {"encoding": choices.encoding} if choices.encoding else {}
+    with waiting("reading", "bytes") as progress:
+        try:
+            return read_table(file, progress=progress, **options)
+        except MissingFileError:
+            raise UsageProblem(f"no file {file!r}", fix="the path of a table", line="") from None
+
+
+def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
+    """Scores of what the model says against what is true."""
+    target = model.target
+    if target.task == "regression":
+        return of_numbers(run, judged.on, judged.scores, judged.true)
+    names = tuple(str(label) for label in target.labels)
+    if target.task == "multilabel":
+        return of_labels(run, judged.on, judged.scores, judged.true)
+    return of_classes(run, judged.on, judged.scores, judged.true, names)
+
+
+def as_csv(model: TableModel, judged: Judged) -> str:
+    """A line a row: its number, what is predicted, what is true, how sure it is."""
+    target, text = model.target, io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    decided, scores = model.decided(judged.scores), judged.scores
+    labels = [str(label) for label in target.labels]
+    known = judged.true is not None
+    if target.task == "regression":
+        many = len(target.names) > 1
+        heads = [f"predicted_{n}" for n in target.names] if many else ["predicted"]
+        wanted = [f"true_{n}" for n in target.names] if many else ["true"]
+        writer.writerow(["row", *heads, *(wanted if known else [])])
+        for i, row in enumerate(scores.tolist()):
+            mine = judged.true[i].tolist() if known else []
+            writer.writerow([i, *(f"{v:.9g}" for v in row), *(f"{v:.9g}" for v in mine)])
+        return text.getvalue()
+    if target.task == "multilabel":
+        writer.writerow(["row", *(f"predicted_{n}" for n in labels), *(f"p_{n}" for n in labels)])
+        for i, row in enumerate(scores.tolist()):
+            writer.writerow([i, *(int(v > 0.5) for v in row), *(f"{v:.6g}" for v in row)])
+        return text.getvalue()
+    writer.writerow(["row", "predicted", *(["true"] if known else []), *(f"p_{n}" for n in labels)])
+    for i, row in enumerate(scores.tolist()):
+        mine = [labels[judged.true[i]]] if known else []
+        writer.writerow([i, decided[i], *mine, *(f"{v:.6g}" for v in row)])
+    return text.getvalue()
+
+
+def reported(run: Run, s: Subject) -> Subject:
+    """A run's subject with its columns, and what its model says of held-out rows.
+
+    Without these rows, where the file is another or there are none.
+    """
+    schema = run.config.get("schema") or {}
+    s.columns = list(schema.get("features") or [])
+    s.no_model = "the networks of a table are not worked by hand"
+    try:
+        model, judged = judge(run, None, with_target=True)
+    except ChainruleError:
+        return s
+    target = model.target
+    rows = range(len(judged.table))
+    if target.task == "regression":
+        places = [judged.table.place(i) for i in rows]
+        s.amounts = [
+            Amounts(name, judged.true[:, k], judged.scores[:, k], places)
+            for k, name in enumerate(target.names[:MOST_AMOUNTS])
+        ]
+    elif target.task != "multilabel":
+        names = tuple(str(label) for label in target.labels)
+        told = [cells_of(model, judged.table, i) for i in rows]
+        empty = np.zeros((len(told), 0))
+        s.held = Held(empty, judged.true, judged.scores, names, told)
+    return s
+
+
+def cells_of(model: TableModel, table: Table, row: int) -> str:
+    """A row in words: `penguins.csv, line 19: island Torgersen, bill_length_mm 42.5, ..`."""
+    used = [f.name for f in model.preprocessing.schema.used]
+    cells = ", ".join(f"{n} {table[n].values[row]}" for n in used[:MOST_CELLS])
+    more = f" and {len(used) - MOST_CELLS} more columns" if len(used) > MOST_CELLS else ""
+    return f"{table.place(row)}: {cells}{more}"

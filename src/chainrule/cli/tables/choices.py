@@ -1,0 +1,165 @@
+"""The choices of a training on a table, as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...data.tables import Schema, Table, read_table
+from ...data.tables.cells import MISSING, with_values
+from ...data.tables.reading import SUFFIXES
+from ...errors import FormatError
+from ...nn.tabular import ACTIVATIONS
+from ...train.tabular import Recipe
+from ..app import UsageProblem
+
+FEW_ROWS, FOLDS = 3000, 5
+"""With fewer rows to learn from, so many networks are trained, each with other rows held out."""
+PATIENCE = 40
+OF_RECIPE = {
+    "layers": "hidden", "activation": "activation", "dropout": "dropout", "lr": "lr",
+    "label_smoothing": "label_smoothing", "weight_decay": "weight_decay", "epochs": "epochs",
+    "batch_size": "batch_size", "patience": "patience",
+}  # fmt: skip
+"""Options of `train` by what a Recipe calls them."""
+NOT_FOR_TABLES = (
+    "init", "optimizer", "momentum", "clip_grad_norm", "schedule", "steps", "tol", "eager",
+)  # fmt: skip
+"""Options that the recipe for tables has no use for."""
+
+
+@dataclass(frozen=True)
+class TableChoices:
+    """What is learned, from which file, and how; None is found out or as the recipe has it."""
+
+    data: str
+    target: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    kind: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    skip_missing: bool = False
+    task: str | None = None
+    metric: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    folds: int | None = None
+    test_fraction: float = 0.2
+    val_fraction: float = 0.2
+    seed: int = 0
+    layers: tuple[int, ...] | None = None
+    activation: str | None = None
+    dropout: float | None = None
+    label_smoothing: float | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    patience: int | None = PATIENCE
+
+    def to_config(self) -> dict[str, Any]:
+        """For config.json: lists in place of tuples."""
+        held = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in held.items()}
+
+    def recipe(self) -> Recipe:
+        """The recipe with what was chosen."""
+        names = {f.name for f in dataclasses.fields(Recipe)}
+        chosen = {there: getattr(self, here) for here, there in OF_RECIPE.items()}
+        assert set(chosen) <= names
+        given = {k: v for k, v in chosen.items() if v is not None or k == "patience"}
+        return Recipe(**given)
+
+    def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
+        """The table in the file."""
+        options = {"delimiter": self.delimiter, "decimal": self.decimal, "encoding": self.encoding}
+        given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+        return read_table(self.data, progress=progress, **given)
+
+    def schema(self, table: Table) -> Schema:
+        """What its columns are, with what was chosen."""
+        kinds = dict(text.rsplit("=", 1) for text in self.kind)
+        return Schema.infer(table, self.target, kinds=kinds, drop=self.drop, task=self.task,
+                            metric=self.metric, missing=self.spelled)  # fmt: skip
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """The texts that stand for no value."""
+        return (*MISSING, *self.missing)
+
+    def with_target(self, table: Table) -> tuple[Table, int]:
+        """The rows that have a target, and how many have none; all, unless that was asked for."""
+        if not self.skip_missing:
+            return table, 0
+        rest = with_values(table, self.target, self.spelled)
+        return rest, len(table) - len(rest)
+
+    def folds_for(self, rows: int) -> int:
+        """How many networks learn so many rows."""
+        return self.folds or (FOLDS if rows <= FEW_ROWS else 1)
+
+
+def is_table(data: str) -> bool:
+    """Whether this names a file with a table and not a data set."""
+    return Path(data).suffix.lower() in SUFFIXES or Path(data).is_file()
+
+
+def choose(data: str, given: dict[str, Any]) -> TableChoices:
+    """The choices that were typed; raises for those that tables have no use for."""
+    odd = [name for name in NOT_FOR_TABLES if name in given]
+    if odd:
+        flag = f"--{odd[0].replace('_', '-')}"
+        raise UsageProblem(
+            f"{flag} is not for tables: their recipe has its own", got=f"{flag} with {data}",
+            expected="--layers, --lr, --epochs, --dropout, --weight-decay, --folds ..",
+            fix=f"without {flag}", line="",
+        )  # fmt: skip
+    activation = given.get("activation")
+    if activation is not None and activation not in ACTIVATIONS:
+        raise UsageProblem(
+            f"--activation {activation} is not for tables", expected=", ".join(ACTIVATIONS),
+            got=activation, line="",
+        )  # fmt: skip
+    given = dict(given)
+    if given.pop("early_stopping", None) is False:
+        given["patience"] = None
+    if not given.get("target"):
+        raise UsageProblem(
+            f"train {data}: what is to be learned?", expected="--target COLUMN", line="",
+            fix=f"chainrule train {data} --target NAME",
+        )  # fmt: skip
+    if given.get("val_fraction") == 0:
+        raise UsageProblem(
+            "--val-fraction 0 leaves no row to choose the best epoch by", line="",
+            expected="a share above 0, or --folds",
+        )  # fmt: skip
+    for text in given.get("kind", ()):
+        if "=" not in text:
+            raise UsageProblem("--kind must be COLUMN=KIND", got=repr(text),
+                               fix="--kind postcode=categorical", line="")  # fmt: skip
+    return TableChoices(data, **given)
+
+
+def from_config(config: Any, where: str) -> TableChoices:
+    """The choices in a run's config; raises where there are none."""
+    held = config.get("table") if isinstance(config, dict) else None
+    names = {f.name for f in dataclasses.fields(TableChoices)}
+    if not isinstance(held, dict) or not isinstance(held.get("data"), str) or set(held) - names:
+        raise FormatError(f"{where}: not a run of `chainrule train TABLE`", line="")
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
+    return TableChoices(**plain)
+
+
+def is_table_run(config: Any) -> bool:
+    """Whether a run's config is one of a table."""
+    return isinstance(config, dict) and "table" in config
+
+
+def sha256_of(path: str) -> str:
+    """The file's checksum: whether it is still the one that was learned from."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,84 @@
+"""The options of `train` that speak of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ...data.tables.target import TASKS
+from ...train.metrics import METRICS
+from ..app import UsageProblem, did_you_mean
+from ..options import Name, Number
+from ..recipe import DATA
+from .choices import FEW_ROWS, FOLDS, is_table
+
+SIGNS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+class Source(click.ParamType):  # type: ignore[type-arg]
+    """A data set by its name, or the path of a table."""
+
+    name = "data"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value)
+        if text.lower() in DATA:
+            return text.lower()
+        if is_table(text):
+            return text
+        near = did_you_mean(text.lower(), tuple(DATA))
+        raise UsageProblem(
+            f"there is no data set {text!r}, and no such file", got=repr(value),
+            expected=f"{', '.join(DATA)}, or a table such as data.csv", fix=near, line="",
+        )  # fmt: skip
+
+
+class Sign(click.ParamType):  # type: ignore[type-arg]
+    """One sign, or its name."""
+
+    name = "sign"
+
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
+        return "SIGN"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        sign = SIGNS.get(str(value), str(value))
+        if len(sign) != 1:
+            raise UsageProblem(f"{param.opts[-1]} must be one sign", got=repr(value), line="",
+                               expected=f"a sign, or {', '.join(SIGNS)}")  # fmt: skip
+        return sign
+
+
+def table_options(function: Any) -> Any:
+    """What a table needs said, or may have said."""
+    told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1]"
+    for option in reversed((
+        click.option("--target", multiple=True, metavar="COLUMN",
+                     help="Of a table: what is to be learned; more than once for several."),
+        click.option("--drop", multiple=True, metavar="COLUMN", help="Of a table: leave it out."),
+        click.option("--kind", multiple=True, metavar="COLUMN=KIND",
+                     help="Of a table: numeric, categorical, boolean, date or drop."),
+        click.option("--missing", multiple=True, metavar="TEXT",
+                     help="Of a table: means no value, as NA, ? and an empty cell do."),
+        click.option("--skip-missing", is_flag=True, default=None,
+                     help="Of a table: leave rows without a target out."),
+        click.option("--task", type=Name(TASKS), help="Of a table [found out]."),
+        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
+                     help="Of a table: accuracy, rmse, .. [by the task]."),
+        click.option("--folds", type=Number(1, 100, whole=True),
+                     help=f"Of a table: networks, each held out from other rows {told}."),
+        click.option("--test-fraction", type=Number(0, 0.9),
+                     help="Of a table: share of rows held out to the end [0.2]."),
+        click.option("--delimiter", type=Sign(), help="Between the cells of a table [found out]."),
+        click.option("--decimal", type=Sign(), help="Before the decimals [found out]."),
+        click.option("--encoding", metavar="NAME", help="Of a table's text [UTF-8]."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+ONLY_FOR_TABLES = (
+    "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
+    "test_fraction", "delimiter", "decimal", "encoding",
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""What is said of a table: what was inferred, how rows were split, how it ended."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.tables import Schema, Table
+from ...train.tabular import TableFit, TableModel
+from ..evaluate import Evaluation
+from ..evaluate import lines_of as evaluation_lines
+from ..terminal import Line, Terminal, as_typed, words
+from .applied import Judged, cells_of
+
+MOST_COLUMNS = 24
+"""Of more columns than that the first are described, the rest counted."""
+
+
+def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[Line]:
+    """How the file was read, and what each column is taken for."""
+    said = [f"{table.size_said}; {'; '.join(table.said)}" if table.said else table.size_said]
+    if left_out:
+        said.append(f"left out: {left_out} row{'s' * (left_out != 1)} without a target")
+    told = schema.describe()
+    more = len(told) - MOST_COLUMNS
+    said += told if more <= 1 else [*told[:MOST_COLUMNS], f"and {more} more, see config.json"]
+    return [line for text in said for line in words(text, t.width, indent="  ")]
+
+
+def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
+    """Rows, networks and the recipe's numbers."""
+    count, r = len(fit.members.members), fit.recipe
+    parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
+    how = "one network, a part of the rows held out from it to choose its best epoch"
+    if count > 1:
+        how = f"{count} networks trained as one, each with another {count}th of the rows held out"
+    net = f"mlp {'-'.join(map(str, r.hidden))} {r.activation}, {fit.parameters} params"
+    rule = f"{net}, adamw lr {r.lr:g}, batch {fit.members.batch}, at most {r.epochs} epochs"
+    return [*words(f"{parts}; {how}.", t.width), *words(rule, t.width), []]
+
+
+def baseline(schema: Schema, learned: Any, true: Any) -> float | None:
+    """The score of an answer that knows nothing: the most frequent class, or the mean."""
+    target = schema.target
+    assert target is not None
+    if target.task == "regression":
+        return float(np.sqrt(((np.asarray(true) - np.asarray(learned).mean(0)) ** 2).mean()))
+    if target.task == "multilabel":
+        return None
+    return float((np.asarray(true) == np.bincount(learned).argmax()).mean())
+
+
+def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Terminal) -> list[Line]:
+    """The score of held-out rows against knowing nothing, then how it came about."""
+    epochs = len(fit.rows)
+    best = sorted(fit.members.best_epoch)
+    kept = f"epoch {best[0]}" if best[0] == best[-1] else f"epochs {best[0]} to {best[-1]}"
+    ended = f"{epochs} epochs in {fit.seconds:.1f} s, ended by {fit.stopped}; kept: {kept}."
+    if held is None:
+        judged = {k: v for k, v in fit.rows[-1].items() if k.startswith("val_")}
+        name, value = next(iter(judged.items()))
+        said = f"{name.replace('val_', 'validation ')} {value:.4g} in the last epoch"
+        return [*words(said, t.width, "strong"), *words(ended, t.width)]
+    return [*headline_of(held, base, t), *words(ended, t.width)]
+
+
+def headline_of(held: Evaluation, base: float | None, t: Terminal) -> list[Line]:
+    """The score of held-out rows, and what knowing nothing would get."""
+    rmse = held.scores.get("rmse")
+    share = held.scores.get("accuracy")
+    if rmse is not None:
+        said = f"held-out rmse {rmse:.4g}" + ("" if base is None else f" (the mean: {base:.4g})")
+    elif share is not None:
+        said = f"held-out accuracy {100 * share:.2f} %"
+        said += "" if base is None else f" (the most frequent class: {100 * base:.2f} %)"
+    else:
+        said = f"held-out f1 {held.scores.get('f1') or 0.0:.4f}"
+    return words(said, t.width, "strong")
+
+
+def closely(model: TableModel, judged: Judged, index: int, t: Terminal) -> list[Line]:
+    """One row: what it holds, what is predicted, how sure."""
+    lines = words(cells_of(model, judged.table, index), t.width)
+    scores, target = judged.scores[index], model.target
+    decided = model.decided(judged.scores[index : index + 1])
+    if target.task == "regression":
+        pairs = zip(target.names, scores.tolist(), strict=True)
+        return lines + [[(f"predicted {n} {v:.6g}", "strong")] for n, v in pairs]
+    if target.task == "multiclass" or target.task == "binary":
+        lines.append([(f"predicted {decided[0]}", "strong")])
+    for i in np.argsort(-scores, kind="stable")[:5].tolist():
+        lines.append([(f"  {target.labels[i]}  {scores[i] * 100:6.2f} %", "")])
+    return lines
+
+
+def ended(
+    held: Evaluation | None, base: float | None, fit: TableFit, path: Path | None, t: Terminal
+) -> list[Line]:
+    """The lines after a training on a table."""
+    blank: list[Line] = [] if t.plain else [[]]
+    lines = [*blank, *headline(held, base, fit, t), *blank]
+    if held is not None:
+        lines += [*evaluation_lines(held, t), *blank]
+    if path is None:
+        return [*lines, [("nothing was written (--no-save)", "")]]
+    folder = str(path.parent)
+    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    lines.append([(f"run   {path}", "strong")])
+    for text in (f"chainrule predict {path.name} NEW.csv -o out.csv",
+                 f"chainrule evaluate {path.name} OTHER.csv"):  # fmt: skip
+        lines.append([("next  " + as_typed(text + more), "")])
+    return lines

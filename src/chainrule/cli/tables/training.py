@@ -1,0 +1,157 @@
+"""A run of a table, from the file to the score of held-out rows."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...errors import ChainruleError
+from ...train import Run
+from ...train.files import write_text
+from ...train.tabular import TableFit, TableModel
+from ..app import Interrupted, as_usage
+from ..evaluate import Evaluation
+from ..settings import FILE as SETTINGS
+from ..settings import toml_lines
+from ..terminal import Line, as_typed, detect
+from ..waiting import waiting
+from .applied import Judged, evaluation
+from .choices import TableChoices, from_config, sha256_of
+from .prepare import prepare
+from .said import baseline, ended
+
+SCHEMA = "chainrule table outcome 1"
+
+
+def train(choices: TableChoices, options: dict[str, Any]) -> ChainruleError | None:
+    """A new run of a table; gives an error that came after everything was saved."""
+    return _Job(choices, options).whole(None)
+
+
+def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
+    """Goes on with a run of a table that was interrupted."""
+    return _Job(from_config(run.config, str(run.path)), options).whole(run)
+
+
+class _Job:
+    """One training: options are those of the command that say where and how it is told."""
+
+    def __init__(self, choices: TableChoices, options: dict[str, Any]) -> None:
+        self.choices, self.options = choices, options
+        stream = sys.stderr if options["as_json"] else sys.stdout
+        self.terminal = detect(stream, plain=options["plain"])
+        self.stream, self.quiet = stream, options["quiet"]
+
+    def say(self, lines: list[Line]) -> None:
+        """On the terminal, unless it is to be quiet."""
+        if not self.quiet:
+            for line in lines:
+                click.echo(self.terminal.paint(line), file=self.stream, color=True)
+
+    def whole(self, run: Run | None) -> ChainruleError | None:
+        """Reads, trains, scores and tells."""
+        self.rows = rows = prepare(self.choices, run, self.say, self.terminal)
+        fit, tested = rows.fit, rows.tested
+        base = None if tested is None else baseline(rows.schema, rows.learned, rows.true)
+        if run is not None:
+            fit.resume(run)
+        elif not self.options["no_save"]:
+            run = self._created(fit)
+        model = self._trained(fit, run)
+        held = None
+        if tested is not None:
+            scores, _ = model.judge(tested)
+            held = evaluation(run.name if run else "the model", model,
+                              Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
+            if run is not None:
+                run.write_result(**_result(held))
+        return self._told(fit, run, held, base)
+
+    def _created(self, fit: TableFit) -> Run:
+        o, c = self.options, self.choices
+        config = {
+            "table": c.to_config(), "sha256": sha256_of(c.data),
+            "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
+            "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
+        }  # fmt: skip
+        name = o["name"] or _name_of(c.data)
+        try:
+            run = Run.create(name, o["runs_dir"], config)
+        except ValueError as error:
+            raise as_usage(error) if isinstance(error, ChainruleError) else error from None
+        write_text(
+            run.path / SETTINGS, toml_lines({k: v for k, v in c.to_config().items() if v != []})
+        )
+        return run
+
+    def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
+        total = fit.recipe.epochs
+        with waiting("training", "epochs", quiet=self.quiet) as progress:
+            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)))
+        if fit.stopped == "interrupted":
+            where = f"stopped after epoch {len(fit.rows)}"
+            if run is None:
+                raise Interrupted(f"{where}; --no-save: nothing was kept", line="")
+            folder = str(run.path.parent)
+            more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+            fix = f"chainrule train --resume {run.name}{more}"
+            raise Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
+        return model
+
+    def _told(
+        self, fit: TableFit, run: Run | None, held: Evaluation | None, base: float | None
+    ) -> ChainruleError | None:
+        path = None if run is None else Path(run.path)
+        problem, page = self._reported(run)
+        if self.options["as_json"]:
+            told = {
+                "schema": SCHEMA, "run": run and run.name, "path": path and str(path),
+                "columns": self.rows.schema.describe(), "rows": len(fit.data),
+                "members": len(fit.members.members), "epochs": len(fit.rows),
+                "stopped": fit.stopped, "seconds": fit.seconds, "baseline": base,
+                "evaluation": None if held is None else held.to_json(),
+                "report": page and str(page),
+            }  # fmt: skip
+            click.echo(json.dumps(told, indent=2))
+            return problem
+        t = detect(sys.stdout, plain=self.options["plain"])
+        for line in ended(held, base, fit, path, t):
+            click.echo(t.paint(line), color=True)
+        if page is not None:
+            click.echo(as_typed(f"page  {page}"))
+        return problem
+
+    def _reported(self, run: Run | None) -> tuple[ChainruleError | None, Path | None]:
+        """The page; an error is handed back, since the training is not lost."""
+        if run is None or self.options["no_report"]:
+            return None, None
+        from ..report import write_report
+
+        try:
+            return None, write_report(run)
+        except ChainruleError as error:
+            return error, None
+
+
+def _note(row: dict[str, Any]) -> str:
+    judged = next((k for k in row if k.startswith("val_")), None)
+    tail = "" if judged is None else f", {judged.replace('val_', 'validation ')} {row[judged]:.4g}"
+    return f"loss {row['loss']:.4g}{tail}"
+
+
+def _result(held: Evaluation) -> dict[str, Any]:
+    found = {f"test_{k}": v for k, v in held.scores.items() if v is not None}
+    return found | ({"confusion": held.matrix} if held.matrix else {})
+
+
+def _name_of(path: str) -> str:
+    """A run's name from that of a file."""
+    stem = "".join(
+        c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in Path(path).stem
+    )
+    return stem.strip("-_") or "table"

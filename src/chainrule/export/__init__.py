@@ -1,0 +1,3 @@
+"""Programs for elsewhere: one file of C that predicts, or trains, without this package."""
+
+from .c import export_c as export_c

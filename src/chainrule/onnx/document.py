@@ -1,0 +1,236 @@
+"""From a model to the bytes of an ONNX file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, ArgumentTypeError, ExportError
+from ..export.recording import example_of, module_of, record_model
+from ..graph import Node
+from ..nn import Module
+from ..tensor.core import Tensor
+from ..train.files import write_bytes
+from ..version import __version__
+from . import moving, pointwise, reducing
+from .growth import ROWS, Dim, Size, Sizes, Spec, resized
+from .patterns import merged
+from .writer import ENTRIES, Line, Writer, unused
+
+OPSET, OLDEST, NEWEST = 18, 18, 22
+"""The version of ONNX's operators that is written, and the oldest and newest that can be."""
+LARGEST = 2**31 - 2**20
+"""Bytes of weights that one file holds: its format counts to 2 GiB."""
+OWNER = "onnx.export"
+WRITTEN = (pointwise, moving, reducing)
+"""What fills ENTRIES."""
+
+
+def export(
+    model: Module, example_input: Any, path: Any, *, opset: int = OPSET, dynamic_batch: bool = True,
+    batch_dim: int = 0,
+) -> Any:  # fmt: skip
+    """Writes a model in evaluation mode as an ONNX file, and gives the onnx.ModelProto.
+
+    model: any Module, of yours too.  example_input: what it is called with, a tensor or an array; a
+    tuple for several arguments.  path: the file; one that is there is replaced.  opset: the version
+    of ONNX's operators, 18 to 22.  dynamic_batch: the file takes any batch size; else the example's
+    alone.  batch_dim: the dimension of every input that is the batch (1 for a recurrent layer
+    that is not batch_first).
+
+    Inputs are named after the arguments of `forward`, weights as in the state_dict; the results are
+    `output`, or output_0, output_1, ... in the order in which they stand in what it returns.  All
+    other sizes are those of the example, a sequence's length too: recurrent layers are written
+    step by step.  Values are float32 or float64 as in the model; nothing is rounded.
+
+    Raises ExportError, with the op, the layer and the line, for what ONNX can't say: random draws,
+    steps or sizes that depend on the batch size in their own way, more than 2 GB of weights.  The
+    model and its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless
+    said otherwise, and the file is checked by onnx.checker before it is written.
+
+    >>> import chainrule, os, tempfile
+    >>> model = chainrule.nn.Sequential(chainrule.nn.Linear(4, 3), chainrule.nn.ReLU())
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+    >>> made = chainrule.onnx.export(model, chainrule.ones(1, 4), path)
+    >>> [node.op_type for node in made.graph.node], [w.name for w in made.graph.initializer]
+    (['Gemm', 'Relu', 'Identity'], ['0.weight', '0.bias'])
+
+    Source: https://onnx.ai/onnx/operators/ (version 18).
+    """
+    onnx = _library()
+    if type(opset) is not int or not OLDEST <= opset <= NEWEST:
+        raise ArgumentError(f"{OWNER}: opset must be a whole number in [{OLDEST}, {NEWEST}]",
+                            got=repr(opset))  # fmt: skip
+    args = example_of(OWNER, example_input)
+    _check_size(model)
+    recordings, rows = [record_model(OWNER, model, args)], [0]
+    if dynamic_batch:
+        rows = list(ROWS)
+        recordings = [record_model(OWNER, model, _resized(args, batch_dim, n)) for n in ROWS]
+    sizes = Sizes(OWNER, recordings, rows)
+    proto = _model(onnx, sizes, opset, batch_dim if dynamic_batch else None)
+    onnx.checker.check_model(proto, full_check=True)
+    write_bytes(path, proto.SerializeToString())
+    return proto
+
+
+def _library() -> Any:
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise ArgumentError(
+            f"{OWNER}: writing ONNX files needs a package that is not installed", expected="onnx",
+            fix="pip install 'chainrule[onnx]'", line="",
+        ) from None  # fmt: skip
+    return onnx
+
+
+def _check_size(model: Any) -> None:
+    """Raises where the weights are too many for one file."""
+    model = module_of(model)
+    if not isinstance(model, Module):
+        return
+    held = {id(t): t for t in (*model.parameters(), *model.buffers())}.values()
+    total = sum(t.numel() * t.element_size() for t in held)
+    if total > LARGEST:
+        raise ExportError(
+            f"{OWNER}: the weights are too large for one ONNX file",
+            expected=f"at most {LARGEST / 1e9:.2f} GB, since the format counts bytes to 2 GiB",
+            got=f"{total / 1e9:.2f} GB", fix="the parts of the model as files of their own",
+        )  # fmt: skip
+
+
+def _resized(x: Any, axis: int, rows: int) -> Any:
+    """An example with another number of rows, in tuples and lists too."""
+    if isinstance(x, (tuple, list)):
+        return tuple(_resized(v, axis, rows) for v in x)
+    if not isinstance(x, (Tensor, np.ndarray)):
+        return x
+    if x.ndim <= axis:
+        raise ArgumentTypeError(
+            f"{OWNER}: an input has no dimension {axis} that could be the batch",
+            got=f"shape {tuple(x.shape)}", fix="dynamic_batch=False, or another batch_dim",
+        )  # fmt: skip
+    return resized(x, axis, rows)
+
+
+def _model(onnx: Any, sizes: Sizes, opset: int, axis: int | None) -> Any:
+    """The whole file."""
+    helper, recorded = onnx.helper, sizes.recorded
+    w = Writer(helper, sizes)
+    for node in (*recorded.values, *recorded.arguments):
+        w.names[node] = w.fresh(node.name.replace("#", "_"))
+    if axis is not None:
+        w.rows = (w.names[recorded.arguments[0]], axis)
+    for node in recorded.graph.nodes:
+        write(w, node)
+    outputs = _outputs(w)
+    inputs = [_info(w, w.names[n], sizes.specs[n]) for n in recorded.arguments]
+    nodes = _needed(w.nodes, {o.name for o in outputs})
+    _renamed(nodes, {w.names[n] for n in (*recorded.values, *recorded.arguments)}
+             | {o.name for o in outputs} | {name for name, _ in w.constants.values()})  # fmt: skip
+    read = {x for node in nodes for x in node.input}
+    arrays = [(w.names[n], a) for n, a in recorded.values.items()]
+    held = [onnx.numpy_helper.from_array(np.ascontiguousarray(a).reshape(a.shape), name)
+            for name, a in (*arrays, *w.constants.values()) if name in read]  # fmt: skip
+    graph = helper.make_graph(nodes, "chainrule", inputs, outputs, held)
+    ids = [helper.make_opsetid("", opset)]
+    return helper.make_model(
+        graph, opset_imports=ids, ir_version=helper.find_min_ir_version_for(ids),
+        producer_name="chainrule", producer_version=__version__,
+    )  # fmt: skip
+
+
+def write(w: Writer, node: Node) -> None:
+    """Adds what a line is in ONNX."""
+    assert node.op is not None
+    w.place = w.sizes.recorded.paths.get(node.module, "") or ""
+    line = line_of(w, node)
+    how = ENTRIES.get(node.op.name, "there is no entry for this op")
+    if isinstance(how, str):
+        raise w.refused(line, how)
+    w.names[node] = merged(w, line) or how(w, line)
+
+
+def line_of(w: Writer, node: Node) -> Line:
+    """A line with the names of its operands."""
+    op: Any = node.op
+    spec = w.sizes.specs[node]
+    operands: Sequence[Any] = w.sizes.operands[node]
+    if op.pointwise:
+        operands = _unexpanded(w, spec, operands)
+    names, specs = [], []
+    for x in operands:
+        if isinstance(x, Node):
+            names.append(w.names[x])
+            specs.append(w.sizes.specs[x])
+        else:
+            dtype = op.meeting_dtype(node.inputs)
+            names.append(w.number(x, dtype))
+            specs.append(Spec((), dtype))
+    return Line(node, op.name, names, specs, w.sizes.params[node], spec.shape, node.dtype)
+
+
+def _unexpanded(w: Writer, spec: Spec, operands: Sequence[Any]) -> Sequence[Any]:
+    """Operands that were repeated, as they were before: ONNX repeats them itself."""
+
+    def repeated(x: Any) -> bool:
+        return isinstance(x, Node) and x.op is not None and x.op.name == "expand"
+
+    full = [x for x in operands if isinstance(x, Node) and not repeated(x)]
+    if not any(w.sizes.specs[x].shape == spec.shape for x in full):
+        return operands
+    return [w.sizes.operands[x][0] if repeated(x) else x for x in operands]
+
+
+def _outputs(w: Writer) -> list[Any]:
+    """The results under names of their own."""
+    recorded = w.sizes.recorded
+    results = recorded.graph.outputs[: recorded.returned]
+    w.place, infos = "", []
+    for i, x in enumerate(results):
+        name = w.fresh("output" if len(results) == 1 else f"output_{i}")
+        w.put("Identity", w.names[x], output=name)
+        infos.append(_info(w, name, w.sizes.specs[x]))
+    return infos
+
+
+def _info(w: Writer, name: str, spec: Spec) -> Any:
+    return w.helper.make_tensor_value_info(
+        name, w.type_of(spec.dtype), [_label(n) for n in spec.shape]
+    )
+
+
+def _label(n: Size) -> int | str:
+    """A size as ONNX names it."""
+    if not isinstance(n, Dim):
+        return n
+    text = "batch" if n.scale == 1 else f"{n.scale}*batch"
+    return f"{text}{n.offset:+}" if n.offset else text
+
+
+def _renamed(nodes: list[Any], kept: set[str]) -> None:
+    """Numbers those of a kind again, now that some are left out; what is kept has its name."""
+    names: dict[str, str] = {}
+    taken = set(kept)
+    for node in nodes:
+        base = re.sub(r"_\d+$", "", node.name)
+        node.name = label = unused(base, taken)
+        for i, x in enumerate(node.input):
+            node.input[i] = names.get(x, x)
+        for i, y in enumerate(node.output):
+            if y not in kept:
+                names[y] = node.output[i] = label if i == 0 else unused(f"{label}:{i}", taken)
+
+
+def _needed(nodes: list[Any], wanted: set[str]) -> list[Any]:
+    """The nodes on which the results depend, in order."""
+    kept = []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            kept.append(node)
+            wanted = wanted | set(node.input)
+    return kept[::-1]

@@ -1,0 +1,244 @@
+"""TableFit: a table learned by one network or by k together, with a run folder and a way back."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from ...data.tables import Table, read_table
+from ...data.tables.preprocessing import Preprocessing
+from ...data.tables.schema import Schema
+from ...errors import ArgumentError, NonFiniteError, StateError
+from ..interrupts import Interrupts
+from ..run import Run
+from .data import TabularData
+from .ensemble import TabularEnsemble
+from .folds import folds as folds_of
+from .folds import hold_out
+from .members import Member, Members
+from .model import TableModel
+from .recipe import Recipe
+from .schedules import coslog
+
+TASKS = {"binary": "classification", "multiclass": "classification"}
+"""The tasks of a schema that are called otherwise here."""
+ROOM = 3
+"""Checkpoints for which there must be room before training starts."""
+
+
+class TableFit:
+    """Learns the target of a table, `TableFit(table, "price").run()`.
+
+    table: whatever `read_table` takes.  target: the column, or several (see `Schema.infer`); or
+    schema: a Schema.  recipe: see Recipe.  folds: k >= 2 networks, each held out from another k-th
+    of the rows and judged by it; their answers are averaged.  1: one network, judged by `val_share`
+    of the rows (0.2).  The weights kept are those of the best epoch of each.  seed: of the weights
+    and of the order of rows; the split is always the same.
+    Raises what `Schema.infer` and `Preprocessing.fit` raise, and NonFiniteError where every network
+    diverges.
+
+    >>> import chainrule
+    >>> from chainrule.train.tabular import Recipe, TableFit
+    >>> fit = TableFit(chainrule.data.penguins(), "species", folds=3,
+    ...                recipe=Recipe(epochs=4, hidden=(8,)))
+    >>> fit.run().members, len(fit.rows)
+    (3, 4)
+    """
+
+    def __init__(
+        self, table: Any, target: str | Sequence[str] | None = None, *,
+        schema: Schema | None = None, recipe: Recipe | None = None, folds: int = 1,
+        val_share: float = 0.2, seed: int = 0,
+    ) -> None:  # fmt: skip
+        if (target is None) == (schema is None):
+            raise ArgumentError("TableFit: either a target or a schema")
+        self.table: Table = read_table(table)
+        self.schema = Schema.infer(self.table, target) if schema is None else schema
+        if self.schema.target is None:
+            raise ArgumentError("TableFit: the schema has no target")
+        self.preprocessing = Preprocessing.fit(self.table, self.schema)
+        arrays = self.preprocessing.transform(self.table, target=True)
+        named = self.schema.target.task
+        self.task = TASKS.get(named, named)
+        self.data = TabularData(
+            arrays.numeric, arrays.categorical, arrays.target, task=self.task,
+            cardinalities=self.preprocessing.cardinalities,
+            num_classes=self.schema.target.outputs if self.task == "classification" else None,
+        )  # fmt: skip
+        self.recipe = (recipe or Recipe()).of(self.task)
+        self.seed = seed
+        pairs = (
+            [hold_out(self._labels, len(self.data), val_share)]
+            if folds == 1
+            else folds_of(self.data, folds)
+        )
+        members = [Member(a, b, i, self.recipe) for i, (a, b) in enumerate(pairs)]
+        self.members = Members(self.data, members, seed)
+        self.rows: list[dict[str, Any]] = []
+        self.stopped: str | None = None
+        self.seconds = 0.0
+
+    @property
+    def _labels(self) -> Any:
+        return self.data.target if self.task == "classification" else None
+
+    # ------------------------------------------------------------ training
+
+    def run(
+        self, run: Run | None = None, on_epoch: Callable[[dict[str, Any]], Any] | None = None
+    ) -> TableModel:
+        """Trains to the end, Ctrl-C or SIGTERM; gives the model of the best epochs.
+
+        run: a folder that gets a log line an epoch, checkpoints and the model.  on_epoch: gets the
+        log line.  `stopped` says why it ended: 'epochs', 'early stopping' or 'interrupted'.
+        """
+        with run.alone() if run is not None else nullcontext():
+            if run is not None:
+                run.begin(ROOM * self._bytes(), self._described(), self.seed)
+                run.rewrite_log(self.rows)
+            with Interrupts() as signals:
+                self._train(run, on_epoch, signals)
+            return self._close(run)
+
+    def _train(self, run: Run | None, on_epoch: Any, signals: Interrupts) -> None:
+        members, total = self.members, self.recipe.epochs
+        saved = time.monotonic()
+        self.stopped = None
+        while self.stopped is None:
+            if signals.asked or members.epoch >= total or all(members.done):
+                self.stopped = "interrupted" if signals.asked else "epochs"
+                if self.stopped == "epochs" and members.epoch < total:
+                    self.stopped = "early stopping"
+                break
+            began = time.perf_counter()
+            members.run(members.epoch + 1)
+            self.rows.append(self._row(time.perf_counter() - began))
+            self.seconds += self.rows[-1]["seconds"]
+            if run is not None:
+                run.log(self.rows[-1])
+                if time.monotonic() - saved >= run.checkpoint_seconds:
+                    run.checkpoints.save(self.state_dict())
+                    saved = time.monotonic()
+            if on_epoch is not None:
+                on_epoch(self.rows[-1])
+        if run is not None:
+            run.checkpoints.save(self.state_dict())
+
+    def _close(self, run: Run | None) -> TableModel:
+        if all(self.members.diverged):
+            raise NonFiniteError(
+                "the loss of every network is not finite any more",
+                got=f"after epoch {self.members.epoch}, lr {self.recipe.lr:g}",
+                fix="a smaller lr, such as a tenth of it", line="",
+            )  # fmt: skip
+        model = self.model()
+        if run is not None:
+            run.save_model(model.networks.state_dict(), model.about())
+            run.write_result(
+                stopped=self.stopped, epochs=self.members.epoch, steps=self.members.steps,
+                last=self.rows[-1] if self.rows else {}, best_epochs=self.members.best_epoch,
+            )  # fmt: skip
+        return model
+
+    def _row(self, seconds: float) -> dict[str, Any]:
+        """A line of the log: means over the networks that still train."""
+        made = self.members.history[-1]
+        going = [k for k, over in enumerate(self.members.diverged) if not over]
+        at = going or list(range(len(made["loss"])))
+        row = {"epoch": made["epoch"], "step": self.members.steps,
+               "loss": float(np.mean([made["loss"][k] for k in at]))}  # fmt: skip
+        row |= self._judged(float(np.mean([made["score"][k] for k in at])))
+        return row | {"lr": self._lr(), "seconds": seconds}
+
+    def _judged(self, score: float) -> dict[str, float]:
+        """The score by the name that users know."""
+        if self.recipe.metric == "loss":
+            return {"val_loss": score}
+        if self.task == "regression":
+            return {"val_rmse": score * float(np.mean(self.preprocessing.std))}
+        return {"val_accuracy": 1.0 - score}
+
+    def _lr(self) -> float:
+        total = self.recipe.epochs * self.members.steps_an_epoch
+        return float((self.recipe.lr or 0.0) * coslog(max(self.members.steps - 1, 0) / total))
+
+    def model(self) -> TableModel:
+        """The networks as they are at their best epochs so far; without those that diverged."""
+        sound = [k for k, over in enumerate(self.members.diverged) if not over]
+        held = self.members if len(sound) in (0, len(self.members.members)) else (
+            self.members.only(sound))  # fmt: skip
+        networks = TabularEnsemble(held.finished(), self.task, held.best, held.best_epoch)
+        return TableModel(self.preprocessing, networks)
+
+    # ------------------------------------------------------------ going on
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the further course depends on, for a checkpoint."""
+        m = self.members
+        return {
+            "epoch": m.epoch, "step": m.steps, "kind": "table", "seed": self.seed,
+            "model": dict(m.model.state_dict()), "kept": list(m.kept),
+            "moments": [list(pair) for pair in m.moments], "rng": m.generator.get_state(),
+            "best": m.best, "best_epoch": m.best_epoch, "improved": m.improved, "done": m.done,
+            "diverged": m.diverged,
+            "rows": self.rows, "seconds": self.seconds, "data": self._fingerprint(),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken; StateError where table or recipe are others."""
+        if state.get("kind") != "table" or state["data"] != self._fingerprint():
+            raise StateError(
+                "the checkpoint belongs to another table, or to other choices",
+                fix="the file and the options of before", line="",
+            )  # fmt: skip
+        m = self.members
+        m.model.load_state_dict(state["model"])
+        m.epoch, m.steps = state["epoch"], state["step"]
+        for mine, held in zip(m.moments, state["moments"], strict=True):
+            for a, b in zip(mine, held, strict=True):
+                np.copyto(a._value, b._value)
+        for a, b in zip(m.kept, state["kept"], strict=True):
+            np.copyto(a, b._value)
+        m.generator.set_state(state["rng"])
+        for name in ("best", "best_epoch", "improved", "done", "diverged"):
+            setattr(m, name, list(state[name]))
+        self.rows, self.seconds = list(state["rows"]), state["seconds"]
+
+    def resume(self, run: Run) -> None:
+        """Takes up the newest whole checkpoint of a run; none: it begins anew."""
+        if not run.checkpoints.manifests():
+            return
+        state, _, skipped = run.checkpoints.load()
+        for other, reason in skipped:
+            run.say(f"{run.name}: checkpoint {other.name} is skipped: {reason}")
+        self.load_state_dict(state)
+
+    def _fingerprint(self) -> str:
+        """What the numbers follow from: rows, columns, recipe, seed."""
+        digest = hashlib.sha256(repr((self.recipe, self.seed, len(self.members.members))).encode())
+        for a in (self.data.numeric, self.data.categorical, self.data.target):
+            digest.update(b"-" if a is None else np.ascontiguousarray(a).tobytes())
+        return digest.hexdigest()
+
+    def _bytes(self) -> int:
+        """About how large a checkpoint is."""
+        return 4 * sum(p._value.nbytes for p in self.members.parameters) + 65536
+
+    def _described(self) -> dict[str, Any]:
+        model = self.members.model
+        return {
+            "model": repr(model), "parameters": self.parameters,
+            "optimizer": {"name": "AdamW", "groups": [{"lr": self.recipe.lr}]},
+            "loss": self.task, "seed": self.seed,
+        }  # fmt: skip
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that are learned, of all networks."""
+        return int(math.fsum(p._value.size for p in self.members.parameters))

@@ -1,0 +1,177 @@
+"""A user's table from the file to predictions: what is said, scored, refused, and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_cases import refused
+
+from chainrule.cli.tables.choices import TableChoices, choose, from_config
+from chainrule.cli.tables.options import ONLY_FOR_TABLES
+from chainrule.train import open_run
+from chainrule.train.tabular import TableModel
+
+PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
+QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
+
+
+@pytest.fixture
+def penguins(own_folder):
+    Path("penguins.csv").write_text(PENGUINS)
+    return "penguins.csv"
+
+
+@pytest.fixture
+def species(chainrule, penguins):
+    result = chainrule("train", penguins, "--target", "species", *QUICK)
+    assert result.exit_code == 0, result.output
+    return "penguins-0001"
+
+
+TARGETS = {
+    "multiclass": ("species",), "binary": ("sex", "--skip-missing"),
+    "regression": ("body_mass_g", "--skip-missing"),
+    "several": ("body_mass_g", "--target", "flipper_length_mm", "--skip-missing"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TARGETS)
+def test_every_task_is_learned_predicted_and_scored(chainrule, penguins, kind):
+    words = ("train", penguins, "--target", *TARGETS[kind], *QUICK)
+    told = json.loads(chainrule(*words, "--json").stdout)
+    assert told["evaluation"]["rows"] + told["rows"] in (344, 342, 333)
+    assert told["members"] == 2
+    scores = json.loads(chainrule("evaluate", "penguins", "--json").stdout)["scores"]
+    assert scores == told["evaluation"]["scores"]
+    held = list(csv.DictReader(io.StringIO(chainrule("predict", "penguins").stdout)))
+    assert len(held) == told["evaluation"]["rows"]
+    other = chainrule("predict", "penguins", penguins, "-o", "out.csv")
+    assert other.exit_code == 0
+    assert Path("out.csv").read_text().count("\n") == 345
+    assert chainrule("predict", "penguins", "--index", "2").exit_code == 0
+    if kind in ("multiclass", "binary"):
+        right = np.mean([row["predicted"] == row["true"] for row in held])
+        assert scores["accuracy"] == pytest.approx(right)
+
+
+def test_several_labels_at_once(chainrule):
+    rows = [f"{i % 7},{i % 5},{i % 7 > 3},{i % 5 > 1}" for i in range(60)]
+    Path("a.csv").write_text("x,z,big,wide\n" + "\n".join(rows) + "\n")
+    both = ("--target", "big", "--target", "wide")
+    told = json.loads(chainrule("train", "a.csv", *both, *QUICK, "--json").stdout)
+    assert set(told["evaluation"]["scores"]) == {"f1", "labels_right", "rows_right"}
+    assert "p_big" in chainrule("predict", "a").stdout
+
+
+def test_the_model_is_all_that_predicting_takes(chainrule, species):
+    before = chainrule("predict", species, "penguins.csv").stdout
+    model = TableModel.load(f"runs/{species}/model.safetensors")
+    table = "\n".join(PENGUINS.splitlines()[:20]).encode()
+    again = TableModel.load(f"runs/{species}/model.safetensors")
+    assert np.array_equal(model.scores(table), again.scores(table))
+    Path("new.csv").write_text(
+        "\n".join(",".join(reversed(line.split(","))) for line in PENGUINS.splitlines()) + "\n"
+    )
+    result = chainrule("predict", species, "new.csv")
+    assert result.stdout == before
+    assert "another order" in result.stderr
+
+
+def test_the_same_seed_gives_the_same_bits_and_the_file_repeats_the_run(chainrule, species):
+    assert (
+        chainrule("train", "--config", f"runs/{species}/config.toml", "--no-report").exit_code == 0
+    )
+    one, two = (Path(f"runs/penguins-000{i}/model.safetensors").read_bytes() for i in (1, 2))
+    assert one == two
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_to_the_same_bits(chainrule, penguins):
+    words = [penguins, "--target", "species", "--layers", "8", "--folds", "2", "--no-report",
+             "--epochs", "400", "-q"]  # fmt: skip
+    command = [sys.executable, "-m", "chainrule", "train", *words]
+    child = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL)
+    folder = Path("runs/penguins-0001/checkpoints")
+    until = time.monotonic() + 60
+    while not list(folder.glob("*.json")) and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert open_run("penguins-0001").result is None
+    assert chainrule("train", "--resume", "penguins-0001", "--no-report", "-q").exit_code == 0
+    assert chainrule("train", *words).exit_code == 0
+    one, two = (Path(f"runs/penguins-000{i}/model.safetensors").read_bytes() for i in (1, 2))
+    assert one == two
+    logs = [[{k: v for k, v in row.items() if k != "seconds"} for row in open_run(n).rows]
+            for n in ("penguins-0001", "penguins-0002")]  # fmt: skip
+    assert logs[0] == logs[1]
+
+
+WRONG = {
+    ("nope.csv", "--target", "x"): "no file 'nope.csv'",
+    ("penguins.csv",): "what is to be learned?",
+    ("penguins.csv", "--target", "specie"): "did you mean 'species'",
+    ("penguins.csv", "--target", "body_mass_g"): "--skip-missing",
+    ("penguins.csv", "--target", "species", "--kind", "sex=numeric"): "penguins.csv, line 2",
+    ("penguins.csv", "--target", "species", "--kind", "sex"): "COLUMN=KIND",
+    ("penguins.csv", "--target", "species", "--drop", "colour"): "no column 'colour'",
+    ("penguins.csv", "--target", "species", "--optimizer", "sgd"): "--optimizer is not for tables",
+    ("penguins.csv", "--target", "species", "--activation", "tanh"): "tanh",
+    ("penguins.csv", "--target", "species", "--task", "regression"): "species",
+    ("penguins.csv", "--target", "species", "--folds", "400"): "--folds",
+    ("digits", "--target", "x"): "--target goes with a table",
+    ("digitss",): "did you mean digits?",
+    ("penguins.csv", "--target", "species", "--delimiter", ";;"): "one sign",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_what_does_not_fit_is_refused_before_anything_is_written(chainrule, penguins, words):
+    said = refused(chainrule("train", *words))
+    assert WRONG[words] in " ".join(said.split())
+    assert not Path("runs").exists()
+
+
+def test_rows_that_do_not_fit_a_model(chainrule, species):
+    Path("less.csv").write_text("island,sex\nBiscoe,male\n")
+    assert "no column" in refused(chainrule("predict", species, "less.csv"), 1)
+    Path("text.csv").write_text(PENGUINS.replace("39.5", "much"))
+    said = refused(chainrule("predict", species, "text.csv"), 1)
+    assert "line 3" in said
+    assert "'much'" in said
+    Path("unseen.csv").write_text(PENGUINS.replace("Torgersen", "Utopia"))
+    assert "Utopia" in chainrule("predict", species, "unseen.csv").stderr
+    Path("blind.csv").write_text("\n".join(x.split(",", 1)[1] for x in PENGUINS.splitlines()))
+    assert "no column 'species'" in refused(chainrule("evaluate", species, "blind.csv"))
+    assert chainrule("predict", species, "blind.csv").exit_code == 0
+    Path("penguins.csv").write_text(PENGUINS + "Adelie,Dream,40,18,190,3600,male,2009\n")
+    assert "not the file any more" in refused(chainrule("evaluate", species), 1)
+    refused(chainrule("predict", species, "nope.csv"))
+
+
+def test_other_commands_know_a_run_of_a_table(chainrule, species):
+    for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
+        assert chainrule(*words).exit_code == 0
+    for option in ("--onnx", "--c"):
+        assert "takes rows of a table" in refused(chainrule("export", species, option, "m"))
+    for command in ("explain", "playground", "preflight", "lr-find"):
+        assert "a run of a table" in refused(chainrule(command, species), 1)
+
+
+def test_choices_come_back_from_a_run():
+    given = {"target": ("a", "b"), "drop": ("c",), "kind": ("d=numeric",), "lr": 0.1, "seed": 3}
+    choices = choose("x.csv", given)
+    assert from_config({"table": json.loads(json.dumps(choices.to_config()))}, "run") == choices
+    assert set(ONLY_FOR_TABLES) <= set(vars(TableChoices("x.csv")))

@@ -1,0 +1,54 @@
+"""`chainrule tune`: settings that are tried side by side, and the command that trains the best."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from cli_cases import refused
+
+from chainrule.cli.tune import drawn
+from chainrule.train.tabular import Recipe
+
+ROWS = "".join(f"{i % 7},{(i * 3) % 5},{i % 7 > 3}\n" for i in range(120))
+QUICK = ("--epochs", "7", "--layers", "8", "--configs", "4")
+
+
+@pytest.fixture(autouse=True)
+def rows(own_folder):
+    Path("a.csv").write_text("x,z,y\n" + ROWS)
+
+
+def test_the_command_it_prints_trains_with_the_best(chainrule):
+    found = json.loads(chainrule("tune", "a.csv", "--target", "y", *QUICK, "--json").stdout)
+    assert len(found["tried"]) == 4
+    assert found["programs"] >= 1
+    assert max(r["epochs"] for r in found["tried"]) == 7
+    words = shlex.split(found["command"])[1:]
+    assert chainrule(*words, "--no-report", "-q", "--folds", "1").exit_code == 0
+    recipe = json.loads(Path("runs/a-0001/config.json").read_text())["config"]["table"]
+    assert all(recipe[k] == pytest.approx(v) for k, v in found["best"].items())
+    for plain in ((), ("--plain",)):
+        said = chainrule("tune", "a.csv", "--target", "y", *QUICK, *plain)
+        assert said.exit_code == 0
+        assert "chainrule train a.csv --target y" in said.stdout
+    assert [p.name for p in Path("runs").iterdir()] == ["a-0001"]
+
+
+def test_settings_are_drawn_around_the_recipe_which_is_among_them():
+    recipe = Recipe().of("classification")
+    found = drawn(recipe, 50, 0)
+    assert found == drawn(recipe, 50, 0) != drawn(recipe, 50, 1)
+    assert found[0] == {}
+    assert all(recipe.changed(s) for s in found)
+    assert len({s["lr"] for s in found[1:]}) > 40
+    assert all("label_smoothing" not in s for s in drawn(Recipe().of("regression"), 9, 0))
+
+
+def test_refusals(chainrule):
+    assert "tune is for tables" in refused(chainrule("tune", "digits", "--target", "x"))
+    assert "what is to be learned" in refused(chainrule("tune", "a.csv"))
+    assert "no target 'yy'" in refused(chainrule("tune", "a.csv", "--target", "yy"))
+    assert "--keep" in refused(chainrule("tune", "a.csv", "--target", "y", "--keep", "1"))
