@@ -18,7 +18,7 @@ PUBLIC = (
     "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
     "chainrule.nn.utils", "chainrule.functional", "chainrule.autograd", "chainrule.check",
     "chainrule.optim", "chainrule.optim.lr_scheduler", "chainrule.data", "chainrule.train",
-    "chainrule.train.tabular",
+    "chainrule.train.tabular", "chainrule.sklearn",
     "chainrule.jit", "chainrule.diagnosis", "chainrule.diagnosis.before", "chainrule.playground",
     "chainrule.onnx",
 )  # fmt: skip

@@ -193,6 +193,7 @@ if TYPE_CHECKING:
     from . import jit as jit
     from . import onnx as onnx
     from . import playground as playground
+    from . import sklearn as sklearn
     from . import train as train
     from . import utils as utils
     from .derivation.models import explain as explain
@@ -210,8 +211,8 @@ if TYPE_CHECKING:
 # Loaded when first used: together they would double the time that `import chainrule` takes.
 _PARTS = {
     "check": ".check", "compiler": ".compiler", "data": ".data", "diagnosis": ".diagnosis",
-    "jit": ".jit", "onnx": ".onnx", "playground": ".playground", "train": ".train",
-    "utils": ".utils",
+    "jit": ".jit", "onnx": ".onnx", "playground": ".playground", "sklearn": ".sklearn",
+    "train": ".train", "utils": ".utils",
 }  # fmt: skip
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",

@@ -1,0 +1,29 @@
+"""Classes of targets: at least two, and none that is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import unique_labels
+
+from ..train.inputs import listed
+
+
+def check_two(est: Any, classes: Any, y: Any) -> None:
+    """Raises where there is one class only: nothing could be learned from it."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(est).__name__} needs rows of at least two classes, but the data hold one "
+            f"class: {classes[0]!r}, in all {len(y)} rows."
+        )
+
+
+def check_known(y: Any, classes: Any) -> None:
+    """Raises for classes that the first fit has not seen."""
+    strange = np.setdiff1d(y if y.ndim == 1 else unique_labels(y), classes)
+    if len(strange):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`: {listed(strange.tolist())}. "
+            f"`self.classes_` has {len(classes)} classes."
+        )

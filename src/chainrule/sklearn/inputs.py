@@ -1,0 +1,74 @@
+"""What `fit` and `predict` are given, checked by scikit-learn, with the place of what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from ..data import find_nonfinite
+from ..train.inputs import listed
+
+SPARSE = ("csr", "csc")
+
+
+def checked(est: Any, x: Any, *y: Any, dtype: Any, reset: bool, **more: Any) -> Any:
+    """`validate_data`, whose errors about single values then say in which rows and columns."""
+    if y and y[0] is None:
+        raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None")
+    try:
+        return validate_data(est, x, *y, accept_sparse=SPARSE, dtype=dtype, reset=reset, **more)
+    except (ValueError, TypeError) as error:
+        place = _place(x, error) or (_place(y[0], error, "y") if y else "")
+        if not place:
+            raise
+        error.args = (f"{error}\n{place}", *error.args[1:])
+        raise
+
+
+def _place(x: Any, error: Exception, name: str = "X") -> str:
+    """Where the values are that an error is about, as far as it can be found."""
+    text = str(error)
+    if "could not convert string" in text:
+        return _texts(x, name)
+    if f"Input {name} contains" not in text:
+        return ""
+    try:
+        found = find_nonfinite(np.asarray(getattr(x, "data", x) if _is_sparse(x) else x, float))
+    except (TypeError, ValueError):
+        return ""
+    if _is_sparse(x) or not found.count:
+        return ""
+    columns = f", columns {listed(_names(x, found.columns))}" if name == "X" else ""
+    return f"{found.count} values that are not finite, in rows {listed(found.rows)}{columns}."
+
+
+def _texts(x: Any, name: str) -> str:
+    values = np.asarray(x, dtype=object)
+    if values.ndim != 2:
+        return ""
+    for j, column in enumerate(values.T):
+        for i, value in enumerate(column):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                where = _names(x, [j])[0]
+                return f"{name} holds {value!r} in row {i}, column {where}."
+    return ""
+
+
+def _names(x: Any, columns: Any) -> list[Any]:
+    names = list(x.columns) if hasattr(x, "columns") else None
+    return [int(c) if names is None else repr(names[int(c)]) for c in columns]
+
+
+def _is_sparse(x: Any) -> bool:
+    return hasattr(x, "tocsr")
+
+
+def row_weights(sample_weight: Any, x: Any, dtype: Any) -> Any:
+    """The weight of every row, 1 where none is given."""
+    if sample_weight is None:
+        return np.ones(x.shape[0], dtype)
+    return _check_sample_weight(sample_weight, x, dtype=dtype)

@@ -1,0 +1,144 @@
+"""Constructor arguments: what each may be, and what is said of one that it may not be."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import (
+    Hidden,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..train.callbacks import Callback
+from .network import ACTIVATIONS
+from .solvers import MODES, OPTIMIZERS, OWN, SCHEDULES
+
+FLOATS = (np.float64, np.float32)
+FRACTION = Interval(Real, 0, 1, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+CLASS_WEIGHT = [StrOptions({"balanced"}), dict, list, None]
+DTYPE = [StrOptions({"float32", "float64"}), Options(type, set(FLOATS)), None]
+COUNT = Interval(Integral, 1, None, closed="left")
+
+MLP: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", COUNT],
+    "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
+    "solver": [StrOptions({"lbfgs", *OWN, *OPTIMIZERS}), callable],
+    "alpha": [NOT_NEGATIVE],
+    "batch_size": [StrOptions({"auto"}), COUNT],
+    "learning_rate": [StrOptions({*MODES, *SCHEDULES}), callable],
+    "learning_rate_init": [POSITIVE],
+    "power_t": [NOT_NEGATIVE],
+    "max_iter": [COUNT],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [NOT_NEGATIVE],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [FRACTION],
+    "beta_1": [FRACTION],
+    "beta_2": [FRACTION],
+    "epsilon": [POSITIVE],
+    "n_iter_no_change": [COUNT, Options(Real, {np.inf})],
+    "max_fun": [COUNT],
+    "solver_params": [dict, None],
+    "learning_rate_params": [dict, None],
+    "early_stopping_metric": [StrOptions({"score", "loss"})],
+    "dropout": [FRACTION, list, tuple],
+    "batch_norm": ["boolean"],
+    "callbacks": [list, tuple, None],
+    "dtype": DTYPE,
+}
+"""Of both MLPs; the first 23 are scikit-learn's, and take what they take there."""
+
+NAMED = re.compile(r"The '(\w+)' parameter of")
+
+
+def check_parameters(est: Any) -> None:
+    """Raises scikit-learn's error for an argument out of its range, with the nearest name."""
+    try:
+        est._validate_params()
+    except InvalidParameterError as error:
+        found = NAMED.match(str(error))
+        value = getattr(est, found[1]) if found else None
+        if found is None or not isinstance(value, str):
+            raise
+        near = nearest(value, est._parameter_constraints[found[1]])
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise InvalidParameterError(f"{error}{hint}") from None
+
+
+def nearest(value: str, constraints: list[Any]) -> str | None:
+    """The allowed text that looks most like a value."""
+    allowed: set[str] = set()
+    for constraint in constraints:
+        inner = constraint.constraint if isinstance(constraint, Hidden) else constraint
+        if isinstance(inner, StrOptions):
+            allowed |= inner.options
+    plain = {name.lower(): name for name in sorted(allowed)}  # of Adam and adam the latter
+    near = get_close_matches(value.lower(), plain, 1)
+    return plain[near[0]] if near else None
+
+
+def check_layers(est: Any) -> None:
+    """Raises for an activation or a dropout of one layer that is none."""
+    for name, fits, expected in (
+        ("activation", _is_activation, "a name or a function"),
+        ("dropout", _is_share, "a number in [0, 1)"),
+    ):
+        values = getattr(est, name)
+        for i, value in enumerate(values if isinstance(values, (list, tuple)) else ()):
+            if not fits(value):
+                raise InvalidParameterError(_layer_text(est, name, i, value, expected))
+
+
+def _layer_text(est: Any, name: str, i: int, value: Any, expected: str) -> str:
+    near = nearest(value, MLP[name]) if isinstance(value, str) else None
+    return (
+        f"The {name!r} parameter of {type(est).__name__} must have {expected} for each layer. "
+        f"Got {value!r} for layer {i} instead." + (f" Did you mean {near!r}?" if near else "")
+    )
+
+
+def _is_activation(value: Any) -> bool:
+    return value in ACTIVATIONS if isinstance(value, str) else callable(value)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (float, int, np.number)) and bool(0 <= value < 1)
+
+
+def check_callbacks(est: Any) -> None:
+    """Raises for a callback that is none, and for one that waits for what will not come."""
+    who = type(est).__name__
+    for callback in est.callbacks or ():
+        kind = type(callback).__name__
+        if not isinstance(callback, Callback):
+            raise ArgumentTypeError(
+                f"The 'callbacks' parameter of {who} must hold Callbacks",
+                expected="chainrule.train.Callback", got=kind, line="",
+                fix="chainrule.train.LambdaCallback(on_epoch_end=function)",
+            )  # fmt: skip
+        by_step = getattr(callback.on_step_end, "__func__", None) is not Callback.on_step_end
+        if by_step:
+            raise ArgumentError(
+                f"{who} tells callbacks of epochs, not of steps", line="",
+                got=f"{kind}, which has on_step_end", fix="NeuralNetClassifier or -Regressor",
+            )  # fmt: skip
+        if est.solver == "lbfgs":
+            raise ArgumentError(
+                f"{who}: lbfgs has no epochs to tell callbacks of", got=kind, fix="solver='adam'",
+                line="",
+            )  # fmt: skip

@@ -1,0 +1,192 @@
+"""Bad input: what is said, of which class, and that nothing has changed after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from estimator_cases import data_for, estimators, name_of, two_layers
+from scipy import sparse
+
+from chainrule import nn
+from chainrule.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
+from chainrule.sklearn.solvers import OPTIMIZERS
+from chainrule.train import LambdaCallback
+
+ALL = estimators()
+X, Y = data_for(ALL[0], 20)
+
+
+def cost(z, y):
+    """A loss that can't weigh rows."""
+    return z.square().mean()
+
+
+SLIPS = {
+    "solver": {"adamm": "adam", "lbfg": "lbfgs", "adamW": "AdamW"},
+    "activation": {"rleu": "relu", "GELU": "gelu", "leakyrelu": "leaky_relu"},
+    "learning_rate": {"adaptve": "adaptive", "StepLr": "StepLR"},
+    "early_stopping_metric": {"los": "loss"},
+    "class_weight": {"balance": "balanced"},
+}
+WRONG = {
+    "learning_rate_init": (-1, 0, float("nan"), "0.1"), "alpha": (-0.1, float("nan")),
+    "dropout": (1.0, -0.1, "half"), "batch_norm": ("yes", 2), "dtype": ("int8", np.int64, "half"),
+    "solver_params": (3,), "callbacks": (3,), "class_weight": (3, "heavy"), "loss": ("hinge",),
+    "hidden_layer_sizes": ((4, -1), -3, "many"), "max_iter": (0, 1.5), "tol": (-1, float("nan")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_is_told_the_nearest_name(name):
+    for slip, meant in SLIPS[name].items():
+        form = rf"The '{name}' parameter of MLPClassifier must be .* Got '{slip}' instead."
+        with pytest.raises(ValueError, match=rf"{form} Did you mean '{meant}'\?"):
+            MLPClassifier(**{name: slip}).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_arguments_out_of_range(name):
+    for value in WRONG[name]:
+        with pytest.raises(ValueError, match=f"{name}"):
+            MLPClassifier(**{name: value}).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"activation": ["relu"]}, "one entry for each hidden layer"),
+        ({"activation": ["relu", "tnh"]}, "Got 'tnh' for layer 1 instead. Did you mean 'tanh'"),
+        ({"dropout": [0.1, 1.5]}, r"'dropout' parameter .* Got 1.5 for layer 1"),
+        ({"callbacks": [print]}, "must hold Callbacks"),
+        ({"callbacks": [LambdaCallback(on_step_end=print)]}, "of epochs, not of steps"),
+        ({"callbacks": [LambdaCallback()], "solver": "lbfgs"}, "lbfgs has no epochs"),
+        ({"solver": lambda named: "sgd"}, "given as solver made something else"),
+        ({"learning_rate": lambda o: 0.1}, "given as learning_rate made something else"),
+        ({"loss": lambda z, y: 1.0}, "the loss must give a Tensor"),
+        ({"loss": cost, "class_weight": "balanced"}, "the loss of every row"),
+    ],
+    ids=lambda case: "" if isinstance(case, str) else "-".join(case),
+)
+def test_layers_callbacks_and_functions(settings, told):
+    model = MLPClassifier(**{"hidden_layer_sizes": (4, 4), "solver": "SGD", **settings})
+    with pytest.raises((ValueError, TypeError), match=told):
+        model.fit(X, Y)
+
+
+def bad_data():
+    hole, word = X.copy(), X.astype(object)
+    hole[3, 1] = np.nan
+    word[4, 2] = "abc"
+    yield "a hole", hole, Y, "Input X contains NaN.*\n1 values .* in rows 3, columns 1"
+    yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*rows 3, columns 1"
+    yield "a word", word, Y, "could not convert string to float: 'abc'\nX holds 'abc' in row 4, col"
+    yield "lengths", X, Y[:19], r"inconsistent numbers of samples: \[20, 19\]"
+    yield "no rows", X[:0], Y[:0], "minimum of 1 is required"
+    yield "no target", X, None, "requires y to be passed"
+
+
+def bad_classes():
+    yield (
+        "one class",
+        X,
+        np.zeros(20, int),
+        "at least two classes, but .* one class: .*0",
+    )
+    yield "numbers", X, np.linspace(0, 1, 20), "Unknown label type: continuous"
+
+
+CASES = [(e, *case) for e in ALL for case in bad_data()]
+CASES += [(e, *case) for e in (ALL[0], ALL[2]) for case in bad_classes()]
+CASES += [(ALL[1], "negative", X, -np.ones(20), "needs y >= 0, but 20 values are negative")]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("estimator", "title", "x", "y", "told"), CASES, ids=[f"{name_of(c[0])}-{c[1]}" for c in CASES]
+)
+def test_data(estimator, title, x, y, told):
+    model = type(estimator)(**estimator.get_params())
+    if title == "negative":
+        model.set_params(loss="poisson")
+    with pytest.raises(ValueError, match=f"(?s){told}") as caught:
+        model.fit(x, y)
+    assert len(str(caught.value)) < 700
+
+
+def test_columns_are_told_by_name():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=[f"c{i}" for i in range(6)])
+    frame.loc[3, "c1"] = np.nan
+    with pytest.raises(ValueError, match="in rows 3, columns 'c1'"):
+        MLPClassifier().fit(frame, Y)
+
+
+def test_a_failed_partial_fit_leaves_the_model_as_it_was():
+    for model in (MLPClassifier((4,)), NeuralNetClassifier(two_layers)):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+        before = model.predict_proba(X)
+        for x, y in ((np.where(X > 1, np.nan, X), Y), (X, Y + 7), (X[:, :3], Y)):
+            with pytest.raises(ValueError, match=r"NaN|classes|features"):
+                model.partial_fit(x, y)
+        np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_failed_leaves_nothing_for_the_next():
+    for model in (MLPClassifier((4,), max_iter=1), NeuralNetClassifier(two_layers, max_epochs=1)):
+        with pytest.raises(ValueError, match="two classes"):
+            model.fit(X, np.full(20, 9))
+        with pytest.raises(ValueError, match="NaN"):
+            model.partial_fit(np.where(X > 1, np.nan, X), Y, classes=[7, 8])
+        assert set(model.fit(X, Y).predict(X)) <= {0, 1, 2}
+
+
+def test_divergence_is_told_with_its_step():
+    model = MLPRegressor(solver="sgd", learning_rate_init=1e6, activation="identity", max_iter=50)
+    told = "non-finite parameter weights.* step .* learning rate 1e.*largest input .*Try"
+    with pytest.raises(ValueError, match=told):
+        model.fit(X, X[:, 0])
+    assert not hasattr(model, "coefs_")
+
+
+def test_validation_data_come_in_pairs():
+    model = MLPClassifier()
+    with pytest.raises(ValueError, match="belong together"):
+        model.fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match="go by epochs"):
+        model.set_params(solver="lbfgs").fit(X, Y, X_val=X, y_val=Y)
+    with pytest.raises(ValueError, match="has 3 features, but MLPClassifier is expecting 6"):
+        model.set_params(solver="adam").fit(X, Y, X_val=X[:, :3], y_val=Y)
+
+
+def test_what_lbfgs_has_not():
+    model = MLPClassifier(solver="lbfgs")
+    assert not hasattr(model, "partial_fit")
+    with pytest.raises(ValueError, match="'balanced' is not supported for partial_fit"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lrr": 0.1}, "has no argument 'lrr'.*did you mean 'lr'"),
+        ({"hidden": 3}, "has no argument 'hidden'.*module__hidden"),
+        ({"optimizer": "Adamw"}, "Did you mean 'AdamW'"),
+        ({"module": lambda: 3}, "must be or make an nn.Module"),
+        ({"module": nn.Linear(6, 3), "module__bias": False}, "arguments of a class or function"),
+        ({"module": nn.Linear(5, 3)}, "inner sizes differ.*got .*6"),
+    ],
+    ids=lambda case: "" if isinstance(case, str) else "-".join(case),
+)
+def test_arguments_of_nets(settings, told):
+    net = NeuralNetClassifier(**{"module": two_layers, **settings})
+    with pytest.raises(Exception, match=f"(?s){told}"):
+        net.fit(X, Y)
+    assert "AdamW" in OPTIMIZERS
+
+
+def test_sparse_inputs_of_nets_have_a_limit(monkeypatch):
+    net = NeuralNetRegressor(two_layers, max_epochs=1).fit(sparse.csr_array(X), X[:, 0])
+    assert net.predict(sparse.csr_array(X)).shape == (20,)
+    monkeypatch.setattr("chainrule.sklearn.neural_net.AT_A_TIME", 100)
+    with pytest.raises(ValueError, match="more than the 100 that may be"):
+        net.fit(sparse.csr_array(X), X[:, 0])
