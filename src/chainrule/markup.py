@@ -15,6 +15,8 @@ from typing import Any
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 """Both stand out from white and from dark pages by more than 3 to 1."""
+DARKEST = (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)
+"""Five points of the viridis map."""
 STYLE = (
     "<style>"
     ".chainrule-html{color:inherit;font-size:.95em;line-height:1.4}"
@@ -107,6 +109,29 @@ def picture(width: int, height: int, title: str, says: str, *parts: str) -> str:
         f'<title id="{name}">{escape(title)}</title><desc id="{name}-says">{escape(says)}</desc>'
         f"{''.join(parts)}</svg>"
     )
+
+
+def colour_at(share: float) -> str:
+    """The colour of a share from 0 to 1, dark to bright."""
+    place = min(max(share, 0.0), 1.0) * (len(DARKEST) - 1)
+    i = min(int(place), len(DARKEST) - 2)
+    mixed = (a + (b - a) * (place - i) for a, b in zip(DARKEST[i], DARKEST[i + 1], strict=True))
+    return "#" + "".join(f"{round(c):02x}" for c in mixed)
+
+
+def stretches(fills: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Neighbours that look alike as one: (fill, first, one after the last).
+
+    >>> stretches(["a", "a", "b"])
+    [('a', 0, 2), ('b', 2, 3)]
+    """
+    found: list[tuple[str, int, int]] = []
+    for j, fill in enumerate(fills):
+        if found and found[-1][0] == fill:
+            found[-1] = (fill, found[-1][1], j + 1)
+        else:
+            found.append((fill, j, j + 1))
+    return found
 
 
 def number(value: float) -> str:

@@ -26,8 +26,8 @@ CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "u
 """In the order of the page."""
 
 
-def build(s: Subject) -> str:
-    """The page of a run as HTML."""
+def charts_of(s: Subject) -> dict[str, Chart | None]:
+    """The charts by their place on the page, those that files alone give; None for the others."""
     charts: dict[str, Chart | None] = dict.fromkeys(CHARTS)
     charts["learning"] = learning(s.rows)
     if s.looks:
@@ -37,6 +37,15 @@ def build(s: Subject) -> str:
             "activations": inside.histograms(s.looks, "activations"),
             "gradients": inside.histograms(s.looks, "gradients"),
         }  # fmt: skip
+    if s.predictions is not None:
+        names = s.held.names if s.held is not None else ()
+        charts["dynamics"] = dynamics.chart(s.predictions, names)
+    return charts
+
+
+def build(s: Subject) -> str:
+    """The page of a run as HTML."""
+    charts = charts_of(s)
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
         "modules": modules(s.model), "columns": columns(s.columns), "folder": s.folder,
@@ -49,9 +58,6 @@ def build(s: Subject) -> str:
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
     values["amounts"] = _amounts(s, charts)
-    if s.predictions is not None:
-        names = s.held.names if s.held is not None else ()
-        charts["dynamics"] = dynamics.chart(s.predictions, names)
     values["stills"] = []
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
