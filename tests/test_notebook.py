@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import diagram, nn, optim, summary
+from chainrule import data, diagram, nn, optim, summary
+from chainrule.errors import ShapeError
 from chainrule.markup import number, size_text
 from chainrule.optim.html import next_step
-from chainrule.train import History, Watch
+from chainrule.report.boundary import Frames
+from chainrule.report.dynamics import Batch
+from chainrule.train import History, Trainer, Watch
 from chainrule.train.html import MOST_POINTS, chart, curve, thinned
 from chainrule.train.watch import Layer, Look
 
@@ -285,3 +288,35 @@ def test_a_watch_shows_flow_and_pace_by_layer_and_step():
     assert "\u2716" in lost
     assert "not computed" in lost
     assert "no look yet" in Watch()._repr_html_()
+
+
+@pytest.mark.parametrize("made", [
+    lambda x, y: Batch(x[:6], y[:6], names=(HOSTILE, "b")), Frames, lambda x, y: Frames(x),
+], ids=["batch", "frames", "frames without classes"])  # fmt: skip
+def test_what_is_learned_over_time_shows_pictures_words_and_a_table(made):
+    x, y = data.moons(40, seed=0)
+    callback = made(x, y)
+    assert "no picture was taken yet" in callback._repr_html_()
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    t = Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), 0.1),
+                callbacks=[callback], compile=False)  # fmt: skip
+    t.fit((x, y), epochs=6, batch_size=40)
+    reader = read(callback._repr_html_())
+    assert not {"script", "img"} & set(reader.tags)
+    said = " ".join(reader.text)
+    for words in ("Shows:", "Healthy looks like:", "Here:", "as a table"):
+        assert words in said
+    labels = [v for tag, k, v in reader.attributes if tag == "svg" and k == "aria-label"]
+    assert len(labels) == (1 if isinstance(callback, Batch) else 4)
+    rows = [v for _, k, v in reader.attributes if k == "class" and v == "row"]
+    assert bool(rows) == (getattr(callback, "true", None) is not None and len(labels) == 4)
+    assert "step 0" in said
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: Frames(np.zeros((4, 3))), lambda: Frames(np.zeros((4, 2)), np.zeros(3)),
+    lambda: Batch(np.zeros((4, 2)), np.zeros(3)),
+])  # fmt: skip
+def test_rows_that_do_not_fit_are_refused_before_training(wrong):
+    with pytest.raises(ShapeError, match="must be"):
+        wrong()

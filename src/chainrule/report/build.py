@@ -352,7 +352,6 @@ def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
     assert s.frames is not None
     assert s.held is not None
     frames, x = s.frames["frames"], np.asarray(s.held.x)
-    some = sorted({round(k * (len(frames) - 1) / 3) for k in range(4)})
     extra["boundary"] = {
         "low": s.frames["low"], "high": s.frames["high"], "side": s.frames["side"],
         "frames": frames, "levels": boundary.LEVELS, "colours": boundary.COLOURS,
@@ -360,25 +359,7 @@ def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
         "points": [[round(float(x[i, 0]), 4), round(float(x[i, 1]), 4), int(s.held.true[i])]
                    for i in boundary.some_of(len(x))],
     }  # fmt: skip
-    chart = Chart(
-        "boundary", f"The boundary from step {frames[0]['step']} to {frames[-1]['step']}",
-        f"{len(frames)} pictures were taken during the training; a shape stands for a class.",
-        "The class that the model gives to every point of the plane, stronger where it is surer, "
-        "with some of the held-out rows, from the first weights to those that were kept.",
-        "A boundary that follows the rows early and then only smooths out. One that winds round "
-        "single rows is learning by heart.",
-        _seen(frames), ["step", "epoch", "validation accuracy"],
-        [[f["step"], f.get("epoch"), f.get("accuracy")] for f in frames],
-    )  # fmt: skip
-    stills = [Markup(boundary.still(s.frames, k, x, s.held.true)) for k in some]
-    return chart, stills
-
-
-def _seen(frames: list[dict[str, Any]]) -> str:
-    known = [f for f in frames if f.get("accuracy") is not None]
-    if not known:
-        return "No validation accuracy was measured along the way."
-    best = max(f["accuracy"] for f in known)
-    first = next(f for f in known if f["accuracy"] >= 0.99 * best)
-    return (f"Validation accuracy comes within 1 % of its best, {percent(best, 1)}, by step "
-            f"{first['step']}.")  # fmt: skip
+    stills = [
+        Markup(boundary.still(s.frames, k, x, s.held.true)) for k in boundary.some_frames(frames)
+    ]
+    return boundary.chart(s.frames), stills
