@@ -197,6 +197,7 @@ if TYPE_CHECKING:
     from . import train as train
     from . import utils as utils
     from .derivation.models import explain as explain
+    from .derivation.models import explain_optimizer as explain_optimizer
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
     from .diagnosis.tries import try_fixes as try_fixes
@@ -219,6 +220,7 @@ _FUNCTIONS = {
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
     "try_fixes": ".diagnosis.tries",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "explain_optimizer": ".derivation.models",
     "export_c": ".export",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip

@@ -91,7 +91,7 @@ def real_output(chainrule):
         "result": read("result.json"), "metrics": run.rows[0], "layers": seen,
         "run": printed("export", xor_run, "--json"), "runs": printed("runs", "--json"),
         "outcome": printed("train", "xor", *SMALL, "--json", "--no-save"),
-        "derivation": printed("explain", "seed221", "--step", "--json"),
+        "derivation": printed("explain", xor_run, "--optimizer", "--json"),
         "claims": printed("check-example", "seed221", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..derivation.models import Explanation, explain
+from ..derivation.models import Explanation, Steps, explain, explain_optimizer
 from ..nn import CrossEntropyLoss, Module
-from ..tensor.core import wrap
+from ..tensor.core import Tensor, wrap
 from ..train import Run
+from ..train.evaluation import mode
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
@@ -19,18 +20,57 @@ from .recipe import OPTIMIZERS, Recipe, Sets, from_config, load
 def explanation(
     name: str, folder: str, *, weight: str | None, example: int | None, optimizer: bool,
     lr: float | None, top: int,
-) -> Explanation:  # fmt: skip
-    """Of one held-out row (example), or of the first batch of the rows that it learned from."""
+) -> tuple[Explanation, Steps | None]:  # fmt: skip
+    """Of one held-out row (example), or of the first batch of the rows that it learned from.
+
+    With the optimizer and without one entry also the table of its next step.
+    """
     run = newest_with_model(name, folder)
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
     model, _ = restored(run, r, len(sets.names))
-    stepping, ended = _optimizer(run, r, model) if optimizer else (None, "")
+    stepping, ended, _ = _optimizer(run, r, model) if optimizer else (None, "", 0)
     model.eval()  # without dropout: the gradient of the model as it predicts
-    return of_model(
+    found = of_model(
         model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
         title=run.name, ended=ended,
     )  # fmt: skip
+    if not optimizer or found.value is not None:
+        return found, None
+    return found, _steps(model, r, batch_of(sets, r, example), stepping, weight, top)
+
+
+def _steps(
+    model: Module, r: Recipe, batch: tuple[Tensor, Tensor], optimizer: Any, weight: str | None,
+    top: int,
+) -> Steps:  # fmt: skip
+    """The optimizer's next step; weight: of this parameter or layer alone."""
+    loss, (x, y) = CrossEntropyLoss(label_smoothing=r.label_smoothing), batch
+    found = explain_optimizer(
+        lambda: loss(model(x), y), model, optimizer, clip_grad_norm=r.clip_grad_norm, top=top
+    )
+    if weight is not None:
+        found.entries = [e for e in found.entries if f"{e.parameter}.".startswith(f"{weight}.")]
+    return found
+
+
+def next_steps(run: Run, r: Recipe, sets: Sets, top: int) -> tuple[Steps, int]:
+    """What the optimizer of the last checkpoint would do next, and how many steps it had made.
+
+    Raises ChainruleError where there is no checkpoint that can be read.
+    """
+    model, _ = restored(run, r, len(sets.names))
+    optimizer, _, step = _optimizer(run, r, model)
+    with mode(model, False):
+        return _steps(model, r, batch_of(sets, r, None), optimizer, None, top), step
+
+
+def batch_of(sets: Sets, r: Recipe, example: int | None) -> tuple[Tensor, Tensor]:
+    """Inputs and classes of one held-out row, or of the first batch to learn from."""
+    rows = _rows(sets, r, example)
+    x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
+        sets.test if example is not None else sets.train).tensors)  # fmt: skip
+    return x, y
 
 
 def of_model(
@@ -42,8 +82,7 @@ def of_model(
     title: what it is the model of.  ended: what else is to be said of the rows.
     """
     rows = _rows(sets, r, example)
-    x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
-        sets.test if example is not None else sets.train).tensors)  # fmt: skip
+    x, y = batch_of(sets, r, example)
     loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
     found = explain(
         lambda: loss(model(x), y), weight, model, optimizer=optimizer, lr=lr, top=top,
@@ -80,9 +119,9 @@ def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y
     return "; ".join(said) + "."
 
 
-def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str]:
+def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str, int]:
     """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
-    to be said of it."""
+    to be said of it, and its step."""
     state = run.checkpoints.load().state
     model.load_state_dict(state["model"])
     made = OPTIMIZERS[r.optimizer](model.named_parameters(), r)
@@ -92,4 +131,4 @@ def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str]:
         if not group["lr"]:
             group["lr"] = r.lr
             said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
-    return made, said + "."
+    return made, said + ".", int(state["step"])

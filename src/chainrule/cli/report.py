@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import ChainruleError, OutputError
 from ..functional import softmax
 from ..nn import CrossEntropyLoss, Module
 from ..report.results import Held
@@ -155,7 +155,18 @@ def whole_subject(run: Run, findings: list[dict[str, Any]] | None = None) -> Sub
     s.image = IMAGES.get(r.data)
     s.held = held_of(s.model, sets)
     _choose_row(s, r, sets)
+    _next_steps(s, run, r, sets)
     return s
+
+
+def _next_steps(s: Subject, run: Run, r: Recipe, sets: Sets) -> None:
+    """What the optimizer would do next, where a checkpoint has its state."""
+    from .explained import next_steps
+
+    try:
+        s.steps = next_steps(run, r, sets, 1)
+    except ChainruleError as error:
+        s.no_steps = error.problem
 
 
 def held_of(model: Module, sets: Sets) -> Held:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
-from . import amounts, boundary, dynamics, flow, graph, inside, results, worked
+from . import amounts, boundary, dynamics, flow, graph, inside, results, stepping, worked
 from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
@@ -21,8 +21,8 @@ UNDIAGNOSED = "Nobody has diagnosed this run, so whether it has faults is not kn
 UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside its layers while "
              "it was trained.")  # fmt: skip
 
-CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "graph",
-          "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
+CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "optimizer",
+          "graph", "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
 """In the order of the page."""
 
 
@@ -37,6 +37,8 @@ def charts_of(s: Subject) -> dict[str, Chart | None]:
             "activations": inside.histograms(s.looks, "activations"),
             "gradients": inside.histograms(s.looks, "gradients"),
         }  # fmt: skip
+    if s.steps is not None:
+        charts["optimizer"] = stepping.chart(*s.steps)
     if s.predictions is not None:
         names = s.held.names if s.held is not None else ()
         charts["dynamics"] = dynamics.chart(s.predictions, names)
@@ -51,7 +53,7 @@ def build(s: Subject) -> str:
         "modules": modules(s.model), "columns": columns(s.columns), "folder": s.folder,
         "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
-        "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
+        "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED, "no_steps": s.no_steps,
     }  # fmt: skip
     extra: dict[str, Any] = {}
     values |= _largest(s, charts["flow"], extra)
