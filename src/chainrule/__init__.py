@@ -201,6 +201,7 @@ if TYPE_CHECKING:
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
     from .diagnosis.tries import try_fixes as try_fixes
+    from .diagnosis.what_if import what_if as what_if
     from .export import export_c as export_c
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
@@ -218,7 +219,7 @@ _PARTS = {
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
-    "try_fixes": ".diagnosis.tries",
+    "try_fixes": ".diagnosis.tries", "what_if": ".diagnosis.what_if",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
     "explain_optimizer": ".derivation.models",
     "export_c": ".export",

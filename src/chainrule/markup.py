@@ -82,6 +82,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The same as lines of text: the first column to the left, the others to the right.
+
+    >>> aligned(["a", "loss"], [["fc1", "0.5"]])
+    ['a    loss', 'fc1   0.5']
+    """
+    lines = [list(head), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]),
+                       *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+            for row in lines]  # fmt: skip
+
+
 class Raw(str):
     """HTML of our own in a cell; `str()` of it is what it says."""
 

@@ -29,7 +29,7 @@ def explanation(
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
     model, _ = restored(run, r, len(sets.names))
-    stepping, ended, _ = _optimizer(run, r, model) if optimizer else (None, "", 0)
+    stepping, ended, _ = optimizer_of(run, r, model) if optimizer else (None, "", 0)
     model.eval()  # without dropout: the gradient of the model as it predicts
     found = of_model(
         model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
@@ -60,7 +60,7 @@ def next_steps(run: Run, r: Recipe, sets: Sets, top: int) -> tuple[Steps, int]:
     Raises ChainruleError where there is no checkpoint that can be read.
     """
     model, _ = restored(run, r, len(sets.names))
-    optimizer, _, step = _optimizer(run, r, model)
+    optimizer, _, step = optimizer_of(run, r, model)
     with mode(model, False):
         return _steps(model, r, batch_of(sets, r, None), optimizer, None, top), step
 
@@ -119,9 +119,14 @@ def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y
     return "; ".join(said) + "."
 
 
-def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str, int]:
+def optimizer_of(
+    run: Run, r: Recipe, model: Module, new: Recipe | None = None
+) -> tuple[Any, str, int]:
     """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
-    to be said of it, and its step."""
+    to be said of it, and its step.
+
+    new: other choices for it; another kind of optimizer begins without what this one keeps.
+    """
     state = run.checkpoints.load().state
     model.load_state_dict(state["model"])
     made = OPTIMIZERS[r.optimizer](model.named_parameters(), r)
@@ -131,4 +136,18 @@ def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str, int]:
         if not group["lr"]:
             group["lr"] = r.lr
             said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
+    if new is not None:
+        made = _with(made, model, r, new)
     return made, said + ".", int(state["step"])
+
+
+def _with(made: Any, model: Module, r: Recipe, new: Recipe) -> Any:
+    """The optimizer with the choices of another recipe, at the same place of its schedule."""
+    place = made.param_groups[0]["lr"] / r.lr
+    other = OPTIMIZERS[new.optimizer](model.named_parameters(), new)
+    if new.optimizer == r.optimizer:
+        other.load_state_dict({"state": made.state_dict()["state"],
+                               "param_groups": other.state_dict()["param_groups"]})  # fmt: skip
+    for group in other.param_groups:
+        group["lr"] = new.lr * place
+    return other

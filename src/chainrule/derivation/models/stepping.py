@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError
-from ...markup import block, number, table
+from ...markup import aligned, block, number, table
 from ...ops.core import quietly
 from ...optim import Optimizer
 from ...tensor.core import Tensor
@@ -102,12 +102,7 @@ class Steps:
                 for row in self.rows()]  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [self.columns, *self.cells()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = ["  ".join([row[0].ljust(widths[0]),
-                           *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-                for row in lines]  # fmt: skip
-        return "\n".join([self.said, *text])
+        return "\n".join([self.said, *aligned(self.columns, self.cells())])
 
     __repr__ = __str__
 
