@@ -111,7 +111,7 @@ def _refuse_texts(a: Any) -> None:
             first = next((i for i, v in enumerate(column) if isinstance(v, str)), 0)
             raise ArgumentTypeError(
                 f"data: column {str(name)[:40]!r} holds no numbers", expected="numbers",
-                got=f"{column[first]!r} in row {first}"[:80],
+                got=f"{str(column[first])[:40]!r} in row {first}",
                 fix="leave it out, or chainrule.data.Preprocessing, which makes numbers of it",
             )  # fmt: skip
 
