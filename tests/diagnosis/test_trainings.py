@@ -299,12 +299,11 @@ def test_a_planted_fault_is_found(name):
 
 @pytest.mark.parametrize("name", [n for n in PLANTED if "killed" in n or "pushed" in n])
 def test_a_dead_network_is_an_error_and_no_higher_rate_mends_it(name):
-    trainer = PLANTED[name][1]()
-    said = diagnose(trainer)
+    said = diagnose(PLANTED[name][1]())
     assert said.failed
     rates = [x.changes["lr"] for f in said for x in f.fixes if "lr" in x.changes]
     assert rates
-    assert max(rates) < trainer.lr, str(said)
+    assert max(rates) < 30.0, str(said)
 
 
 def test_every_rule_is_planted_in_a_training():

@@ -104,18 +104,20 @@ class Show(Callback):
         self.spent += time.perf_counter() - began
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """The last state stays on the screen, and the share of the time with the run."""
+        """The last state stays on the screen."""
         began = time.perf_counter()
         if trainer.history.rows:
             self.facts.verdict = self.judge(self.facts, trainer)
         self.spent += time.perf_counter() - began
         self._progress(trainer)
         self.facts.overhead = self._overhead(trainer)
-        if trainer.run is not None:
-            trainer.run.write_result(watch_overhead=round(self.facts.overhead, 4))
         self.facts.epoch = trainer.epoch
         self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
+
+    def summary(self) -> dict[str, Any]:
+        """The share of the time that the last screen says: of watching, and of showing it."""
+        return {"watch_overhead": round(self.facts.overhead or 0.0, 4)}
 
     def _overhead(self, trainer: Trainer) -> float:
         """The share of the time of this fit so far that watching and showing took."""

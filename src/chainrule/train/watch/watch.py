@@ -78,6 +78,7 @@ class Watch(Callback):
         self.problem: str | None = None  # why the layers can't be measured
         self.interval = every
         self.spent = self.began = self.idle = 0.0
+        self.share = 0.0  # of the time, at the end of the fit
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
         self.begun: tuple[Look, list[list[Any]]] | None = None
@@ -138,17 +139,20 @@ class Watch(Callback):
         self.spent += time.perf_counter() - began
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """A look at what came of it; the share of the time that watching took, into the result."""
+        """A look at what came of it."""
         began = time.perf_counter()
         self.idle = trainer.idle_seconds
         if trainer.step and not trainer.history.interrupted:
             self._close(trainer)
         self.spent += time.perf_counter() - began
-        if trainer.run is not None:
-            trainer.run.write_result(
-                watch_overhead=round(self.overhead, 4), watch_looks=len(self.looks),
-                watch_left_out=self.left_out,
-            )  # fmt: skip
+        self.share = self.overhead
+
+    def summary(self) -> dict[str, Any]:
+        """How many looks were made and left out, and the share of the time that it took."""
+        return {
+            "watch_overhead": round(self.share, 4), "watch_looks": len(self.looks),
+            "watch_left_out": self.left_out,
+        }  # fmt: skip
 
     # ------------------------------------------------------------ a look
 
