@@ -110,14 +110,16 @@ class Show(Callback):
             self.facts.verdict = self.judge(self.facts, trainer)
         self.spent += time.perf_counter() - began
         self._progress(trainer)
-        self.facts.overhead = self._overhead(trainer)
+        if trainer.step > self.first_step:
+            self.facts.overhead = self._overhead(trainer)
         self.facts.epoch = trainer.epoch
         self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
 
     def summary(self) -> dict[str, Any]:
         """The share of the time that the last screen says: of watching, and of showing it."""
-        return {"watch_overhead": round(self.facts.overhead or 0.0, 4)}
+        told = self.facts.overhead
+        return {"watch_overhead": None if told is None else round(told, 4)}
 
     def _overhead(self, trainer: Trainer) -> float:
         """The share of the time of this fit so far that watching and showing took."""
