@@ -20,6 +20,7 @@ from chainrule.errors import (
     ShapeError,
 )
 from chainrule.tensor.random import drawing_from
+from chainrule.train import progress
 from chainrule.train.tabular import (
     Member,
     Members,
@@ -252,7 +253,8 @@ def test_waves_end_where_the_rate_is_zero():
     assert ends(2) == [2]
 
 
-def test_a_bar_is_drawn_where_it_is_asked_for(capsys):
+def test_a_bar_is_drawn_where_it_is_asked_for(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "BEGINS_S", 0.0)
     fit_tabular(data(), recipe(epochs=2), members=1)
     assert capsys.readouterr().err == ""
     fit_tabular(data(), recipe(epochs=2), members=1, progress=True)

@@ -42,6 +42,7 @@ from .interrupts import Interrupts
 from .limits import Limits
 from .losses import RowWeighted, with_weights
 from .metrics import as_metric
+from .progress import Bar
 from .run import Run, open_run
 from .state import capture, restore
 from .steps import Done, EagerSteps
@@ -143,6 +144,7 @@ class Trainer:
         self, train: Any, *, validation: Any = None, epochs: int | None = None,
         steps: int | None = None, tol: float | None = None, grad_tol: float | None = None,
         batch_size: int = 32, shuffle: bool = True, sample_weight: Any = None,
+        progress: bool | None = None,
     ) -> History:  # fmt: skip
         """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
 
@@ -173,9 +175,10 @@ class Trainer:
             self.weighted = weighted
             with self.run.alone() if self.run is not None else nullcontext():
                 self._begin(loader)
-                with mode(self.model, True), Interrupts() as self.signals:
+                bar = Bar("fit", "steps", live=progress)
+                with mode(self.model, True), Interrupts() as self.signals, bar:
                     try:
-                        return Fit(self, loader, held_out, limits).run(self.signals)
+                        return Fit(self, loader, held_out, limits, bar).run(self.signals)
                     except NonFiniteError as error:
                         self._failed(error)
                         raise
