@@ -47,6 +47,25 @@ def test_json_plain_and_digits(chainrule, run):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rows", [(), ("--example", "3")])
+def test_a_run_has_the_four_equations_and_its_step(chainrule, run, rows):
+    found = json.loads(chainrule("explain", run, *rows, "--step", "--json").output)
+    titles = [s["title"] for s in found["sections"]]
+    assert titles[:5] == ["FORWARD", "BP1", "BP2", "BP3", "BP4"]
+    assert titles[-2:] == ["STEP", "CHECK"]
+    assert found["holds"]
+    notes = [line.get("note", "") for line in found["sections"][1]["lines"]]
+    assert any("prediction - target" in note for note in notes)
+    steps = {}
+    for given in (("--step",), ("--lr", "0.1"), ("--lr", "0.01")):
+        data = json.loads(chainrule("explain", run, *rows, *given, "--json").output)
+        steps[given] = data["sections"][-2]["lines"]
+    _, promised, measured = (line["value"] for line in steps["--step",])
+    assert steps["--step",] == steps["--lr", "0.1"] != steps["--lr", "0.01"]
+    assert 0.5 < measured / promised < 1.5
+    assert steps["--lr", "0.01"][1]["value"] == pytest.approx(promised / 10)
+
+
 def test_the_update_by_the_optimizer_of_the_run(chainrule, run):
     text = flat(chainrule("explain", run, "--weight", "fc1.weight[3,1]", "--optimizer"))
     assert "ITS RULE" in text
