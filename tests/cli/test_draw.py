@@ -10,13 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chainrule.cli.terminal import ASCII, UNICODE, Terminal, detect, text_of, words, wrap
-from chainrule.cli.view.draw import clock, draw
+from chainrule.cli.view.draw import draw
 from chainrule.cli.view.facts import OK, Facts, Series, Verdict
 from chainrule.cli.view.log import facts_in_words, log_line
 from chainrule.cli.view.screen import Log, Plain, Silent, screen_for
 from chainrule.cli.view.trend import in_words, sparkline
 from chainrule.cli.view.verdict import verdict_of
 from chainrule.diagnosis import Finding
+from chainrule.train.progress import clock
 from chainrule.train.watch import Layer
 
 

@@ -108,6 +108,7 @@ def real_output(chainrule):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_all_that_is_written_fits_its_schema(outputs):
     assert sorted(outputs) == schemas.names()
     for name, value in outputs.items():
@@ -151,6 +152,7 @@ def test_a_schema_is_one_and_refuses_what_is_missing_or_of_another_kind(outputs)
                 assert not fits(name, {**held, key: other}), (name, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "path", "value"),
     [

@@ -95,6 +95,13 @@ SLOW = {
 """Files that once took a minute, or were not refused."""
 
 
+@pytest.mark.parametrize("number", [11334, 27468])
+def test_a_log_with_a_number_beyond_float64_is_a_damaged_run(every, number):
+    count = Count()
+    one(every["log"], number, count, measured=False)
+    assert count.wrong == []
+
+
 @pytest.mark.parametrize("name", SLOW)
 def test_files_that_were_too_much(every, name):
     count = Count()
@@ -112,7 +119,15 @@ def test_a_trainer_that_refuses_a_state_is_as_it_was():
             with pytest.raises(StateError, match=f"the checkpoint's {key} is not"):
                 restore(trainer, bad)
             assert content_of(trainer) == before
-    for late in ({"optimizer": {}}, {"ema": {"decay": 0.5}}, {"scheduler": {}}, {"callbacks": [1]}):
+    group = good["optimizer"]["param_groups"][0]
+    odd = {**good["optimizer"], "param_groups": [{**group, "new": 1}]}
+    for late in (
+        {"optimizer": odd, "scheduler": {}},
+        {"optimizer": {}},
+        {"ema": {"decay": 0.5}},
+        {"scheduler": {}},
+        {"callbacks": [1]},
+    ):
         with pytest.raises(StateError):
             restore(trainer, {**good, **late})
         assert content_of(trainer) == before

@@ -20,7 +20,6 @@ from chainrule.train.files import writing
 WORKER = str(Path(__file__).with_name("worker.py"))
 WINDOW_S = 0.2
 """A signal comes so long after the fit has begun, at most; some come before."""
-RUN = "w-0001"
 GENTLE = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -119,9 +118,14 @@ class Tally:
             self.odd += other.odd
 
 
+def run_in(folder):
+    """The run that was begun; one killed while it was made leaves a folder without config.json."""
+    return next((p.parent.name for p in sorted(folder.glob("w-*/config.json"))), None)
+
+
 def half_made(folder):
     """Whether something in a run folder is not complete: a temporary file, or no manifest."""
-    run = folder / RUN
+    run = folder / (run_in(folder) or "none")
     held = {p.stem for p in (run / "checkpoints").glob("*.safetensors")}
     return bool([*run.rglob(".*.tmp")]) or bool(held - {p.stem for p in run.rglob("*.json")})
 
@@ -130,9 +134,9 @@ def chain(folder, rng, number, expected, *, start=Forked, most=10**6):
     """One training, stopped again and again (at most so often) until it ends: its tally."""
     tally, last = Tally(runs=1), 0
     while True:
-        exists = (folder / RUN / "config.json").exists()
+        run = run_in(folder)
         began = time.perf_counter()
-        process = start(folder, *([RUN] if exists else []))
+        process = start(folder, *([run] if run else []))
         early = rng.random() < 0.15
         said = "" if early else process.stdout.readline()
         if said.startswith("begun"):

@@ -14,7 +14,7 @@ from chainrule.tensor.memory import STATM
 from chainrule.train import Trainer
 
 BATCH = 8000
-STEP = 3 * 2**19
+STEP, ENOUGH = 3 * 2**19, 2**30
 
 
 def main(how, points):
@@ -28,7 +28,7 @@ def main(how, points):
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            limited(t, x, y, 2**22 + point * STEP)
+            limited(t, x, y, ENOUGH if point == points - 1 else 2**22 + point * STEP)
         os.waitpid(child, 0)
 
 

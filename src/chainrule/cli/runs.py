@@ -42,7 +42,13 @@ def summary(run: Run) -> dict[str, Any]:
         }
     except ChainruleError as error:
         return row | {"state": f"damaged: {error.problem}"}
-    except (TypeError, ValueError, KeyError, AttributeError) as error:  # JSON, but not a run's
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # JSON, but not a run's
         return row | {"state": f"damaged: {type(error).__name__}: {error}"}
 
 

@@ -337,7 +337,7 @@ class _Job:
         try:
             history = trainer.fit(
                 self.parts.train, validation=self.parts.validation, epochs=r.epochs, steps=r.steps,
-                tol=r.tol, batch_size=r.batch_size,
+                tol=r.tol, batch_size=r.batch_size, progress=False,
             )  # fmt: skip
         except ChainruleError as error:
             self._note(error)

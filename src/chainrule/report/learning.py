@@ -202,12 +202,22 @@ def _summary(columns: Any, rows: Any) -> str:
     return " ".join(parts)
 
 
+def _judged(columns: Any, rows: Any) -> str:
+    """Where rows were held back but only a metric was kept of them."""
+    name = next((k for k in columns if k.startswith("val_")), None)
+    best = None if name is None else best_of(columns[name], largest="acc" in name)
+    if name is None or best is None:
+        return "No validation rows."
+    return (f"{name.replace('val_', 'Validation ')} is best at epoch {rows[best].get('epoch')} of "
+            f"{len(rows)}, {said(columns[name][best])}.")  # fmt: skip
+
+
 def _here(columns: Any, best: int | None, rows: Any) -> str:
     loss, val = columns["loss"], columns.get("val_loss")
     if not all(map(finite, loss)):
         return "The loss left the finite numbers: everything after that is void."
     if val is None or best is None:
-        return f"No validation rows. The training loss is {trend(loss)}."
+        return f"{_judged(columns, rows)} The training loss is {trend(loss)}."
     gap = f"At the end validation is {said(val[-1])} and training {said(loss[-1])}"
     after = len(rows) - 1 - best
     if not after:

@@ -14,6 +14,7 @@ from ..tensor.random import generator_in_use
 from .history import History
 from .interrupts import Interrupts
 from .limits import Limits
+from .progress import Bar
 from .recorder import Recorder
 from .steps import Done
 
@@ -25,12 +26,13 @@ class Fit:
     """One call of `Trainer.fit`: the data, the limits and the files that belong to it."""
 
     def __init__(
-        self, trainer: Trainer, train: DataLoader, held_out: DataLoader | None, limits: Limits
-    ) -> None:
+        self, trainer: Trainer, train: DataLoader, held_out: DataLoader | None, limits: Limits,
+        bar: Bar,
+    ) -> None:  # fmt: skip
         self.trainer = trainer
         self.train = train
         self.held_out = held_out
-        self.limits = limits
+        self.limits, self.bar = limits, bar
         self.recorder = None if trainer.run is None else Recorder(trainer, trainer.run)
 
     def run(self, signals: Interrupts) -> History:
@@ -67,12 +69,21 @@ class Fit:
                 trainer.fit_seconds += seconds
                 start, aside = now, so_far
                 self.take_in(done)
+                self.show()
                 if trainer.batch < batches and (
                     signals.asked or trainer.stop_reason or limits.out_of_steps(trainer)
                 ):
                     return False
         trainer.trained = True
         return True
+
+    def show(self) -> None:
+        """How far it is."""
+        trainer = self.trainer
+        done = trainer.step - trainer.first_step
+        total = self.limits.steps_in_all(len(self.train), trainer.accumulate)
+        note = f"epoch {trainer.epoch - trainer.first_epoch + 1}, loss {trainer.loss_value:.4g}"
+        self.bar.at(done, total, note)
 
     def room(self) -> int:
         """The steps until a callback, a checkpoint or the end needs the state as it is then."""

@@ -40,6 +40,13 @@ class Limits:
         """Whether the last step of this fit is done."""
         return self.steps is not None and trainer.step - trainer.first_step >= self.steps
 
+    def steps_in_all(self, batches: int, accumulate: int) -> int | None:
+        """The most steps that there will be, with so many batches an epoch; None: no limit."""
+        each = -(-batches // accumulate)
+        known = [n for n in (self.steps, None if self.epochs is None else self.epochs * each)
+                 if n is not None]  # fmt: skip
+        return min(known, default=None)
+
     def reached(self, trainer: Trainer) -> str | None:
         """Why the fit is at its end, asked between epochs; None while it goes on."""
         done = trainer.epoch - trainer.first_epoch

@@ -84,10 +84,14 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     body, tensors = pack(_state_of(trainer))
     before = unpack(body, copy_weights(tensors))
     apart = trainer.row, trainer.pending
+    known = [set(group) for group in trainer.optimizer.param_groups]
     try:
         _put(trainer, state)
     except Exception as error:
         _put(trainer, before)
+        for group, names in zip(trainer.optimizer.param_groups, known, strict=True):
+            for name in set(group) - names:  # settings that nobody had
+                del group[name]
         trainer.row, trainer.pending = apart
         if isinstance(error, ChainruleError):
             raise

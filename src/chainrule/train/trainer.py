@@ -42,6 +42,7 @@ from .interrupts import Interrupts
 from .limits import Limits
 from .losses import RowWeighted, with_weights
 from .metrics import as_metric
+from .progress import Bar
 from .run import Run, open_run
 from .state import capture, restore
 from .steps import Done, EagerSteps
@@ -143,16 +144,18 @@ class Trainer:
         self, train: Any, *, validation: Any = None, epochs: int | None = None,
         steps: int | None = None, tol: float | None = None, grad_tol: float | None = None,
         batch_size: int = 32, shuffle: bool = True, sample_weight: Any = None,
+        progress: bool | None = None,
     ) -> History:  # fmt: skip
         """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
 
-        train, validation: a DataLoader, a Dataset, or a tuple (x, y) or (x1, x2, ..., y) of
-        arrays or tensors.  tol: ends when the loss changes by less from one epoch to the next.
-        grad_tol: ends when every gradient norm of an epoch is below.  batch_size, shuffle: for
-        data that come without a loader.  sample_weight: w (rows,) >= 0 for arrays; the loss of a
-        batch is then sum_i w_i l_i / sum_i w_i, and validation stays as it is.  After `resume` it
-        goes on where the checkpoint was, and all limits count from the start of the fit that was
-        interrupted.
+        train, validation: a DataLoader, a Dataset, or a tuple (x, y), (x1, x2, ..., y) or
+        ((x1, x2, ...), y) of arrays, frames or tensors.  tol: ends when the loss changes by less
+        from one epoch to the next.  grad_tol: ends when every gradient norm of an epoch is below.
+        batch_size, shuffle: for data that come without a loader.  sample_weight: w (rows,) >= 0
+        for arrays; the loss of a batch is then sum_i w_i l_i / sum_i w_i, and validation stays as
+        it is.  After `resume` it goes on where the checkpoint was, and all limits count from the
+        start of the fit that was interrupted.  progress: a bar with rate and time left (None:
+        where stderr is a terminal).
         Raises NonFiniteError for data or steps that are not finite.
         """
         limits = Limits(epochs, steps, tol, grad_tol)
@@ -173,9 +176,10 @@ class Trainer:
             self.weighted = weighted
             with self.run.alone() if self.run is not None else nullcontext():
                 self._begin(loader)
-                with mode(self.model, True), Interrupts() as self.signals:
+                bar = Bar("fit", "steps", live=progress)
+                with mode(self.model, True), Interrupts() as self.signals, bar:
                     try:
-                        return Fit(self, loader, held_out, limits).run(self.signals)
+                        return Fit(self, loader, held_out, limits, bar).run(self.signals)
                     except NonFiniteError as error:
                         self._failed(error)
                         raise

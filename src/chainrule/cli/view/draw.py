@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ...train.progress import amount, clock
 from ...train.watch import Layer
 from ..terminal import Line, Signs, Terminal, crop, text_of, words, wrap
 from .facts import BAD, WARN, Facts, Series
@@ -72,22 +73,6 @@ def bar(share: float, size: int, signs: Signs) -> Line:
     part = half if 0 < full < size else ""
     rest = size - full - len(part)
     return [(done * full + part, "bar"), (left * rest, "faint")]
-
-
-def clock(seconds: float) -> str:
-    """12345 as 3:25:45."""
-    whole = max(int(seconds + 0.5), 0)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
-def amount(value: float | None) -> str:
-    """412345 as '412 k'."""
-    if value is None:
-        return "-"
-    for unit, size in ((" M", 1e6), (" k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
 
 
 def counters(f: Facts) -> list[Line]:

@@ -14,10 +14,10 @@ from ...nn import TabularMLP
 from ...ops.core import quietly
 from ...tensor.autograd import no_grad
 from ...tensor.core import Tensor, wrap
+from ..progress import Bar
 from .data import TabularData, inputs
 from .folds import checked, folds
 from .members import Member, Members
-from .progress import Progress
 from .recipe import Recipe
 
 ROWS, FEW = 1024, 32
@@ -145,14 +145,24 @@ def fit_tabular(
     pairs = checked(data, splits)
     listed = [Member(*pair, number, recipe) for number, pair in enumerate(pairs)]
     together = Members(data, listed, seed)
-    with Progress("fit", recipe.epochs, together.steps_an_epoch * len(listed), progress) as shown:
-        together.run(recipe.epochs, _both(shown.row, on_epoch))
+    with Bar("fit", "epochs", live=progress) as bar:
+        together.run(recipe.epochs, _both(moved(bar, recipe.epochs), on_epoch))
     check_finite(together)
     judged = together.held_out is not None
     return TabularEnsemble(
         together.finished(), data.task, together.best if judged else (),
         together.best_epoch if judged else (), together.history,
     )  # fmt: skip
+
+
+def moved(bar: Bar, total: int) -> Callable[[dict[str, Any]], None]:
+    """What moves a bar with every row of the history."""
+
+    def call(row: dict[str, Any]) -> None:
+        held = row["score"]
+        bar.at(row["epoch"], total, f"held out {sum(held) / len(held):.4g}" if held else "")
+
+    return call
 
 
 def _both(

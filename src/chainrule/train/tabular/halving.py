@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, NonFiniteError
+from ..progress import Bar
 from .data import TabularData
-from .ensemble import TabularEnsemble
+from .ensemble import TabularEnsemble, moved
 from .folds import checked, folds
 from .members import Member, Members
-from .progress import Progress
 from .recipe import Recipe
 from .schedules import ends
 
@@ -89,9 +89,9 @@ def successive_halving(
         raise ArgumentError("successive_halving: every split needs held-out rows")
     race = Race(data, recipes, pairs, seed)
     rungs = ends(base.epochs)
-    with Progress("tune", base.epochs, race.steps, progress) as shown:
+    with Bar("tune", "epochs", live=progress) as bar:
         for rung, until in enumerate(rungs):
-            race.run(until, shown.row)
+            race.run(until, moved(bar, base.epochs))
             race.rank(rung)
             if on_rung is not None:
                 on_rung(race.table(configs))
