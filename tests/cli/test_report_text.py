@@ -42,7 +42,7 @@ def test_a_shade_is_a_power_of_ten(tmp_path):
     looks = [look(s, [layer(n, grad=g) for n, g in sizes.items()]) for s in range(3)]
     chart = flow.gradient_flow(as_looks(tmp_path, looks))
     lines = {line[0]: line[15:16] for line in drawn(chart)[1 : 1 + len(sizes)]}
-    assert [lines[n] for n in "abcdefgh"] == ["█", "▓", "▒", "░", " ", " ", "✖", "?"]
+    assert [lines[n] for n in "abcdefgh"] == ["█", "▓", "▒", "░", " ", "0", "✖", "?"]
     legend = " ".join(" ".join(drawn(chart)).split())
     assert "█ 1e-1, ▓ 1e-2, ▒ 1e-3, ░ 1e-4 and up; blank below" in legend
 

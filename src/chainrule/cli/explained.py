@@ -11,6 +11,8 @@ from ..nn import CrossEntropyLoss, Module
 from ..tensor.core import Tensor, wrap
 from ..train import Run
 from ..train.evaluation import mode
+from ..train.files import load_tensors, read_json
+from ..train.kept_step import FOLDER, FOUND
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
@@ -28,12 +30,20 @@ def explanation(
     run = newest_with_model(name, folder)
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
-    model, _ = restored(run, r, len(sets.names))
-    stepping, ended, _ = optimizer_of(run, r, model) if optimizer else (None, "", 0)
+    broken = None if run.has_model else kept_step(run)
+    weights, batch, told = broken or (None, None, "")
+    if broken and (example is not None or optimizer):
+        raise UsageProblem(
+            f"{run.name} broke off before its first model: what is kept is the step that failed",
+            expected="no --example and no --optimizer: the rows are those of that step",
+            line="",
+        )  # fmt: skip
+    model, _ = restored(run, r, len(sets.names), weights)
+    stepping, ended, _ = optimizer_of(run, r, model) if optimizer else (None, told, 0)
     model.eval()  # without dropout: the gradient of the model as it predicts
     found = of_model(
         model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
-        title=run.name, ended=ended,
+        title=run.name, ended=ended, batch=batch,
     )  # fmt: skip
     if not optimizer or found.value is not None:
         return found, None
@@ -73,16 +83,32 @@ def batch_of(sets: Sets, r: Recipe, example: int | None) -> tuple[Tensor, Tensor
     return x, y
 
 
+def kept_step(run: Run) -> tuple[dict[str, Tensor], tuple[Tensor, ...], str] | None:
+    """(weights, rows, what is to be said) of the step that broke a training off, if it is kept."""
+    folder = run.path / FOLDER
+    if not (folder / FOUND).is_file():
+        return None
+    held = read_json(folder / FOUND)
+    if not isinstance(held, dict) or not isinstance(held.get("error"), str):
+        return None
+    rows = load_tensors(folder / "batch.safetensors")
+    said = (f"The training broke off: {held['error']}. The weights are those before that step, "
+            "and the rows are its own")  # fmt: skip
+    return load_tensors(folder / "model.safetensors"), (rows["0.0"], rows["0.1"]), said
+
+
 def of_model(
     model: Module, r: Recipe, sets: Sets, weight: str | None, *, title: str, top: int,
     example: int | None = None, optimizer: Any = None, lr: float | None = None, ended: str = "",
+    batch: tuple[Tensor, ...] | None = None,
 ) -> Explanation:  # fmt: skip
     """The gradients of a model in evaluation mode, on rows of the data of its recipe.
 
-    title: what it is the model of.  ended: what else is to be said of the rows.
+    title: what it is the model of.  ended: what else is to be said of the rows.  batch: rows that
+    are none of these.
     """
     rows = _rows(sets, r, example)
-    x, y = batch_of(sets, r, example)
+    x, y = batch or batch_of(sets, r, example)
     loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
     found = explain(
         lambda: loss(model(x), y), weight, model, optimizer=optimizer, lr=lr, top=top,
@@ -90,7 +116,8 @@ def of_model(
     )  # fmt: skip
     d = found.derivation
     d.title = f"{title}: {d.title}"
-    d.conventions.insert(1, _said(r, example, rows, sets.names, y) + ended)
+    said = "" if batch else _said(r, example, rows, sets.names, y)
+    d.conventions.insert(1, said + ended)
     return found
 
 

@@ -141,7 +141,7 @@ def _shade(v: float | None, h: Heat, top: int, t: Terminal) -> str:
     last = len(shades) - 1
     if not h.powers:
         return shades[min(max(int(v * len(shades)), 0), last)]
-    return shades[0] if v == -math.inf else shades[max(last + math.floor(v) - top, 0)]
+    return "0" if v == -math.inf else shades[max(last + math.floor(v) - top, 0)]
 
 
 def _legend(h: Heat, top: int, t: Terminal) -> str:
@@ -151,8 +151,8 @@ def _legend(h: Heat, top: int, t: Terminal) -> str:
         said_ = [f"{shades[k]} from {k / len(shades):g}" for k in range(last, 0, -1)]
     else:
         said_ = [f"{shades[last - k]} 1e{top - k}" for k in range(last)]
-    return (f"{h.scale}: {', '.join(said_)} and up; blank below; {t.signs.bad} not finite; "
-            "? not computed")  # fmt: skip
+    return (f"{h.scale}: {', '.join(said_)} and up; blank below; 0 none at all; "
+            f"{t.signs.bad} not finite; ? not computed")  # fmt: skip
 
 
 # ---------------------------------------------------------------- table

@@ -28,6 +28,8 @@ WIDTH, LEFT, RIGHT, TOP, ROW, BELOW = 560, 110, 96, 6, 20, 26
 MOST_COLUMNS, MOST_LAYERS, MOST_LOOKS, MOST_UNITS = 80, 24, 100, 20
 SHADES = 12
 NONE = "not computed"
+SIGNS = {"bad": "\u2716", "zero": "0"}
+"""In place of a colour: a number that is not finite, and one that is 0."""
 
 
 def watch_html(watch: Watch) -> str:
@@ -113,17 +115,17 @@ def _cells(powers: dict[str, list[float | None]], low: int, high: int) -> list[s
             style = f'fill="{fill}"' if fill[0] == "#" else 'fill="none" stroke="currentColor"'
             parts.append(f'<rect x="{x:.1f}" y="{top}" width="{wide:.1f}" height="{ROW - 2}" '
                          f"{style}/>")  # fmt: skip
-            if fill == "bad":
+            if fill in SIGNS:
                 parts.append(f'<text x="{x + wide / 2:.1f}" y="{top + 14}" '
-                             'text-anchor="middle">\u2716</text>')  # fmt: skip
+                             f'text-anchor="middle">{SIGNS[fill]}</text>')  # fmt: skip
     return parts
 
 
 def _fill(v: float | None, low: int, high: int) -> str:
     if v is None:
         return "none"
-    if math.isnan(v) or v == math.inf:
-        return "bad"
+    if not math.isfinite(v):
+        return "zero" if v == -math.inf else "bad"
     return colour_at(round((max(v, low) - low) / (high - low) * SHADES) / SHADES)
 
 

@@ -40,7 +40,7 @@ def finite_of(values: Iterable[float | None]) -> list[float]:
 
 
 def pooled(values: Sequence[float | None], pieces: int) -> list[float | None]:
-    """Of each piece the value that lies farthest from the median; what is not finite wins.
+    """Of each piece the value that lies farthest from the median; nan and inf win, then -inf.
 
     >>> pooled([1.0, 1.0, 9.0, 1.0], 2)
     [1.0, 9.0]
@@ -51,7 +51,7 @@ def pooled(values: Sequence[float | None], pieces: int) -> list[float | None]:
     for k in range(pieces):
         part = [v for v in values[k * len(values) // pieces : (k + 1) * len(values) // pieces]
                 if v is not None]  # fmt: skip
-        bad = [v for v in part if not math.isfinite(v)]
+        bad = sorted((v for v in part if not math.isfinite(v)), key=lambda v: v == -math.inf)
         found.append(bad[0] if bad else max(part, key=lambda v: abs(v - middle), default=None))
     return found
 
