@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from cli_cases import refused
 
+from chainrule.cli.tables import training as tables
 from chainrule.cli.tables.choices import TableChoices, choose, from_config
 from chainrule.cli.tables.options import ONLY_FOR_TABLES
 from chainrule.train import open_run
@@ -117,6 +118,48 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(chainrule, penguins):
     logs = [[{k: v for k, v in row.items() if k != "seconds"} for row in open_run(n).rows]
             for n in ("penguins-0001", "penguins-0002")]  # fmt: skip
     assert logs[0] == logs[1]
+
+
+def test_a_run_finds_its_file_from_any_folder(chainrule, species, monkeypatch, own_folder):
+    log = own_folder / "runs" / species
+    (log / "result.json").unlink()  # as if it had been killed
+    (log / "model.safetensors").unlink()
+    (own_folder / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    words = ("train", "--resume", species, "--runs-dir", "../runs", "--no-report", "-q")
+    assert chainrule(*words).exit_code == 0
+    assert chainrule("evaluate", species, "--runs-dir", "../runs").exit_code == 0
+    (log / "result.json").unlink()
+    Path("../penguins.csv").rename("penguins.csv")  # by the path that was typed
+    assert chainrule("evaluate", species, "--runs-dir", "../runs").exit_code == 0
+    Path("penguins.csv").rename("birds.csv")
+    said = refused(chainrule(*words))
+    assert str(own_folder / "penguins.csv") in said.replace("\n", "").replace(" ", "")
+    assert "put it there again" in said
+    assert "no such file" in refused(chainrule("evaluate", species, "--runs-dir", "../runs"))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_ends_a_run_with_its_exit_code(chainrule, penguins, monkeypatch, name):
+    row = tables._note
+    monkeypatch.setattr(
+        tables, "_note", lambda r: (signal.raise_signal(signal.Signals[name]), row(r))[1]
+    )
+    words = ("train", penguins, "--target", "species", *QUICK)
+    for more in ((), ("--no-save",)):
+        ended = chainrule(*words, *more)
+        assert ended.exit_code == 128 + signal.Signals[name]
+        assert f"stopped by {name} after epoch 1" in ended.stderr
+
+
+def test_too_few_rows_are_said_in_words(chainrule):
+    Path("few.csv").write_text("a,b\n1,5\n2,6.5\n3,9\n")
+    for folds, needed in (("1", 4), ("2", 3), ("5", 6)):
+        result = chainrule("train", "few.csv", "--target", "b", "--folds", folds, *QUICK[:4])
+        if needed > 3:
+            assert f"at least {needed} rows" in " ".join(refused(result).split())
+        else:
+            assert result.exit_code == 0, result.output
 
 
 WRONG = {

@@ -32,6 +32,7 @@ from chainrule.train.tabular import (
     fit_tabular,
     flat_cos,
     folds,
+    hold_out,
     successive_halving,
 )
 from chainrule.train.tabular.members import start
@@ -66,6 +67,24 @@ def members(count, task="classification", settings=None, **more):
 
 def bits(model):
     return [np.asarray(t.detach()) for t in (*model.parameters(), *model.buffers())]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.floats(0.05, 0.95))
+def test_every_class_is_on_both_sides(sizes, share):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    if not 0 < round(len(labels) * share) < len(labels):
+        with pytest.raises(ArgumentError, match="too few rows"):
+            hold_out(labels, len(labels), share)
+        return
+    pairs = [hold_out(labels, len(labels), share)]
+    of = TabularData(np.zeros((len(labels), 1)), None, labels)
+    pairs += folds(of, 2) if len(labels) > 1 else []
+    for learned, held in pairs:
+        assert sorted([*learned, *held]) == list(range(len(labels)))
+        for label, size in enumerate(sizes):
+            if size > 1:
+                assert label in labels[learned]
+                assert label in labels[held]
 
 
 CASES = {

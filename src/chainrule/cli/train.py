@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -417,8 +416,7 @@ def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interru
     else:
         fix = f"{_resume(run)}   (goes on at the next step)"
         error = Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
-    error.code = 128 + getattr(signal, history.signal or "", signal.SIGINT)  # or the key q
-    return error
+    return error.by(history.signal)
 
 
 def _resume(run: Run) -> str:

@@ -73,7 +73,7 @@ def command(
         for line in lines:
             click.echo(t.paint(line), file=stream, color=True)
 
-    rows = prepare(dataclasses.replace(c, folds=1), None, say, t)
+    rows = prepare(dataclasses.replace(c, folds=1), say, t)
     tried = drawn(rows.fit.recipe, configs or 32, c.seed)
     try:
         found = successive_halving(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...data.tables import Table, read_table
 from ...data.tables.target import encode_target
-from ...errors import ChainruleError, StateError
+from ...errors import ChainruleError
 from ...report.amounts import Amounts
 from ...report.results import Held
 from ...report.subject import Subject
@@ -21,7 +21,7 @@ from ...train.tabular import TableModel, hold_out
 from ..app import UsageProblem
 from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
-from .choices import TableChoices, from_config, sha256_of
+from .choices import TableChoices, from_config, of_run
 
 MOST_AMOUNTS, MOST_CELLS = 4, 12
 """Of the targets and of the cells of a row that are shown."""
@@ -56,20 +56,7 @@ def split(table: Table, schema: Any, choices: TableChoices) -> tuple[Any, Any]:
 
 def own_rows(run: Run, model: TableModel) -> Table:
     """The rows of the run's own file that were held out; raises where it isn't the same file."""
-    choices = from_config(run.config, str(run.path))
-    known = run.config.get("sha256")
-    try:
-        changed = sha256_of(choices.data) != known
-    except OSError as error:
-        raise UsageProblem(
-            f"{run.name} learned from {choices.data}, which can't be read: {error.strerror}",
-            fix=f"chainrule evaluate {run.name} FILE", line="",
-        ) from None  # fmt: skip
-    if changed:
-        raise StateError(
-            f"{choices.data} is not the file any more that {run.name} learned from",
-            fix=f"name a file with rows: chainrule evaluate {run.name} FILE", line="",
-        )  # fmt: skip
+    choices = of_run(run, f"name a file with rows: chainrule evaluate {run.name} FILE")
     table, _ = choices.with_target(choices.table())
     _, rows = split(table, model.preprocessing.schema, choices)
     if not len(rows):
