@@ -75,6 +75,11 @@ class TableChoices:
         given = {k: v for k, v in chosen.items() if v is not None or k == "patience"}
         return Recipe(**given)
 
+    def used(self, r: Recipe, folds: int) -> TableChoices:
+        """With what a training took for all that was not said."""
+        taken = {here: getattr(r, there) for here, there in OF_RECIPE.items()}
+        return dataclasses.replace(self, folds=folds, **taken)
+
     def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
         """The table in the file."""
         options = {"delimiter": self.delimiter, "decimal": self.decimal, "encoding": self.encoding}

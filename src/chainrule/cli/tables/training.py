@@ -75,7 +75,8 @@ class _Job:
     def _created(self, fit: TableFit) -> Run:
         o, c = self.options, self.choices
         config = {
-            "table": c.to_config(), "path": str(Path(c.data).resolve()),
+            "table": c.used(fit.recipe, len(fit.members.members)).to_config(),
+            "path": str(Path(c.data).resolve()),
             "sha256": sha256_of(c.data),
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
