@@ -180,12 +180,12 @@ def test_rows_come_from_stdin(chainrule, species):
 
 
 def test_a_table_is_not_taken_for_a_run(chainrule, species):
-    for command in ("preflight", "lr-find", "verify-resume", "predict", "compare"):
+    for command in ("preflight", "verify-resume", "predict", "compare"):
         said = " ".join(
             refused(chainrule(command, "penguins.csv", *["x"] * (command == "compare"))).split()
         )
         assert "'penguins.csv' is a table" in said
-        assert f"{'tune' if command == 'lr-find' else 'train'} penguins.csv --target" in said
+        assert "train penguins.csv --target" in said
 
 
 def test_runs_are_listed_with_their_scores_and_what_they_took(chainrule, species):
@@ -301,7 +301,7 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
 def test_other_commands_know_a_run_of_a_table(chainrule, species):
     for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
         assert chainrule(*words).exit_code == 0
-    for command in ("explain", "playground", "preflight", "lr-find"):
+    for command in ("explain", "playground", "preflight", "verify-resume"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,10 +26,12 @@ from chainrule.train.tabular import (
     Member,
     Members,
     Recipe,
+    TableFit,
     TabularData,
     TabularEnsemble,
     coslog,
     ends,
+    find_rate,
     fit_tabular,
     flat_cos,
     folds,
@@ -323,3 +326,25 @@ def test_what_does_not_fit_is_said(name):
     make, error, match = BAD[name]
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.slow
+def test_a_rate_is_tried_as_the_network_that_it_makes_alone():
+    """Far too low and far too high rates lose, and each trial is the fit that has that rate."""
+    table = {"a": X[:, 0], "b": X[:, 1], "y": 2 * X[:, 0] + X[:, 1]}
+    own = Recipe(hidden=(8,), batch_size=32)
+    fit = TableFit(table, "y", recipe=own)
+    found = find_rate(fit, lowest=1e-4, highest=50.0, steps=12)
+    losses = [t.loss for t in found.trials]
+    assert min(losses) < 0.5 * losses[0]
+    assert 1e-3 < found.suggestion < 10
+    epochs = found.steps // fit.members.steps_an_epoch
+    place = int(np.argmin(losses))
+    chosen = replace(own, lr=found.trials[place].lr, epochs=epochs, metric="loss")
+    alone = TableFit(table, "y", recipe=chosen)
+    alone.run()
+    assert alone.members.best == [losses[place]]
+    noise = TableFit({"a": X[:, 0], "y": X[:, 3]}, "y", recipe=own)
+    assert find_rate(noise, lowest=100.0, highest=1e4, steps=12).suggestion is None
+    with pytest.raises(ArgumentError, match="below highest"):
+        find_rate(fit, lowest=2.0, highest=1.0)

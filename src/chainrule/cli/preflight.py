@@ -56,10 +56,6 @@ def command(data: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
     return OK if checked.ok else FAILED
 
 
-INSTEAD = {"lr-find": "chainrule tune {} --target COLUMN, which tries rates among others"}
-OTHERWISE = "chainrule train {} --target COLUMN"
-
-
 def recipe_of(what: str, folder: str, given: dict[str, Any]) -> Recipe:
     """The recipe of a data set with what was typed, or that of a run; a table is refused."""
     if what.lower() in recipes.DATA:
@@ -68,7 +64,7 @@ def recipe_of(what: str, folder: str, given: dict[str, Any]) -> Recipe:
         command = click.get_current_context().info_name or ""
         raise UsageProblem(
             f"{what!r} is a table, and {command} is for data sets and their runs", line="",
-            fix=INSTEAD.get(command, OTHERWISE).format(shlex.quote(what)),
+            fix=f"chainrule train {shlex.quote(what)} --target COLUMN",
         )  # fmt: skip
     if given:
         odd = f"--{next(iter(given)).replace('_', '-')}"

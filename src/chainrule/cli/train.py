@@ -176,7 +176,7 @@ def command(
             _refuse_kept_of_tables(kept)
             _end(tables.train(choose_table(data, given), asked))
             return
-        _refuse_of_tables(data, given)
+        refuse_of_tables(data, given)
         try:
             job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
@@ -201,7 +201,8 @@ def _end(problem: ChainruleError | None) -> None:
         raise problem
 
 
-def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+def refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+    """Raises where an option of tables was typed for a data set."""
     odd = [f"--{name.replace('_', '-')}" for name in ONLY_FOR_TABLES if name in given]
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
