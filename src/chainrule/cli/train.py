@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -181,7 +180,7 @@ def command(
             _refuse_kept_of_tables(kept)
             _end(tables.train(choose_table(data, given), asked))
             return
-        _refuse_of_tables(data, given)
+        refuse_of_tables(data, given)
         try:
             job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
@@ -206,7 +205,8 @@ def _end(problem: ChainruleError | None) -> None:
         raise problem
 
 
-def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+def refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+    """Raises where an option of tables was typed for a data set."""
     odd = [f"--{name.replace('_', '-')}" for name in ONLY_FOR_TABLES if name in given]
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
@@ -421,8 +421,7 @@ def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interru
     else:
         fix = f"{_resume(run)}   (goes on at the next step)"
         error = Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
-    error.code = 128 + getattr(signal, history.signal or "", signal.SIGINT)  # or the key q
-    return error
+    return error.by(history.signal)
 
 
 def _resume(run: Run) -> str:
