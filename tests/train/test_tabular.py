@@ -304,3 +304,11 @@ def test_what_does_not_fit_is_said(name):
     make, error, match = BAD[name]
     with pytest.raises(error, match=match):
         make()
+
+
+def test_more_columns_than_memory_are_refused_before_networks_are_made(monkeypatch):
+    table = {f"c{i}": np.arange(12.0) * i % 7 for i in range(1, 30)} | {"y": list("ab") * 6}
+    monkeypatch.setattr("chainrule.data.tables.table.free_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("chainrule.train.tabular.fitting.Members", None)
+    with pytest.raises(MemoryError, match="fewer columns"):
+        chainrule.train.tabular.TableFit(table, "y")

@@ -168,10 +168,13 @@ def command_of(c: TableChoices, best: dict[str, Any]) -> str:
     for name in ("target", "drop", "kind", "missing"):
         for value in getattr(c, name):
             parts += [f"--{name}", value]
-    for name in ("task", "metric", "delimiter", "decimal", "encoding", "epochs", "batch_size"):
+    said = ("task", "metric", "separator", "delimiter", "decimal", "encoding", "epochs",
+            "batch_size")  # fmt: skip
+    for name in said:
         value = getattr(c, name)
         parts += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
     parts += ["--layers", ",".join(map(str, c.layers))] if c.layers else []
+    parts += [] if c.header is None else ["--header" if c.header else "--no-header"]
     parts += ["--skip-missing"] if c.skip_missing else []
     for name, value in best.items():
         parts += [f"--{name.replace('_', '-')}", f"{value:g}"]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...data.tables import Schema, Table
 from ...data.tables.target import encode_target
-from ...errors import ArgumentError, ChainruleError
 from ...train import Run
 from ...train.files import MissingFileError
 from ...train.tabular import TableFit
-from ..app import UsageProblem, as_usage
+from ..app import UsageProblem
 from ..terminal import Line, Terminal
 from ..waiting import waiting
 from .applied import split
 from .choices import TableChoices, sha256_of
 from .said import inferred, plan
+from .wording import as_typed_badly
 
 
 class Prepared(NamedTuple):
@@ -45,9 +44,8 @@ def prepare(
             f"{c.data} is not the file any more that {run.name} was begun with",
             fix="the file as it was, or a new run", line="",
         )  # fmt: skip
-    try:
-        with waiting("reading", "bytes") as progress:
-            table = c.table(progress)
+    with as_typed_badly():
+        table = _read(c)
         table, left_out = c.with_target(table)
         schema = c.schema(table)
         say(inferred(table, schema, left_out, t))
@@ -56,10 +54,6 @@ def prepare(
             table.take(mine), schema=schema, recipe=c.recipe(), folds=c.folds_for(len(mine)),
             val_share=c.val_fraction, seed=c.seed,
         )  # fmt: skip
-    except MissingFileError:
-        raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
-    except ArgumentError as error:
-        raise as_options(error) from None
     say(plan(fit, len(rest), t))
     target = schema.target
     assert target is not None
@@ -70,18 +64,9 @@ def prepare(
     return Prepared(schema, fit, learned, tested, encode_target(target, tested, schema.missing))
 
 
-PYTHON = (
-    (r"kinds=\{(['\"])(.+?)\1: '(\w+)'\}", r"--kind '\2=\3'"),
-    (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"), (r"\bmissing=", "--missing"),
-    (r"\b(delimiter|encoding|decimal|task)=", r"--\1 "),
-    (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
-)  # fmt: skip
-"""What errors say to write in Python, and what that is on the command line."""
-
-
-def as_options(error: ChainruleError) -> UsageProblem:
-    """An error of a table in terms of options."""
-    found = as_usage(error)
-    for python, option in PYTHON:
-        found.fix = found.fix and re.sub(python, option, found.fix)
-    return found
+def _read(c: TableChoices) -> Table:
+    with waiting("reading", "bytes") as progress:
+        try:
+            return c.table(progress)
+        except MissingFileError:
+            raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
