@@ -211,6 +211,13 @@ def test_options_of_reading_are_those_that_the_file_needs(chainrule, species):
     assert "--decimal" in refused(chainrule("evaluate", species, "--decimal", ","))
 
 
+def test_means_over_classes_are_called_so(chainrule, species):
+    said = chainrule("evaluate", species).stdout
+    for name in ("precision", "recall", "f1"):
+        assert f"{name} (mean over classes)" in said
+    assert "precision" in json.loads(chainrule("evaluate", species, "--json").stdout)["scores"]
+
+
 def test_names_and_labels_can_be_said(chainrule, own_folder):
     rows = "".join(f"{i % 7}.5,{'a b' if i % 2 else 'b c'}\n" for i in range(40))
     Path("a.csv").write_text(rows)

@@ -115,6 +115,7 @@ FAULTS = {
     "half a sign": (b'{"a": "\\ud800"}', {}, "ArgumentError", ["'a'", "line 1"]),
     "half a sign in a key": (b'{"\\ud800": 1}', {}, "FormatError", ["line 1"]),
     "torn Parquet": (b"PAR1PAR1", {}, "FormatError", ["Parquet"]),
+    "no Parquet": (b"PAR1" + b"x" * 40, {}, "FormatError", ["magic bytes not found in footer\n"]),
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from .terminal import Line, Terminal, detect, words
 
 SCHEMA = "chainrule evaluation 1"
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
+AVERAGED = ("precision", "recall", "f1")
 OF_NUMBERS = ("rmse", "mae", "r2")
 
 
@@ -153,9 +154,10 @@ def interval(right: int, rows: int) -> tuple[float, float]:
 def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     """A score a line, then who is taken for whom."""
     lines = words(f"{held.run} on {held.rows} {held.on}", t.width, "strong")
-    wide = max(len(name) for name in held.scores)
+    named = {name: _label(name, held) for name in held.scores}
+    wide = max(map(len, named.values()))
     for name, value in held.scores.items():
-        said = f"{name.replace('_', ' ').ljust(wide)}  {_said(name, value, held)}"
+        said = f"{named[name].ljust(wide)}  {_said(name, value, held)}"
         fits = not t.plain and len(said) <= t.width
         lines += [[(said, "")]] if fits else words(said, t.width, indent="  ")
     if not held.matrix:
@@ -163,6 +165,12 @@ def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     blank: list[Line] = [] if t.plain else [[]]
     table = matrix_in_words(held) if t.plain else matrix_lines(held, t.width)
     return [*lines, *blank, *table, *blank, *confused(held, t)]
+
+
+def _label(name: str, held: Evaluation) -> str:
+    """A score's name, and over what it is a mean; two classes have no positive one here."""
+    over = f" (mean over {'classes' if held.matrix else 'labels'})" if name in AVERAGED else ""
+    return name.replace("_", " ") + over
 
 
 def _said(name: str, value: float | None, held: Evaluation) -> str:
