@@ -45,8 +45,22 @@ def text_of(path):
 
 
 @functools.cache
-def nodes_of(path):
-    return list(ast.walk(ast.parse(text_of(path))))
+def facts_of(path):
+    """Functions as (line, name, lines), packages imported, whether pickles are allowed anywhere.
+
+    The tree of a file is not kept: so many nodes cost seconds.
+    """
+    functions, imports, pickles = [], set(), False
+    for node in ast.walk(ast.parse(text_of(path))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            functions.append((node.lineno, node.name, node.end_lineno - node.lineno))
+        elif isinstance(node, ast.Import):
+            imports |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imports.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            pickles |= not (isinstance(node.value, ast.Constant) and node.value.value is False)
+    return functions, imports, pickles
 
 
 def test_there_is_something_to_hold():
@@ -71,11 +85,10 @@ def test_lines_are_short():
 
 def test_functions_are_short():
     long = [
-        f"{name_of(p)}:{f.lineno} {f.name}"
+        f"{name_of(p)}:{line} {name}"
         for p in CODE
-        for f in nodes_of(p)
-        if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and f.end_lineno - f.lineno >= MAX_FUNCTION
+        for line, name, size in facts_of(p)[0]
+        if size >= MAX_FUNCTION
     ]
     assert not long
 
@@ -87,13 +100,7 @@ def test_nothing_is_left_for_later():
 
 def imported(path):
     """The packages that a file imports."""
-    names = set()
-    for node in nodes_of(path):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-    return {name.split(".")[0] for name in names}
+    return facts_of(path)[1]
 
 
 def test_nothing_is_pickled():
@@ -103,13 +110,7 @@ def test_nothing_is_pickled():
         p for p in CODE if ROOT / "tests" not in p.parents
     ]  # tests may prove that it is refused
     assert not {name_of(p): found for p in ours if (found := imported(p) & forbidden)}
-    allowed = [
-        name_of(p)
-        for p in CODE
-        for node in nodes_of(p)
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
-        if not (isinstance(node.value, ast.Constant) and node.value.value is False)
-    ]
+    allowed = [name_of(p) for p in CODE if facts_of(p)[2]]
     assert not allowed
 
 

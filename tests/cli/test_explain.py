@@ -89,6 +89,17 @@ def test_an_example_is_checked(chainrule, own_folder):
     assert (result.exit_code, result.output.splitlines()[-1]) == (0, "2 lines: 2 right, 0 wrong")
     plain = chainrule("check-example", "seed221", "--plain").output
     assert plain.isascii()
+    assert "not claimed: dL/dW1, right: [[-0.001390" in plain
+    for width in (40, 50, 80, 200):  # every verdict with its sign, every slip, every own number
+        shown = chainrule("check-example", "seed221", COLUMNS=str(width)).output
+        lines = shown.splitlines()
+        assert max(map(len, lines)) <= width
+        one = " ".join(shown.split())
+        assert sum(line.startswith(("✖", "!", "x")) for line in lines) == 13
+        assert one.count(" right for its own numbers") == 7
+        assert len([x for x in lines if x.split()[2:3] == ["wrong"]]) == 6
+        for words in ("0.02 instead of 0.2", "without b2 it would be", "1.041", "-0.028500"):
+            assert words in one, (width, words)
     found = json.loads(chainrule("check-example", "seed221", "--json").output)
     assert found[0]["slip"] == "without b1[1]"
     (own_folder / "none.toml").write_text(FILE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +49,25 @@ def test_json_plain_and_digits(chainrule, run):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rows", [(), ("--example", "3")])
+def test_a_run_has_the_four_equations_and_its_step(chainrule, run, rows):
+    found = json.loads(chainrule("explain", run, *rows, "--step", "--json").output)
+    titles = [s["title"] for s in found["sections"]]
+    assert titles[:5] == ["FORWARD", "BP1", "BP2", "BP3", "BP4"]
+    assert titles[-2:] == ["STEP", "CHECK"]
+    assert found["holds"]
+    notes = [line.get("note", "") for line in found["sections"][1]["lines"]]
+    assert any("prediction - target" in note for note in notes)
+    steps = {}
+    for given in (("--step",), ("--lr", "0.1"), ("--lr", "0.01")):
+        data = json.loads(chainrule("explain", run, *rows, *given, "--json").output)
+        steps[given] = data["sections"][-2]["lines"]
+    _, promised, measured = (line["value"] for line in steps["--step",])
+    assert steps["--step",] == steps["--lr", "0.1"] != steps["--lr", "0.01"]
+    assert 0.5 < measured / promised < 1.5
+    assert steps["--lr", "0.01"][1]["value"] == pytest.approx(promised / 10)
+
+
 def test_the_update_by_the_optimizer_of_the_run(chainrule, run):
     text = flat(chainrule("explain", run, "--weight", "fc1.weight[3,1]", "--optimizer"))
     assert "ITS RULE" in text
@@ -75,3 +96,28 @@ def test_what_is_wrong_is_said(name, chainrule, run):
     assert result.exit_code == code, result.output
     assert words in flat(result)
     assert "Traceback" not in result.output
+
+
+def test_a_run_that_broke_off_is_explained_from_the_step_that_failed(chainrule, own_folder):
+    made = chainrule("train", "moons", "--layers", "16", "--optimizer", "sgd", "--lr", "1e38",
+                     "--eager", "--plain", "--no-report")  # fmt: skip
+    assert made.exit_code == 1
+    assert "first in sum (layer loss, CrossEntropyLoss): result = -inf" in " ".join(
+        made.output.split())  # fmt: skip
+    folder = own_folder / "runs" / "moons-0001" / "nan"
+    held = json.loads((folder / "nan.json").read_text())
+    assert held["layer"] == "loss, CrossEntropyLoss"
+    assert held["line"] is None, "the lines are the recipe's, not the user's"
+    assert held["values"] in held["found"]
+    result = chainrule("explain", "moons-0001", "--weight", "fc1.weight[0,0]")
+    assert result.exit_code == 0, result.output
+    text = flat(result)
+    assert f"The training broke off: {held['error']}" in text
+    assert "over 32 examples" in text
+    assert "saturated" in text
+    assert chainrule("explain", "moons-0001", "--example", "3").exit_code == 2
+    again = subprocess.run([sys.executable, str(folder / "repro.py")], capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert again.stderr.splitlines()[-1] == held["error"]
+    assert f"lr={held['advised_lr']:g}, or clip_grad_norm" in again.stderr
+    assert f"--lr {held['advised_lr']:g}, or --clip-grad-norm" in " ".join(made.output.split())

@@ -40,11 +40,8 @@ def watched(run):
 
 @functools.cache
 def validator(name):
-    from referencing import Registry, Resource
-
-    held = [Resource.from_contents(schemas.schema(n)) for n in schemas.names()]
-    registry = Registry().with_resources((r.contents["$id"], r) for r in held)
-    return jsonschema.Draft202012Validator(schemas.schema(name), registry=registry)
+    """As an outside validator has it, which knows no other schema of ours."""
+    return jsonschema.Draft202012Validator(schemas.schema(name))
 
 
 def fits(name, value):
@@ -111,12 +108,35 @@ def real_output(chainrule):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_all_that_is_written_fits_its_schema(outputs):
     assert sorted(outputs) == schemas.names()
     for name, value in outputs.items():
         wrong = [f"{name} {e.json_path}: {e.message}"[:200]
                  for e in validator(name).iter_errors(value)]  # fmt: skip
         assert not wrong
+
+
+def refs(part):
+    if isinstance(part, dict):
+        yield from [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        part = list(part.values())
+    for p in part if isinstance(part, list) else []:
+        yield from refs(p)
+
+
+@pytest.mark.parametrize("name", schemas.names())
+def test_every_reference_of_a_schema_is_within_it(name):
+    found = schemas.schema(name)
+    for ref in refs(found):
+        at = found
+        for key in ref.removeprefix("#").strip("/").split("/"):
+            at = at[key] if key else at
+        assert ref.startswith("#"), ref
+    own = json.loads((schemas.FOLDER / f"{name}.json").read_text()).get("$defs", {})
+    added = {r.removeprefix("chainrule:") for r in refs(schemas._read(name)) if r[0] != "#"}
+    assert not own.keys() & added
+    assert {**own, **dict.fromkeys(added)}.keys() <= found.get("$defs", {}).keys()
 
 
 @pytest.mark.slow
@@ -132,6 +152,7 @@ def test_a_schema_is_one_and_refuses_what_is_missing_or_of_another_kind(outputs)
                 assert not fits(name, {**held, key: other}), (name, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "path", "value"),
     [

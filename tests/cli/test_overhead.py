@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from chainrule import nn, optim
+from chainrule.cli.terminal import text_of
+from chainrule.cli.view.draw import counters
 from chainrule.cli.view.facts import Facts
 from chainrule.cli.view.screen import Silent
 from chainrule.cli.view.show import APART, SHORT, Show
-from chainrule.train import Trainer, Watch
+from chainrule.train import Run, Trainer, Watch
 
 
 class Slow(Silent):
@@ -23,6 +25,7 @@ class Slow(Silent):
         self.verdicts = []
 
     def begin(self, facts):
+        self.first = facts.overhead
         time.sleep(self.seconds)
 
     def epoch(self, facts):
@@ -33,13 +36,13 @@ class Slow(Silent):
         time.sleep(self.seconds / 10)
 
 
-def shown(screen, epochs, batch_size):
+def shown(screen, epochs, batch_size, run=None):
     model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
     facts, watch = Facts(epochs=epochs), Watch()
     show = Show(facts, watch, screen, 10)
     trainer = Trainer(
         model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), 0.01), seed=0,
-        callbacks=[watch, show], compile=False,
+        callbacks=[watch, show], compile=False, run=run,
     )  # fmt: skip
     x = np.linspace(-1, 1, 400, dtype=np.float32).reshape(200, 2)
     y = (x[:, 0] > 0).astype(np.int64)
@@ -48,11 +51,23 @@ def shown(screen, epochs, batch_size):
     return facts, time.perf_counter() - began
 
 
-def test_the_overhead_that_is_told_is_the_time_that_was_taken():
-    facts, seconds = shown(Slow(0.04), 4, 100)
+def test_the_overhead_that_is_told_is_the_time_that_was_taken(tmp_path):
+    run = Run.create("a", tmp_path)
+    screen = Slow(0.04)
+    facts, seconds = shown(screen, 4, 100, run)
     least = 5 * 0.04  # begin, and four epochs
     assert facts.overhead >= least / seconds
     assert facts.overhead < 1
+    assert run.result["watch_overhead"] == round(facts.overhead, 4), "one measure everywhere"
+    assert screen.first is None, "the first frame can't say yet"
+    assert "overhead -" in text_of(counters(Facts())[-1])
+
+
+def test_many_short_epochs_are_judged_farther_and_farther_apart():
+    screen = Slow(0.0)
+    shown(screen, 400, 200)
+    said = [id(v) for v in screen.verdicts]
+    assert sum(a != b for a, b in pairwise(said)) < 60
 
 
 @pytest.mark.parametrize("batch_size", [100, 2])

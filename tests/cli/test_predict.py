@@ -146,6 +146,7 @@ def test_predict_one_row(chainrule, xor_run):
     refused(chainrule("predict", xor_run, "--index", "0", "-o", "x.csv"))
 
 
+@pytest.mark.slow
 def test_predict_shows_a_digit_in_40_columns(chainrule):
     run = chainrule("train", "digits", "--layers", "4", "--epochs", "1", "-q", COLUMNS="40")
     assert max(map(len, run.stdout.splitlines())) <= 40
@@ -156,6 +157,7 @@ def test_predict_shows_a_digit_in_40_columns(chainrule):
     assert plain.isascii()
 
 
+@pytest.mark.slow
 def test_digits_take_ink_from_0_to_1(chainrule, tmp_path):
     chainrule("train", "digits", "--layers", "4", "--epochs", "1", "-q")
     (tmp_path / "x.csv").write_text(",".join(["16"] * 64) + "\n")

@@ -66,6 +66,7 @@ def test_every_task_is_learned_predicted_and_scored(chainrule, penguins, kind):
         assert scores["accuracy"] == pytest.approx(right)
 
 
+@pytest.mark.slow
 def test_several_labels_at_once(chainrule):
     rows = [f"{i % 7},{i % 5},{i % 7 > 3},{i % 5 > 1}" for i in range(60)]
     Path("a.csv").write_text("x,z,big,wide\n" + "\n".join(rows) + "\n")
@@ -75,6 +76,7 @@ def test_several_labels_at_once(chainrule):
     assert "p_big" in chainrule("predict", "a").stdout
 
 
+@pytest.mark.slow
 def test_the_model_is_all_that_predicting_takes(chainrule, species):
     before = chainrule("predict", species, "penguins.csv").stdout
     model = TableModel.load(f"runs/{species}/model.safetensors")
@@ -89,6 +91,7 @@ def test_the_model_is_all_that_predicting_takes(chainrule, species):
     assert "another order" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_the_file_repeats_the_run(chainrule, species):
     assert (
         chainrule("train", "--config", f"runs/{species}/config.toml", "--no-report").exit_code == 0
@@ -161,6 +164,7 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
     refused(chainrule("predict", species, "nope.csv"))
 
 
+@pytest.mark.slow
 def test_other_commands_know_a_run_of_a_table(chainrule, species):
     for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
         assert chainrule(*words).exit_code == 0

@@ -21,6 +21,7 @@ def rows(own_folder):
     Path("a.csv").write_text("x,z,y\n" + ROWS)
 
 
+@pytest.mark.slow
 def test_the_command_it_prints_trains_with_the_best(chainrule):
     found = json.loads(chainrule("tune", "a.csv", "--target", "y", *QUICK, "--json").stdout)
     assert len(found["tried"]) == 4

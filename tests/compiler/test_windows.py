@@ -95,6 +95,7 @@ CASES = {
 QUICK = ("border", "steps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
 )

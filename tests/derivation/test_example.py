@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chainrule.derivation.derive import Deriving
-from chainrule.derivation.example import CARRIED, RIGHT, WRONG, Example
+from chainrule.derivation.example import CARRIED, NOT_CLAIMED, RIGHT, WRONG, Example
 from chainrule.derivation.naming import ASCII, Naming
 from chainrule.derivation.record import CASE_STUDY, case_study, read
 from chainrule.errors import FormatError
@@ -15,25 +15,51 @@ SECOND_ARTICLE = {
     "z1[2]": (WRONG, "b1[2] taken as 0.02 instead of 0.2"),
     "a1[1]": (WRONG, "cut off instead of rounded"),
     "a1[2]": (CARRIED, ""),
-    "z2": (WRONG, ""),
+    "z2": (WRONG, "without b2 it would be 0.741000, which is near"),
     "yhat": (CARRIED, ""),
     "L": (CARRIED, ""),
     "delta2": (WRONG, "cut off instead of rounded"),
     "delta1[1]": (CARRIED, ""),
     "delta1[2]": (CARRIED, ""),
     "dL/dW2[1]": (CARRIED, ""),
-    "dL/dW2[2]": (WRONG, ""),
+    "dL/dW2[2]": (
+        WRONG,
+        "a1[1] = a1[2] = 0.57, so it cannot differ from dL/dW2[1]; with delta2 = "
+        "-0.057486, as its own formula gives, it is -0.032767",
+    ),
     "dL/db2": (CARRIED, ""),
 }
 
 
 def test_the_second_article():
     network, claims = read(CASE_STUDY)
-    found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check()}
+    found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check().lines}
     assert found == SECOND_ARTICLE
     own = {c.name: c.own for c in Example(network, claims).check()}
     assert own["z2"] == pytest.approx(1.041)
     assert own["delta2"] == pytest.approx(-0.057486)
+    assert own["dL/dW2[2]"] == pytest.approx(-0.0285)
+
+
+def test_the_gradients_that_an_example_leaves_out_are_given():
+    found = Example(*read(CASE_STUDY)).check()
+    assert found.missing == [
+        "not claimed: dL/dW1, right: [[-0.001390, -0.001601], [-0.000834, -0.000961]]",
+        "not claimed: dL/db1, right: [-0.002780, -0.003202]",
+    ]
+    assert sum(c.verdict == NOT_CLAIMED for c in found) == 6
+    some = Example(case_study(), {"dL/dW1[1,1]": "-0.00139", "dL/dW2[1]": "-0.0116"}).check()
+    assert "not claimed: dL/dW2[2] = -0.011893 (right values)" in some.missing
+    assert not Example(case_study(), {"z1[1]": "0.41"}).check().missing
+
+
+def test_in_a_notebook_an_example_is_a_table():
+    example = Example(*read(CASE_STUDY))
+    page = example.check()._repr_html_()
+    assert page.count("<tr>") == len(SECOND_ARTICLE) + 1
+    for words in ("without b1[1]", "0.001601", "1.041", "right for its own numbers"):
+        assert words in page
+    assert "<table" in example._repr_html_()
 
 
 def right_claims(digits=6):
@@ -52,6 +78,8 @@ def test_what_is_right_is_right(digits):
 PLANTED = {
     "z2 without its bias": ("z2", "0.791421", "without b2"),
     "a turned sign": ("delta2", "0.019326", "the sign is turned"),
+    "1/(1 + e^z)": ("a1[1]", "0.398912", "the sign in sigma is turned"),
+    "a turned bias": ("z2", "0.491421", "the sign of b2 is turned"),
     "half the loss": ("delta2", "-0.009663", "half as large"),
     "twice": ("dL/db2", "-0.038651", "twice as large"),
     "the other unit": ("a1[1]", "0.615384", "that is a1[2]"),
@@ -84,7 +112,7 @@ def test_yaml_and_json_say_the_same_as_toml(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(data))
     for name in ("a.yaml", "a.json"):
         network, claims = read(tmp_path / name)
-        found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check()}
+        found = {c.name: (c.verdict, c.slip) for c in Example(network, claims).check().lines}
         assert found == SECOND_ARTICLE
 
 

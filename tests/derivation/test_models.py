@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn
+from chainrule.derivation import differences
 from chainrule.derivation.elements import Place
 from chainrule.derivation.forms import Leaf, evaluate
 from chainrule.derivation.models import explain
@@ -319,3 +320,57 @@ def test_conventions_say_the_mean_and_the_halves():
     model, loss = made("cross-entropy")
     assert "weight 1/5, so its gradient is 1/5 (softmax" in explain(
         loss, "out.bias[0]", model).text(200)  # fmt: skip
+
+
+# ---------------------------------------------------------------- what a difference can say
+
+
+F = chainrule.nn.functional
+AT_KINKS = {
+    "relu": (lambda w: F.relu(w).sum(), "relu at 0 (w[0])", "below"),
+    "abs": (lambda w: w.abs().sum(), "abs at 0 (w[0])", "0, between the two"),
+    "a tie": (lambda w: w.max(), "a tie of max (w[0])", "0.5, between the two"),
+    "a clamp": (lambda w: w.clamp(min=0).sum(), "a border of <", "above"),
+    "leaky relu": (lambda w: F.leaky_relu(w).sum(), "a border of >", "below"),
+}
+
+
+def of_two(f, *values):
+    w = chainrule.tensor(values, dtype=chainrule.float64, requires_grad=True)
+    return lambda entry: explain(lambda: f(w), entry, {"w": w})
+
+
+@pytest.mark.parametrize("name", AT_KINKS)
+def test_at_a_kink_no_difference_is_believed(name):
+    f, said, side = AT_KINKS[name]
+    found = of_two(f, 0.0, 0.0)("w[0]")
+    text = " ".join(found.text().split())
+    assert found.holds
+    assert f"the point is a kink, {said}" in text
+    assert f"the rule takes {'the one from ' * (',' not in side)}{side}" in text
+    assert "1 at a kink" in " ".join(of_two(f, 0.0, 1.0)("w").text().split()) or name == "a tie"
+
+
+def test_a_kink_beside_the_point_is_none():
+    assert "kink" not in of_two(lambda w: F.relu(w).sum(), 1e-4, -1e-4)("w[0]").text()
+
+
+def test_a_gradient_below_what_a_difference_sees_has_no_tick():
+    explained = of_two(lambda w: (w**3).sum(), 1e-9, 1.0)
+    found = explained("w[0]")
+    line = found.derivation.sections[-1].lines[-1]
+    assert found.holds
+    assert line.note.startswith("too small to be checked by a difference")
+    assert "✔" not in line.note
+    whole = " ".join(explained("w").text().split())
+    assert "1 of 2 gradients agree with finite differences" in whole
+    assert "1 too small to be checked by a difference" in whole
+
+
+def test_a_wrong_rule_is_not_excused():
+    """Neither as a kink nor as too small: half the slope is a cross."""
+    for want, verdict in ((3.0, "agrees"), (1.5, "differs"), (0.0, "differs"), (-3.0, "differs")):
+        found = differences.measured(lambda by: (1 + by) ** 3, 1.0, want, 3.0, 1e-15)
+        assert found.verdict == verdict
+    for want, verdict in ((-1.0, "kink"), (1.0, "kink"), (0.3, "kink"), (1.2, "differs")):
+        assert differences.measured(abs, 0.0, want, 1.0, 1e-16).verdict == verdict

@@ -144,3 +144,21 @@ BAD = {
 def test_what_is_no_network_is_refused(name):
     with pytest.raises(ChainruleError):
         BAD[name]()
+
+
+def test_a_neuron_at_the_kink_of_relu_says_so():
+    n = Network([1.0], [Layer([[1.0]], [-1.0], "relu")], [1.0], "half")
+    section = derive.neuron(n).sections[-1]
+    assert section.note.endswith("2 at a kink ✔")
+    said = "the point is a kink, relu at 0 (unit 1): slope 0 from below, -1 from above"
+    assert said in section.lines[0].note
+    assert "the rule takes the one from below" in section.lines[0].note
+
+
+def test_the_check_prints_difference_step_and_backward():
+    section = derive.network(case_study()).sections[-1]
+    assert section.note.startswith("9 of 9 gradients agree with finite differences, worst relative")
+    assert len(section.lines) == 9
+    for line in section.lines:
+        assert line.note.startswith(f"{line.value:.6f} by h = 1e-0")
+        assert line.note.endswith(f"{line.value:.6f} by backward() ✔")

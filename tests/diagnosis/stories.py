@@ -36,6 +36,12 @@ def looks(each=None, count=5, lr=0.01, first=2.31):
     ]
 
 
+def closed(begun, probe=2.31, **changes):
+    """Those looks, and one at the end of the fit; changes: of its first layer."""
+    found = [replace(x, update=None, ratio=None) for x in layers(**changes)]
+    return [*begun, Look(begun[-1].step + 60, 5, 0.0, None, 0.01, probe, found)]
+
+
 def rows(losses, **columns):
     """Epochs with these losses."""
     found = []
@@ -69,6 +75,10 @@ def first_layer(**changes):
 
 
 FLAT = rows([2.31] * 12)
+ENDED = {"stopped": "epochs"}
+KILLED = looks(lambda i: layers(**({"dead": 1.0, "grad": 0.0, "ratio": 0.0, "update": 0.0} if i
+                                   else {"ratio": 0.62})), 3)  # fmt: skip
+"""A first step that was far too large, and nothing moves since."""
 SLOPES = {"slope": 0.01, "weights": 0.9, "gain": 0.009, "activation": "Sigmoid"}
 WEIGHTS = {"slope": 0.9, "weights": 0.01, "gain": 0.009}
 
@@ -77,6 +87,7 @@ FAULTS = {
         story(looks=looks(first_layer(grad=1e-6, **SLOPES))),
         story(looks=looks(first_layer(grad=0.0))),
         story(looks=looks(all_layers(gradients=Bins(-1e-9, 1e-9, [1] * 40))), rows=FLAT),
+        story(looks=closed(looks(count=1), grad=0.0)),
     ],
     "exploding": [
         story(looks=looks(first_layer(grad=1e6, weights=1e3, slope=1.0)), rows=FLAT),
@@ -88,6 +99,8 @@ FAULTS = {
     "update-ratio": [
         story(looks=looks(first_layer(ratio=0.4))), story(looks=looks(first_layer(ratio=3.0))),
         story(looks=looks(first_layer(ratio=1e-8))),
+        story(looks=looks(lambda i: layers(ratio=1.24 if i else 0.1), 2)),
+        story(looks=closed(KILLED, dead=1.0, grad=0.0), rows=FLAT),
     ],
     "unchanged-weight": [
         story(looks=looks(first_layer(update=0.0, ratio=0.0, grad=None))),
@@ -98,8 +111,12 @@ FAULTS = {
     "dead-relu": [
         story(looks=looks(first_layer(dead=0.7, dead_units=[1, 2])), rows=FLAT),
         story(looks=looks(lambda i: layers(dead=0.95 if i > 2 else 0.1))),
+        story(looks=closed(looks(count=2), dead=1.0), rows=FLAT),
     ],
-    "saturated": [story(looks=looks(first_layer(saturated=0.8, activation="Tanh")), rows=FLAT)],
+    "saturated": [
+        story(looks=looks(first_layer(saturated=0.8, activation="Tanh")), rows=FLAT),
+        story(looks=closed(looks(count=2), saturated=1.0, activation="Tanh"), rows=FLAT),
+    ],
     "activation-scale": [
         story(looks=looks(first_layer(std=40.0))), story(looks=looks(first_layer(std=1e-5))),
     ],
@@ -108,6 +125,10 @@ FAULTS = {
         story(rows=FLAT), story(rows=FLAT, looks=looks(all_layers(ratio=1e-6))),
         story(rows=FLAT, looks=looks(all_layers(ratio=0.2))),
         story(rows=FLAT, looks=looks(first_layer(dead=1.0))),
+        story(rows=rows([9.0, 5.0, 3.0, 2.5, 2.31]), result=ENDED),  # down to a guess, not below
+        story(rows=rows([*FALLING[:9], 2.4]), result=ENDED),  # learned, and lost again
+        story(rows=rows([2.6, 2.4]), looks=closed(looks())),
+        story(rows=rows([4.0] * 8, val_accuracy=[0.9] * 8), result=ENDED),
     ],
     "loss-oscillating": [story(rows=rows([2.0 + 0.4 * (-1) ** i for i in range(20)]))],
     "loss-diverging": [

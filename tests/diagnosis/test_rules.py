@@ -10,7 +10,20 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stories import FAULTS, FLAT, START, all_layers, first_layer, looks, rows, story
+from stories import (
+    ENDED,
+    FALLING,
+    FAULTS,
+    FLAT,
+    KILLED,
+    START,
+    all_layers,
+    closed,
+    first_layer,
+    looks,
+    rows,
+    story,
+)
 from stories import SLOPES as BY_SLOPE
 from stories import WEIGHTS as BY_WEIGHTS
 
@@ -58,13 +71,17 @@ def test_a_healthy_training_has_nothing(name):
 @given(
     rate=st.floats(0.7, 0.97), epochs=st.integers(1, 60), ratio=st.floats(1e-4, 1e-2),
     noise=st.floats(0, 0.02), grad=st.floats(0.01, 1.0), dead=st.floats(0, 0.4),
+    ended=st.booleans(),
 )  # fmt: skip
-def test_healthy_trainings_are_called_healthy(rate, epochs, ratio, noise, grad, dead):
+def test_healthy_trainings_are_called_healthy(rate, epochs, ratio, noise, grad, dead, ended):
     losses = [2.3 * rate**i * (1 + noise * (-1) ** i) for i in range(epochs)]
     held = story(
         rows=rows(losses, val_loss=losses),
         looks=looks(all_layers(ratio=ratio, update=ratio * 5, grad=grad, dead=dead)),
+        result=ENDED if ended else {},
     )
+    if ended:
+        held.looks = closed(held.looks, probe=losses[-1] * 0.98, grad=grad, dead=dead)
     assert [f.id for f in diagnose(held)] == []
 
 
@@ -90,7 +107,8 @@ def test_every_threshold_can_be_set(name, key):
         ("dead-relu", "share", 0.8, 0), ("saturated", "share", 0.9, 0),
         ("activation-scale", "high", 100, 0), ("activation-scale", "low", 0, 1),
         ("loss-at-init", "share", 9, 0), ("loss-at-init", "nats", 9, 0),
-        ("loss-flat", "epochs", 50, 0),
+        ("loss-flat", "epochs", 50, 0), ("loss-flat", "ending", 9, 4),
+        ("loss-flat", "steps", 999, 6),
         ("loss-flat", "share", 2, 0), ("loss-oscillating", "size", 1, 0),
         ("loss-oscillating", "epochs", 50, 0), ("loss-oscillating", "turns", 2, 0),
         ("loss-diverging", "epochs", 12, 0), ("loss-diverging", "risen", 9, 0),
@@ -165,6 +183,57 @@ def test_a_loss_near_its_start_is_not_above_it():
     assert not found("loss-diverging", story(rows=rows([76000.0]), looks=[], start={}))
     (f,) = found("loss-diverging", story(rows=rows([7.1])))
     assert (f.severity, f.numbers) == ("error", {"first": 2.31, "now": 7.1})
+
+
+DEAD = [
+    *FAULTS["dead-relu"], *FAULTS["saturated"], *FAULTS["loss-flat"][3:4],
+    *(story(looks=held, rows=FLAT) for held in (KILLED, closed(KILLED, dead=1.0, grad=0.0))),
+    story(looks=closed(looks(first_layer(ratio=0.0, update=0.0, grad=0.0)), grad=0.0), rows=FLAT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("held", DEAD)
+def test_where_nothing_arrives_no_rule_asks_for_a_higher_rate(held):
+    found = diagnose(held)
+    assert found.findings
+    rates = [x.changes["lr"] for f in found for x in f.fixes if "lr" in x.changes]
+    assert all(lr < held.lr for lr in rates), str(found)
+
+
+def test_small_updates_are_told_of_the_steps_at_which_they_are_small():
+    (f,) = found("update-ratio", FAULTS["update-ratio"][4])
+    assert f.steps[0] > 1
+    assert "never" not in f.evidence
+    assert "does not change at all" in f.evidence
+    assert "units of fc1 are dead" in f.cause
+
+
+def test_a_long_training_is_judged_by_its_first_epoch_and_its_best():
+    falling = [0.7 * 0.97**i for i in range(600)]
+    after = [2.5e-7 + 1e-10 * i for i in range(900)]
+    train = [0.7 * 0.98**i for i in range(1500)]
+    held = story(rows=rows(train, val_loss=falling + after), result=ENDED)
+    assert diagnose(held).healthy, str(diagnose(held))
+    rising = [0.6 - 0.05 * i for i in range(10)] + [0.2 + 0.001 * i for i in range(590)]
+    (f,) = found("overfit", story(rows=rows(train[:600], val_loss=rising)))
+    assert "0.15 (epoch 10)" in f.evidence
+    climbing = [*FALLING[:10], *(2.1 + 0.001 * i for i in range(400))]
+    (f,) = found("loss-diverging", story(rows=rows(climbing), looks=[], start={}))
+    assert "(epoch 10)" in f.evidence
+
+
+def test_what_has_hardly_begun_has_not_failed_to_learn():
+    assert not found("loss-flat", story(rows=rows([2.6, 2.4])))
+    few = [{**r, "step": 5 * (i + 1)} for i, r in enumerate(rows([2.6, 2.4]))]
+    assert not found("loss-flat", story(rows=few, looks=closed(looks(count=1))))
+    kept = closed(looks(), probe=0.4)  # early stopping put better weights back
+    assert not found("loss-flat", story(rows=rows([*FALLING[:9], 2.4]), looks=kept, result=ENDED))
+
+
+def test_a_loss_that_is_high_with_most_rows_right_is_not_nothing():
+    (f,) = found("loss-flat", FAULTS["loss-flat"][7])
+    assert f.title != "nothing is learned"
+    assert "90 % of the held-out rows are right" in f.evidence
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.none()

@@ -87,6 +87,8 @@ HEALTHY = {
     "digits plateau": lambda: trained("digits", schedule="plateau", optimizer="adagrad", lr=0.01),
     "digits by heart": lambda: trained(
         "digits", dropout=0.0, weight_decay=0.0, label_smoothing=0.0, patience=None),
+    "moons on and on": lambda: trained("moons", epochs=1500, patience=None),
+    "moons few steps": lambda: trained("moons", epochs=6),
     "moons relu": lambda: trained("moons", activation="relu"),
     "moons sgd": lambda: trained("moons", optimizer="sgd", lr=0.1),
     "moons large batch": lambda: trained("moons", batch_size=400),
@@ -266,6 +268,18 @@ PLANTED = {
     "flat: unrelated": ("loss-flat", unrelated),
     "flat: rate": ("loss-flat", lambda: trained(
         "digits", optimizer="sgd", lr=1e-5, weight_decay=0.0, epochs=8, patience=None)),
+    "flat: one layer killed": ("loss-flat", lambda: trained(
+        "digits", layers=(32,), optimizer="sgd", lr=30.0, epochs=10)),
+    "dead: one layer killed": ("dead-relu", lambda: trained(
+        "digits", layers=(32,), optimizer="sgd", lr=30.0, epochs=10)),
+    "dead: in five epochs": ("dead-relu", lambda: trained(
+        "digits", optimizer="adam", lr=1.0, epochs=5)),
+    "flat: sigmoids pushed out": ("loss-flat", lambda: trained(
+        "moons", layers=(8,) * 4, activation="sigmoid", optimizer="sgd", lr=30.0, epochs=20)),
+    "saturated: sigmoids pushed out": ("saturated", lambda: trained(
+        "moons", layers=(8,) * 4, activation="sigmoid", optimizer="sgd", lr=30.0, epochs=20)),
+    "update-ratio: few steps": ("update-ratio", lambda: trained(
+        "moons", layers=(16,), optimizer="sgd", lr=30.0)),
     "oscillating": ("loss-oscillating", swinging),
     "diverging": ("loss-diverging", lambda: trained(
         "moons", optimizer="sgd", lr=5.0, epochs=30, patience=None, schedule="constant")),
@@ -281,6 +295,15 @@ def test_a_planted_fault_is_found(name):
     rule, make = PLANTED[name]
     said = diagnose(make())
     assert rule in [f.id for f in said], str(said)
+
+
+@pytest.mark.parametrize("name", [n for n in PLANTED if "killed" in n or "pushed" in n])
+def test_a_dead_network_is_an_error_and_no_higher_rate_mends_it(name):
+    said = diagnose(PLANTED[name][1]())
+    assert said.failed
+    rates = [x.changes["lr"] for f in said for x in f.fixes if "lr" in x.changes]
+    assert rates
+    assert max(rates) < 30.0, str(said)
 
 
 def test_every_rule_is_planted_in_a_training():

@@ -132,6 +132,7 @@ def test_threads_do_not_wait_for_one_that_was_interrupted(monkeypatch):
         threads.set_num_threads(before)
 
 
+@pytest.mark.slow
 @traced
 def test_a_turn_is_whole_wherever_a_handler_raises():
     s, x = Counted(), np.ones((6, 2), np.float32)

@@ -220,6 +220,7 @@ def test_frozen_programs_of_views_and_writes(seed):
     compare(programs.draw_program(seed))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(*(st.integers(0, n - 1) for n in (programs.STEPS, 12, 12, 6))), max_size=12)

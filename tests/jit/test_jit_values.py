@@ -326,6 +326,7 @@ def everything(model, optimizer):
     return grads, values, attributes, state, leaves, chainrule.get_rng_state().tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [False, True])
 def test_an_error_at_any_op_changes_nothing(started, monkeypatch):
     """A failure is injected at every recorded op in turn."""

@@ -121,12 +121,31 @@ def test_what_was_not_computed_is_not_0(tmp_path):
 @pytest.mark.parametrize(("gradients", "title"), [
     ((1e-7, 1e-2), "vanishes on its way to fc1"), ((5.0, 1e-4), "grows on its way to fc1"),
     ((math.nan, 1e-2), "of fc1 is not finite"), ((1e-2, 2e-2), "reaches every layer"),
+    ((0.0, 1e-2), "gradient of fc1 is 0"), ((0.0, 0.0), "gradient of every layer is 0"),
+    ((0.0, math.inf), "of out is not finite"),
 ])  # fmt: skip
 def test_the_flow_names_the_layer(tmp_path, gradients, title):
     pair = [layer(n, grad=g) for n, g in zip(("fc1", "out"), gradients, strict=True)]
     chart = flow.gradient_flow(as_looks(tmp_path, [look(s, pair) for s in range(3)]))
     assert title in chart.title
     draw(chart.picture, "x")
+
+
+def test_a_gradient_of_0_is_said_and_drawn_as_0(tmp_path):
+    begun = [look(1, [layer("fc1", grad=0.1), layer("out", grad=0.2)])]
+    gone = [look(s, [layer("fc1", grad=0.0), layer("out", grad=0.0)]) for s in (21, 101)]
+    chart = flow.gradient_flow(as_looks(tmp_path, begun + gone))
+    assert "fc1 0, out 0" in chart.summary
+    assert "fc1 since step 21" in chart.here
+    assert "reaches every layer" not in chart.title
+    picture = draw(chart.picture, "x")
+    assert "exactly 0" in picture
+    assert "not finite" not in picture
+    assert picture.count('class="none zero"') == 1, "one path of all such cells"
+    assert specification(chart.picture)["layer"][0]["encoding"]["color"]["legend"] is not None
+    nothing = flow.gradient_flow(as_looks(tmp_path, gone)).picture
+    assert "1e-1" not in draw(nothing, "x"), "no scale where there is nothing to scale"
+    assert specification(nothing)["layer"][0]["encoding"]["color"]["legend"] is None
 
 
 @pytest.mark.parametrize(("weights", "slope", "guilty"), [

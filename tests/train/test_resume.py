@@ -113,6 +113,7 @@ def stopped_and_resumed(tmp_path, make, fit=FIT):
     return bits(whole), bits(last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OPTIMIZERS, ids=lambda k: k.__name__)
 def test_every_optimizer_resumes(tmp_path, kind):
     def make(run):

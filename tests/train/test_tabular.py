@@ -79,6 +79,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n == "own settings" else pytest.mark.slow) for n in CASES]
 )
@@ -141,6 +142,7 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
     np.testing.assert_allclose(found, wanted, rtol=2e-3 if task == "regression" else 2e-4)
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_answer():
     of = data()
     ensemble = fit_tabular(of, recipe(), members=5, seed=1)
@@ -164,6 +166,7 @@ def test_the_weights_of_the_best_epoch_answer():
     assert (again.predict_proba(X, C) == proba).all()
 
 
+@pytest.mark.slow
 def test_a_regression_learns_in_the_units_of_its_target():
     of = data("regression")
     model = fit_tabular(of, recipe("regression", epochs=40), members=1)
@@ -173,12 +176,14 @@ def test_a_regression_learns_in_the_units_of_its_target():
     assert (found.max(0) <= of.target.max(0) + 1e-2).all()
 
 
+@pytest.mark.slow
 def test_labels_are_answered_one_by_one():
     of = data("multilabel")
     model = fit_tabular(of, recipe("multilabel"), members=1)
     assert (model.predict(X, C) == of.target).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_bits_at_any_number_of_threads():
     found = []
     before = chainrule.get_num_threads()

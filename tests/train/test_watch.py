@@ -265,14 +265,31 @@ def test_updates_and_gradients_are_those_of_the_step():
     keep, watch = Keep(), Watch(every=10)
     fitted = trainer(callbacks=[watch, keep], compile=False)
     fitted.fit(data(), epochs=16, batch_size=4)
-    assert [x.step for x in watch.looks] == [1, 3, 31]
-    for look in watch.looks:
+    assert [x.step for x in watch.looks] == [1, 3, 11, 31, 49]
+    for look in watch.looks[:-1]:
         before, after = keep.weights[look.step - 1], keep.weights[look.step]
         layer = look.layer("1")
         assert np.isclose(layer.weight, np.linalg.norm(before), rtol=1e-5)
         assert np.isclose(layer.update, np.linalg.norm(after - before), rtol=1e-4)
         assert layer.ratio == layer.update / layer.weight
         assert layer.grad > 0
+
+
+def test_a_fit_ends_with_a_look_at_what_it_leaves():
+    stopper = EarlyStopping("loss", patience=1, min_delta=1.0)  # the first epoch is the best
+    fitted = trainer(callbacks=[stopper, Watch(every=10)], compile=False, ema=None)
+    fitted.fit(data(), epochs=9, batch_size=4)
+    last = fitted.history.watch.looks[-1]
+    assert last.closing
+    assert [x.closing for x in fitted.history.watch.looks[:-1]].count(True) == 0
+    assert last.step == fitted.step + 1
+    layer = last.layer("1")
+    assert np.isclose(layer.weight, np.linalg.norm(fitted.model[1].weight.detach()), rtol=1e-5)
+    assert layer.grad > 0
+    assert (layer.update, layer.ratio) == (None, None)
+    fitted.fit(data(), epochs=1, batch_size=4)
+    looks = fitted.history.watch.looks
+    assert [x.closing for x in looks].count(True) == 1, "what goes on has one end"
 
 
 @pytest.mark.slow
@@ -311,7 +328,7 @@ def test_two_runs_of_one_seed_say_the_same_and_compiled_steps_run_on(tmp_path):
         held = read_looks(run.path)
         assert [{**x.to_json(), "overhead": None} for x in held] == found[-1]
     assert found[0] == found[1]
-    assert [x["step"] for x in found[0]][:4] == [1, 5, 61, 181]
+    assert [x["step"] for x in found[0]][:4] == [1, 5, 21, 61]
 
 
 @pytest.mark.slow
@@ -340,6 +357,8 @@ def test_the_run_says_what_is_known_of_the_data(tmp_path):
     assert np.isclose(held["expected_loss"], math.log(3))
     assert (held["rows"], held["frozen"], held["problem"]) == (40, [], None)
     assert 0 <= run.result["watch_overhead"] < 1
+    assert run.result["watch_looks"] == len(read_looks(run.path)) == 2
+    assert run.result["watch_left_out"] == 0
 
 
 @pytest.mark.parametrize("settings", [{"every": 0}, {"every": 2.0}, {"rows": True}, {"probe": [1]}])
@@ -385,4 +404,6 @@ def test_looks_that_take_too_much_of_the_time_are_left_out(monkeypatch):
     usual.fit(data(), epochs=10, batch_size=4)
     watch = dear.history.watch
     assert watch.left_out > 0
-    assert looked(dear) == [x for x in looked(usual) if x["step"] <= 2], "those made are the same"
+    made = [x["step"] for x in looked(dear)]
+    assert made[-1] == dear.step + 1, "the last is made in any case"
+    assert looked(dear) == [x for x in looked(usual) if x["step"] in made], "and says the same"

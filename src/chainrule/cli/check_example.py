@@ -8,19 +8,19 @@ from dataclasses import asdict
 
 import click
 
-from ..derivation.example import RIGHT, WRONG, Claim, Example
+from ..derivation.example import NOT_CLAIMED, RIGHT, WRONG, Claim, Claims, Example
 from ..derivation.record import CASE_STUDY, read
 from ..derivation.writing import number
 from .app import FAILED, OK, Command, UsageProblem
 from .options import plain_option
-from .terminal import Line, Terminal, detect
+from .terminal import Line, Terminal, detect, text_of, words
 from .view.draw import Column, table
+
+INDENT = " " * 3
 
 
 def _said(claim: Claim) -> str:
-    if claim.verdict == WRONG:
-        return f"wrong: {claim.slip}" if claim.slip else "wrong"
-    return claim.verdict
+    return f"{claim.verdict}: {claim.slip}" if claim.slip else claim.verdict
 
 
 def _sign(claim: Claim, t: Terminal) -> tuple[str, str]:
@@ -29,26 +29,30 @@ def _sign(claim: Claim, t: Terminal) -> tuple[str, str]:
     return (t.signs.bad, "bad") if claim.verdict == WRONG else (t.signs.warn, "warn")
 
 
-def listing(claims: list[Claim], t: Terminal) -> list[Line]:
-    """A row a claim."""
+def listing(claims: Claims, t: Terminal) -> list[Line]:
+    """A row a claim, with its slip below it; the verdict is the last to be left out."""
+    shown = claims.lines
     columns = [
-        Column("", [[_sign(c, t)] for c in claims], 5),
-        Column("line", [[(c.name, "")] for c in claims], 9),
-        Column("claimed", [[(c.claimed, "")] for c in claims], 8, True),
-        Column("from above", [[(number(c.own), "faint")] for c in claims], 4, True),
-        Column("right", [[(number(c.right), "strong")] for c in claims], 7, True),
-        Column("verdict", [[(_said(c), "")] for c in claims], 6),
+        Column("", [[_sign(c, t)] for c in shown], 9),
+        Column("line", [[(c.name, "")] for c in shown], 9),
+        Column("verdict", [[(c.verdict, "")] for c in shown], 9),
+        Column("claimed", [[(c.claimed, "")] for c in shown], 8, True),
+        Column("own gives", [[(number(c.own), "")] for c in shown], 6, True),
+        Column("right", [[(number(c.right), "strong")] for c in shown], 7, True),
     ]
-    return table(columns, t.width)
-
-
-def summary(claims: list[Claim]) -> str:
-    """How many of each."""
-    wrong = sum(c.verdict == WRONG for c in claims)
-    right = sum(c.verdict == RIGHT for c in claims)
-    carried = len(claims) - wrong - right
-    text = f"{len(claims)} lines: {right} right, {wrong} wrong"
-    return text + (f", {carried} right for wrong numbers above them" if carried else "")
+    head, *rows = table(columns, t.width)
+    lines = [head]
+    for claim, row in zip(shown, rows, strict=True):
+        lines.append(row)
+        said = [claim.slip] if claim.slip else []
+        if "right" not in text_of(head) and claim.verdict != RIGHT:  # no room for these columns
+            said.append(
+                f"claimed {claim.claimed}, its own numbers give {number(claim.own)}, "
+                f"right {number(claim.right)}"
+            )
+        for text in said:
+            lines += [[(INDENT, ""), *line] for line in words(text, t.width - len(INDENT))]
+    return lines
 
 
 @click.command(
@@ -64,6 +68,7 @@ def command(file: str, as_json: bool, plain: bool) -> int:
     x, y, layers with weight, bias and activation, and claims such as "z1[2]" = 0.29. A name is a
     letter, the layer and, in brackets, the unit from 1: z1[2], a1[2], yhat, L, delta2,
     dL/dW1[1,2], dL/db2. Each line is held to as many digits as it has. Exit code 1 if one is wrong.
+    Gradients that an example with gradients leaves out are given as well.
 
     \b
     Examples:
@@ -80,11 +85,16 @@ def command(file: str, as_json: bool, plain: bool) -> int:
     else:
         t = detect(sys.stdout, plain=plain)
         if plain:
-            for c in claims:
+            for c in claims.lines:
                 click.echo(f"{c.name}: claimed {c.claimed}, right {number(c.right)}, its own "
                            f"numbers give {number(c.own)}, {_said(c)}")  # fmt: skip
         else:
             for line in listing(claims, t):
                 click.echo(t.paint(line), color=True)
-        click.echo(summary(claims))
-    return OK if all(c.verdict == RIGHT for c in claims) else FAILED
+        for text in (*claims.missing, claims.summary()):
+            if plain:
+                click.echo(text)
+            else:
+                for line in words(text, t.width, "", INDENT):
+                    click.echo(t.paint(line), color=True)
+    return OK if all(c.verdict in (RIGHT, NOT_CLAIMED) for c in claims) else FAILED

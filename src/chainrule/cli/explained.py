@@ -8,8 +8,10 @@ import numpy as np
 
 from ..derivation.models import Explanation, explain
 from ..nn import CrossEntropyLoss, Module
-from ..tensor.core import wrap
+from ..tensor.core import Tensor, wrap
 from ..train import Run
+from ..train.files import load_tensors, read_json
+from ..train.kept_step import FOLDER, FOUND
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
@@ -24,25 +26,49 @@ def explanation(
     run = newest_with_model(name, folder)
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
-    model, _ = restored(run, r, len(sets.names))
-    stepping, ended = _optimizer(run, r, model) if optimizer else (None, "")
+    broken = None if run.has_model else kept_step(run)
+    weights, batch, told = broken or (None, None, "")
+    if broken and (example is not None or optimizer):
+        raise UsageProblem(
+            f"{run.name} broke off before its first model: what is kept is the step that failed",
+            expected="no --example and no --optimizer: the rows are those of that step",
+            line="",
+        )  # fmt: skip
+    model, _ = restored(run, r, len(sets.names), weights)
+    stepping, ended = _optimizer(run, r, model) if optimizer else (None, told)
     model.eval()  # without dropout: the gradient of the model as it predicts
     return of_model(
         model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
-        title=run.name, ended=ended,
+        title=run.name, ended=ended, batch=batch,
     )  # fmt: skip
+
+
+def kept_step(run: Run) -> tuple[dict[str, Tensor], tuple[Tensor, ...], str] | None:
+    """(weights, rows, what is to be said) of the step that broke a training off, if it is kept."""
+    folder = run.path / FOLDER
+    if not (folder / FOUND).is_file():
+        return None
+    held = read_json(folder / FOUND)
+    if not isinstance(held, dict) or not isinstance(held.get("error"), str):
+        return None
+    rows = load_tensors(folder / "batch.safetensors")
+    said = (f"The training broke off: {held['error']}. The weights are those before that step, "
+            "and the rows are its own")  # fmt: skip
+    return load_tensors(folder / "model.safetensors"), (rows["0.0"], rows["0.1"]), said
 
 
 def of_model(
     model: Module, r: Recipe, sets: Sets, weight: str | None, *, title: str, top: int,
     example: int | None = None, optimizer: Any = None, lr: float | None = None, ended: str = "",
+    batch: tuple[Tensor, ...] | None = None,
 ) -> Explanation:  # fmt: skip
     """The gradients of a model in evaluation mode, on rows of the data of its recipe.
 
-    title: what it is the model of.  ended: what else is to be said of the rows.
+    title: what it is the model of.  ended: what else is to be said of the rows.  batch: rows that
+    are none of these.
     """
     rows = _rows(sets, r, example)
-    x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
+    x, y = batch or (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
         sets.test if example is not None else sets.train).tensors)  # fmt: skip
     loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
     found = explain(
@@ -51,7 +77,8 @@ def of_model(
     )  # fmt: skip
     d = found.derivation
     d.title = f"{title}: {d.title}"
-    d.conventions.insert(1, _said(r, example, rows, sets.names, y) + ended)
+    said = "" if batch else _said(r, example, rows, sets.names, y)
+    d.conventions.insert(1, said + ended)
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import NonFiniteError, OutputError
 from ..functional import softmax
 from ..nn import Module
-from ..tensor.core import wrap
+from ..tensor.core import Tensor, wrap
 from ..train import Run, list_runs
 from ..train.evaluation import predict as apply_model
 from ..train.files import write_text
@@ -139,9 +139,11 @@ def _check_finite(p: Any, x: Any) -> None:
         )  # fmt: skip
 
 
-def restored(run: Run, r: Recipe, classes: int) -> tuple[Module, int]:
-    """The model with its weights, and how many inputs it takes."""
-    weights = run.load_model()
+def restored(
+    run: Run, r: Recipe, classes: int, weights: dict[str, Tensor] | None = None
+) -> tuple[Module, int]:
+    """The model with its weights (those that it kept), and how many inputs it takes."""
+    weights = run.load_model() if weights is None else weights
     first = weights.get("fc1.weight" if r.layers else "out.weight")
     model = model_of(r, 1 if first is None else first.shape[1], classes)
     model.load_state_dict(weights)

@@ -51,7 +51,7 @@ class Outcome:
     steps: int
     stopped: str
     seconds: float
-    overhead: float
+    overhead: float | None
     way: str
     compiled: bool
     compile_seconds: float

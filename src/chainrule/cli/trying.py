@@ -47,8 +47,10 @@ class Tries:
     def same_as(self, looks: list[Look]) -> tuple[list[int], int | None]:
         """The steps at which the replay as it was has the run's loss, and the first where not."""
         base = self.of(self.recipe)
-        mine = {} if isinstance(base, str) else {x.step: x.loss for x in base.looks}
-        common = [x for x in looks if x.step in mine]
+        mine = (
+            {} if isinstance(base, str) else {x.step: x.loss for x in base.looks if not x.closing}
+        )
+        common = [x for x in looks if x.step in mine and not x.closing]
         odd = [x.step for x in common if x.loss != mine[x.step]]
         return [x.step for x in common if x.step not in odd], odd[0] if odd else None
 

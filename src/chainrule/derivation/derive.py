@@ -14,15 +14,15 @@ import numpy as np
 
 from ..errors import ChainruleError
 from ..graph import run, trace
+from .differences import DIFFERS, KINK, Difference, mark, measured, same, summary
 from .elements import Place
 from .forms import Form, Leaf, Number, Sum, evaluate, multiplied, negative, shortened
 from .network import Layer, Network
 from .parts import Derivation, Line, Name, Section
+from .writing import number
 
 MOST_UNITS, FIRST = 12, 5
 """A layer with more units is shown by its FIRST largest entries."""
-STEPS = 1e-3, 1e-4, 1e-5, 1e-6
-"""Distances of finite differences."""
 STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "softplus": 1.0, "relu": 1.0}
 """The largest slope of an activation."""
 CONVENTIONS = {
@@ -48,21 +48,24 @@ class Deriving:
     """
 
     most_units, first, most_checked = MOST_UNITS, FIRST, 200
+    neuron = False
 
     def __init__(self, network: Network) -> None:
         self.n = network
         self.depth = len(network.layers)
         several = network.arrays[Name("y")].shape[1] > 1
-        self.conventions = [
-            f"Convention: {CONVENTIONS[network.loss][several]}",
+        self.conventions = [f"Convention: {CONVENTIONS[network.loss][several]}"]
+        self.neuron = self.depth == 1 and not several
+        self.conventions += [] if self.neuron else [
             "Shapes: row vectors, z = a·W + b; W is [in, out]. (torch.nn.Linear keeps the "
             "transpose.)",
-        ]
+        ]  # fmt: skip
 
     def derivation(self, title: str, sections: list[Section]) -> Derivation:
         """All of it."""
         activations = {i: layer.activation for i, layer in enumerate(self.n.layers, 1)}
-        return Derivation(title, self.conventions, sections, self.n.names, activations, self.n.at)
+        return Derivation(title, self.conventions, sections, self.n.names, activations, self.n.at,
+                          neuron=self.neuron)  # fmt: skip
 
     # ------------------------------------------------------------ lines
 
@@ -302,30 +305,46 @@ class Deriving:
         return network.at(Place(network.nodes[Name("L")], ()))
 
     def check(self) -> Section:
-        """The gradients against differences of the loss, as far as these can be trusted."""
+        """The gradients against differences of the loss, and against backward() of the engine."""
         n = self.n
-        names = [k for k in n.arrays if k.letter in "Wb"]
-        gradients = [Name(k.letter, k.layer, "gradient") for k in names]
+        gradients = [Name(k.letter, k.layer, "gradient") for k in n.arrays if k.letter in "Wb"]
         checked = self.largest(gradients, self.most_checked)
-        largest = abs(n.at(checked[0])) or 1.0
+        scale = abs(n.at(checked[0])) or 1.0
         total = sum(n.array(name).size for name in gradients)
         program = trace(n.loss_of, *n.arrays.values())
-        noise, worst, agree = self.noise(), 0.0, 0
-        for p in checked:
-            off = math.inf
-            for step in STEPS:  # a shorter one where a kink of relu lies within reach
-                now = abs(self.difference(program, p, step) - n.at(p))
-                off = min(off, now)
-                if now <= 1e-7 * largest + noise / step:
-                    agree += 1
-                    break
-            worst = max(worst, off / largest)
-        holds = agree == len(checked)
-        count = f"{agree} of {len(checked)} gradients"
-        if len(checked) < total:
-            count += f" (the largest of {total})"
-        note = f"{count} agree with finite differences, worst difference {worst:.1e} of the largest"
-        return Section("CHECK", f"{note} {'✔' if holds else '✖'}")
+        noise = self.noise()
+        found = [(p, self.difference(program, p, scale, noise)) for p in checked]
+        said, _ = summary([(n.at(p), d) for p, d in found], total)
+        section = Section("CHECK", said)
+        shown = sorted(found, key=lambda f: f[1].verdict not in (DIFFERS, KINK))
+        if len(found) > self.most_units:
+            shown = shown[: self.first]
+        backward = n.backward()
+        section.lines = [self.checked(p, d, backward, scale) for p, d in shown]
+        return section
+
+    def checked(self, p: Place, d: Difference, backward: dict[Name, Any], scale: float) -> Line:
+        """One gradient, the difference and what backward() gives for it."""
+        want = self.n.at(p)
+        own = float(backward[self.n.names[id(p.node)]._replace(kind="")][p.at])
+        agrees = same(own, want, 1e-12 * scale)
+        said = d.said(want)
+        if d.verdict == KINK:
+            said = f"the point is a kink{self.kinks()}: {said}"
+        return Line(
+            p, None, None, want,
+            f"{number(d.value)} by h = {d.h:.0e}: {said}; {number(own)} by backward() "
+            f"{mark(agrees)}",
+        )  # fmt: skip
+
+    def kinks(self) -> str:
+        """Which units are at the kink of relu."""
+        for i, layer in enumerate(self.n.layers, 1):
+            if layer.activation == "relu" and not self.vector(Name("z", i)).all():
+                unit = int(np.argmin(np.abs(self.vector(Name("z", i))))) + 1
+                where = f" of layer {i}" if self.depth > 1 else ""
+                return f", relu at 0 (unit {unit}{where})"
+        return ""
 
     def largest(self, names: list[Name], count: int) -> list[Place]:
         """The largest numbers of several values, the largest first."""
@@ -345,19 +364,16 @@ class Deriving:
                 total += float(np.abs(self.vector(name) * self.vector(value)).sum())
         return 8 * float(np.finfo(np.float64).eps) * total
 
-    def difference(self, program: Any, p: Place, step: float) -> float:
-        """The slope of the loss along one parameter, whose gradient is at a place.
-
-        From four points, so that the error falls with the fourth power of the step.
-        """
+    def difference(self, program: Any, p: Place, scale: float, noise: float) -> Difference:
+        """The slope of the loss along one parameter, whose gradient is at a place."""
         name = self.n.names[id(p.node)]._replace(kind="")
-        h = step * max(1.0, abs(float(self.n.arrays[name][p.at])))
-        found = []
-        for k in (1, -1, 2, -2):
+
+        def loss(by: float) -> float:
             moved = {key: a.copy() for key, a in self.n.arrays.items()}
-            moved[name][p.at] += k * h
-            found.append(float(run(program, *moved.values())[0]))
-        return (8 * (found[0] - found[1]) - (found[2] - found[3])) / (12 * h)
+            moved[name][p.at] += by
+            return float(run(program, *moved.values())[0])
+
+        return measured(loss, float(self.n.arrays[name][p.at]), self.n.at(p), scale, noise)
 
 
 def neuron(n: Network, *, rate: float | None = None) -> Derivation:

@@ -13,7 +13,7 @@ from ..markup import escape
 from ..ops import REGISTRY
 from .elements import Place
 from .forms import Call, Form, Leaf, Number, Power, Product, Rest, Sum, evaluate, raised
-from .writing import ATOM, POWER, PRODUCT, SUM, is_negative, number, without_sign
+from .writing import ATOM, POWER, PRODUCT, SUM, exponent_of, is_negative, number, without_sign
 
 INDEXED = re.compile(r"(.+)\[([-\d,]+)\](′?)", re.S)
 PATTERN = re.compile(r"\{(\w+)\}")
@@ -27,7 +27,10 @@ def mi(text: str) -> str:
 
 def mn(value: float, digits: int = 6) -> str:
     """A number; what is negative is a row with its sign."""
-    text = number(value, digits)
+    return _signed(number(value, digits))
+
+
+def _signed(text: str) -> str:
     if text.startswith("-"):
         return f"<mrow><mo>-</mo><mn>{escape(text[1:])}</mn></mrow>"
     return f"<mn>{escape(text)}</mn>"
@@ -176,6 +179,10 @@ class MathML:
         if form.name == "pow":
             base, exponent = form.args
             return f"<msup>{self.markup(base, ATOM)}{self.markup(exponent)}</msup>", POWER
+        if form.name == "sigmoid" and self.at is not None:
+            power = _signed(exponent_of(form, self.at, self.digits))
+            below = mrow(mn(1), mo("+"), f"<msup>{mi('e')}{power}</msup>")
+            return f"<mfrac>{mn(1)}{below}</mfrac>", PRODUCT
         if op is None or op.variadic or len(op.input_names) != len(form.args):
             parts = mo(",").join(self.markup(a) for a in form.args)
             return mrow(mi(form.name), mo("("), parts, mo(")")), ATOM

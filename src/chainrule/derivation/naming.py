@@ -33,6 +33,7 @@ class Naming:
         self.names = d.names
         self.activations = d.activations
         self.letters = letters
+        self.neuron = d.neuron
         self.alone = len(d.activations) == 1  # a layer by itself needs no number
 
     def __call__(self, place: Place) -> str:
@@ -43,6 +44,8 @@ class Naming:
         """The name of a value, or of one unit of it."""
         if self.alone:
             name = name._replace(layer=None)
+        if self.neuron and name.letter == "W":
+            name = name._replace(letter="w")
         if name.kind == "slope" and self.alone:
             partial = self.letters.partial
             return f"{partial}{self.letters.prediction}/{partial}{self.plain('z', None, numbers)}"

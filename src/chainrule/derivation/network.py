@@ -16,6 +16,8 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError
 from ..grad import gradients
 from ..graph import Graph, Node, trace
+from ..tensor.autograd import enable_grad
+from ..tensor.core import wrap
 from .elements import Elements, Place
 from .forms import Form, Forming
 from .parts import Name
@@ -110,6 +112,14 @@ class Network:
                 a = ACTIVATIONS[layer.activation](a)
                 values[Name("ŷ") if i == len(self.layers) else Name("a", i)] = a
         return values, LOSSES[self.loss](a, given[Name("y")])
+
+    def backward(self) -> dict[Name, Any]:
+        """The gradients of weights and biases by backward(), on tensors in float64."""
+        tensors = {n: wrap(a.copy()).requires_grad_(n.letter in "Wb")
+                   for n, a in self.arrays.items()}  # fmt: skip
+        with enable_grad():
+            self.loss_of(*tensors.values()).backward()
+        return {n: t.grad.numpy() for n, t in tensors.items() if t.grad is not None}
 
     def _record(self, *inputs: Node) -> list[Any]:
         """The forward pass, the gradients of everything in it, and the activations' slopes."""

@@ -57,7 +57,7 @@ class Derivation:
     """Sections, what the places in them are called, and what their numbers are.
 
     activations: of each layer, by its number.  label: what a place is called (with ASCII letters
-    only), where names are not enough.
+    only), where names are not enough.  neuron: its weights are w, as they are no matrix.
     """
 
     title: str
@@ -67,3 +67,4 @@ class Derivation:
     activations: dict[int, str]
     at: Callable[[Place], float]
     label: Callable[[Place, bool], str] | None = None
+    neuron: bool = False

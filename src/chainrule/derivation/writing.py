@@ -161,6 +161,12 @@ class Numbers(Symbols):
         value = evaluate(form, self.at)
         return number(value, self.digits), SUM if value < 0 else ATOM
 
+    def call(self, form: Call) -> tuple[str, int]:
+        """A sigmoid as what is worked out for it; other functions by their names."""
+        if form.name != "sigmoid":
+            return super().call(form)
+        return f"1 / (1 + e^{exponent_of(form, self.at, self.digits)})", PRODUCT
+
     def factors(self, value: float, factors: list[Form]) -> str:
         """Numbers with signs between them."""
         parts = [number(value, self.digits)] if value != 1.0 or not factors else []
@@ -168,6 +174,11 @@ class Numbers(Symbols):
             text, binds = self.worked(f)
             parts.append(text if binds > SUM else f"({text})")
         return f" {self.signs.times} ".join(parts)
+
+
+def exponent_of(form: Call, at: Callable[[Place], float], digits: int) -> str:
+    """What e is raised to in a sigmoid, 1 / (1 + e^-x), without zeros that say nothing."""
+    return f"{-evaluate(form.args[0], at):.{digits}g}"
 
 
 def _divides(form: Form) -> bool:

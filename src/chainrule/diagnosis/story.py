@@ -18,6 +18,15 @@ WINDOW = 200
 
 
 @dataclass
+class Course:
+    """A quantity over all epochs: first and lowest finite value, and the row of the lowest."""
+
+    first: float
+    best: float
+    at: int
+
+
+@dataclass
 class Story:
     """One training, finished or not.
 
@@ -35,6 +44,7 @@ class Story:
     result: Mapping[str, Any] = field(default_factory=dict)
     trainer: Trainer | None = None
     columns: dict[str, list[float]] = field(default_factory=dict, repr=False)  # as far as asked
+    courses: dict[str, Course | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, source: Any) -> Story:
@@ -74,9 +84,26 @@ class Story:
             self.columns[name] = [v if type(v) is float else _float(v) for v in found]
         return self.columns[name]
 
+    def course(self, name: str) -> Course | None:
+        """First and lowest of a quantity, of all epochs; None where it was never a number."""
+        if name not in self.courses:
+            self.courses[name] = None
+            for i in range(len(self.rows)):
+                self._on(name, i)
+        return self.courses[name]
+
+    def _on(self, name: str, i: int) -> None:
+        value, held = _float(self.rows[i].get(name)), self.courses[name]
+        if held is None and math.isfinite(value):
+            self.courses[name] = Course(value, value, i)
+        elif held is not None and value < held.best and math.isfinite(value):
+            held.best, held.at = value, i
+
     def grow(self, known: int) -> None:
         """Takes up what came to `rows` since the columns were asked for, of `known` rows then."""
         for i in range(known, len(self.rows)):
+            for name in self.courses:
+                self._on(name, i)
             gone = self.rows[i - WINDOW] if i >= WINDOW else {}
             for name, held in self.columns.items():
                 if name in self.rows[i]:
@@ -103,6 +130,12 @@ class Story:
             return _float(self.rows[0].get("loss"))
         return None
 
+    @property
+    def ending(self) -> float | None:
+        """The loss of the weights that are left: on the probe rows where the fit has ended."""
+        value = self.looks[-1].probe if self.looks and self.looks[-1].closing else None
+        return value if value is not None else next(iter(self.column("loss")[-1:]), None)
+
     def learned(self, share: float) -> bool:
         """Whether the last loss is below this share of that of an ignorant answer."""
         losses, expected = self.column("loss"), self.expected
@@ -120,17 +153,24 @@ class Story:
         top = max((x.lr for x in self.looks if x.step <= look.step), default=look.lr)
         return top / look.lr if look.lr > 0 and math.isfinite(top) else 1.0
 
-    def lasting(self, holds: Any, least: int = 2) -> list[Look]:
+    def lasting(self, holds: Any, least: int = 2, total: Any = None) -> list[Look]:
         """The last looks, back to the first of them, at all of which `holds(look)`.
 
-        None where there are fewer than `least` of them.
+        None where there are fewer than `least` of them; one is enough where `total(look)` holds for
+        it: what can't be otherwise needs no second look.
         """
         found: list[Look] = []
         for look in reversed(self.looks):
             if not holds(look):
                 break
             found.insert(0, look)
-        return found if len(found) >= least else []
+        enough = len(found) >= least or (found and total is not None and total(found[-1]))
+        return found if enough else []
+
+    @property
+    def steps(self) -> list[Look]:
+        """The looks at a step that was made: all but the one that closes a fit."""
+        return [look for look in self.looks if not look.closing]
 
     def of_layer(self, name: str) -> Iterator[tuple[Look, Layer]]:
         """Every look at a layer."""

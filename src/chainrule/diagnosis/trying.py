@@ -49,9 +49,8 @@ class Replay:
         what, name = follow
         held = self.layers.get(name)
         value = getattr(held, what, None)
-        if value is None and self.looks:
-            value = getattr(self.looks[-1].layer(name), what, None)
-        return value
+        seen = (getattr(look.layer(name), what, None) for look in reversed(self.looks))
+        return next((v for v in seen if v is not None), None) if value is None else value
 
 
 def replay(trainer: Trainer, watch: Watch, fit: Callable[[], Any]) -> Replay:

@@ -95,8 +95,10 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
     if result.get("compiled") is not None:
         seconds = said(result.get("compile_seconds"))
         found.append(("compiled", f"yes, in {seconds} s" if result["compiled"] else "no, eager"))
-    if s.looks and s.looks[-1].overhead is not None:
-        found.append(("time spent watching", f"{percent(s.looks[-1].overhead, 1)}"))
+    if finite(result.get("watch_overhead")):
+        looks = result.get("watch_looks")
+        times = f", {looks} looks inside" if isinstance(looks, int) else ""
+        found.append(("time spent watching", f"{percent(result['watch_overhead'], 1)}{times}"))
     packages = ", ".join(f"{k} {v}" for k, v in (env.get("packages") or {}).items())
     found += [
         ("started", env.get("started")), ("Chainrule", env.get("chainrule")),

@@ -26,6 +26,8 @@ DASHES = ((), (6, 4), (2, 3), (12, 4, 2, 4), (12, 5), (2, 7), (8, 3, 2, 3, 2, 3)
 """Strokes and gaps: lines that colours don't tell apart, on paper or to an eye, these do."""
 BAD = "\u2716"
 """The sign in the place of a number that is not finite."""
+NONE = "0"
+"""The sign in the place of a 0 among powers of ten, which have no colour for it."""
 NOT_COMPUTED = "not computed"
 
 
@@ -68,7 +70,7 @@ class Lines:
 class Heat:
     """values[i][j]: the number of names[i] at x[j]; None where there is none.
 
-    powers: whether the numbers are powers of ten; else they go from 0 to 1.
+    powers: whether the numbers are powers of ten, -inf that of 0; else they go from 0 to 1.
     """
 
     x_title: str

@@ -64,7 +64,7 @@ def _in_layers(a: Subject, b: Subject) -> str:
     met = False
     for look in a.looks:
         other = theirs.get(look.step)
-        if other is None:
+        if other is None or other.closing != look.closing:
             continue
         met = True
         mine = {x.name: numbers_of(x) for x in look.layers}

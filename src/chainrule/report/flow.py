@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from statistics import median
+from typing import Any
 
 from ..train.watch import Look
 from .charts import (
+    BAD,
     COLOURS,
     DASHES,
+    NONE,
     Chart,
     Heat,
     Lines,
@@ -37,14 +40,14 @@ def log10(value: float | None) -> float | None:
 
 
 def pooled(values: list[float | None], pieces: int) -> list[float | None]:
-    """Of each piece the value that lies farthest from the median; what is not finite wins."""
+    """Of each piece the value that lies farthest from the median; nan and inf win, then -inf."""
     good = [v for v in values if v is not None and finite(v)]
     middle = median(good) if good else 0.0
     found: list[float | None] = []
     for k in range(pieces):
         part = [v for v in values[k * len(values) // pieces : (k + 1) * len(values) // pieces]
                 if v is not None]  # fmt: skip
-        bad = [v for v in part if not finite(v)]
+        bad = sorted((v for v in part if not finite(v)), key=lambda v: v == -math.inf)
         found.append(bad[0] if bad else max(part, key=lambda v: abs(v - middle), default=None))
     return found
 
@@ -68,17 +71,21 @@ def gradient_flow(looks: list[Look]) -> Chart:
     x = [float(looks[k * len(looks) // pieces].step) for k in range(pieces)]
     heat = Heat("step", "layer", "|gradient|", x, order,
                 [pooled(powers[n], pieces) for n in order])  # fmt: skip
-    last = {n: next((v for v in reversed(powers[n]) if v is not None), None) for n in names}
+    last: dict[str, Any] = {
+        n: next((v for v in reversed(powers[n]) if v is not None), None) for n in names
+    }
     table = kept([powers[n] for n in names], 2 * MOST_COLUMNS)
     grads = {n: series_of(looks, n, "grad") for n in names}
-    title, here = _flow_words(names, powers)
+    title, here = _none_words(names, powers, looks) or _flow_words(names, powers)
     return Chart(
         "flow", title,
         "At the last look: " + ", ".join(
-            f"{n} {said(10 ** v if v is not None and finite(v) else v, 3)}" for n, v in last.items()
+            f"{n} {said(0 if v == -math.inf else 10 ** v if finite(v) else v, 3)}"
+            for n, v in last.items()
         ) + ".",
         "The size of the gradient of every layer's weights, step by step; a colour step is a share "
-        "of a power of ten. The layer that differs most from the others stands on top. "
+        f"of a power of ten, {NONE} a gradient that is exactly 0, {BAD} one that is not finite. "
+        "The layer that differs most from the others stands on top. "
         + ("Where several looks share a cell it shows the most unusual of them."
            if pieces < len(looks) else "Every look is a cell."),
         "Layers of similar colour, within two powers of ten from first to last layer. Rows that "
@@ -86,6 +93,29 @@ def gradient_flow(looks: list[Look]) -> Chart:
         here, ["step", *names],
         [[looks[i].step, *(grads[n][i] for n in names)] for i in table],
         heat, len(looks) - len(table),
+    )  # fmt: skip
+
+
+def _none_words(
+    names: list[str], powers: dict[str, list[float | None]], looks: list[Look]
+) -> tuple[str, str] | None:
+    """What is seen where a gradient is exactly 0 at the end: then nothing reaches those weights."""
+    since: dict[str, int] = {}
+    known = [n for n in names if any(v is not None for v in powers[n])]
+    for n in known:
+        for v, look in zip(reversed(powers[n]), reversed(looks), strict=True):
+            if v is not None and v != -math.inf:
+                break
+            if v is not None:
+                since[n] = look.step
+    if not since or any(v == math.inf or v != v for n in names for v in powers[n] if v is not None):
+        return None
+    all_of = "every layer" if len(since) == len(known) > 1 else " and ".join(list(since)[:2])
+    more = f" and {len(since) - 2} more" if all_of != "every layer" and len(since) > 2 else ""
+    return (
+        f"The gradient of {all_of}{more} is 0: nothing reaches the weights",
+        "Exactly 0 to the last look: "
+        + ", ".join(f"{n} since step {step}" for n, step in since.items()) + ".",
     )  # fmt: skip
 
 

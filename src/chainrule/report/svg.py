@@ -10,7 +10,19 @@ import math
 from collections.abc import Sequence
 
 from ..markup import cut, escape
-from .charts import BAD, Heat, Histogram, Histograms, Lines, Panel, Picture, Series, finite, said
+from .charts import (
+    BAD,
+    NONE,
+    Heat,
+    Histogram,
+    Histograms,
+    Lines,
+    Panel,
+    Picture,
+    Series,
+    finite,
+    said,
+)
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 74, 172, 14, 40
 DARKEST = (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)
@@ -240,9 +252,10 @@ def _heat(h: Heat) -> tuple[str, float]:
         parts.append(text(left - 8, top + each / 2 + 4, cut(name, 15), "end"))
         for fill, start, stop in _stretches([_fill(v, low, high) for v in row]):
             wide = (stop - start) * width + 0.3
-            if "bad" in fill:
+            if fill in (LOST, ZERO):
                 middle = left + (start + stop) / 2 * width
-                signs.append(text(middle, top + each / 2 + 4, BAD, "middle", "bad"))
+                sign, kind = (BAD, "bad") if fill == LOST else (NONE, "strong")
+                signs.append(text(middle, top + each / 2 + 4, sign, "middle", kind))
             cells.setdefault(fill, []).append(
                 f"M{left + start * width:.1f} {top:.1f}h{wide:.1f}v{each - 1:.1f}h{-wide:.1f}z"
             )
@@ -252,7 +265,7 @@ def _heat(h: Heat) -> tuple[str, float]:
     for k in sorted({round(j * (len(h.x) - 1) / 6) for j in range(7)}) if h.x else []:
         parts.append(text(left + (k + 0.5) * width, bottom + 18, number(h.x[k]), "middle"))
     parts.append(text((left + WIDTH - RIGHT) / 2, bottom + 36, h.x_title, "middle"))
-    return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 200)
+    return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 220)
 
 
 def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
@@ -266,19 +279,41 @@ def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
     return found
 
 
+LOST, ZERO = 'class="none bad"', 'class="none zero"'
+"""Cells that get a sign in place of a colour."""
+
+
 def _fill(v: float | None, low: int, high: int) -> str:
     if v is None:
         return 'class="none"'
     if math.isnan(v) or v == math.inf:
-        return 'class="none bad"'
+        return LOST
+    if v == -math.inf:
+        return ZERO
     step = round((max(v, low) - low) / (high - low) * 24) / 24  # so that neighbours join
     return f'fill="{colour_at(step)}"'
 
 
 def _legend(h: Heat, low: int, high: int) -> str:
-    """The colours with a number at every power of ten, or at the ends."""
+    """The colours with a number at every power of ten, or at the ends; the signs that there are."""
     x, top, height = WIDTH - RIGHT + 16, TOP + 26, 120
     parts = [text(x, TOP + 10, h.scale)]
+    values = [v for row in h.values for v in row if v is not None]
+    parts += _scale(h, low, high, x, top, height) if any(map(finite, values)) else []
+    at = top + height + 21
+    parts.append(f'<rect x="{x}" y="{at - 11}" width="18" height="12" class="none"/>')
+    parts.append(text(x + 24, at, "not computed", kind="small"))
+    for fill, sign, kind, words in ((ZERO, NONE, "strong", "exactly 0"),
+                                    (LOST, BAD, "bad", "not finite")):  # fmt: skip
+        if any(_fill(v, low, high) == fill for v in values):
+            at += 20
+            parts.append(text(x + 9, at, sign, "middle", kind))
+            parts.append(text(x + 24, at, words, kind="small"))
+    return "".join(parts)
+
+
+def _scale(h: Heat, low: int, high: int, x: float, top: float, height: float) -> list[str]:
+    parts = []
     for k in range(24):
         share = 1 - k / 23
         parts.append(f'<rect x="{x}" y="{top + k * height / 24:.1f}" width="18" '
@@ -289,12 +324,7 @@ def _legend(h: Heat, low: int, high: int) -> str:
         parts.append(f'<path class="axis" d="M{x + 18} {at:.1f}h5"/>')
         parts.append(text(x + 27, at + 4, f"1e{power}" if h.powers and power else f"{power:d}"
                           if not h.powers else "1"))  # fmt: skip
-    parts.append(f'<rect x="{x}" y="{top + height + 10}" width="18" height="12" class="none"/>')
-    parts.append(text(x + 24, top + height + 21, "not computed", kind="small"))
-    if any(math.isnan(v) or v == math.inf for row in h.values for v in row if v is not None):
-        parts.append(text(x + 9, top + height + 41, BAD, "middle", "bad"))
-        parts.append(text(x + 24, top + height + 41, "not finite", kind="small"))
-    return "".join(parts)
+    return parts
 
 
 # ---------------------------------------------------------------- histograms

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from .charts import BAD, GREY, VERMILLION, Chart, Heat, Histograms, Lines, Panel, Series, finite
+from .charts import (
+    BAD,
+    GREY,
+    NONE,
+    VERMILLION,
+    Chart,
+    Heat,
+    Histograms,
+    Lines,
+    Panel,
+    Series,
+    finite,
+)
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """The name of the language; nothing is loaded from there."""
@@ -156,13 +168,16 @@ def _heat(h: Heat) -> dict[str, Any]:
     colour = {"field": "v", "type": "quantitative",
               "title": f"log10 {h.scale}" if h.powers else h.scale,
               "scale": {"scheme": "viridis"} | ({} if h.powers else {"domain": [0, 1]}),
-              "legend": {"format": "d", "tickMinStep": 1}}  # fmt: skip
+              "legend": {"format": "d", "tickMinStep": 1}
+              if any(finite(v) for row in h.values for v in row) else None}  # fmt: skip
     return {
         "width": 500, "height": {"step": 26 if len(h.names) < 14 else 17}, "layer": [
             {"transform": [{"filter": "isNumber(datum.v)"}],
              "mark": {"type": "rect", "strokeWidth": 0},
              "encoding": {"x": x, "y": y, "color": colour, "tooltip": told}},
             {"transform": [{"filter": "datum.bad"}], "mark": {"type": "text", "text": BAD},
+             "encoding": {"x": x, "y": y, "tooltip": told}},
+            {"transform": [{"filter": "datum.zero"}], "mark": {"type": "text", "text": NONE},
              "encoding": {"x": x, "y": y, "tooltip": told}},
             {"transform": [{"filter": "datum.k === stop"}],
              "mark": {"type": "rect", "fillOpacity": 0, "stroke": VERMILLION, "strokeWidth": 3},

@@ -27,20 +27,14 @@ class Found(NamedTuple):
     module: Any
     site: Site | None
 
-    def describe(self, model: Any) -> str:
-        """`log at model.py:12 (layer fc1)`."""
-        line, layer = self.line, self.layer(model)
-        place = f" at {line}" if line else ""
-        return self.op.name + place + (f" (layer {layer})" if layer else "")
+    def describe(self, layer: str) -> str:
+        """`log at model.py:12 (layer fc1)`; a command line has no line to name."""
+        return self.op.name + (f" at {self.line}" if self.line else "") + f" (layer {layer})"
 
     @property
     def line(self) -> str | None:
         """The user's line that called it: `model.py:12`."""
         return describe_site(self.site)
-
-    def layer(self, model: Any) -> str | None:
-        """The name in the model of the layer that called it."""
-        return next((n for n, m in model.named_modules() if m is self.module and n), None)
 
     @property
     def numbers(self) -> str:

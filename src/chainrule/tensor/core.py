@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,19 @@ from ..grad import Cell, Leaf, Node, clock
 from ..graph.node import Node as GraphNode
 from ..ops.core import NOTHING, Op, Params, Spec, changes, current, interpret
 from .methods import TensorMethods
+
+
+class LaidOut(NamedTuple):
+    """How a tensor that no gradient flows through was laid out from another one.
+
+    seq: when; what is written to the other one later is not in it.  depth: how often before.
+    """
+
+    x: Tensor
+    op: Op
+    params: Params
+    seq: int
+    depth: int
 
 
 class Tensor(TensorMethods):
@@ -53,6 +66,7 @@ class Tensor(TensorMethods):
     _chain: tuple[tuple[Op, Params], ...] = ()
     _seen: int = 0
     _lost: tuple[str, Site | None] | None = None  # what cut the way to a tracked tensor, and where
+    _laid_out: LaidOut | None = None  # by which op of a layer, from which constant
     _used: Site | None = None  # where a compiled step has used its gradient up
 
     def __init__(self, *data: Any) -> None:

@@ -9,16 +9,20 @@ from weakref import ref
 import numpy as np
 
 from ..errors import ArgumentTypeError, ChainruleError, GradError, describe_site, user_site
-from ..grad import Node
+from ..grad import Node, clock
 from ..graph.node import Node as GraphNode
 from ..graph.trace import is_weak
 from ..ops import REGISTRY
 from ..ops.core import NUMBERS, Op, Params, State, current, quietly
-from .core import Tensor, saved
+from .core import LaidOut, Tensor, saved
 from .looking import COMPILED, leaked
 from .memory import does_not_fit
 
-_RESHAPE = REGISTRY["reshape"]
+_RESHAPE, _WINDOWS = REGISTRY["reshape"], REGISTRY["windows"]
+_PLACED = frozenset(REGISTRY[name] for name in (
+    "reshape", "permute", "expand", "slice", "flip", "pad", "windows"))  # fmt: skip
+"""Ops of one tensor that compute nothing: each number of the result is one of it, or 0."""
+MOST_REMEMBERED = 6
 
 
 def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
@@ -83,7 +87,18 @@ def apply(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:
         if lost is None or (lost[0] is COMPILED and not carries):
             lost = (_loss(op), user_site(2)) if state.grad_enabled else state.switched_off
         out._lost = lost
+    elif op in _PLACED and (state.module is not None or op is _WINDOWS):
+        _remember(out, op, inputs, params)
     return out
+
+
+def _remember(out: Tensor, op: Op, inputs: Sequence[Any], params: Params) -> None:
+    """How a layer has laid out what it was given, so that an explanation can name the user's own
+    tensor; not without end, as a tensor that is remembered is kept."""
+    x = inputs[0]
+    depth = 1 if x._laid_out is None else x._laid_out.depth + 1
+    if depth <= MOST_REMEMBERED:
+        out._laid_out = LaidOut(x, op, params, next(clock), depth)
 
 
 def apply_traced(op: Op, inputs: Sequence[Any], params: Params) -> Tensor:

@@ -58,6 +58,10 @@ class Callback:
     def on_fit_end(self, trainer: Trainer) -> None:
         """When training has ended, for whatever reason but an error."""
 
+    def summary(self) -> dict[str, Any]:
+        """What the result of the run says of this callback; asked when all heard `on_fit_end`."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of this callback: numbers, texts, lists, dicts, tensors."""
         return {}

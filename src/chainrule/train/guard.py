@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import NonFiniteError
+from ..nn import Module
 from ..ops.core import interpret
 from ..tensor import anomaly
 from ..tensor.autograd import no_grad
@@ -81,8 +82,24 @@ class Diverged(NonFiniteError):
         self.last_good_step = trainer.step
 
 
+def layer_of(module: Any, trainer: Trainer) -> str:
+    """Where an operation belongs to: the path of its layer in the model, the model, or the loss."""
+    model, loss = trainer.model, trainer.loss
+    path = next((n for n, m in model.named_modules() if m is module), None)
+    if path is not None:
+        return path or type(model).__name__
+    kind = type(loss) if isinstance(loss, Module) else loss
+    name = getattr(kind, "__name__", type(kind).__name__)
+    return f"loss, {name}" if name.isidentifier() else "loss"
+
+
 def advised_rate(trainer: Trainer) -> float | None:
-    """The learning rate to try where a training broke off; None where it has none to begin with."""
+    """The learning rate to try where a training broke off; None where it has none to begin with.
+
+    Where a step is made again, it is what was advised when it was kept.
+    """
+    if trainer.guard.advised is not None:
+        return trainer.guard.advised
     highest = highest_rate(trainer.optimizer.param_groups)
     if highest is None or highest <= 0:
         return None
@@ -109,6 +126,7 @@ class Guard:
     def __init__(self) -> None:
         self.norms: deque[float] = deque(maxlen=TREND)
         self.last_loss: float | None = None
+        self.advised: float | None = None
 
     def passed(self, loss: float, norm: float) -> None:
         """A step went well."""
@@ -146,9 +164,9 @@ class Guard:
                 trainer.compute_loss(batch)
             found = watch.made or watch.met
             if found is not None:
-                model = trainer.model
-                return Origin(f"first in {found.describe(model)}", found.op.name, found.line,
-                              found.layer(model), found.numbers)  # fmt: skip
+                layer = layer_of(found.module, trainer)
+                text = f"first in {found.describe(layer)}: {found.numbers}"
+                return Origin(text, found.op.name, found.line, layer, found.numbers)
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
                 return Origin(f"first in the gradient of {name}", gradient=name)

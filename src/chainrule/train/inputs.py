@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..data import (
     ConcatDataset,
@@ -60,6 +62,7 @@ def as_loader(
 def as_dataset(data: Any, model: Module) -> Any:
     """A Dataset as it is; a tuple of arrays or Tensors as a TensorDataset."""
     if isinstance(data, (tuple, list)):
+        data = flat(data)
         if len(data) < 2:
             raise ArgumentError(
                 "data: inputs and a target are needed", expected="(x, y) or (x1, x2, ..., y)",
@@ -76,13 +79,41 @@ def as_dataset(data: Any, model: Module) -> Any:
     )
 
 
+def flat(data: Any) -> Any:
+    """((x1, x2), y) as (x1, x2, y); anything else as it is."""
+    several = isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], tuple)
+    return (*data[0], data[1]) if several else data
+
+
 def as_input(a: Any, model: Module) -> Tensor:
     """A Tensor as it is; floats in an array or a list in the model's float type."""
     if isinstance(a, Tensor):
         return a
+    if isinstance(a, Mapping):
+        raise ArgumentTypeError(
+            "data: inputs go by their place, not by name",
+            expected="(x1, x2, ..., y), in the order of the model's forward",
+            got=f"a dict of {', '.join(map(str, a))}"[:80],
+        )  # fmt: skip
+    _refuse_texts(a)
     t = as_tensor(a)
     dtype = next((p.dtype for p in model.parameters()), None)
     return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
+
+
+def _refuse_texts(a: Any) -> None:
+    """Raises for a data frame with a column that is no number: by name, with its first value."""
+    if not hasattr(a, "columns") or not hasattr(a, "dtypes"):
+        return
+    for name in a.columns:
+        column = np.asarray(a[name])
+        if column.dtype.kind not in "biuf":
+            first = next((i for i, v in enumerate(column) if isinstance(v, str)), 0)
+            raise ArgumentTypeError(
+                f"data: column {str(name)[:40]!r} holds no numbers", expected="numbers",
+                got=f"{str(column[first])[:40]!r} in row {first}",
+                fix="leave it out, or chainrule.data.Preprocessing, which makes numbers of it",
+            )  # fmt: skip
 
 
 def as_batch(batch: Any) -> Batch:

@@ -56,6 +56,7 @@ def keep(trainer: Trainer, group: Sequence[Batch], error: Diverged, folder: Path
     write_json(folder / FOUND, {
         "format": FORMAT, "version": VERSION, "chainrule": __version__, "epoch": error.epoch,
         "step": error.step, "last_good_step": error.last_good_step, "lr": worded(error.lr),
+        "advised_lr": error.advised_lr,
         "error": error.problem, "found": error.got, **error.origin.to_json(),
         "config": {} if trainer.run is None else trainer.run.config, "state": body,
     })  # fmt: skip

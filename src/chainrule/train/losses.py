@@ -14,7 +14,7 @@ from .. import ops
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..nn import Module
 from ..tensor.core import Tensor
-from .inputs import Batch, as_input
+from .inputs import Batch, as_input, flat
 
 TINY = 1e-30
 """A batch whose weights are all 0 has the loss 0."""
@@ -79,6 +79,7 @@ def _takes_reduction(loss: Any) -> bool:
 
 def with_weights(data: Any, sample_weight: Any, model: Module) -> tuple[Any, ...]:
     """Arrays (x1, ..., y) with the weights before the target; raises where they do not fit."""
+    data = flat(data)
     if not isinstance(data, (tuple, list)) or len(data) < 2:
         raise ArgumentTypeError(
             "sample_weight goes with arrays", expected="fit((x, y), sample_weight=w)",

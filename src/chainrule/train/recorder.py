@@ -64,6 +64,7 @@ class Recorder:
             compiled=trainer.compile, compile_seconds=trainer.compile_seconds,
             compile_cached=trainer.compile_cached,
             steps_per_second=trainer.steps_per_second, threads=trainer.threads,
+            **{k: v for c in trainer.callbacks for k, v in c.summary().items()},
         )  # fmt: skip
 
     def save(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import FormatError, StateError
+from ..errors import FormatError, NonFiniteError, StateError
 from ..nn import Module
 from ..ops.core import quietly
 from ..optim import Optimizer
@@ -49,10 +49,15 @@ def reproduce(folder: str | Path, model: Module, loss: Callable[..., Tensor], op
     trainer.epoch, trainer.step = state["epoch"], state["step"]
     trainer.guard.norms.extend(state["norms"])
     trainer.guard.last_loss = state["last_loss"]
+    trainer.guard.advised = held.get("advised_lr")
     generator = Generator()
     generator.set_state(state["rng"])
     with drawing_from(generator), mode(model, True), quietly():
-        done = EagerSteps(trainer).step(group)
+        try:
+            done = EagerSteps(trainer).step(group)
+        except NonFiniteError as error:
+            error.add_note(error.problem)  # the last line, below the traceback
+            raise
     raise StateError(
         "reproduce: every number of this step is finite here",
         expected=held["error"], got=f"loss {done.losses[0]:g}",

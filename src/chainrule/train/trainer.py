@@ -148,13 +148,14 @@ class Trainer:
     ) -> History:  # fmt: skip
         """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
 
-        train, validation: a DataLoader, a Dataset, or a tuple (x, y) or (x1, x2, ..., y) of
-        arrays or tensors.  tol: ends when the loss changes by less from one epoch to the next.
-        grad_tol: ends when every gradient norm of an epoch is below.  batch_size, shuffle: for
-        data that come without a loader.  sample_weight: w (rows,) >= 0 for arrays; the loss of a
-        batch is then sum_i w_i l_i / sum_i w_i, and validation stays as it is.  After `resume` it
-        goes on where the checkpoint was, and all limits count from the start of the fit that was
-        interrupted.
+        train, validation: a DataLoader, a Dataset, or a tuple (x, y), (x1, x2, ..., y) or
+        ((x1, x2, ...), y) of arrays, frames or tensors.  tol: ends when the loss changes by less
+        from one epoch to the next.  grad_tol: ends when every gradient norm of an epoch is below.
+        batch_size, shuffle: for data that come without a loader.  sample_weight: w (rows,) >= 0
+        for arrays; the loss of a batch is then sum_i w_i l_i / sum_i w_i, and validation stays as
+        it is.  After `resume` it goes on where the checkpoint was, and all limits count from the
+        start of the fit that was interrupted.  progress: a bar with rate and time left (None:
+        where stderr is a terminal).
         Raises NonFiniteError for data or steps that are not finite.
         """
         limits = Limits(epochs, steps, tol, grad_tol)

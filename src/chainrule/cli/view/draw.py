@@ -81,8 +81,13 @@ def counters(f: Facts) -> list[Line]:
         [(f"step {f.step}", "")],
         [(f"samples/s {amount(f.samples_per_s)}", "")],
         [(way(f), "")],
-        [(f"watch overhead {f.overhead * 100:.1f} %", "")],
+        [(f"watch overhead {share(f.overhead)}", "")],
     ]
+
+
+def share(value: float | None) -> str:
+    """A share of the time, or '-' where it is too early to say."""
+    return "-" if value is None else f"{value * 100:.1f} %"
 
 
 def way(f: Facts) -> str:

@@ -63,7 +63,7 @@ class Facts:
     compile_s: float = 0.0
     cached: bool = False  # the code was there, from an earlier run
     threads: int | None = None  # of compiled steps
-    overhead: float = 0.0  # share of the time that watching took
+    overhead: float | None = None  # share of the time that watching took; None: too early to say
     patience: int | None = None
     first_epoch: int = 1  # the epoch of the first entry of every series
     loss: Series = field(default_factory=Series)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import IO, Protocol
 
@@ -62,19 +64,44 @@ class Silent:
         """Nothing."""
 
 
+APART_S = 0.1
+"""Seconds between two writes of log lines."""
+
+
 class Log(Silent):
     """One line an epoch, which two runs of one seed share; after the first, how steps are made."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.begun = False
+        self.held: list[str] = []
+        self.written_at = -math.inf
 
     def epoch(self, facts: Facts) -> None:
-        """The line of this epoch, at once: a log is often read through a pipe."""
-        print(log_line(facts), file=self.stream, flush=True)
+        """The line of this epoch: at once, or with the next where the last is hardly out.
+
+        A log is often read through a pipe, and whoever reads is woken by every write.
+        """
+        self.held.append(log_line(facts))
         if not self.begun:
             self.begun = True
-            print(f"steps: {way(facts)}", file=self.stream, flush=True)
+            self.held.append(f"steps: {way(facts)}")
+        if time.perf_counter() - self.written_at >= APART_S:
+            self._write()
+
+    def end(self, facts: Facts) -> None:
+        """The lines that are held."""
+        self._write()
+
+    def close(self) -> None:
+        """The lines that are held, however the fit has ended."""
+        self._write()
+
+    def _write(self) -> None:
+        held, self.held = self.held, []
+        if held:
+            print("\n".join(held), file=self.stream, flush=True)
+            self.written_at = time.perf_counter()
 
 
 class Plain(Silent):

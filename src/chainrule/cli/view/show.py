@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ChainruleError
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
 
 SELDOM = 1 << 40  # steps, for which the weights need not be seen
 POLL_S = 0.05  # between two looks at the keyboard, and at the clock for the next redraw
-SHORT, APART = 100, 3  # epochs of fewer steps are judged every third time
+SHORT, APART, SHARE = 100, 3, 8
+"""Epochs of fewer steps are judged every third time; after many only when there is so much more."""
+KNOWN_S = 0.5  # before, the share of the time that watching takes says only how a fit begins
 
 Answer = Callable[[Any], Sequence[Line]]
 """What a key does: a function of the Trainer that gives lines to say."""
+
+
+def _after(epoch: int) -> int:
+    return epoch + max(APART, epoch // SHARE)
 
 
 class Show(Callback):
@@ -49,13 +56,16 @@ class Show(Callback):
         self.start = self.wake = 0.0
         self.answers = answers or {}
         self.first_step = 0
+        self.next = 1  # the epoch to judge where they are short
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Takes over the epochs before a resume."""
         began = time.perf_counter()
         self.start = self.watch.began or began  # what both cost is told as a share of one time
         self.spent = self.wake = 0.0
-        self.first_step = trainer.step
+        self.first_step, self.next = trainer.step, 1
+        while self.next <= trainer.epoch:
+            self.next = _after(self.next)
         for row in trainer.history.rows:
             self._append(row)
         self._progress(trainer)
@@ -85,21 +95,36 @@ class Show(Callback):
         self._append(trainer.row)
         self._progress(trainer)
         self.facts.epoch = trainer.epoch
-        if self._to_judge(trainer):
+        judged = self._to_judge(trainer)
+        if judged:
             self.facts.verdict = self.judge(self.facts, trainer)
+        if trainer.epoch >= self.next:
+            self.next = _after(trainer.epoch)
         self.screen.epoch(self.facts)
         self.spent += time.perf_counter() - began
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """The last state stays on the screen."""
         began = time.perf_counter()
-        if trainer.history.rows and not self._to_judge(trainer):
+        if trainer.history.rows:
             self.facts.verdict = self.judge(self.facts, trainer)
         self.spent += time.perf_counter() - began
         self._progress(trainer)
+        if trainer.step > self.first_step:
+            self.facts.overhead = self._overhead(trainer)
         self.facts.epoch = trainer.epoch
         self.facts.eta_s = None if trainer.history.interrupted else 0.0
         self.screen.end(self.facts)
+
+    def summary(self) -> dict[str, Any]:
+        """The share of the time that the last screen says: of watching, and of showing it."""
+        told = self.facts.overhead
+        return {"watch_overhead": None if told is None else round(told, 4)}
+
+    def _overhead(self, trainer: Trainer) -> float:
+        """The share of the time of this fit so far that watching and showing took."""
+        elapsed = time.perf_counter() - self.start - trainer.idle_seconds
+        return (self.spent + self.watch.spent) / elapsed if elapsed > 0 else 0.0
 
     def _to_judge(self, trainer: Trainer) -> bool:
         """Whether the rules are asked after this epoch: where epochs are short not after each.
@@ -108,7 +133,7 @@ class Show(Callback):
         """
         steps = trainer.step / max(trainer.epoch, 1)
         last = trainer.epoch == self.facts.epochs
-        return steps >= SHORT or trainer.epoch % APART == 1 or last
+        return steps >= SHORT or trainer.epoch >= self.next or last
 
     def _pressed(self, key: str, trainer: Trainer) -> None:
         """Answers, and waits as long as it is paused; a signal ends the waiting."""
@@ -152,12 +177,16 @@ class Show(Callback):
         f.step = trainer.step
         f.lr = trainer.lr
         f.progress = min(trainer.step / max(self.total_steps, 1), 1.0)
-        f.overhead = (self.spent + self.watch.spent) / elapsed if elapsed > 0 else 0.0
+        f.overhead = self._overhead(trainer) if elapsed > KNOWN_S else None
         f.compiled, f.compile_s = trainer.compile, trainer.compile_seconds
         f.cached, f.threads = trainer.compile_cached, trainer.threads
-        if self.watch.looks:
-            look = self.watch.looks[-1]
-            f.layers, f.lifted = look.layers, self.watch.top_lr / look.lr if look.lr > 0 else 1.0
+        step = next((x for x in reversed(self.watch.looks) if not x.closing), None)
+        if step is not None:
+            f.layers, f.lifted = step.layers, self.watch.top_lr / step.lr if step.lr > 0 else 1.0
+            if self.watch.looks[-1].closing:  # it has no step to say the ratio of
+                ratios = {x.name: x.ratio for x in step.layers}
+                last = self.watch.looks[-1].layers
+                f.layers = [replace(x, ratio=ratios.get(x.name)) for x in last]
         trained = elapsed - trainer.compile_seconds
         if done and trained > 0:
             f.eta_s = trained / done * max(self.total_steps - trainer.step, 0)

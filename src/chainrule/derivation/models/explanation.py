@@ -21,6 +21,7 @@ from ..parts import Derivation, Line, Section
 from ..record import as_data, in_json
 from ..text import Text
 from .entry import Entry
+from .equations import Equations
 from .faults import Fault
 from .history import replayed
 from .labels import harmless
@@ -252,7 +253,10 @@ class Explaining:
         """Whole parameters."""
         layers = Layers(self.program)
         sections = [layers.parameters(names)]
-        if len(names) <= 4:
+        equations = Equations(self.program, layers)
+        if len(names) == len(self.program.leaves) and equations.holds():
+            sections = [*equations.sections(), *sections]
+        elif len(names) <= 4:
             sections += [layers.entries(n) for n in names]
         ledger = layers.ledger()
         if ledger is not None:

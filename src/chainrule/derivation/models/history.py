@@ -20,7 +20,7 @@ from ...nn import Module
 from ...nn.module import called
 from ...ops.core import Spec, interpret, is_number, quietly
 from ...tensor.autograd import _require_history, grad
-from ...tensor.core import Tensor
+from ...tensor.core import LaidOut, Tensor
 from .recording import Recording, add_paths, checked, unique
 
 AGAIN = "explain(lambda: loss_fn(model(x), y), ...), which computes the loss again"
@@ -33,6 +33,12 @@ def replayed(loss: Tensor, named: dict[str, Tensor], paths: dict[Any, str]) -> R
     return History(loss).recording(named, paths)
 
 
+def written_since(laid_out: LaidOut) -> bool:
+    """Whether a tensor was overwritten after a layer has copied from it."""
+    cell = laid_out.x._cell
+    return cell is not None and cell.changed > laid_out.seq
+
+
 class History:
     """One loss, and all that it was computed from."""
 
@@ -40,6 +46,7 @@ class History:
         self.loss = loss
         self.recorder = Recorder()
         self.inputs: dict[Any, Node] = {}  # by the tensor
+        self.moved: dict[Any, Node] = {}  # by the tensor that a layer has laid out
         self.arrays: dict[Node, Any] = {}
         self.leaves: list[Tensor] = []
         self.now: dict[Any, Node] = {}
@@ -101,6 +108,16 @@ class History:
                 got=f"an input of {made.op.name}, written at {describe_site(cell.site)}",
                 fix=f"loss.explain(...) before the step, or {AGAIN}",
             )
+        laid_out = tensor._laid_out
+        if laid_out is not None and not written_since(laid_out):
+            if tensor not in self.moved:
+                x = self._input(made, laid_out.x)
+                start = len(self.recorder.nodes)
+                self.moved[tensor] = laid_out.op(x, **laid_out.params)
+                for node in self.recorder.nodes[start:]:
+                    node.module = made.module
+                    node.site = made.site
+            return self.moved[tensor]
         if tensor not in self.inputs:
             value = tensor._value
             name = "x" if value.dtype.kind == "f" else "index"  # variables have names, values none

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..derive import STEPS
+from ..differences import KINK, Difference, mark, measured, off, same, summary
 from ..elements import Place
 from ..parts import Line, Section
+from .kinks import kinks
 from .program import Program
+from .tangents import tangents
 
 TOLERANCE = {"float32": 2e-3, "float64": 1e-8}
 """How far backward() may be off, of the largest entry that it has."""
+EVERY = 50
+"""Of so many gradients each is held against a difference; of more, the largest of a parameter."""
 
 
 @dataclass
@@ -44,29 +48,46 @@ class Checking:
         agrees = same(own, want, relative(dtype, scale))
         agrees = agrees or same(own, want, self.allowed(name, at, dtype, scale))
         lines.append(Line(f"backward() of your run, {dtype}", None, None, own,
-                          f"{_off(own, want)} {_mark(agrees)}"))  # fmt: skip
+                          f"{off(own, want)} {mark(agrees)}"))  # fmt: skip
         if not math.isfinite(want):
             lines.append(Line("finite difference", note="none: the gradient is not a number"))
             section = Section("CHECK", "the same number by another way", lines)
             return Proof(section, lines[0].note.endswith("✔") and agrees)
-        found, step, noise = self.difference(name, at)
-        close = same(found, want, 1e-7 * scale + noise)
-        lines.append(Line(f"finite difference, h = {step:.0e}", None, None, found,
-                          f"{_off(found, want)} {_mark(close)}"))  # fmt: skip
+        found = self.difference(name, at)
+        lines.append(Line(f"finite difference, h = {found.h:.0e}", None, None, found.value,
+                          self.said(found, name, at)))  # fmt: skip
         section = Section("CHECK", "the same number by two other ways", lines)
-        return Proof(section, lines[0].note.endswith("✔") and agrees and close)
+        return Proof(section, lines[0].note.endswith("✔") and agrees and found.holds)
 
     def parameters(self, names: list[str]) -> Proof:
-        """The proof of whole parameters: backward() everywhere, a difference at the largest."""
+        """The proof of whole parameters: backward() everywhere, a difference at the largest.
+
+        Of a few numbers at all of them.
+        """
         lines = [self.same_loss()]
         marks = [lines[0].note.endswith("✔")]
         for name in names:
             line, agrees = self.parameter(name)
             lines.append(line)
             marks.append(agrees)
-        how = "the largest difference from backward() of your run, relative to the largest entry; "
-        section = Section("CHECK", how + "and that entry by a finite difference", lines)
-        return Proof(section, all(marks))
+        total = sum(self.program.gradient_of(name).size for name in names)
+        found = [(float(self.program.gradient_of(n)[at]), self.difference(n, at))
+                 for n in names for at in self.tried(n, total <= EVERY)]  # fmt: skip
+        said, agrees = summary(found, total)
+        note = "the largest difference from backward() of your run, relative to the largest entry; "
+        if found:
+            lines.append(Line("all of these", note=said))
+        section = Section("CHECK", note + "and that entry by a finite difference", lines)
+        return Proof(section, all(marks) and agrees)
+
+    def tried(self, name: str, every: bool) -> list[tuple[int, ...]]:
+        """The entries that are held against differences; none where not all are finite."""
+        g = self.program.gradient_of(name)
+        if not g.size or not np.isfinite(g).all():
+            return []
+        if every:
+            return list(np.ndindex(g.shape))
+        return [tuple(int(i) for i in np.unravel_index(int(np.abs(g).argmax()), g.shape))]
 
     def parameter(self, name: str) -> tuple[Line, bool]:
         """The proof of one parameter."""
@@ -77,20 +98,31 @@ class Checking:
         if not scale:
             agrees = _same_bad(given, g) or not np.abs(given).max(initial=0.0)
             said = "no gradient that is not 0" if np.isfinite(g).all() else "not finite in both"
-            return Line(label, None, None, None, f"{said} {_mark(agrees)}"), agrees
+            return Line(label, None, None, None, f"{said} {mark(agrees)}"), agrees
         at = tuple(int(i) for i in np.unravel_index(int(np.abs(g).argmax()), g.shape))
-        off = float(np.abs(given - g).max())
+        off_by = float(np.abs(given - g).max())
         allowed = relative(given.dtype, scale)
-        if off > allowed:
+        if off_by > allowed:
             allowed = self.allowed(name, at, given.dtype, scale)
-        agrees = off <= allowed
+        agrees = off_by <= allowed
         if agrees and scale <= allowed:
             said = "0 but for rounding: its terms cancel"
-            return Line(label, None, None, None, f"{said} {_mark(agrees)}"), agrees
-        found, _, noise = self.difference(name, at)
-        close = same(found, float(g[at]), 1e-7 * scale + noise)
-        note = f"{_mark(agrees)}   {_off(found, float(g[at]))} {_mark(close)}"
-        return Line(label, None, None, off / scale, note), agrees and close
+            return Line(label, None, None, None, f"{said} {mark(agrees)}"), agrees
+        found = self.difference(name, at)
+        where = f"[{','.join(map(str, at))}]" if at else ""
+        note = (f"{mark(agrees)}   {label}{where} = {g[at]:.6g}, difference {found.value:.6g} "
+                f"(h = {found.h:.0e}): {self.said(found, name, at)}")  # fmt: skip
+        return Line(label, None, None, off_by / scale, note), agrees and found.holds
+
+    def said(self, found: Difference, name: str, at: Any) -> str:
+        """The verdict of a difference, with the op of a kink."""
+        said = found.said(float(self.program.gradient_of(name)[at]))
+        if found.verdict != KINK:
+            return said
+        program = self.program
+        moved = tangents(program.forward_graph, program.elements.arrays, program.leaf(name), at)
+        ops = kinks(program, moved)
+        return f"the point is a kink{f', {ops}' if ops else ''}: {said}"
 
     def allowed(self, name: str, at: tuple[int, ...], dtype: Any, scale: float) -> float:
         """How far backward() may be off: more where terms cancel, which the dtype then rounds."""
@@ -107,37 +139,22 @@ class Checking:
         eps = float(np.finfo(self.loss.dtype).eps)
         agrees = same(own, here, 1e4 * eps * max(abs(here), 1e-3))
         return Line(f"loss of your run, {self.loss.dtype}", None, None, own,
-                    f"here {here:.9g}, {_off(own, here)} {_mark(agrees)}")  # fmt: skip
+                    f"here {here:.9g}, {off(own, here)} {mark(agrees)}")  # fmt: skip
 
     # ------------------------------------------------------------ differences
 
-    def difference(self, name: str, at: Any) -> tuple[float, float, float]:
-        """(slope of the loss along one number, step, what rounding may add to it)."""
-        want = float(self.program.gradient_of(name)[at])
-        noise = self.noise()
-        best: tuple[float, float, float, float] | None = None
-        with np.errstate(all="ignore"):
-            for step in STEPS:  # a shorter one where a kink lies within reach
-                h, found = self._slope(name, at, step)
-                off = abs(found - want)
-                if best is None or off < best[0] or not math.isfinite(best[0]):
-                    best = off, found, h, noise / h
-                if off <= 1e-7 * abs(want) + noise / h:
-                    break
-        assert best is not None
-        return best[1:]
-
-    def _slope(self, name: str, at: Any, step: float) -> tuple[float, float]:
-        """From four points, so that the error falls with the fourth power of the step."""
+    def difference(self, name: str, at: Any) -> Difference:
+        """The slope of the loss along one number."""
         program = self.program
+        g = program.gradient_of(name)
         base = program.array(program.leaf(name))
-        h = step * max(1.0, abs(float(base[at])))
-        found = []
-        for k in (1, -1, 2, -2):
+
+        def loss(by: float) -> float:
             moved = base.copy()
-            moved[at] += k * h
-            found.append(program.loss_with({name: moved}))
-        return h, (8 * (found[0] - found[1]) - (found[2] - found[3])) / (12 * h)
+            moved[at] += by
+            return program.loss_with({name: moved})
+
+        return measured(loss, float(base[at]), float(g[at]), _scale(g), self.noise())
 
     def noise(self) -> float:
         """How far rounding can move the loss: of every value, times the loss's slope there."""
@@ -154,13 +171,6 @@ def relative(dtype: Any, scale: float) -> float:
     return TOLERANCE.get(str(dtype), 1e-8) * scale
 
 
-def same(a: float, b: float, allowed: float) -> bool:
-    """Whether two numbers agree; nan agrees with nan, and an infinity with itself."""
-    if not (math.isfinite(a) and math.isfinite(b)):
-        return a == b or (math.isnan(a) and math.isnan(b))
-    return abs(a - b) <= allowed or a == b
-
-
 def _same_bad(a: Any, b: Any) -> bool:
     return bool(np.array_equal(np.isfinite(a), np.isfinite(b))) and not np.isfinite(b).all()
 
@@ -168,16 +178,3 @@ def _same_bad(a: Any, b: Any) -> bool:
 def _scale(g: Any) -> float:
     """The largest size of an entry; 0 where not all are finite."""
     return float(np.abs(g).max(initial=0.0)) if np.isfinite(g).all() else 0.0
-
-
-def _off(a: float, b: float) -> str:
-    """How far a number is off, relative to the larger."""
-    if math.isfinite(b) and not math.isfinite(a):
-        return f"{b:.6g} has no room in that dtype"
-    if a == b or (math.isnan(a) and math.isnan(b)):
-        return "the same"
-    return f"relative difference {abs(a - b) / max(abs(a), abs(b)):.1e}"
-
-
-def _mark(agrees: bool) -> str:
-    return "✔" if agrees else "✖"

@@ -71,10 +71,14 @@ class Loss:
 
     def _first_terms(self) -> Form:
         """The loss, a sum over examples by its first two terms."""
+        return _abridged(self.written())
+
+    def written(self) -> Form:
+        """The loss with its sums written out, from what has a name."""
         program = self.program
         inside = Forming(self._written, program.elements.value)
         whole = Place(program.loss, (0,) * program.loss.ndim)
-        return _abridged(inside.form(program.elements.of(whole)))
+        return inside.form(program.elements.of(whole))
 
     def _written(self, place: Place) -> Any:
         program = self.program

@@ -21,11 +21,11 @@ from ...optim import Optimizer
 from ...optim.layout import prepare_state
 from ...optim.optimizer import EXTRAS, PLACES
 from ...tensor.core import Tensor, wrap
+from ..differences import same
 from ..elements import Elements, Place
 from ..forms import Form, Forming
 from ..parts import Line, Section
 from .program import below
-from .proof import same
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 

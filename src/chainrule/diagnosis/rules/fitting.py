@@ -27,20 +27,19 @@ class Overfit(Rule):
         val, train = story.column("val_loss"), story.column("loss")
         if len(val) <= self.epochs or len(train) != len(val):
             return
-        known = [(v, i) for i, v in enumerate(val) if math.isfinite(v)]
-        if not known or not math.isfinite(val[-1]):
+        course = story.course("val_loss")
+        if course is None or not math.isfinite(val[-1]):
             return
-        best, place = min(known)
-        idle = len(val) - 1 - place
-        far = val[-1] > self.worse * best and val[-1] - best > self.size * abs(known[0][0])
-        if idle < self.epochs or not far or not train[-1] < train[place]:
+        best, row = course.best, story.rows[course.at]
+        idle, then = len(story.rows) - 1 - course.at, row.get("loss", math.nan)
+        far = val[-1] > self.worse * best and val[-1] - best > self.size * abs(course.first)
+        if idle < self.epochs or not far or not train[-1] < then:
             return
-        row = story.rows[len(story.rows) - len(val) + place]
         kept = story.keeps_best
         yield Finding(
             self.id, NOTE if kept else WARNING, "overfitting",
             f"validation loss {best:.4g} (epoch {row.get('epoch')}) -> {val[-1]:.4g} while the "
-            f"training loss went {train[place]:.4g} -> {train[-1]:.4g}",
+            f"training loss went {then:.4g} -> {train[-1]:.4g}",
             "the weights learn what only the training rows have in common"
             + ("; the best epoch's weights are kept" if kept else ""),
             [], None, {"best": best, "now": val[-1], "epochs": idle}, None,

@@ -75,11 +75,17 @@ def spelled(values: Sequence[float | None]) -> str:
     return " x ".join(texts)
 
 
+def nothing(layers: Sequence[Layer]) -> bool:
+    """Whether a layer's gradient is exactly 0: no rounding makes that."""
+    return any(x.grad == 0 for x in layers)
+
+
 class Vanishing(Rule):
     """The gradient of an early layer is a tiny part of the last layer's, and stays so.
 
-    ratio: early / last below this (1e-3).  steps: for so many steps (20).  tiny: or every weight's
-    gradient below this everywhere (1e-7), while the loss has not come down.
+    ratio: early / last below this (1e-3).  steps: for so many steps (20); where nothing at all
+    arrives one look after the first is enough.  tiny: or every weight's gradient below this
+    everywhere (1e-7), while the loss has not come down.
     """
 
     id = "vanishing"
@@ -87,16 +93,19 @@ class Vanishing(Rule):
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Compares the layers of every look, and asks the ledger for the factor to blame."""
-        seen = story.lasting(lambda look: self._worst(story, look) is not None)
-        if seen and seen[-1].step - seen[0].step >= self.steps:
+        seen = story.lasting(
+            lambda look: self._worst(story, look) is not None,
+            total=lambda look: nothing(trained(story, look)[:-1]),
+        )
+        if self._long(story, seen):
             yield self._between_layers(story, seen)
             return
-        seen = story.lasting(self._tiny)
+        seen = story.lasting(self._tiny, total=lambda look: nothing(trained(story, look)))
         low = story.expected is not None and min(story.column("loss"), default=math.inf) < (
             story.expected / 2
         )
         gone = seen and any(x.dead is not None and x.dead > 0.9 for x in seen[-1].layers)
-        if seen and not low and not gone and seen[-1].step - seen[0].step >= self.steps:
+        if not low and not gone and self._long(story, seen):
             names = [x.name for x in trained(story, seen[-1])]
             top = max(x.grad or 0.0 for x in seen[-1].layers)
             yield Finding(
@@ -111,6 +120,12 @@ class Vanishing(Rule):
                 fixes=[Fix("a loss that takes logits (CrossEntropyLoss, BCEWithLogitsLoss), and no "
                            "sigmoid or softmax before it"), NORM],
             )  # fmt: skip
+
+    def _long(self, story: Story, seen: Sequence[Look]) -> bool:
+        if not seen:
+            return False
+        total = seen[-1].step > 1 and nothing(trained(story, seen[-1]))
+        return total or seen[-1].step - seen[0].step >= self.steps
 
     def _worst(self, story: Story, look: Look) -> int | None:
         """The place of the layer with the smallest gradient, where that is too small."""

@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import ClassVar
 
 from ...train.watch.start import Expected
-from ..finding import ERROR, ERROR_TERM, NOTE, WARNING, Finding, Fix, called
+from ..finding import ERROR, ERROR_TERM, NOTE, WARNING, Finding, Fix, called, percent
 from ..rule import Rule
 from ..story import Story
 from .gradients import CLIP, slower
-from .updates import faster
+from .updates import cut_off, faster, jumped
 
 
 class InitialLoss(Rule):
@@ -56,38 +56,79 @@ class InitialLoss(Rule):
 
 
 class Flat(Rule):
-    """After some epochs the loss is still that of an answer that knows nothing.
+    """After some epochs the loss is still, or again, that of an answer that knows nothing.
 
     epochs: so many (5).  share: best loss / that of an ignorant answer above this (0.95).  falling:
-    the loss fell by less than this share over those epochs (0.02).
+    the loss fell by less than this share over those epochs (0.02).  ending: or, whatever its
+    course, what a training of `steps` (50) or of so many epochs ends with is above this share of it
+    (0.99), and above `share` in its last epoch.
     """
 
     id = "loss-flat"
-    thresholds: ClassVar = {"epochs": 5, "share": 0.95, "falling": 0.02}
+    thresholds: ClassVar = {
+        "epochs": 5, "share": 0.95, "falling": 0.02, "ending": 0.99, "steps": 50,
+    }  # fmt: skip
     asks = "rows"
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the best epoch so far."""
         losses = [v for v in story.column("loss") if math.isfinite(v)]
-        expected = story.expected
-        if len(story.rows) < self.epochs or not losses or expected is None or not expected > 0:
+        expected, course = story.expected, story.course("loss")
+        if not losses or course is None or expected is None or not expected > 0:
             return
-        best, before = min(losses), losses[-min(max(int(self.epochs), 1), len(losses))]
-        if best <= self.share * expected or losses[-1] < (1 - self.falling) * before:
+        best, before = course.best, losses[-min(max(int(self.epochs), 1), len(losses))]
+        flat = best > self.share * expected and losses[-1] >= (1 - self.falling) * before
+        ended = self._ends_high(story, expected)
+        if not ended and (len(story.rows) < self.epochs or not flat):
             return
         cause, fixes = self._why(story)
+        last = story.ending if ended else losses[-1]
+        epochs = len(story.rows)
+        right = self._right(story)
         yield Finding(
-            self.id, ERROR, "nothing is learned",
-            f"after {len(story.rows)} epochs the loss is {losses[-1]:.4g}, at best {best:.4g}; an "
-            f"answer that knows nothing has {expected:.4g}",
-            cause, [], None, {"best": best, "expected": expected}, None, fixes,
+            self.id, ERROR,
+            "nothing is learned" if right is None else "loss no better than a guess",
+            f"after {epochs} epoch{'s' * (epochs > 1)} the loss is {last:.4g}, an epoch's at best "
+            f"{best:.4g}; an answer that knows nothing has {expected:.4g}"
+            + (f"; but {percent(right)} of the held-out rows are right" if right else ""),
+            cause, [], None, {"best": best, "last": last, "expected": expected}, None, fixes,
         )  # fmt: skip
+
+    def _right(self, story: Story) -> float | None:
+        """The share of rows that are right, where it is far above that of the largest class: what
+        is wrong then is how sure the network is."""
+        counts = [n for n in story.start.get("class_counts") or () if isinstance(n, int)]
+        held = [v for v in story.column("val_accuracy") if math.isfinite(v)]
+        if not held or not sum(counts):
+            return None
+        guess = max(counts) / sum(counts)
+        return held[-1] if held[-1] > guess + (1 - guess) / 4 else None
+
+    def _ends_high(self, story: Story, expected: float) -> bool:
+        """Whether a fit that has ended leaves no more than it takes to know nothing."""
+        if not isinstance(story.start.get("expected_loss"), (int, float)):
+            return False
+        over = story.result.get("stopped") not in (None, "interrupted", "failed")
+        if not over and not (story.looks and story.looks[-1].closing):
+            return False
+        last, row = story.ending, story.rows[-1]
+        now, step = (
+            float(v) if isinstance(v, (int, float)) else math.nan
+            for v in (row.get("loss"), row.get("step"))
+        )
+        enough = len(story.rows) >= self.epochs or step >= self.steps
+        if not enough or last is None or not math.isfinite(last):
+            return False
+        return last > self.ending * expected and now > self.share * expected
 
     def _why(self, story: Story) -> tuple[str, list[Fix]]:
         last = story.looks[-1].layers if story.looks else []
         gone = [x.name for x in last if x.dead is not None and x.dead > 0.9]
         if gone:
             return f"nothing gets through {called(gone[0])}, whose units are dead", slower(story)
+        cut = cut_off(story)
+        if cut:
+            return f"hardly any error gets through: {cut}", jumped(story)
         ratios = [x.ratio for look in story.looks for x in look.layers
                   if look.step > 1 and x.ratio is not None]  # fmt: skip
         usual = statistics.median(ratios) if ratios else None
@@ -172,14 +213,16 @@ class Diverging(Rule):
             )  # fmt: skip
             return
         last = losses[-max(int(self.epochs), 1) :]
-        best = min(losses[: -len(last)], default=math.nan)
-        if not best > 0 or not all(map(math.isfinite, last)) or last[-1] < last[0]:
+        course = story.course("loss")
+        if course is None or not all(map(math.isfinite, last)) or last[-1] < last[0]:
+            return
+        best, row = course.best, story.rows[course.at]
+        if not best > 0 or len(losses) <= len(last):
             return
         least = min(last)
         scale = story.expected or losses[0]
         if least < self.risen * best or least - best < self.size * scale:
             return
-        row = story.rows[len(story.rows) - len(losses) + losses.index(best)]
         yield Finding(
             self.id, ERROR if least >= self.times * best else WARNING, "loss rises",
             f"for {len(last)} epochs the training loss is at least {least / best:.1f} times its "

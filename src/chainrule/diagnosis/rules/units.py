@@ -30,11 +30,13 @@ Seen = tuple[float, str, list[Look]]
 def _worst_first(
     story: Story, names: Sequence[str], share: Callable[[Layer], float | None]
 ) -> list[Seen]:
-    """The layers that have had a share at the last two looks and more, with those looks."""
+    """The layers that have had a share at the last two looks and more, with those looks; or at
+    the last one, where nothing of the layer is left."""
     found: list[Seen] = []
     for name in names:
         seen = story.lasting(
-            lambda look, name=name: share(look.layer(name) or Layer(name)) is not None
+            lambda look, name=name: share(look.layer(name) or Layer(name)) is not None,
+            total=lambda look, name=name: share(look.layer(name) or Layer(name)) == 1.0,
         )
         if seen:
             found.append((share(seen[-1].layer(name) or Layer(name)) or 0.0, name, seen))
@@ -47,9 +49,9 @@ SCALED = Fix("inputs scaled to mean 0 and deviation 1")
 class Dead(Rule):
     """Many units of a ReLU layer are 0 on every probe row: no gradient goes through them.
 
-    share: of a layer's units (0.5), at two looks in a row.  error: from this share on the layer is
-    as good as gone (0.9).  loss: last loss / that of an ignorant answer below which it is one grade
-    milder (0.5): the network has learned without them.
+    share: of a layer's units (0.5), at two looks in a row, or at one where it is all of them.
+    error: from this share on the layer is as good as gone (0.9).  loss: last loss / that of an
+    ignorant answer below which it is one grade milder (0.5): the network has learned without them.
     """
 
     id = "dead-relu"
@@ -84,8 +86,9 @@ class Dead(Rule):
 class Saturated(Rule):
     """Most values of a hidden tanh or sigmoid layer lie where it is flat.
 
-    share: of a hidden layer's values (0.5), at two looks in a row.  loss: last loss / that of an
-    ignorant answer below which it is a note (0.7): a network that has learned is often sure.
+    share: of a hidden layer's values (0.5), at two looks in a row, or at one where it is all of
+    them.  loss: last loss / that of an ignorant answer below which it is a note (0.7): a network
+    that has learned is often sure.
     """
 
     id = "saturated"

@@ -20,8 +20,8 @@ class UpdateRatio(Rule):
 
     update:weight = |change of W| / |W|, at the highest lr so far.  high: the median of the last
     looks above this (0.1), the first left out, where Adam's steps are large; far: an error
-    above this (1).  low: no look above this (1e-6).  usual_low, usual_high: the band that is
-    commonly aimed at (1e-4, 1e-2), for displays.
+    above this (1), for which one look is enough.  low: no look above this (1e-6).  usual_low,
+    usual_high: the band that is commonly aimed at (1e-4, 1e-2), for displays.
     """
 
     id = "update-ratio"
@@ -45,14 +45,15 @@ class UpdateRatio(Rule):
                 if x.ratio is not None
             ]
             later = [ratio for step, ratio in known if step > 1]
-            if len(later) < 2 or name in story.frozen or not any(r for _, r in known):
+            if not later or name in story.frozen or not any(r for _, r in known):
                 continue
             usual = statistics.median(later[-RECENT:])
-            if usual > self.high:
+            if usual > (self.high if len(later) > 1 else max(self.far, self.high)):
                 high.append((usual, name))
-            elif max(later) < self.low:
+            elif len(later) > 1 and max(later) < self.low:
                 low.append((max(later), name))
-        span = (story.looks[0].step, story.looks[-1].step)
+        after = [look.step for look in story.steps if look.step > 1]
+        span = (after[0], after[-1]) if after else None
         if high:
             high.sort(reverse=True)
             top, name = high[0]
@@ -63,16 +64,39 @@ class UpdateRatio(Rule):
                 "lr too high for this layer", [n for _, n in high], span, {"ratio": top},
                 None, slower(story, top), ("ratio", name),
             )  # fmt: skip
-        if low:
+        if low and span is not None:
             low.sort()
             least, name = low[0]
+            cut = cut_off(story)
             yield Finding(
                 self.id, WARNING, "updates too small",
-                f"{called(name)} never changes by more than {least:.1e} of its size a step (usual: "
-                f"{self.usual_low:g} to {self.usual_high:g})",
+                f"from step {span[0]} on {called(name)} "
+                + (f"changes by at most {least:.1e} of its size a step" if least else
+                   "does not change at all: by 0 of its size a step")
+                + f" (usual: {self.usual_low:g} to {self.usual_high:g})",
+                f"no gradient reaches it: {cut}" if cut else
                 "lr too low, or hardly a gradient reaches it", [n for _, n in low], span,
-                {"ratio": least}, None, faster(story), ("ratio", name),
+                {"ratio": least}, None, jumped(story) if cut else faster(story), ("ratio", name),
             )  # fmt: skip
+
+
+def cut_off(story: Story) -> str | None:
+    """What keeps the error from a layer at the last look, which no learning rate mends."""
+    last = story.looks[-1].layers if story.looks else []
+    for layer in last:
+        if layer.dead == 1.0:
+            return f"all units of {called(layer.name)} are dead"
+        if layer.saturated == 1.0:
+            return f"all units of {called(layer.name)} are where {layer.activation} is flat"
+    gone = [x.name for x in last if x.grad == 0 and x.name not in story.frozen]
+    return f"the gradient of {called(gone[0])} is exactly 0" if gone else None
+
+
+def jumped(story: Story) -> list[Fix]:
+    """A lower learning rate, where a step changed a layer by more than a tenth of its size."""
+    ratios = [x.ratio for look in story.steps for x in look.layers if x.ratio is not None]
+    top = max(ratios, default=0.0)
+    return slower(story, top) if top > UpdateRatio.thresholds["high"] else []
 
 
 def faster(story: Story) -> list[Fix]:
@@ -96,7 +120,8 @@ class Unchanged(Rule):
     def find(self, story: Story) -> Iterator[Finding]:
         """Layers whose update is exactly 0 at every look."""
         still, missing, without = [], [], []
-        if any(not look.lr > 0 for look in story.looks):
+        looks = story.steps
+        if any(not look.lr > 0 for look in looks):
             return
         for name in story.names:
             seen = [x for _, x in story.of_layer(name) if x.update is not None]
@@ -122,8 +147,8 @@ class Unchanged(Rule):
         yield Finding(
             self.id, ERROR, "weights that never change",
             f"the update of {listed([*map(called, still)])} is exactly 0 at "
-            f"{len(story.looks)} looks",
-            cause, still, (story.looks[0].step, story.looks[-1].step), {"layers": len(still)},
+            f"{len(looks)} looks",
+            cause, still, (looks[0].step, looks[-1].step), {"layers": len(still)},
             ERROR_TERM if without else None, [fix],
         )  # fmt: skip
 

@@ -19,10 +19,9 @@ function rowsOf(chart) {
     });
   }
   if (d.kind === "heat") {
-    const lowest = Math.min(...d.values.flat().filter((v) => typeof v === "number"));
     return d.names.flatMap((n, i) => d.x.map((x, j) => {
       const v = d.values[i][j];
-      return { n, x, v: v === "-inf" ? lowest : v, bad: v === "nan" || v === "inf", k: `${i},${j}`,
+      return { n, x, v, bad: v === "nan" || v === "inf", zero: v === "-inf", k: `${i},${j}`,
                size: heatValue(d, i, j) };
     })).filter((r) => r.v !== null);
   }

@@ -57,6 +57,10 @@ class Look:
 
     loss: of the step.  probe: of the probe rows before it.  overhead: share of the time of the fit
     that watching took so far; the one number that differs between two runs of one seed.
+
+    The look that closes a fit is of the weights that it leaves, those that early stopping puts back
+    included.  No step was made with them: `loss`, update and ratio are None, `grad` is that of the
+    probe rows, and `step` is the one that would come next.
     """
 
     step: int
@@ -71,6 +75,11 @@ class Look:
         """For a line of layers.jsonl."""
         layers = [_worded(vars(layer)) for layer in self.layers]
         return {**_worded({k: v for k, v in vars(self).items() if k != "layers"}), "layers": layers}
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was made when a fit had ended."""
+        return self.loss is None
 
     def layer(self, name: str) -> Layer | None:
         """The layer of a name."""

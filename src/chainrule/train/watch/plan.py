@@ -58,17 +58,17 @@ class Costs:
 def steps(every: int, interval: int) -> Iterator[int]:
     """The steps to look at: 1, one soon after, then every `every`, farther apart up to `interval`.
 
-    Where looks are dear the third waits for up to three times `every`: in a short fit the first
-    ones are nearly all that watching costs.
+    Where looks are dear each of the first is three times as far from the start as the one before:
+    a fit that goes wrong does so early, and few looks cost little.
 
     >>> from itertools import islice
     >>> list(islice(steps(100, 100), 7))
     [1, 21, 101, 201, 301, 401, 501]
     >>> list(islice(steps(100, 1000), 10))
-    [1, 21, 301, 901, 1901, 2901, 3901, 4901, 5901, 6901]
+    [1, 21, 101, 301, 901, 1901, 2901, 3901, 4901, 5901]
     """
     yield from (1 + n for n in sorted({0, every // 5}))
-    offset = max(every, min(interval, 3 * every))
+    offset = every
     for i in count(2):
         yield 1 + offset
         offset += max(every, min(interval << (i // MANY), 2 * offset))

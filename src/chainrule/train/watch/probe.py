@@ -100,6 +100,7 @@ def _layer(stage: Stage, gradients: Sequence[Any], find_twins: bool) -> Layer:
         layer.gradients = bins(
             np.concatenate([thinned(g) for g in known]) if known[1:] else known[0]
         )
+        layer.grad = math.hypot(*map(norm, known))
     if find_twins and known:
         layer.twins = _twins(stage, known)
     return layer

@@ -42,7 +42,8 @@ class Watch(Callback):
     layers.jsonl, and what is known of the data in config.json.  Compiled steps run on between
     looks.  Numbers depend on the step alone, so two runs of one seed write the same, but for
     `overhead`: the share of the time of the fit that watching took.  `origin` keeps a copy of the
-    weights of the start, for `chainrule.try_fixes`.  PyTorch leaves this to hooks.
+    weights of the start, for `chainrule.try_fixes`.  A last look closes the fit: `Look.closing`.
+    PyTorch leaves this to hooks.
 
     >>> import chainrule
     >>> from chainrule import nn, optim
@@ -54,7 +55,7 @@ class Watch(Callback):
     >>> data = (x, x.sum(1, keepdim=True))
     >>> _ = Trainer(model, nn.MSELoss(), optimizer, callbacks=[watch]).fit(data, epochs=20)
     >>> [look.step for look in watch.looks]
-    [1, 21]
+    [1, 21, 41]
     >>> [layer.name for layer in watch.looks[0].layers]
     ['0', '2']
     """
@@ -77,6 +78,7 @@ class Watch(Callback):
         self.problem: str | None = None  # why the layers can't be measured
         self.interval = every
         self.spent = self.began = self.idle = 0.0
+        self.share = 0.0  # of the time, at the end of the fit
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
         self.begun: tuple[Look, list[list[Any]]] | None = None
@@ -137,14 +139,20 @@ class Watch(Callback):
         self.spent += time.perf_counter() - began
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """The share of the time that watching took, into the run's result."""
+        """A look at what came of it."""
         began = time.perf_counter()
         self.idle = trainer.idle_seconds
-        if trainer.run is not None:
-            trainer.run.write_result(
-                watch_overhead=round(self.overhead, 4), watch_left_out=self.left_out
-            )
+        if trainer.step and not trainer.history.interrupted:
+            self._close(trainer)
         self.spent += time.perf_counter() - began
+        self.share = self.overhead
+
+    def summary(self) -> dict[str, Any]:
+        """How many looks were made and left out, and the share of the time that it took."""
+        return {
+            "watch_overhead": round(self.share, 4), "watch_looks": len(self.looks),
+            "watch_left_out": self.left_out,
+        }  # fmt: skip
 
     # ------------------------------------------------------------ a look
 
@@ -195,6 +203,21 @@ class Watch(Callback):
             changes = [norm(p._value - old) for (_, p), old in zip(weights, olds, strict=True)]
             layer.update = math.hypot(*changes)
             layer.ratio = layer.update / layer.weight if layer.weight else None
+        self._keep(trainer, look)
+
+    def _close(self, trainer: Trainer) -> None:
+        """The look at the end of a fit; one that goes on from there has none here."""
+        assert self.probe is not None
+        layers = self._measure(trainer)
+        for layer in layers:
+            weights = [p for _, p in weights_of(_modules(trainer)[layer.name])]
+            layer.weight = math.hypot(*(norm(p._value) for p in weights))
+        self._keep(trainer, Look(
+            trainer.step + 1, max(trainer.epoch, 1), trainer.lr, probe=self.probe.value,
+            layers=layers,
+        ))  # fmt: skip
+
+    def _keep(self, trainer: Trainer, look: Look) -> None:
         look.overhead = round(self.overhead, 6)
         self.looks.append(look)
         if trainer.run is not None:
