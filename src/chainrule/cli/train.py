@@ -371,6 +371,8 @@ class _Job:
             error.fix = re.sub(r"\b(lr|clip_grad_norm)=", _as_option, error.fix)
         if run is None or isinstance(error, InUseError):
             return
+        if error.got:  # the operands stand whole in the run's nan.json
+            error.got = re.sub(r"(: result\[[^;]*);.*", r"\1", error.got)
         if isinstance(error, OutputError) and run.checkpoints.manifests():
             error.fix = f"{error.fix}; then {_resume(run)}"
         if isinstance(error, NonFiniteError):

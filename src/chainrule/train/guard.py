@@ -165,9 +165,7 @@ class Guard:
             found = watch.made or watch.met
             if found is not None:
                 layer = layer_of(found.module, trainer)
-                numbers = found.numbers  # of a run they stand whole in nan.json
-                numbers = numbers if trainer.run is None else numbers.split(";")[0]
-                text = f"first in {found.describe(layer)}: {numbers}"
+                text = f"first in {found.describe(layer)}: {found.numbers}"
                 return Origin(text, found.op.name, found.line, layer, found.numbers)
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
