@@ -46,13 +46,13 @@ from .view.screen import Screen, screen_for
 from .view.show import Answer, Show
 
 
-def recipe_options(function: Any) -> Any:
-    """Everything that makes up a recipe; the defaults told are those of the digits."""
+def choices() -> list[tuple[str, Any, str, Any]]:
+    """The choices of a recipe that have a value: flag, kind, words, default of the digits."""
     d = Recipe("digits")
     share = Number(0, 1, open_high=True)
     whole = Number(1, 10**9, whole=True)
     above = Number(0, open_low=True)
-    options: list[tuple[str, Any, str, Any]] = [
+    return [
         ("--layers", Sizes(), "Sizes of hidden layers", "256,128"),
         ("--activation", Name(tuple(recipes.ACTIVATIONS)), "Between the layers", d.activation),
         ("--dropout", share, "Share of hidden units left out in training", d.dropout),
@@ -72,6 +72,10 @@ def recipe_options(function: Any) -> Any:
         ("--val-fraction", Number(0, 0.9), "Share of rows to validate on", d.val_fraction),
         ("--seed", Number(0, 2**63 - 1, whole=True), "Same seed, same bits", d.seed),
     ]
+
+
+def recipe_options(function: Any) -> Any:
+    """Everything that makes up a recipe; the defaults told are those of the digits."""
     function = click.option(
         "--eager", is_flag=True, default=None,
         help="Step by step in NumPy; without it the training step is compiled.",
@@ -80,7 +84,7 @@ def recipe_options(function: Any) -> Any:
         "--early-stopping/--no-early-stopping", default=None,
         help="Stop when validation no longer improves, and keep the best weights [on].",
     )(function)  # fmt: skip
-    for flag, kind, text, default in reversed(options):
+    for flag, kind, text, default in reversed(choices()):
         told = f"{text}." if default is None else f"{text} [{default}]."
         function = click.option(flag, type=kind, help=told)(function)
     return settings_option(function)
