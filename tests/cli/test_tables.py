@@ -286,9 +286,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(chainrule, peng
 
 def test_rows_that_do_not_fit_a_model(chainrule, species):
     Path("less.csv").write_text("island,sex\nBiscoe,male\n")
-    assert "no column" in refused(chainrule("predict", species, "less.csv"), 1)
+    assert "no column" in refused(chainrule("predict", species, "less.csv"))
     Path("text.csv").write_text(PENGUINS.replace("39.5", "much"))
-    said = refused(chainrule("predict", species, "text.csv"), 1)
+    said = refused(chainrule("predict", species, "text.csv"))
     assert "line 3" in said
     assert "'much'" in said
     Path("unseen.csv").write_text(PENGUINS.replace("Torgersen", "Utopia"))
@@ -314,3 +314,54 @@ def test_choices_come_back_from_a_run():
     choices = choose("x.csv", given)
     assert from_config({"table": json.loads(json.dumps(choices.to_config()))}, "run") == choices
     assert set(ONLY_FOR_TABLES) <= set(vars(TableChoices("x.csv")))
+
+
+BAD_FILES = {
+    "cut": b'a,y\n1,"x\n', "twice": b"a,a,y\n1,2,x\n", "short": b"a,y\n1,x\n2\n3,z\n",
+    "encoding": b"a,y\n1,\xe9\n2,b\n", "empty": b"", "no rows": b"a,y\n",
+    "zip": b"\x1f\x8b\x08\0\0", "delimiter": b"a;y\n1;x\n2;z\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_is_no_table_is_a_mistake_of_what_was_typed(chainrule, own_folder, kind):
+    Path("a.csv").write_bytes(BAD_FILES[kind])
+    more = ("--delimiter", ",") if kind == "delimiter" else ()
+    said = refused(chainrule("train", "a.csv", "--target", "y", *more))
+    assert "='" not in said  # options, not Python
+    wanted = {"encoding": "--encoding cp1252", "delimiter": "--delimiter semicolon"}
+    assert wanted.get(kind, "") in said
+
+
+def test_json_and_parquet_that_are_none(chainrule, own_folder):
+    for name, data in (("a.jsonl", b'{"a": 1'), ("b.jsonl", b'{"a": 1}\n{"a": "x"}\n'),
+                       ("c.parquet", b"PAR1 and no more PAR1")):  # fmt: skip
+        Path(name).write_bytes(data)
+        refused(chainrule("train", name, "--target", "a"))
+
+
+def test_options_of_reading_are_those_that_the_file_needs(chainrule, species):
+    Path("odd.csv").write_text(PENGUINS.replace(",", ";").replace("39.5", "none"), "utf-16-le")
+    words = ("predict", species, "odd.csv", "--encoding", "utf-16-le", "--delimiter", ";")
+    assert "--missing" in refused(chainrule(*words))
+    for command in ("predict", "evaluate"):
+        result = chainrule(command, *words[1:], "--missing", "none")
+        assert result.exit_code == 0, result.output
+    assert "--decimal" in refused(chainrule("evaluate", species, "--decimal", ","))
+
+
+def test_means_over_classes_are_called_so(chainrule, species):
+    said = chainrule("evaluate", species).stdout
+    for name in ("precision", "recall", "f1"):
+        assert f"{name} (mean over classes)" in said
+    assert "precision" in json.loads(chainrule("evaluate", species, "--json").stdout)["scores"]
+
+
+def test_names_and_labels_can_be_said(chainrule, own_folder):
+    rows = "".join(f"{i % 7}.5,{'a b' if i % 2 else 'b c'}\n" for i in range(40))
+    Path("a.csv").write_text(rows)
+    words = ("train", "a.csv", "--target", "column_2", "--no-header", "--separator", "space")
+    told = json.loads(chainrule(*words, *QUICK, "--json").stdout)
+    assert "multilabel" in told["columns"][0]
+    again = ("train", "--config", "runs/a-0001/config.toml", "--no-report", "-q")
+    assert chainrule(*again).exit_code == 0

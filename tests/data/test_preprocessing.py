@@ -131,6 +131,14 @@ def test_columns_go_by_name():
         prep.transform(read_table({n.replace("size", "Size"): v for n, v in COLUMNS.items()}))
     assert "no column 'size'" in str(caught.value)
     assert "is 'Size' the same" in str(caught.value)
+    with pytest.raises(ChainruleError) as caught:
+        prep.transform(read_table({f"{n.upper()}_": [1] for n in COLUMNS}))
+    assert not [
+        n for n in list(COLUMNS)[:4] if f"'{n.upper()}_' for '{n}'" not in str(caught.value)
+    ]
+    assert "and 1 more" in str(caught.value)
+    with pytest.raises(ChainruleError, match="a file with these columns"):
+        prep.transform(read_table({"0123456789": [1]}))
     rest = read_table({n: v for n, v in COLUMNS.items() if n != "y"})
     assert prep.transform(rest).target is None
     with pytest.raises(ChainruleError):

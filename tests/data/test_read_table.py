@@ -95,6 +95,11 @@ FAULTS = {
     "a byte that is no cp1252": (b"a\n\x81\n", {}, "FormatError", ["0x81", "latin-1"]),
     "cut in a letter": ("a\né".encode()[:-1], {}, "FormatError", ["cut off", "line 2"]),
     "zeros": (PLAIN.decode().encode("utf-16-le"), {}, "FormatError", ["utf-16-le"]),
+    "a zero": (LATE + b"1,\0\n", {}, "FormatError", ["line 3002", "zero byte", "binary data"]),
+    "a zero in JSON": (b'{"a": "\0"}', {}, "FormatError", ["line 1", "zero byte"]),
+    "bytes at random": (
+        PLAIN * 99 + b"\x80\x01\x02\n", {}, "FormatError", ["0x80", "these are binary data"],
+    ),
     "a workbook": (b"PK\x03\x04....", {}, "FormatError", ["Excel"]),
     "no encoding": (PLAIN, {"encoding": "utf-9"}, "ArgumentError", ["utf-9"]),
     "no text": (PLAIN, {"encoding": "hex"}, "ArgumentError", ["hex"]),
@@ -110,6 +115,7 @@ FAULTS = {
     "half a sign": (b'{"a": "\\ud800"}', {}, "ArgumentError", ["'a'", "line 1"]),
     "half a sign in a key": (b'{"\\ud800": 1}', {}, "FormatError", ["line 1"]),
     "torn Parquet": (b"PAR1PAR1", {}, "FormatError", ["Parquet"]),
+    "no Parquet": (b"PAR1" + b"x" * 40, {}, "FormatError", ["magic bytes not found in footer\n"]),
 }  # fmt: skip
 
 

@@ -134,7 +134,17 @@ REFUSED = {
     ),
     "gaps in the target": ({"y": [None, 1, 2] * 20}, "y", {}, ["'y'", "20 rows", "0, 3, 6"]),
     "one class": ({"y": ["a"] * N}, "y", {}, ["'y'", "one class"]),
-    "one amount": ({"y": [1.5] * N}, "y", {"task": "regression"}, ["'y'", "one value"]),
+    "one amount": ({"y": [1.5] * N}, "y", {"task": "regression"}, ["'y' is 1.5 in every row"]),
+    "one number": ({"y": [5] * N}, "y", {}, ["'y' is 5 in every row"]),
+    "a slip among amounts": (
+        {"y": [*(f"{i}.5" for i in range(N - 1)), "n.b."]}, "y", {}, ["'n.b.'", "row 59", "number"],
+    ),
+    "thousands": (
+        {"y": [f"{i + 1},123.5" for i in range(N)]}, "y", {}, ["1,123.5", "write 1123.5"],
+    ),
+    "thousands to learn from": (
+        {"c": [f"{i + 1},123.5" for i in range(N)]}, "y", {}, ["'c'", "write 1123.5"],
+    ),
     "a class with one row": ({"y": ["a"] * 30 + ["b"] * 29 + ["c"]}, "y", {}, ["'c'", "row 59"]),
     "a class a row": ({"y": [f"t{i}" for i in range(N)]}, "y", {}, ["60 classes in 60 rows"]),
     "three for binary": ({}, "y", {"task": "binary"}, ["3 classes"]),
@@ -193,3 +203,11 @@ def test_what_is_no_schema_is_refused():
             Schema.from_json({**good, **change})
     with pytest.raises(FormatError):
         Schema.from_json([])
+
+
+def test_numbers_with_a_point_in_the_source_are_amounts():
+    """0.0 to 10.0 as a file of numbers holds them; as texts or whole numbers they are classes."""
+    grades = np.arange(110) % 11
+    for y, task in ((grades.astype(float), "regression"), (grades, "multiclass")):
+        table = read_table({"x": np.arange(110) / 3, "y": y})
+        assert Schema.infer(table, "y").target.task == task

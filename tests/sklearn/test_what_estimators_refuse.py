@@ -77,8 +77,8 @@ def bad_data():
     hole, word = X.copy(), X.astype(object)
     hole[3, 1] = np.nan
     word[4, 2] = "abc"
-    yield "a hole", hole, Y, "Input X contains NaN.*\n1 values .* in rows 3, columns 1"
-    yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*rows 3, columns 1"
+    yield "a hole", hole, Y, "Input X contains NaN.*\n1 value that is .* in row 3, column 1"
+    yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*row 3, column 1"
     yield "a word", word, Y, "could not convert string to float: 'abc'\nX holds 'abc' in row 4, col"
     yield "lengths", X, Y[:19], r"inconsistent numbers of samples: \[20, 19\]"
     yield "no rows", X[:0], Y[:0], "minimum of 1 is required"
@@ -90,7 +90,7 @@ def bad_classes():
         "one class",
         X,
         np.zeros(20, int),
-        "at least two classes, but .* one class: .*0",
+        "at least two classes, but .* one class: 0, in",
     )
     yield "numbers", X, np.linspace(0, 1, 20), "Unknown label type: continuous"
 
@@ -113,10 +113,18 @@ def test_data(estimator, title, x, y, told):
     assert len(str(caught.value)) < 700
 
 
+def test_classes_are_told_as_they_were_given():
+    """A class with one row, of which none can be held out."""
+    for model in (MLPClassifier, lambda **k: NeuralNetClassifier(two_layers, **k)):
+        for y, name in ((np.arange(20) == 0, "True"), (np.where(np.arange(20), 4, 7), "7")):
+            with pytest.raises(ValueError, match=f"1 member.*{name}|too few.*{name}"):
+                model(early_stopping=True).fit(X, y)
+
+
 def test_columns_are_told_by_name():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=[f"c{i}" for i in range(6)])
     frame.loc[3, "c1"] = np.nan
-    with pytest.raises(ValueError, match="in rows 3, columns 'c1'"):
+    with pytest.raises(ValueError, match="in row 3, column 'c1'"):
         MLPClassifier().fit(frame, Y)
 
 

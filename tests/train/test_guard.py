@@ -107,7 +107,7 @@ def test_rows_are_numbered_as_in_the_data_beneath_a_subset():
     t.fit(Subset(whole, [0, 1, 2]), epochs=1)
     for dataset in (Subset(whole, [9, 5]), Subset(Subset(whole, [2, 9, 5]), [2]),
                     ConcatDataset([Subset(whole, [1]), Subset(whole, [9, 5])])):  # fmt: skip
-        with pytest.raises(NonFiniteError, match=r"1 rows \(number 5\)"):
+        with pytest.raises(NonFiniteError, match=r"1 row \(number 5\)"):
             t.fit(dataset, epochs=1)
 
 
@@ -134,7 +134,7 @@ def test_columns_of_a_data_frame_are_named():
     x[2, 1] = np.nan
     net = nn.Linear(3, 3)
     t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 0.1))
-    with pytest.raises(NonFiniteError, match="columns height"):
+    with pytest.raises(NonFiniteError, match="column height"):
         t.fit((Frame(), y), epochs=1)
 
 
@@ -146,5 +146,5 @@ def test_evaluation_refuses_and_says_what_is_not_finite():
     with pytest.raises(NonFiniteError, match=r"validation loss is (nan|inf) after epoch 1, step 1"):
         t.fit((x, y), validation=(huge, y), epochs=2)
     x[1, 1] = np.nan
-    with pytest.raises(NonFiniteError, match=r"1 rows \(number 1\), columns 1"):
+    with pytest.raises(NonFiniteError, match=r"1 row \(number 1\), column 1"):
         t.evaluate((x, y))

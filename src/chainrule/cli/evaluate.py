@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +22,12 @@ from .recipe import from_config, load
 from .report import probabilities
 from .results import confused, matrix_in_words, matrix_lines
 from .tables.choices import is_table_run
+from .tables.options import only_of_tables, reading_options
 from .terminal import Line, Terminal, detect, words
 
 SCHEMA = "chainrule evaluation 1"
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
+AVERAGED = ("precision", "recall", "f1")
 OF_NUMBERS = ("rmse", "mae", "r2")
 
 
@@ -48,10 +51,13 @@ class Evaluation:
 @click.command(cls=Command, short_help="Scores the model of RUN on held-out rows.")
 @run_argument()
 @click.argument("file", required=False, metavar="[FILE]")
+@reading_options
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
-def command(run: str, file: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
+def command(
+    run: str, file: str | None, runs_dir: str, as_json: bool, plain: bool, **reading: Any
+) -> None:
     """Scores the model of RUN on the rows that were held out from the start, or on those of FILE.
 
     FILE is for runs of tables: a table with the columns that it learned from, and the target.
@@ -63,7 +69,7 @@ def command(run: str, file: str | None, runs_dir: str, as_json: bool, plain: boo
       chainrule evaluate houses more-houses.csv
     """
     found = newest_with_model(run, runs_dir)
-    held = of_run(found, file)
+    held = of_run(found, file, reading)
     if as_json:
         click.echo(json.dumps(held.to_json(), indent=2))
         return
@@ -72,12 +78,16 @@ def command(run: str, file: str | None, runs_dir: str, as_json: bool, plain: boo
         click.echo(t.paint(line), color=True)
 
 
-def of_run(run: Run, file: str | None = None) -> Evaluation:
+def of_run(
+    run: Run, file: str | None = None, reading: Mapping[str, Any] | None = None
+) -> Evaluation:
     """Scores of a run's model on its held-out rows, or on a table's."""
     if is_table_run(run.config):
         from .tables import applied
 
-        return applied.evaluation(run.name, *applied.judge(run, file, with_target=True))
+        judged = applied.judge(run, file, with_target=True, reading=reading)
+        return applied.evaluation(run.name, *judged)
+    only_of_tables(dict(reading or {}))
     if file is not None:
         raise UsageProblem(
             f"evaluate {run.name} {file}: a file goes with the run of a table", line="",
@@ -144,9 +154,10 @@ def interval(right: int, rows: int) -> tuple[float, float]:
 def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     """A score a line, then who is taken for whom."""
     lines = words(f"{held.run} on {held.rows} {held.on}", t.width, "strong")
-    wide = max(len(name) for name in held.scores)
+    named = {name: _label(name, held) for name in held.scores}
+    wide = max(map(len, named.values()))
     for name, value in held.scores.items():
-        said = f"{name.replace('_', ' ').ljust(wide)}  {_said(name, value, held)}"
+        said = f"{named[name].ljust(wide)}  {_said(name, value, held)}"
         fits = not t.plain and len(said) <= t.width
         lines += [[(said, "")]] if fits else words(said, t.width, indent="  ")
     if not held.matrix:
@@ -154,6 +165,12 @@ def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     blank: list[Line] = [] if t.plain else [[]]
     table = matrix_in_words(held) if t.plain else matrix_lines(held, t.width)
     return [*lines, *blank, *table, *blank, *confused(held, t)]
+
+
+def _label(name: str, held: Evaluation) -> str:
+    """A score's name, and over what it is a mean; two classes have no positive one here."""
+    over = f" (mean over {'classes' if held.matrix else 'labels'})" if name in AVERAGED else ""
+    return name.replace("_", " ") + over
 
 
 def _said(name: str, value: float | None, held: Evaluation) -> str:

@@ -22,6 +22,7 @@ from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config, load, model_of
 from .rows import Dialect, read_rows
 from .tables.choices import is_table_run
+from .tables.options import only_of_tables, reading_options
 from .terminal import Line, Signs, Terminal, detect
 from .written import Answers, form_of, give, rounded
 
@@ -38,11 +39,13 @@ BATCH = 256
     metavar="OUT.csv",
     help="Write there instead of printing: .csv, .tsv, .jsonl or .parquet.",
 )
+@reading_options
 @runs_dir
 @plain_option
 def command(
-    run: str, file: str | None, index: int | None, output: str | None, runs_dir: str, plain: bool
-) -> None:
+    run: str, file: str | None, index: int | None, output: str | None, runs_dir: str, plain: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
     """Predicts rows of FILE.csv, or the held-out rows, with the model of RUN.
 
     For a run of a table FILE (-: stdin) is a table with the columns that it learned from. For a
@@ -65,8 +68,9 @@ def command(
         form_of(output)
     found = newest_with_model(run, runs_dir)
     if is_table_run(found.config):
-        _of_table(found, file, index, output, detect(sys.stdout, plain=plain))
+        _of_table(found, file, index, output, detect(sys.stdout, plain=plain), reading)
         return
+    only_of_tables(reading)
     r = from_config(found.config, str(found.path))
     sets = load(r.data)
     model, features = restored(found, r, len(sets.names))
@@ -97,13 +101,14 @@ def command(
 
 
 def _of_table(
-    run: Run, file: str | None, index: int | None, output: str | None, t: Terminal
-) -> None:
+    run: Run, file: str | None, index: int | None, output: str | None, t: Terminal,
+    reading: dict[str, Any],
+) -> None:  # fmt: skip
     """The rows of a table, or the run's held-out rows."""
     from .tables import applied
     from .tables.said import closely as row_of
 
-    model, judged = applied.judge(run, file, with_target=False)
+    model, judged = applied.judge(run, file, with_target=False, reading=reading)
     rows = len(judged.table)
     if index is not None and index >= rows:
         raise UsageProblem(f"--index must be from 0 to {rows - 1}: there are {rows} rows",

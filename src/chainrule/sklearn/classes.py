@@ -15,8 +15,13 @@ def check_two(est: Any, classes: Any, y: Any) -> None:
     if len(classes) < 2:
         raise ValueError(
             f"{type(est).__name__} needs rows of at least two classes, but the data hold one "
-            f"class: {classes[0]!r}, in all {len(y)} rows."
+            f"class: {np.asarray(classes).tolist()[0]!r}, in all {len(y)} rows."
         )
+
+
+def labels_of(est: Any, y: Any) -> Any:
+    """The classes (rows,) that codes stand for, as the user knows them."""
+    return est.classes_[np.ravel(y).astype(np.int64)]
 
 
 def check_known(y: Any, classes: Any) -> None:

@@ -40,8 +40,13 @@ def _place(x: Any, error: Exception, name: str = "X") -> str:
         return ""
     if _is_sparse(x) or not found.count:
         return ""
-    columns = f", columns {listed(_names(x, found.columns))}" if name == "X" else ""
-    return f"{found.count} values that are not finite, in rows {listed(found.rows)}{columns}."
+    columns = f", {_places('column', _names(x, found.columns))}" if name == "X" else ""
+    values = "1 value that is" if found.count == 1 else f"{found.count} values that are"
+    return f"{values} not finite, in {_places('row', found.rows)}{columns}."
+
+
+def _places(what: str, numbers: Any) -> str:
+    return f"{what}{'s' * (len(numbers) != 1)} {listed(numbers)}"
 
 
 def _texts(x: Any, name: str) -> str:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
 from ..tensor.random import Generator, drawing_from
+from .classes import labels_of
 from .inputs import checked, row_weights
 from .kit import KITS, Data, Kit
 from .lbfgs import minimize
@@ -175,7 +176,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             xv, yv = self._read(*held, False, True)
             wv = np.ones(len(yv), w.dtype)
         elif self.early_stopping:
-            by = y if is_classifier(self) and y.shape[1] == 1 else None
+            by = labels_of(self, y) if is_classifier(self) and y.shape[1] == 1 else None
             x, xv, y, yv, w, wv = train_test_split(
                 x, y, w, random_state=rng, test_size=self.validation_fraction, stratify=by
             )

@@ -24,6 +24,7 @@ from ..tensor.random import Generator, drawing_from
 from ..train import EarlyStopping, LambdaCallback, Trainer
 from ..train.evaluation import predict
 from ..train.inputs import EVALUATION_BATCH
+from .classes import labels_of
 from .inputs import checked, row_weights
 from .kit import AT_A_TIME
 from .parameters import COUNT, DTYPE, FLOATS, FRACTION, NOT_NEGATIVE, POSITIVE, check_parameters
@@ -268,7 +269,8 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             return rows, (xv, yv)
         if not self.early_stopping:
             return rows, None
-        by = rows[1] if is_classifier(self) and rows[1].ndim == 1 else None
+        known = is_classifier(self) and rows[1].ndim == 1
+        by = labels_of(self, rows[1]) if known else None
         parts = train_test_split(
             *rows, random_state=rng, test_size=self.validation_fraction, stratify=by
         )

@@ -168,10 +168,11 @@ def check_finite(dataset: Any, what: str, names: Sequence[Any] = ()) -> None:
 
 
 def _not_finite(what: str, found: NonFinite, rows: Any, table: bool, names: Any) -> NonFiniteError:
-    got = f"{found.count} nan or infinite in {len(rows)} rows (number {listed(rows)})"
+    rows_said = f"{len(rows)} row{'s' * (len(rows) != 1)} (number {listed(rows)})"
+    got = f"{found.count} nan or infinite in {rows_said}"
     if table:
         columns = found.columns if names is None else [names[int(c)] for c in found.columns]
-        got += f", columns {listed(columns)}"
+        got += f", column{'s' * (len(columns) != 1)} {listed(columns)}"
     return NonFiniteError(
         f"{what} hold values that are not finite",
         expected="finite numbers",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
 from ..written import Answers, label, rounded
 from .choices import TableChoices, from_config, of_run
+from .wording import as_typed_badly
 
 STDIN = "-"
 MOST_AMOUNTS, MOST_CELLS = 4, 12
@@ -66,15 +69,40 @@ def own_rows(run: Run, model: TableModel) -> Table:
     return table.take(rows)
 
 
-def judge(run: Run, file: str | None, *, with_target: bool) -> tuple[TableModel, Judged]:
-    """The rows of a file, or the held-out ones, with what the run's model says."""
-    model = model_of(run)
+def judge(
+    run: Run, file: str | None, *, with_target: bool, reading: Mapping[str, Any] | None = None
+) -> tuple[TableModel, Judged]:
+    """The rows of a file, or the held-out ones, with what the run's model says.
+
+    reading: what was typed of how the file is written: delimiter, decimal, encoding, missing.
+    """
+    given = {k: v for k, v in (reading or {}).items() if v not in (None, ())}
+    if given and file is None:
+        flag = f"--{next(iter(given))}"
+        raise UsageProblem(f"{flag} goes with a file of rows", got=f"{flag} without one",
+                           fix=f"without {flag}", line="")  # fmt: skip
+    model = spelled(model_of(run), given.pop("missing", ()))
     if file is None:
-        table, on = own_rows(run, model), "held-out rows"
-    else:
-        choices = from_config(run.config, str(run.path))
-        table = _read(file, choices)
+        return _judged(run, model, own_rows(run, model), None, "held-out rows", with_target)
+    choices = from_config(run.config, str(run.path))
+    with as_typed_badly():
+        table = _read(file, choices, given)
         on = f"rows of {'stdin' if file == STDIN else Path(file).name}"
+        return _judged(run, model, table, file, on, with_target)
+
+
+def spelled(model: TableModel, missing: tuple[str, ...]) -> TableModel:
+    """A model that takes these texts too for missing values."""
+    prep = model.preprocessing
+    if not missing:
+        return model
+    schema = replace(prep.schema, missing=(*prep.schema.missing, *missing))
+    return TableModel(replace(prep, schema=schema), model.networks)
+
+
+def _judged(
+    run: Run, model: TableModel, table: Table, file: str | None, on: str, with_target: bool
+) -> tuple[TableModel, Judged]:
     if not len(table):
         raise UsageProblem(f"{file}: no rows", line="")
     scores, said = model.judge(table)
@@ -92,9 +120,9 @@ def judge(run: Run, file: str | None, *, with_target: bool) -> tuple[TableModel,
     return model, Judged(table, scores, true, (*table.said, *said), on)
 
 
-def _read(file: str, choices: TableChoices) -> Table:
+def _read(file: str, choices: TableChoices, given: dict[str, Any]) -> Table:
     """A file written as the one that was learned from, unless it says otherwise itself."""
-    options: dict[str, Any] = {"encoding": choices.encoding} if choices.encoding else {}
+    options = {"encoding": choices.encoding, **given} if choices.encoding else given
     if file == STDIN:
         return read_table(sys.stdin.buffer, name="stdin", **options)
     with waiting("reading", "bytes") as progress:

@@ -27,6 +27,8 @@ OF_RECIPE = {
     "batch_size": "batch_size", "patience": "patience",
 }  # fmt: skip
 """Options of `train` by what a Recipe calls them."""
+READING = ("delimiter", "decimal", "encoding", "header")
+"""Options of how a file is written."""
 NOT_FOR_TABLES = (
     "init", "optimizer", "momentum", "clip_grad_norm", "schedule", "steps", "tol", "eager",
 )  # fmt: skip
@@ -48,6 +50,8 @@ class TableChoices:
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str | None = None
+    header: bool | None = None
+    separator: str | None = None
     folds: int | None = None
     test_fraction: float = 0.2
     val_fraction: float = 0.2
@@ -82,15 +86,19 @@ class TableChoices:
 
     def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
         """The table in the file."""
-        options = {"delimiter": self.delimiter, "decimal": self.decimal, "encoding": self.encoding}
-        given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
-        return read_table(self.data, progress=progress, **given)
+        return read_table(self.data, progress=progress, **self.reading)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What was said of how the file is written."""
+        return {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
 
     def schema(self, table: Table) -> Schema:
         """What its columns are, with what was chosen."""
         kinds = dict(text.rsplit("=", 1) for text in self.kind)
         return Schema.infer(table, self.target, kinds=kinds, drop=self.drop, task=self.task,
-                            metric=self.metric, missing=self.spelled)  # fmt: skip
+                            metric=self.metric, missing=self.spelled,
+                            separator=self.separator)  # fmt: skip
 
     @property
     def spelled(self) -> tuple[str, ...]:

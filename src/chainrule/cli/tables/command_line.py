@@ -25,6 +25,8 @@ def command_of(c: TableChoices, new: dict[str, Any]) -> str:
             parts += [flag, ",".join(map(str, value)) or "none"]
         elif field.name == "patience" and value is None:
             parts.append("--no-early-stopping")
+        elif value is False:
+            parts.append(f"--no-{field.name}")
         elif isinstance(value, tuple):
             parts += [word for text in value for word in (flag, text)]
         else:

@@ -50,6 +50,42 @@ class Sign(click.ParamType):  # type: ignore[type-arg]
         return sign
 
 
+class Between(click.ParamType):  # type: ignore[type-arg]
+    """A text between labels, or the name of a sign."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if not value:
+            raise UsageProblem(f"{param.opts[-1]} must be a text", got="''", line="",
+                               expected=f"a sign, or {', '.join(SIGNS)}")  # fmt: skip
+        return SIGNS.get(str(value), str(value))
+
+
+MISSING = click.option(
+    "--missing", multiple=True, metavar="TEXT",
+    help="Of a table: means no value, as NA, ? and an empty cell do.",
+)  # fmt: skip
+DELIMITER = click.option("--delimiter", type=Sign(), help="Between a table's cells [found out].")
+DECIMAL = click.option("--decimal", type=Sign(), help="Before the decimals [found out].")
+ENCODING = click.option("--encoding", metavar="NAME", help="Of a table's text [UTF-8].")
+
+
+def reading_options(function: Any) -> Any:
+    """How a table is written to which a run's model is applied."""
+    for option in (ENCODING, DECIMAL, DELIMITER, MISSING):
+        function = option(function)
+    return function
+
+
+def only_of_tables(reading: dict[str, Any]) -> None:
+    """Raises for an option of `reading_options` where the run is not of a table."""
+    odd = [f"--{name}" for name, value in reading.items() if value not in (None, ())]
+    if odd:
+        raise UsageProblem(f"{odd[0]} goes with a table", got=f"{odd[0]} with a data set",
+                           fix=f"without {odd[0]}", line="")  # fmt: skip
+
+
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
     told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1]"
@@ -59,8 +95,7 @@ def table_options(function: Any) -> Any:
         click.option("--drop", multiple=True, metavar="COLUMN", help="Of a table: leave it out."),
         click.option("--kind", multiple=True, metavar="COLUMN=KIND",
                      help="Of a table: numeric, categorical, boolean, date or drop."),
-        click.option("--missing", multiple=True, metavar="TEXT",
-                     help="Of a table: means no value, as NA, ? and an empty cell do."),
+        MISSING,
         click.option("--skip-missing", is_flag=True, default=None,
                      help="Of a table: leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="Of a table [found out]."),
@@ -70,9 +105,11 @@ def table_options(function: Any) -> Any:
                      help=f"Of a table: networks, each held out from other rows {told}."),
         click.option("--test-fraction", type=Number(0, 0.9),
                      help="Of a table: share of rows held out to the end [0.2]."),
-        click.option("--delimiter", type=Sign(), help="Between the cells of a table [found out]."),
-        click.option("--decimal", type=Sign(), help="Before the decimals [found out]."),
-        click.option("--encoding", metavar="NAME", help="Of a table's text [UTF-8]."),
+        click.option("--separator", type=Between(),
+                     help="Of a table: between the labels in a cell of the target [found out]."),
+        DELIMITER, DECIMAL, ENCODING,
+        click.option("--header/--no-header", default=None,
+                     help="Whether a table's first line holds names [found out]."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -80,5 +117,5 @@ def table_options(function: Any) -> Any:
 
 ONLY_FOR_TABLES = (
     "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
-    "test_fraction", "delimiter", "decimal", "encoding",
+    "test_fraction", "delimiter", "decimal", "encoding", "header", "separator",
 )  # fmt: skip

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...data.tables import Schema, Table
 from ...data.tables.table import counted
 from ...data.tables.target import encode_target
-from ...errors import ArgumentError, ChainruleError
 from ...train.files import MissingFileError
 from ...train.tabular import TableFit
 from ...train.tabular.folds import held_out_of
-from ..app import UsageProblem, as_usage
+from ..app import UsageProblem
 from ..terminal import Line, Terminal
 from ..waiting import waiting
 from .applied import split
 from .choices import TableChoices
 from .said import inferred, plan
+from .wording import as_typed_badly
 
 
 class Prepared(NamedTuple):
@@ -40,9 +39,8 @@ def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> 
 
     say: gets what was found.
     """
-    try:
-        with waiting("reading", "bytes") as progress:
-            table = c.table(progress)
+    with as_typed_badly():
+        table = _read(c)
         table, left_out = c.with_target(table)
         _check_rows(c, len(table))
         schema = c.schema(table)
@@ -52,10 +50,6 @@ def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> 
             table.take(mine), schema=schema, recipe=c.recipe(), folds=c.folds_for(len(mine)),
             val_share=c.val_fraction, seed=c.seed,
         )  # fmt: skip
-    except MissingFileError:
-        raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
-    except ArgumentError as error:
-        raise as_options(error) from None
     say(plan(fit, len(rest), t))
     target = schema.target
     assert target is not None
@@ -64,6 +58,14 @@ def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> 
         return Prepared(schema, fit, learned, None, None)
     tested = table.take(rest)
     return Prepared(schema, fit, learned, tested, encode_target(target, tested, schema.missing))
+
+
+def _read(c: TableChoices) -> Table:
+    with waiting("reading", "bytes") as progress:
+        try:
+            return c.table(progress)
+        except MissingFileError:
+            raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
 
 
 def _check_rows(c: TableChoices, rows: int) -> None:
@@ -87,20 +89,3 @@ def _enough(c: TableChoices, rows: int) -> bool:
         return False
     folds = c.folds_for(left)
     return left >= folds if folds > 1 else 0 < held_out_of(left, c.val_fraction) < left
-
-
-PYTHON = (
-    (r"kinds=\{(['\"])(.+?)\1: '(\w+)'\}", r"--kind '\2=\3'"),
-    (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"), (r"\bmissing=", "--missing"),
-    (r"\b(delimiter|encoding|decimal|task)=", r"--\1 "),
-    (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
-)  # fmt: skip
-"""What errors say to write in Python, and what that is on the command line."""
-
-
-def as_options(error: ChainruleError) -> UsageProblem:
-    """An error of a table in terms of options."""
-    found = as_usage(error)
-    for python, option in PYTHON:
-        found.fix = found.fix and re.sub(python, option, found.fix)
-    return found

@@ -26,6 +26,8 @@ FOREIGN = (
 CONTROLS = bytes([*range(9), *range(14, 32), 127])
 """Bytes that stand in no text, or seldom."""
 BLOCK = 1 << 20
+WIDE = ("utf-16", "utf-32", "utf16", "utf32", "u16", "u32")
+"""Encodings of more than one byte a sign: zeros are in them."""
 
 
 def encoding_of(head: bytes, asked: str | None, name: str) -> tuple[str, str]:
@@ -84,7 +86,7 @@ def check_decodes(file: Any, codec: str, name: str) -> FormatError:
             return FormatError(
                 f"{name} is not text in {codec}",
                 got=byte + (", where the file ends: it was cut off" if cut else ""),
-                fix=_other(data[error.start : error.start + 1], codec, cut),
+                fix=_other(data, data[error.start : error.start + 1], codec, cut),
             )
         except UnicodeError as error:
             return FormatError(f"{name} is not text in {codec}", got=str(error)[:80])
@@ -93,9 +95,11 @@ def check_decodes(file: Any, codec: str, name: str) -> FormatError:
             return FormatError(f"{name} is not text in {codec}", got=f"{before} bytes")
 
 
-def _other(byte: bytes, codec: str, cut: bool) -> str:
+def _other(data: bytes, byte: bytes, codec: str, cut: bool) -> str:
     if cut:
         return "the file from its source again"
+    if any(control in data for control in CONTROLS):
+        return "the file from its source again, as text: these are binary data"
     if codec not in ("utf-8", "utf-8-sig"):
         return "another encoding=, or none to have it found"
     other = "cp1252"
@@ -104,6 +108,26 @@ def _other(byte: bytes, codec: str, cut: bool) -> str:
     except UnicodeDecodeError:
         other = "latin-1"
     return f"encoding={other!r}, if it was written so (Excel's CSV often is), or save it as UTF-8"
+
+
+def refuse_zeros(file: Any, codec: str, name: str) -> None:
+    """Raises for a zero byte, with its line, in a file of an encoding that has none in its text."""
+    if codec.lower().replace("_", "-").startswith(WIDE):
+        return
+    file.seek(0)
+    line = 1
+    while block := file.read(BLOCK):
+        at = block.find(0)
+        if at >= 0:
+            line += block.count(b"\n", 0, at)
+            raise FormatError(
+                f"{name}, line {line}: a zero byte, which is in no text",
+                expected="CSV, JSON lines or Parquet",
+                got="binary data",
+                fix="the file from its source again, as text",
+            )
+        line += block.count(b"\n")
+    file.seek(0)
 
 
 def as_text(file: Any, codec: str) -> io.TextIOWrapper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,24 @@ from ...errors import ArgumentError
 from .cells import ISO, Cells
 from .table import Table, shorten
 
+NUMBER = "a finite number"
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+"""1,234 and 1,234.5, with a sign between thousands."""
+
 
 def need_numbers(table: Table, name: str, cells: Cells) -> Any:
     """(rows,) float64, nan where missing; raises for a cell that is no finite number."""
     values, bad = cells.numbers
-    _refuse(table, name, cells, bad, "a finite number", "numbers")
+    _refuse(table, name, cells, bad, NUMBER, "numbers")
     return values
+
+
+def in_thousands(cells: Cells) -> bool:
+    """Whether all that keeps the texts of a column from being numbers are commas in them."""
+    if not cells.column.is_text or not len(cells.numbers[1]):
+        return False
+    odd = set(cells.texts[cells.numbers[1]].tolist())
+    return all(THOUSANDS.fullmatch(text) for text in odd)
 
 
 def need_truth(table: Table, name: str, cells: Cells) -> Any:
@@ -40,10 +53,13 @@ def _refuse(table: Table, name: str, cells: Cells, bad: Any, what: str, wanted: 
     cell = shorten(str(cells.column.values[row]))
     more = np.asarray(bad[1:])
     where = table.place(row) + (f"; so in {table.places(more, 5)}" if len(more) else "")
+    fix = f"mend it, or name it in missing= if {cell!r} stands for no value"
+    if what == NUMBER and THOUSANDS.fullmatch(cell.strip()):
+        fix = f"write {cell.replace(',', '').strip()}: a comma between thousands is not read"
     raise ArgumentError(
         f"column {shorten(name)!r} holds {'a cell' if not len(more) else f'{len(bad)} cells'} "
         f"that {'is' if not len(more) else 'are'} not {what}",
         expected=f"{wanted}, or a text for a missing value",
         got=f"{cell!r} in {where}",
-        fix=f"mend it, or name it in missing= if {cell!r} stands for no value",
+        fix=fix,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -86,11 +87,16 @@ def read_parquet(file: Any, name: str, size: int, progress: Progress | None) -> 
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(
             f"{name} is no Parquet file that can be read",
-            got=f"{size:,} bytes; " + (str(error).splitlines() or [""])[0][:80],
+            got=f"{size:,} bytes; {_sentence(str(error))}",
             fix="the file from its source again",
         ) from None
     table = from_frame(found, name)
     return Table(table, name, said=(f"{name}: Parquet",))
+
+
+def _sentence(text: str) -> str:
+    """The first sentence of a library's message."""
+    return textwrap.shorten(text.split(". ")[0].rstrip("."), 80, placeholder=" ..")
 
 
 def _groups(file: Any, size: int, progress: Progress | None) -> Iterator[Any]:

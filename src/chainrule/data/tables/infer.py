@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ArgumentError
 from .cells import FORMATS, ISO, Cells, is_date, reader_of
-from .faults import need_dates, need_numbers, need_truth
+from .faults import in_thousands, need_dates, need_numbers, need_truth
 from .table import Table, counted, shorten
 
 KINDS = ("numeric", "categorical", "boolean", "date", "drop")
@@ -137,7 +137,7 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
         return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
     able = np.unique(numbers[np.isfinite(numbers)])
     amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
-    if len(bad) <= SLIPS * present and amounts:
+    if (len(bad) <= SLIPS * present and amounts) or in_thousands(cells):
         need_numbers(table, name, cells)
     if len(levels) > NUMBERS_MEANT:
         _refuse_slips_of_dates(table, cells)

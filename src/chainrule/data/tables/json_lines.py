@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import FormatError
 from ...train.files import parse_json
 from .arrays import column_of, encodes
-from .encoding import as_text, check_decodes, encoding_of
+from .encoding import as_text, check_decodes, encoding_of, refuse_zeros
 from .separated import Progress
 from .table import Table, need_memory, shorten
 
@@ -24,6 +24,7 @@ def read_json_lines(
     """The table in a file of bytes with one JSON object a line; a key left out is missing."""
     codec, words = encoding_of(file.read(HEAD_BYTES), encoding, name)
     need_memory(f"{name}: its values", VALUE_BYTES * size, "fewer rows, or Parquet")
+    refuse_zeros(file, codec, name)
     file.seek(0)
     text = as_text(file, codec)
     values: dict[str, list[Any]] = {}

@@ -18,6 +18,8 @@ from .target import decode_target, encode_target
 
 VERSION = 1
 LARGEST_TARGET = 1e100
+MOST_GONE = 4
+"""Of the columns that are missing, so many are named."""
 UNSEEN = ("unknown", "error")
 
 
@@ -226,16 +228,30 @@ class Preprocessing:
 
 
 def _need_columns(table: Table, schema: Schema) -> None:
-    for f in schema.used:
-        if f.name not in table:
-            known = {f.name for f in schema.used}
-            near = closest(f.name, [n for n in table.names if n not in known])
-            raise ArgumentError(
-                f"{table.source} has no column {shorten(f.name)!r}",
-                expected=f"the {counted(len(known), 'column')} that were learned from",
-                got=f"{counted(len(table.names), 'column')}, without it",
-                fix=f"is {shorten(near)!r} the same under another name?" if near else None,
-            )
+    gone = [f.name for f in schema.used if f.name not in table]
+    if not gone:
+        return
+    known = {f.name for f in schema.used}
+    others = [n for n in table.names if n not in known]
+    shown = gone[:MOST_GONE]
+    more = f" and {len(gone) - len(shown)} more" if len(gone) > len(shown) else ""
+    raise ArgumentError(
+        f"{table.source} has no column {', '.join(repr(shorten(n)) for n in shown)}{more}",
+        expected=f"the {counted(len(known), 'column')} that the model learned from",
+        got=f"{counted(len(table.names), 'column')}: {some_of(table.names, 60)}",
+        fix=_other_names({name: closest(name, others) for name in shown}),
+    )
+
+
+def _other_names(near: dict[str, str | None]) -> str:
+    """What to try for columns that are missing, each with the nearest name, where there is one."""
+    pairs = {shorten(name): shorten(other) for name, other in near.items() if other}
+    if not pairs:
+        return "a file with these columns, under the names that were learned"
+    if len(near) == 1:
+        return f"is {next(iter(pairs.values()))!r} the same under another name?"
+    told = ", ".join(f"{other!r} for {name!r}" for name, other in pairs.items())
+    return f"the same under other names? {told}"
 
 
 def _differences(table: Table, schema: Schema) -> list[str]:
@@ -248,9 +264,11 @@ def _differences(table: Table, schema: Schema) -> list[str]:
     if extra:
         shown = some_of([repr(n) for n in extra], 60)
         said.append(
-            f"not used: {counted(len(extra), 'column')} that were not there before: {shown}"
+            f"not used: {counted(len(extra), 'column')} that "
+            f"{'was' if len(extra) == 1 else 'were'} not there before: {shown}"
         )
-    if [n for n in table.names if n in set(used)] != used:
+    taken = set(used)
+    if [n for n in table.names if n in taken] != used:
         said.append("the columns are in another order: taken by name")
     return said
 

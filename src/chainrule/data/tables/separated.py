@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import ArgumentError, FormatError
 from . import dialect as dialects
 from .dialect import DELIMITERS, WORDS, Dialect
-from .encoding import as_text, check_decodes, encoding_of
+from .encoding import as_text, check_decodes, encoding_of, refuse_zeros
 from .table import TEXT, Column, Table, counted, need_memory, shorten
 
 CHUNK_ROWS = 1000
@@ -45,6 +45,7 @@ def read_separated(
     _check_options(delimiter, decimal, quote, header)
     head = file.read(SAMPLE_BYTES)
     codec, words = encoding_of(head, encoding, name)
+    refuse_zeros(file, codec, name)
     file.seek(0)
     text = as_text(file, codec)
     try:

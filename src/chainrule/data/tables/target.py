@@ -12,8 +12,8 @@ import numpy as np
 from ...errors import ArgumentError
 from ...functional.arguments import choice
 from .cells import Cells
-from .faults import need_numbers, need_truth
-from .infer import is_texts
+from .faults import in_thousands, need_numbers, need_truth
+from .infer import NUMBERS_MEANT, SLIPS, is_texts
 from .table import Table, closest, counted, shorten, some_of
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
@@ -27,6 +27,8 @@ METRICS_OF = {
 """The metrics of a task, the default first; those of multilabel are over all labels of all rows."""
 MOST_CLASSES = 20
 """Whole numbers with more different values than this are amounts, not classes."""
+MOST_TENTHS = 10
+"""Of numbers with a point, as the source itself has them, more than this are amounts."""
 ROWS_A_CLASS = 5
 SEPARATORS = ("|", ";", ",")
 
@@ -152,18 +154,28 @@ def _of_one(
     if separator is not None:
         raise ArgumentError(f"a {task} target has no separator", got=repr(separator)[:40])
     refuse_missing(table, name, cells.missing)
-    numbers = cells.numbers
-    if task == "regression" or (task is None and not len(numbers[1]) and _are_amounts(cells)):
-        need_numbers(table, name, cells)
-        different = len(np.unique(numbers[0]))
-        _refuse_one(name, different, "value")
-        return Target((name,), "regression", "", why=f"{different} different numbers")
+    amounts = task is None and (_are_amounts(cells) or in_thousands(cells))
+    if task == "regression" or amounts:
+        return _amounts(table, name, cells)
     return _classes(table, name, cells, task)
+
+
+def _amounts(table: Table, name: str, cells: Cells) -> Target:
+    values = np.unique(need_numbers(table, name, cells))
+    if len(values) < 2:
+        where = "the only row" if len(cells) == 1 else "every row"
+        raise ArgumentError(
+            f"the target {shorten(name)!r} is {values[0]:g} in {where}: there is nothing to learn",
+            expected="at least two different numbers",
+            got=f"{values[0]:g} in {counted(len(cells), 'row')}",
+            fix="another target, or a file with other rows",
+        )
+    return Target((name,), "regression", "", why=f"{len(values)} different numbers")
 
 
 def _classes(table: Table, name: str, cells: Cells, task: str | None) -> Target:
     labels, dtype = labels_of(cells)
-    _refuse_one(name, len(labels), "class")
+    _refuse_one(name, labels, len(cells))
     counts = np.bincount(cells.levels[1], minlength=len(labels))
     if len(labels) > max(MOST_CLASSES, len(cells) / 2):
         raise ArgumentError(
@@ -195,13 +207,23 @@ def _classes(table: Table, name: str, cells: Cells, task: str | None) -> Target:
 
 
 def _are_amounts(cells: Cells) -> bool:
-    """Whether numbers are amounts: not whole, or of too many different values for classes."""
-    if cells.column.values.dtype.kind == "b":
+    """Whether numbers are amounts: not whole, or of too many different values for classes.
+
+    A few texts among numbers that are surely amounts are slips.
+    """
+    kind = cells.column.values.dtype.kind
+    if kind == "b":
         return False
-    values = np.unique(cells.numbers[0])
-    if len(values) <= 2:
-        return False
+    numbers, bad = cells.numbers
+    values = np.unique(numbers[np.isfinite(numbers)])
     whole = bool((values == np.round(values)).all())
+    if len(bad):
+        slips = cells.column.is_text and len(bad) <= SLIPS * len(cells)
+        return slips and (len(values) > NUMBERS_MEANT or (not whole and len(values) > 2))
+    if len(values) <= 2:
+        return len(values) == 1
+    if kind == "f" and len(values) > MOST_TENTHS:
+        return True
     return not whole or len(values) > min(MOST_CLASSES, len(cells) / ROWS_A_CLASS)
 
 
@@ -251,12 +273,14 @@ def refuse_missing(table: Table, name: str, missing: Any) -> None:
         )
 
 
-def _refuse_one(name: str, different: int, what: str) -> None:
-    if different < 2:
+def _refuse_one(name: str, labels: Sequence[Any], rows: int) -> None:
+    if len(labels) < 2:
+        where = "the only row" if rows == 1 else "every row"
         raise ArgumentError(
-            f"the target {shorten(name)!r} has one {what} in all rows: there is nothing to learn",
-            expected=f"at least two different {'classes' if what == 'class' else 'values'}",
-            got=str(different),
+            f"the target {shorten(name)!r} has one class, {shorten(str(labels[0]))!r}, in {where}: "
+            "there is nothing to learn",
+            expected="at least two different classes",
+            got=f"one in {counted(rows, 'row')}",
             fix="another target, or a file with other rows",
         )
 

@@ -98,7 +98,8 @@ def _check_finite(name: str, a: Any) -> None:
         found = find_nonfinite(np.asarray(a, np.float32))
     if found.count:
         raise NonFiniteError(
-            f"TabularData: {name} holds {found.count} values that are not finite in float32",
+            f"TabularData: {name} holds {found.count} value{'s' * (found.count != 1)} "
+            "not finite in float32",
             got=f"row {found.rows[0]}, column {found.columns[0]}",
             fix="fill missing values, scale large ones", line="",
         )  # fmt: skip

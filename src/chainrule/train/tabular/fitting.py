@@ -14,6 +14,7 @@ import numpy as np
 from ...data.tables import Table, read_table
 from ...data.tables.preprocessing import Preprocessing
 from ...data.tables.schema import Schema
+from ...data.tables.table import counted, need_memory
 from ...errors import ArgumentError, NonFiniteError, StateError
 from ..interrupts import Interrupts
 from ..run import Run
@@ -21,7 +22,7 @@ from .data import TabularData
 from .ensemble import TabularEnsemble
 from .folds import folds as folds_of
 from .folds import hold_out
-from .members import Member, Members
+from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import Recipe
 from .schedules import coslog
@@ -78,12 +79,22 @@ class TableFit:
             if folds == 1
             else folds_of(self.data, folds)
         )
+        self._need_memory(len(pairs))
         members = [Member(a, b, i, self.recipe) for i, (a, b) in enumerate(pairs)]
         self.members = Members(self.data, members, seed)
         self.rows: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.signal: str | None = None
         self.seconds = 0.0
+
+    def _need_memory(self, networks: int) -> None:
+        """Raises OutOfMemory before networks are made that surely have no room."""
+        names = len(self.preprocessing.numeric_names), len(self.preprocessing.categorical_names)
+        need_memory(
+            f"{counted(networks, 'network')} of {names[0]} numbers and {names[1]} categories a row",
+            self.recipe.bytes_for(self.data, networks, min(len(self.data), STARTING_ROWS)),
+            "fewer columns: kinds={name: 'drop'} for those that say little, or smaller hidden",
+        )
 
     @property
     def _labels(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 from ...errors import ArgumentError
@@ -18,6 +19,8 @@ OF_TASK: Mapping[str, Mapping[str, Any]] = {
 }
 """What depends on the task (appendix A of the paper)."""
 
+COPIES, WAVES = 5, 3
+"""A parameter, its two moments, its gradient and the best so far; turns, phases and cosines."""
 BELOW_ONE = ("dropout", "label_smoothing")
 COUNTS = ("epochs", "batch_size", "frequencies", "embedding_dim", "category_dim")
 
@@ -100,6 +103,24 @@ class Recipe:
             category_dim=self.category_dim, unknown=data.unknown,
             regression=data.task == "regression",
         )  # fmt: skip
+
+    def bytes_for(self, data: Any, members: int, rows: int) -> int:
+        """About how much memory so many networks of some TabularData take, started on `rows` rows.
+
+        A bound from below: every parameter as COPIES numbers of 4 bytes, and the periodic
+        embedding's waves of the largest batch as WAVES arrays.
+        """
+        numbers = 0 if data.numeric is None else data.numeric.shape[1]
+        width = numbers * self.embedding_dim
+        params = numbers * (self.frequencies + 1) * (self.embedding_dim + 1)
+        for count in data.cardinalities:
+            tabled = count > self.max_one_hot
+            params += count * self.category_dim if tabled else 0
+            width += self.category_dim if tabled else count
+        for a, b in pairwise((width, *self.hidden, data.num_outputs)):
+            params += a * b + b
+        batch = max(rows, members * min(self.batch_size, rows))
+        return 4 * (COPIES * members * params + WAVES * batch * numbers * self.frequencies)
 
     @property
     def together(self) -> tuple[Any, ...]:
