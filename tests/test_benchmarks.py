@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.train import Run
+from chainrule.train.watch import read_looks
 from harness import names, peak, steady, table, workload
 from harness.contestants import MAKERS
 from harness.dense import Dense
+from report_cases import layer, look
 from workloads import GRIDS, SHORT, STEPS, load
 
 ROOT = Path(__file__).parents[1]
@@ -216,3 +219,18 @@ def test_a_short_run(tmp_path):
     assert row["cold"]["snippet"]["chainrule eager"]["total"] > 0
     assert len(row["grid"]["rxla"]["rows"]) == 3
     assert "### Peak memory, MB" in table.page(result)
+
+
+def test_a_long_run_has_a_report_with_its_length(tmp_path, monkeypatch):
+    import insight
+
+    monkeypatch.setattr(insight, "LONG", 600)
+    monkeypatch.setattr(insight, "LOOKS", 5)
+    run = Run.create("run", tmp_path)
+    (run.path / "layers.jsonl").write_text(json.dumps(look(1, [layer("fc1", grad=0.1)])) + "\n")
+    insight.long_run(run)
+    assert len(run.rows) == 600
+    assert [x.step for x in read_looks(run.path)] == [25 * 120 * i + 1 for i in range(5)]
+    assert insight.opening(None, run.path) == ["not measured"] * 2
+    text = insight.table(["a", "b"], [["x", "1"], ["y", "2"]]).splitlines()
+    assert text == ["| a | b |", "| --- | ---: |", "| x | 1 |", "| y | 2 |"]

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import diagram, nn, optim, summary
+from chainrule import data, diagram, nn, optim, summary
+from chainrule.errors import ShapeError
 from chainrule.markup import number, size_text
 from chainrule.optim.html import next_step
-from chainrule.train import History
+from chainrule.report.boundary import Frames
+from chainrule.report.dynamics import Batch
+from chainrule.train import History, Trainer, Watch
 from chainrule.train.html import MOST_POINTS, chart, curve, thinned
+from chainrule.train.watch import Layer, Look
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 VOID = {"img", "br", "hr", "input", "meta", "link"}
@@ -254,3 +258,65 @@ def test_facts_of_a_tensor():
 )
 def test_sizes(size, text):
     assert size_text(int(size)) == text
+
+
+def watched(**numbers):
+    layers = [Layer("fc1", "Linear", **numbers), Layer(HOSTILE, "Linear", grad=2e-5, ratio=0.5)]
+    watch = Watch()
+    watch.looks = [Look(s, 1, 0.1, layers=layers) for s in (1, 101, 201)]
+    return watch
+
+
+def test_a_watch_shows_flow_and_pace_by_layer_and_step():
+    watch = watched(grad=0.01, ratio=1e-3, gain=0.6, weights=0.9, slope=0.667, dead=0.25,
+                    dead_units=[3], saturated=0.0)  # fmt: skip
+    seen = history()
+    seen.watch = watch
+    for html in (watch._repr_html_(), seen._repr_html_()):
+        reader = read(html)
+        assert "script" not in reader.tags
+        said = " ".join(reader.text)
+        assert "Median |gradient|: fc1 0.01, " in said
+        assert "at 100 % of the looks" in said
+        assert "0.6 = 0.9 \u00d7 0.667" in said
+        assert "3 (since step 1)" in said
+        assert reader.tags.count("svg") >= 2
+        ids = [v for _, k, v in reader.attributes if k == "id"]
+        assert len(ids) == len(set(ids))
+    lost = " ".join(read(watched(grad=math.nan)._repr_html_()).text)
+    assert "Not finite in fc1" in lost
+    assert "\u2716" in lost
+    assert "not computed" in lost
+    assert "no look yet" in Watch()._repr_html_()
+
+
+@pytest.mark.parametrize("made", [
+    lambda x, y: Batch(x[:6], y[:6], names=(HOSTILE, "b")), Frames, lambda x, y: Frames(x),
+], ids=["batch", "frames", "frames without classes"])  # fmt: skip
+def test_what_is_learned_over_time_shows_pictures_words_and_a_table(made):
+    x, y = data.moons(40, seed=0)
+    callback = made(x, y)
+    assert "no picture was taken yet" in callback._repr_html_()
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    t = Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), 0.1),
+                callbacks=[callback], compile=False)  # fmt: skip
+    t.fit((x, y), epochs=6, batch_size=40)
+    reader = read(callback._repr_html_())
+    assert not {"script", "img"} & set(reader.tags)
+    said = " ".join(reader.text)
+    for words in ("Shows:", "Healthy looks like:", "Here:", "as a table"):
+        assert words in said
+    labels = [v for tag, k, v in reader.attributes if tag == "svg" and k == "aria-label"]
+    assert len(labels) == (1 if isinstance(callback, Batch) else 4)
+    rows = [v for _, k, v in reader.attributes if k == "class" and v == "row"]
+    assert bool(rows) == (getattr(callback, "true", None) is not None and len(labels) == 4)
+    assert "step 0" in said
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: Frames(np.zeros((4, 3))), lambda: Frames(np.zeros((4, 2)), np.zeros(3)),
+    lambda: Batch(np.zeros((4, 2)), np.zeros(3)),
+])  # fmt: skip
+def test_rows_that_do_not_fit_are_refused_before_training(wrong):
+    with pytest.raises(ShapeError, match="must be"):
+        wrong()

@@ -154,7 +154,8 @@ def page(result: dict[str, Any]) -> str:
     where = f"{machine['processor']}, {machine['cores']} cores; Python {machine['python']}"
     lines = [
         "# Results", "",
-        "Written by `python benchmarks/run.py --table`; [README.md](README.md) says how.", "",
+        "Written by `python benchmarks/run.py --table`; [README.md](README.md) says how. What it "
+        "costs to see a training: [INSIGHT.md](INSIGHT.md).", "",
         f"{where}; {packages}.", "",
     ]  # fmt: skip
     if result["short"]:

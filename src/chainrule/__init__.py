@@ -197,9 +197,11 @@ if TYPE_CHECKING:
     from . import train as train
     from . import utils as utils
     from .derivation.models import explain as explain
+    from .derivation.models import explain_optimizer as explain_optimizer
     from .diagnosis import diagnose as diagnose
     from .diagnosis.before import preflight as preflight
     from .diagnosis.tries import try_fixes as try_fixes
+    from .diagnosis.what_if import what_if as what_if
     from .export import export_c as export_c
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
@@ -217,8 +219,9 @@ _PARTS = {
 _FUNCTIONS = {
     "load": ".train.files", "save": ".train.files",
     "diagnose": ".diagnosis", "preflight": ".diagnosis.before",
-    "try_fixes": ".diagnosis.tries",
+    "try_fixes": ".diagnosis.tries", "what_if": ".diagnosis.what_if",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
+    "explain_optimizer": ".derivation.models",
     "export_c": ".export",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip

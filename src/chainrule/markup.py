@@ -15,6 +15,8 @@ from typing import Any
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 """Both stand out from white and from dark pages by more than 3 to 1."""
+DARKEST = (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)
+"""Five points of the viridis map."""
 STYLE = (
     "<style>"
     ".chainrule-html{color:inherit;font-size:.95em;line-height:1.4}"
@@ -80,6 +82,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
+def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The same as lines of text: the first column to the left, the others to the right.
+
+    >>> aligned(["a", "loss"], [["fc1", "0.5"]])
+    ['a    loss', 'fc1   0.5']
+    """
+    lines = [list(head), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]),
+                       *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+            for row in lines]  # fmt: skip
+
+
 class Raw(str):
     """HTML of our own in a cell; `str()` of it is what it says."""
 
@@ -107,6 +122,29 @@ def picture(width: int, height: int, title: str, says: str, *parts: str) -> str:
         f'<title id="{name}">{escape(title)}</title><desc id="{name}-says">{escape(says)}</desc>'
         f"{''.join(parts)}</svg>"
     )
+
+
+def colour_at(share: float) -> str:
+    """The colour of a share from 0 to 1, dark to bright."""
+    place = min(max(share, 0.0), 1.0) * (len(DARKEST) - 1)
+    i = min(int(place), len(DARKEST) - 2)
+    mixed = (a + (b - a) * (place - i) for a, b in zip(DARKEST[i], DARKEST[i + 1], strict=True))
+    return "#" + "".join(f"{round(c):02x}" for c in mixed)
+
+
+def stretches(fills: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Neighbours that look alike as one: (fill, first, one after the last).
+
+    >>> stretches(["a", "a", "b"])
+    [('a', 0, 2), ('b', 2, 3)]
+    """
+    found: list[tuple[str, int, int]] = []
+    for j, fill in enumerate(fills):
+        if found and found[-1][0] == fill:
+            found[-1] = (fill, found[-1][1], j + 1)
+        else:
+            found.append((fill, j, j + 1))
+    return found
 
 
 def number(value: float) -> str:

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from chainrule.markup import colour_at
 from chainrule.report import charts
 from chainrule.report.build import build
-from chainrule.report.svg import colour_at
 from report_cases import as_looks, full_subject, healthy_looks, rows
 
 pytestmark = pytest.mark.browser

@@ -76,6 +76,37 @@ def test_the_update_by_the_optimizer_of_the_run(chainrule, run):
     assert "the step kept" in flat(chainrule("explain", run, "--weight", "fc1", "--step"))
 
 
+def test_the_next_step_of_the_optimizer_as_a_table(chainrule, run, tmp_path):
+    shown = chainrule("explain", run, "--optimizer", "--top", "2").stdout.splitlines()
+    head = next(i for i, line in enumerate(shown) if line.startswith("entry "))
+    assert shown[head].split() == ["entry", "value", "gradient", "exp_avg", "exp_avg_sq", "step"]
+    assert len(shown) - head - 1 == 2 * 4
+    assert "Step 26 of Adam" in shown[head - 2]
+    assert max(map(len, shown[head:])) <= 80
+    data = json.loads(chainrule("explain", run, "--optimizer", "--top", "2", "--json").stdout)
+    assert data["optimizer"]["step"] == 26
+    entries = data["optimizer"]["entries"]
+    names = ["{parameter}[{0}]".format(",".join(map(str, e["index"])), **e) for e in entries]
+    assert names == [line.split()[0] for line in shown[head + 1 :]]
+    one = json.loads(chainrule("explain", run, "--optimizer", "--weight", names[0],
+                               "--json").stdout)  # fmt: skip
+    (new,) = [x["value"] for s in one["sections"] if s["title"] == "ITS RULE" for x in s["lines"]
+              if x["name"] == f"{names[0]}\u2032"]  # fmt: skip
+    assert new == pytest.approx(entries[0]["value"] + entries[0]["step"], rel=1e-5)
+    assert "optimizer" not in one
+    told = chainrule("explain", run, "--optimizer", "--weight", "out", "--plain").stdout
+    assert "out.bias[" in told.split("Step 26")[1]
+    assert "fc1" not in told.split("Step 26")[1]
+    chainrule("report", run)
+    page = (tmp_path / "runs" / run / "report.html").read_text()
+    assert f"is that of {max(entries, key=lambda e: abs(e['step']))['parameter']}[" in page
+    for path in (tmp_path / "runs" / run / "checkpoints").iterdir():
+        path.unlink()
+    chainrule("report", run)
+    page = (tmp_path / "runs" / run / "report.html").read_text()
+    assert "No step is shown" in page
+
+
 WRONG = {
     "no such run": (["nope"], 2, "no run 'nope'"),
     "no such weight": (["moons", "--weight", "fc7.weight[0]"], 1, "fc1.weight, fc1.bias"),

@@ -88,8 +88,9 @@ def real_output(chainrule):
         "result": read("result.json"), "metrics": run.rows[0], "layers": seen,
         "run": printed("export", xor_run, "--json"), "runs": printed("runs", "--json"),
         "outcome": printed("train", "xor", *SMALL, "--json", "--no-save"),
-        "derivation": printed("explain", "seed221", "--step", "--json"),
+        "derivation": printed("explain", xor_run, "--optimizer", "--json"),
         "claims": printed("check-example", "seed221", "--json"),
+        "what-if": printed("whatif", xor_run, "--lr", "0.1", "--first", "3", "--json"),
         "diagnosis": printed("diagnose", "moons", "--try=40", "--json"),
         "preflight": printed("preflight", "xor", "--layers", "4", "--json"),
         "resume": printed("verify-resume", "xor", *SHORT, "--json"),
@@ -186,6 +187,7 @@ def test_what_lies_deep_is_looked_at(outputs, name, path, value):
 PRINTS = {
     "train": "outcome", "runs": "runs", "explain": "derivation", "check-example": "claims",
     "playground": "playground", "export": "run", "diagnose": "diagnosis", "preflight": "preflight",
+    "whatif": "what-if",
     "lr-find": "lr-find", "compare": "comparison", "tune": "tuning", "verify-resume": "resume",
     "evaluate": "evaluation",
 }  # fmt: skip

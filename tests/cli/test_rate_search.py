@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from cli_cases import refused
 
 import chainrule.cli.lr_find as module
-from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import Terminal, text_of
 from chainrule.train.lr_find import LRFinding, Trial
 
@@ -33,7 +33,7 @@ def test_lines_fit_and_say_what_diverged(width):
     lrs = [10.0 ** (i / 10 - 5) for i in range(60)]
     trials = [Trial(0.001, 1.25), Trial(0.01, float("inf"))]
     found = LRFinding(lrs, [2.0] * 60, [2.0] * 60, trials, 100, 0.001, "the loss falls")
-    lines = [text_of(x) for x in module.lines_of(found, Recipe("digits"), Terminal(width))]
+    lines = [text_of(x) for x in module.lines_of(found, "adamw", 0.003, Terminal(width))]
     assert all(len(line) <= width for line in lines)
     assert any("diverges" in line for line in lines)
 
@@ -50,3 +50,28 @@ def test_refusals(chainrule):
     assert "lowest" in refused(chainrule("lr-find", "xor", "--lowest", "2", "--highest", "1"))
     assert "--lowest" in refused(chainrule("lr-find", "xor", "--lowest", "-1"))
     assert "moons" in refused(chainrule("lr-find", "moon", *QUICK))
+
+
+@pytest.mark.slow
+def test_rates_for_a_table_and_its_run(chainrule):
+    text = "".join(f"{i},{i * 7 % 11},{i * 2 + i * 7 % 11}.25\n" for i in range(60))
+    Path("t.csv").write_text("a,b,y\n" + text)
+    small = ("t.csv", "--target", "y", "--layers", "8", "--folds", "2")
+    words = ("lr-find", *small, "--trial-steps", "20")
+    found = json.loads(chainrule(*words, "--json").stdout)
+    assert len(found["trials"]) == 16
+    low, high = found["trials"][0]["lr"], found["trials"][-1]["lr"]
+    assert high == pytest.approx(300 * low)
+    assert low < found["suggestion"] < high
+    assert "knowing no column" in found["why"]
+    said = chainrule(*words).stdout
+    (command,) = [x for x in said.splitlines() if x.startswith("next  ")]
+    start = "chainrule train t.csv --target y --folds 2 --layers 8 --lr"
+    assert command == f"next  {start} {found['suggestion']:g}"
+    assert not Path("runs").exists()
+    assert chainrule("train", *small, "--epochs", "2", "--no-report", "-q").exit_code == 0
+    said = chainrule("lr-find", "t", "--trial-steps", "20", "--plain").stdout
+    assert said.count("\ntried: ") == 16
+    assert f"train --config {Path('runs/t-0001/config.toml')} --lr {found['suggestion']:g}" in said
+    assert "--trial-steps" in refused(chainrule("lr-find", "t", "--sweep-steps", "20"))
+    assert "goes with a table" in refused(chainrule("lr-find", "xor", "--target", "y"))

@@ -16,11 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_cases import refused
+from click.testing import CliRunner
 
+from chainrule.cli.app import app
+from chainrule.cli.tables import training as tables
 from chainrule.cli.tables.choices import TableChoices, choose, from_config
 from chainrule.cli.tables.options import ONLY_FOR_TABLES
+from chainrule.data.tables import read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
+from compiler.in_c import CC, STRICT
 
 PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
 QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
@@ -122,6 +127,138 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(chainrule, penguins):
     assert logs[0] == logs[1]
 
 
+def test_a_run_finds_its_file_from_any_folder(chainrule, species, monkeypatch, own_folder):
+    log = own_folder / "runs" / species
+    (log / "result.json").unlink()  # as if it had been killed
+    (log / "model.safetensors").unlink()
+    (own_folder / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    words = ("train", "--resume", species, "--runs-dir", "../runs", "--no-report", "-q")
+    assert chainrule(*words).exit_code == 0
+    assert chainrule("evaluate", species, "--runs-dir", "../runs").exit_code == 0
+    (log / "result.json").unlink()
+    Path("../penguins.csv").rename("penguins.csv")  # by the path that was typed
+    assert chainrule("evaluate", species, "--runs-dir", "../runs").exit_code == 0
+    Path("penguins.csv").rename("birds.csv")
+    said = refused(chainrule(*words))
+    assert str(own_folder / "penguins.csv") in said.replace("\n", "").replace(" ", "")
+    assert "put it there again" in said
+    assert "no such file" in refused(chainrule("evaluate", species, "--runs-dir", "../runs"))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_ends_a_run_with_its_exit_code(chainrule, penguins, monkeypatch, name):
+    row = tables._note
+    monkeypatch.setattr(
+        tables, "_note", lambda r: (signal.raise_signal(signal.Signals[name]), row(r))[1]
+    )
+    words = ("train", penguins, "--target", "species", *QUICK)
+    for more in ((), ("--no-save",)):
+        ended = chainrule(*words, *more)
+        assert ended.exit_code == 128 + signal.Signals[name]
+        assert f"stopped by {name} after epoch 1" in ended.stderr
+
+
+def test_predictions_are_written_as_the_name_says(chainrule, species):
+    said = list(csv.DictReader(io.StringIO(chainrule("predict", species).stdout)))
+    for name in ("o.csv", "o.tsv", "o.jsonl", "o.parquet"):
+        if name == "o.parquet":
+            pytest.importorskip("pyarrow")
+        assert chainrule("predict", species, "-o", name).exit_code == 0
+        table = read_table(name)
+        assert table.names == tuple(said[0])
+        assert table["predicted"].values.tolist() == [row["predicted"] for row in said]
+        shares = np.asarray(table["p_Gentoo"].values, float)
+        assert shares.tolist() == [float(row["p_Gentoo"]) for row in said]
+    for name in ("o.xlsx", "o.CS"):
+        assert ".parquet" in refused(chainrule("predict", species, "-o", name))
+        assert not Path(name).exists()
+
+
+def test_rows_come_from_stdin(chainrule, species):
+    wanted = chainrule("predict", species, "penguins.csv")
+    found = CliRunner().invoke(app, ["predict", species, "-"], input=PENGUINS)
+    assert found.exit_code == 0, found.output
+    assert found.stdout == wanted.stdout
+
+
+def test_a_table_is_not_taken_for_a_run(chainrule, species):
+    for command in ("preflight", "verify-resume", "predict", "compare"):
+        said = " ".join(
+            refused(chainrule(command, "penguins.csv", *["x"] * (command == "compare"))).split()
+        )
+        assert "'penguins.csv' is a table" in said
+        assert "train penguins.csv --target" in said
+
+
+def test_runs_are_listed_with_their_scores_and_what_they_took(chainrule, species):
+    words = ("train", "penguins.csv", "--target", "body_mass_g", "--skip-missing", *QUICK)
+    assert chainrule(*words).exit_code == 0
+    classes, amounts = json.loads(chainrule("runs", "--json").stdout)
+    scores = json.loads(chainrule("evaluate", species, "--json").stdout)["scores"]
+    assert classes["test_accuracy"] == scores["accuracy"]
+    assert amounts["best_val_rmse"] == min(r["val_rmse"] for r in open_run(amounts["name"]).rows)
+    assert classes["data"] == "penguins.csv"
+    listed = chainrule("runs").stdout
+    assert f"{100 * scores['accuracy']:.2f} %" in listed
+    assert f"rmse {amounts['test_rmse']:.4g}" in listed
+    assert f"test rmse: {amounts['test_rmse']:.5g}" in chainrule("runs", amounts["name"]).stdout
+    compared = json.loads(chainrule("compare", species, amounts["name"], "--json").stdout)
+    values = {c["choice"]: c["values"] for c in compared["choices"]}
+    assert values["lr"] == [0.04, 0.2]
+    taken = open_run(species).config["table"]
+    assert [taken[k] for k in ("folds", "epochs", "layers", "batch_size")] == [2, 3, [8], 256]
+
+
+TABLES = {
+    "both": ("species", PENGUINS),
+    "numbers": ("y", "\n".join(["a,/*b*/,y", *(f"{i},{i % 11}.5,{i}.25" for i in range(40))])),
+    "categories": ("y", "\n".join(["c,d,y", *(f"u{i % 3},v{i % 4},{i % 2}" for i in range(40))])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_networks_go_to_other_programs(chainrule, kind):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    target, text = TABLES[kind]
+    Path("t.csv").write_text(text)
+    assert chainrule("train", "t.csv", "--target", target, *QUICK).exit_code == 0
+    model = TableModel.load("runs/t-0001/model.safetensors")
+    arrays = model.preprocessing.transform(read_table("t.csv"), target=False)
+    wanted = model.of_arrays(arrays.numeric, arrays.categorical)
+    said = chainrule("export", "t", "--onnx", "m.onnx").stdout
+    session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
+    told = session.get_modelmeta().custom_metadata_map
+    names = [i.name for i in session.get_inputs()]
+    assert set(told) == {*names, "output", "preprocessing"}
+    assert all(f"{k}: {v}" in said for k, v in told.items())
+    given = {name: getattr(arrays, name) for name in names}
+    for name in names:
+        assert json.loads(told[name]) == list(getattr(model.preprocessing, f"{name}_names"))
+    (found,) = session.run(None, given)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert chainrule("export", "t", "--c", "m.c").exit_code == 0
+    if CC is None:
+        return
+    subprocess.run([CC, *STRICT, "-DCHAINRULE_MAIN", "m.c", "-o", "m", "-lm"], check=True)
+    lines = [" ".join(str(v) for name in names for v in given[name][i]) for i in range(40)]
+    done = subprocess.run(
+        ["./m"], input="\n".join(lines), capture_output=True, text=True, check=True
+    )
+    printed = np.array([line.split() for line in done.stdout.splitlines()], float)
+    np.testing.assert_allclose(printed, wanted[:40], rtol=1e-5, atol=1e-6)
+
+
+def test_too_few_rows_are_said_in_words(chainrule):
+    Path("few.csv").write_text("a,b\n1,5\n2,6.5\n3,9\n")
+    for folds, needed in (("1", 4), ("2", 3), ("5", 6)):
+        result = chainrule("train", "few.csv", "--target", "b", "--folds", folds, *QUICK[:4])
+        if needed > 3:
+            assert f"at least {needed} rows" in " ".join(refused(result).split())
+        else:
+            assert result.exit_code == 0, result.output
+
+
 WRONG = {
     ("nope.csv", "--target", "x"): "no file 'nope.csv'",
     ("penguins.csv",): "what is to be learned?",
@@ -168,9 +305,7 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
 def test_other_commands_know_a_run_of_a_table(chainrule, species):
     for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
         assert chainrule(*words).exit_code == 0
-    for option in ("--onnx", "--c"):
-        assert "takes rows of a table" in refused(chainrule("export", species, option, "m"))
-    for command in ("explain", "playground", "preflight", "lr-find"):
+    for command in ("explain", "playground", "preflight", "verify-resume"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 
 

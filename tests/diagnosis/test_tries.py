@@ -9,7 +9,7 @@ import chainrule
 from builds import sharing_builds
 from chainrule import nn, optim
 from chainrule.diagnosis import tries
-from chainrule.errors import ArgumentTypeError, NonFiniteError, StateError
+from chainrule.errors import ArgumentError, ArgumentTypeError, NonFiniteError, StateError
 from chainrule.ops.core import is_number
 from chainrule.train import Run, Trainer, Watch
 from chainrule.train.state import capture
@@ -57,7 +57,7 @@ def test_tries_begin_where_the_training_did_and_change_nothing(settings):
     trainer = made(**settings)
     trainer.fit(DATA, epochs=8, batch_size=16)
     before = bits(trainer)
-    start = tries._of_trainer(trainer, 31)
+    start = tries.of_trainer(trainer, 31)
     own = {x.step: (x.loss, x.probe) for x in trainer.callbacks[0].looks}
     again = {x.step: (x.loss, x.probe) for x in start.of({}).looks}
     common = own.keys() & again.keys()
@@ -103,7 +103,7 @@ def test_a_training_that_broke_off_is_tried():
 
 @pytest.mark.slow
 def test_every_setting_of_a_fix_reaches_the_training():
-    start = tries._of_trainer(fitted(made(0.1, optim.SGD)), 20)
+    start = tries.of_trainer(fitted(made(0.1, optim.SGD)), 20)
     base = start.of({})
     for changes in ({"lr": 0.01}, {"clip_grad_norm": 0.1}, {"momentum": 0.5}, {"weight_decay": 1.0},
                     {"optimizer": "adam", "lr": 3e-3}):  # fmt: skip
@@ -118,7 +118,7 @@ def test_every_setting_of_a_fix_reaches_the_training():
             start.of(changes)
     scheduled = made(0.1, schedule=lambda o: optim.lr_scheduler.StepLR(o, 2))
     with pytest.raises(tries.UntriedError):
-        tries._of_trainer(fitted(scheduled), 20).of({"optimizer": "sgd"})
+        tries.of_trainer(fitted(scheduled), 20).of({"optimizer": "sgd"})
 
 
 def fitted(trainer):
@@ -137,3 +137,43 @@ def test_what_has_no_start_is_refused(tmp_path):
         with pytest.raises(ArgumentTypeError, match="try_fixes"):
             chainrule.try_fixes(source, data, steps=3)
     assert one.step == 0
+
+
+def test_what_if_is_the_training_with_the_change_and_nothing_else():
+    trainer = made(lr=0.01, compile=False)
+    trainer.fit(DATA, epochs=6, batch_size=16)
+    before = bits(trainer)
+    found = chainrule.what_if(trainer, steps=12, lr=0.1)
+    assert bits(trainer) == before
+    again = made(lr=0.1, compile=False)
+    again.fit(DATA, steps=12, batch_size=16)
+    seen = {x.step: x.loss for x in found.other.looks}
+    assert all(x.loss == seen[x.step] for x in again.callbacks[0].looks if x.step in seen)
+    assert {x.step for x in again.callbacks[0].looks} & {*seen}
+    assert found.base.first == found.other.first
+    assert found.base.last != found.other.last
+    by_function = chainrule.what_if(
+        lambda **k: made(lr=0.01, compile=False, **k), DATA, steps=12, batch_size=16, lr=0.1, seed=4
+    )
+    assert by_function.base.last == found.base.last
+    assert by_function.other.last != found.other.last, "the seed is handed to the function"
+    text, html = str(found), found._repr_html_()
+    for row in found.rows():
+        assert row[0] in text
+        assert all(f">{cell}<" in html for cell in row[1:])
+    held = json.loads(json.dumps(found.to_json()))
+    assert held["changed"]["loss_last"] == found.other.last
+    assert held["next"] is None
+
+
+def test_what_if_refuses_what_is_no_change():
+    trainer = made(lr=0.01, compile=False)
+    trainer.fit(DATA, epochs=1)
+    with pytest.raises(ArgumentError, match="no change"):
+        chainrule.what_if(trainer)
+    with pytest.raises(ArgumentError, match="activation is not a setting of a Trainer"):
+        chainrule.what_if(trainer, activation="tanh")
+    with pytest.raises(StateError, match="momentum is not a setting"):
+        chainrule.what_if(trainer, momentum=0.9)
+    with pytest.raises(ArgumentTypeError, match="trained again"):
+        chainrule.what_if(made, lr=0.1)

@@ -98,12 +98,15 @@ def test_a_huge_first_loss_does_not_flatten_the_rest(first, later, log):
 
 def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():
     steps = rows(12, lr=lambda e: 0.1 if e < 6 else 0.01, loss=lambda e: 1.0 if e < 6 else 0.5)
-    marks = learning(steps).picture.panels[-1].marks
-    assert marks == [(60, "\u00d7 0.1, loss -50 %")]
+    chart = learning(steps)
+    assert chart.picture.panels[-1].marks == [(60, "\u00d7 0.1, loss -50 %")]
+    assert "At step 60 the learning rate is multiplied by 0.1: the loss fell by 50 %." in chart.here
     smooth = rows(40, lr=lambda e: 0.1 * math.cos(e / 40 * math.pi / 2))
     assert learning(smooth).picture.panels[-1].marks == [], "a slope is no step"
     warm = rows(12, lr=lambda e: min(e, 4) / 100)
-    assert learning(warm).picture.panels[-1].marks == [(40, "warm-up ends")]
+    chart = learning(warm)
+    assert chart.picture.panels[-1].marks == [(40, "warm-up ends, loss 1 to 0.25")]
+    assert "warm-up of the learning rate ends at step 40, loss 1 to 0.25." in chart.here
 
 
 def test_what_was_not_computed_is_not_0(tmp_path):

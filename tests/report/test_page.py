@@ -112,8 +112,8 @@ def test_a_page_is_well_formed_and_its_references_lead_somewhere(whole, page):
 
 def test_every_section_is_there_in_order(whole, page):
     found = [a["id"] for t, a in page.elements if t == "section"]
-    assert found == ["verdict", "run", "findings", "learning", "flow", "inside", "example", "graph",
-                     "results", "reading", "numbers"]  # fmt: skip
+    assert found == ["verdict", "run", "findings", "learning", "flow", "inside", "example",
+                     "optimizer", "graph", "results", "reading", "numbers"]  # fmt: skip
     charts = [a["id"] for t, a in page.elements if t == "figure"]
     assert len(charts) == 10
     assert whole.count("Healthy looks like") == len(charts)

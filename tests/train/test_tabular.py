@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,13 +26,16 @@ from chainrule.train.tabular import (
     Member,
     Members,
     Recipe,
+    TableFit,
     TabularData,
     TabularEnsemble,
     coslog,
     ends,
+    find_rate,
     fit_tabular,
     flat_cos,
     folds,
+    hold_out,
     successive_halving,
 )
 from chainrule.train.tabular.members import start
@@ -66,6 +70,24 @@ def members(count, task="classification", settings=None, **more):
 
 def bits(model):
     return [np.asarray(t.detach()) for t in (*model.parameters(), *model.buffers())]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.floats(0.05, 0.95))
+def test_every_class_is_on_both_sides(sizes, share):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    if not 0 < round(len(labels) * share) < len(labels):
+        with pytest.raises(ArgumentError, match="too few rows"):
+            hold_out(labels, len(labels), share)
+        return
+    pairs = [hold_out(labels, len(labels), share)]
+    of = TabularData(np.zeros((len(labels), 1)), None, labels)
+    pairs += folds(of, 2) if len(labels) > 1 else []
+    for learned, held in pairs:
+        assert sorted([*learned, *held]) == list(range(len(labels)))
+        for label, size in enumerate(sizes):
+            if size > 1:
+                assert label in labels[learned]
+                assert label in labels[held]
 
 
 CASES = {
@@ -317,3 +339,25 @@ def test_more_columns_than_memory_are_refused_before_networks_are_made(monkeypat
     monkeypatch.setattr("chainrule.train.tabular.fitting.Members", None)
     with pytest.raises(MemoryError, match="fewer columns"):
         chainrule.train.tabular.TableFit(table, "y")
+
+
+@pytest.mark.slow
+def test_a_rate_is_tried_as_the_network_that_it_makes_alone():
+    """Far too low and far too high rates lose, and each trial is the fit that has that rate."""
+    table = {"a": X[:, 0], "b": X[:, 1], "y": 2 * X[:, 0] + X[:, 1]}
+    own = Recipe(hidden=(8,), batch_size=32)
+    fit = TableFit(table, "y", recipe=own)
+    found = find_rate(fit, lowest=1e-4, highest=50.0, steps=12)
+    losses = [t.loss for t in found.trials]
+    assert min(losses) < 0.5 * losses[0]
+    assert 1e-3 < found.suggestion < 10
+    epochs = found.steps // fit.members.steps_an_epoch
+    place = int(np.argmin(losses))
+    chosen = replace(own, lr=found.trials[place].lr, epochs=epochs, metric="loss")
+    alone = TableFit(table, "y", recipe=chosen)
+    alone.run()
+    assert alone.members.best == [losses[place]]
+    noise = TableFit({"a": X[:, 0], "y": X[:, 3]}, "y", recipe=own)
+    assert find_rate(noise, lowest=100.0, highest=1e4, steps=12).suggestion is None
+    with pytest.raises(ArgumentError, match="below highest"):
+        find_rate(fit, lowest=2.0, highest=1.0)

@@ -6,6 +6,7 @@ import difflib
 import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,11 @@ class Interrupted(ChainruleError):
     """A signal or the key q; what was reached is saved, as the problem says: 128 + its number."""
 
     code = INTERRUPTED
+
+    def by(self, name: str | None) -> Interrupted:
+        """Itself with the exit code of a signal, `SIGTERM`; that of Ctrl-C for the key q."""
+        self.code = 128 + getattr(signal, name or "", signal.SIGINT)
+        return self
 
 
 class Command(click.Command):

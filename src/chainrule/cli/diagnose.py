@@ -148,9 +148,14 @@ def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
             f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
             fix="without --try; or, in Python, chainrule.try_fixes(trainer)", line="",
         )  # fmt: skip
+    return Tries(recipe, steps, watched_every(run))
+
+
+def watched_every(run: Run) -> int:
+    """The steps between two looks that the run asked for."""
     held = run.described.get("watch")
     every = held.get("every") if isinstance(held, dict) else EVERY
-    return Tries(recipe, steps, every if type(every) is int and every > 0 else EVERY)
+    return every if type(every) is int and every > 0 else EVERY
 
 
 def _trials(finding: Finding, tries: Tries | None) -> list[Trial]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..derivation import derive
+from ..derivation.models import Steps
 from ..derivation.network import ACTIVATIONS, LOSSES, Layer, Network
 from ..derivation.parts import Derivation
 from ..derivation.parts import Name as Named
@@ -18,7 +19,8 @@ from ..derivation.record import as_data, case_study, read
 from ..derivation.text import Text
 from .app import Command, UsageProblem
 from .options import Name, Number, plain_option, runs_dir
-from .terminal import ASCII, detect
+from .terminal import ASCII, Line, Terminal, detect, words
+from .view.draw import Column, table
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
@@ -130,7 +132,8 @@ def _derivation(what: str, given: dict[str, Any]) -> Derivation:
               "fc1.weight[3,7], or fc1 for a layer (all layers).")  # fmt: skip
 @click.option("--example", type=Number(0, whole=True), help="Of a run: one held-out row, as of "
               "predict --index (a batch of training rows).")  # fmt: skip
-@click.option("--optimizer", is_flag=True, help="Of a run: the optimizer's update of the weight.")
+@click.option("--optimizer", is_flag=True, help="Of a run: the optimizer's update "
+              "of the weight; without one the largest steps of each parameter.")  # fmt: skip
 @click.option("--top", type=Number(1, 1000, whole=True), help="Of a run: so many examples, units "
               "and paths are listed (3).")  # fmt: skip
 @click.option("--digits", type=Number(1, 15, whole=True), default=6, help="Digits shown (6).")
@@ -152,12 +155,13 @@ def command(
       chainrule explain seed221 --step
       chainrule explain network.toml --weight W2[1,1]
       chainrule explain digits-0001 --weight fc1.weight[3,7] --example 5
+      chainrule explain digits-0001 --optimizer
     """
-    found = None
+    found = steps = None
     if _is_run(what):
         from .explained import explanation  # loads data and models
 
-        found = explanation(**_of_run(what, runs_dir, given))
+        found, steps = explanation(**_of_run(what, runs_dir, given))
     derivation = _derivation(what, given) if found is None else found.derivation
     terminal = detect(sys.stdout, plain=plain)
     ascii_only = terminal.signs is ASCII
@@ -165,7 +169,28 @@ def command(
                 plain=plain)  # fmt: skip
     if as_json:
         data = as_data(derivation, text) if found is None else found.data(digits, ascii_only)
+        if steps is not None:
+            data["optimizer"] = steps.to_json()
         click.echo(json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False))
         return
     for line in text.lines():
         click.echo(line)
+    if steps is not None:
+        for row in step_lines(steps, terminal):
+            click.echo(terminal.paint(row), color=True)
+
+
+def step_lines(steps: Steps, t: Terminal) -> list[Line]:
+    """The optimizer's next step: a table of the entries; --plain: a sentence for each."""
+    heads, cells = steps.columns, steps.cells()
+    if t.plain:
+        told = [", ".join(f"{h} {c}" for h, c in zip(heads[1:], row[1:], strict=True))
+                for row in cells]  # fmt: skip
+        return [[(steps.said, "")], *([(f"{row[0]}: {text}.", "")]
+                                      for row, text in zip(cells, told, strict=True))]  # fmt: skip
+    columns = [
+        Column(head, [[(row[i], "")] for row in cells],
+               99 if i in (0, len(heads) - 1) else 50 - i, i > 0)
+        for i, head in enumerate(heads)
+    ]  # fmt: skip
+    return [[], *words(steps.said, t.width, "strong"), *table(columns, t.width)]

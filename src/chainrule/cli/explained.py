@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..derivation.models import Explanation, explain
+from ..derivation.models import Explanation, Steps, explain, explain_optimizer
 from ..nn import CrossEntropyLoss, Module
 from ..tensor.core import Tensor, wrap
 from ..train import Run
+from ..train.evaluation import mode
 from ..train.files import load_tensors, read_json
 from ..train.kept_step import FOLDER, FOUND
 from ..train.state import load_named_state
@@ -21,8 +22,11 @@ from .recipe import OPTIMIZERS, Recipe, Sets, from_config, load
 def explanation(
     name: str, folder: str, *, weight: str | None, example: int | None, optimizer: bool,
     lr: float | None, top: int,
-) -> Explanation:  # fmt: skip
-    """Of one held-out row (example), or of the first batch of the rows that it learned from."""
+) -> tuple[Explanation, Steps | None]:  # fmt: skip
+    """Of one held-out row (example), or of the first batch of the rows that it learned from.
+
+    With the optimizer and without one entry also the table of its next step.
+    """
     run = newest_with_model(name, folder)
     r = from_config(run.config, str(run.path))
     sets = load(r.data)
@@ -35,12 +39,48 @@ def explanation(
             line="",
         )  # fmt: skip
     model, _ = restored(run, r, len(sets.names), weights)
-    stepping, ended = _optimizer(run, r, model) if optimizer else (None, told)
+    stepping, ended, _ = optimizer_of(run, r, model) if optimizer else (None, told, 0)
     model.eval()  # without dropout: the gradient of the model as it predicts
-    return of_model(
+    found = of_model(
         model, r, sets, weight, example=example, optimizer=stepping, lr=lr, top=top,
         title=run.name, ended=ended, batch=batch,
     )  # fmt: skip
+    if not optimizer or found.value is not None:
+        return found, None
+    return found, _steps(model, r, batch_of(sets, r, example), stepping, weight, top)
+
+
+def _steps(
+    model: Module, r: Recipe, batch: tuple[Tensor, Tensor], optimizer: Any, weight: str | None,
+    top: int,
+) -> Steps:  # fmt: skip
+    """The optimizer's next step; weight: of this parameter or layer alone."""
+    loss, (x, y) = CrossEntropyLoss(label_smoothing=r.label_smoothing), batch
+    found = explain_optimizer(
+        lambda: loss(model(x), y), model, optimizer, clip_grad_norm=r.clip_grad_norm, top=top
+    )
+    if weight is not None:
+        found.entries = [e for e in found.entries if f"{e.parameter}.".startswith(f"{weight}.")]
+    return found
+
+
+def next_steps(run: Run, r: Recipe, sets: Sets, top: int) -> tuple[Steps, int]:
+    """What the optimizer of the last checkpoint would do next, and how many steps it had made.
+
+    Raises ChainruleError where there is no checkpoint that can be read.
+    """
+    model, _ = restored(run, r, len(sets.names))
+    optimizer, _, step = optimizer_of(run, r, model)
+    with mode(model, False):
+        return _steps(model, r, batch_of(sets, r, None), optimizer, None, top), step
+
+
+def batch_of(sets: Sets, r: Recipe, example: int | None) -> tuple[Tensor, Tensor]:
+    """Inputs and classes of one held-out row, or of the first batch to learn from."""
+    rows = _rows(sets, r, example)
+    x, y = (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
+        sets.test if example is not None else sets.train).tensors)  # fmt: skip
+    return x, y
 
 
 def kept_step(run: Run) -> tuple[dict[str, Tensor], tuple[Tensor, ...], str] | None:
@@ -68,8 +108,7 @@ def of_model(
     are none of these.
     """
     rows = _rows(sets, r, example)
-    x, y = batch or (wrap(np.ascontiguousarray(np.asarray(t)[rows])) for t in (
-        sets.test if example is not None else sets.train).tensors)  # fmt: skip
+    x, y = batch or batch_of(sets, r, example)
     loss = CrossEntropyLoss(label_smoothing=r.label_smoothing)
     found = explain(
         lambda: loss(model(x), y), weight, model, optimizer=optimizer, lr=lr, top=top,
@@ -107,9 +146,14 @@ def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y
     return "; ".join(said) + "."
 
 
-def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str]:
+def optimizer_of(
+    run: Run, r: Recipe, model: Module, new: Recipe | None = None
+) -> tuple[Any, str, int]:
     """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
-    to be said of it."""
+    to be said of it, and its step.
+
+    new: other choices for it; another kind of optimizer begins without what this one keeps.
+    """
     state = run.checkpoints.load().state
     model.load_state_dict(state["model"])
     made = OPTIMIZERS[r.optimizer](model.named_parameters(), r)
@@ -119,4 +163,18 @@ def _optimizer(run: Run, r: Recipe, model: Module) -> tuple[Any, str]:
         if not group["lr"]:
             group["lr"] = r.lr
             said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
-    return made, said + "."
+    if new is not None:
+        made = _with(made, model, r, new)
+    return made, said + ".", int(state["step"])
+
+
+def _with(made: Any, model: Module, r: Recipe, new: Recipe) -> Any:
+    """The optimizer with the choices of another recipe, at the same place of its schedule."""
+    place = made.param_groups[0]["lr"] / r.lr
+    other = OPTIMIZERS[new.optimizer](model.named_parameters(), new)
+    if new.optimizer == r.optimizer:
+        other.load_state_dict({"state": made.state_dict()["state"],
+                               "param_groups": other.state_dict()["param_groups"]})  # fmt: skip
+    for group in other.param_groups:
+        group["lr"] = new.lr * place
+    return other

@@ -14,11 +14,14 @@ from ..train import LRFinding, lr_find
 from . import recipe as recipes
 from .app import FAILED, OK, Command, as_usage
 from .command_line import changed, command_of
-from .options import Number, plain_option, runs_dir
+from .options import Number, find_run, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
+from .tables import rates
+from .tables.choices import choose, is_table, is_table_run, of_run
+from .tables.options import table_options
 from .terminal import Line, Terminal, as_typed, detect, words
-from .train import recipe_options
+from .train import recipe_options, refuse_of_tables
 from .view.draw import Column, bar, table
 from .waiting import waiting
 
@@ -29,6 +32,7 @@ ROWS = 12
 @click.command(cls=Command, short_help="Tries learning rates before a training.")
 @click.argument("data", metavar="DATA|RUN")
 @recipe_options
+@table_options
 @click.option("--lowest", type=Number(0, open_low=True), help="Where the sweep begins [1e-05].")
 @click.option("--highest", type=Number(0, open_low=True), help="Where it ends [10].")
 @click.option("--sweep-steps", type=Number(10, 10**6, whole=True), help="Its steps [120].")
@@ -42,8 +46,9 @@ def command(
 ) -> int:  # fmt: skip
     """Tries learning rates for a training, given as to `chainrule train`, or for a RUN.
 
-    First the rate grows with every step until the loss runs away. The rates below that are then
-    each trained for some steps from the same start: what is suggested has been tried. Nothing is
+    For a data set first the rate grows with every step until the loss runs away. The rates below
+    that are then each trained for some steps from the same start: what is suggested has been tried.
+    For a table 16 rates are trained side by side, and judged by the validation rows. Nothing is
     written, and no run changes. Exit code 1 if no rate lowers the loss.
 
     \b
@@ -51,23 +56,37 @@ def command(
       chainrule lr-find digits
       chainrule lr-find moons --optimizer sgd --layers 8,8
       chainrule lr-find digits-0001 --trial-steps 400
+      chainrule lr-find houses.csv --target price
     """
-    given = {key: value for key, value in chosen.items() if value is not None}
+    given = {key: value for key, value in chosen.items() if value not in (None, ())}
     asked = {"lowest": lowest, "highest": highest, "steps": sweep_steps, "trial_steps": trial_steps}
-    r = recipe_of(data, runs_dir, given)
+    wanted = {k: v for k, v in asked.items() if v is not None}
     t = detect(sys.stdout, plain=plain)
-    try:
-        found = find(r, {k: v for k, v in asked.items() if v is not None})
-    except ArgumentError as error:
-        raise as_usage(error) from None
+    run = None if given or data.lower() in recipes.DATA or is_table(data) else (
+        find_run(data, runs_dir))  # fmt: skip
+    if is_table(data) or (run is not None and is_table_run(run.config)):
+        c = choose(data, given) if run is None else of_run(run, "begin a new run")
+        found, own = rates.find(c, wanted, t, as_json=as_json)
+        rule, lr = "adamw", own.lr or 0.0
+        following = None if found.suggestion is None else (
+            rates.command_with(c, run, found.suggestion))  # fmt: skip
+    else:
+        refuse_of_tables(data, given)
+        r = recipe_of(data, runs_dir, given)
+        try:
+            found = find(r, wanted)
+        except ArgumentError as error:
+            raise as_usage(error) from None
+        rule, lr = r.optimizer, r.lr
+        following = None if found.suggestion is None else (
+            command_of(changed(r, {"lr": found.suggestion}) or r))  # fmt: skip
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     else:
-        for line in lines_of(found, r, t):
+        for line in lines_of(found, rule, lr, t):
             click.echo(t.paint(line), color=True)
-        if found.suggestion is not None:
-            new = changed(r, {"lr": found.suggestion})
-            click.echo(as_typed(f"next  {command_of(new or r)}"))
+        if following:
+            click.echo(as_typed(f"next  {following}"))
     return FAILED if found.suggestion is None else OK
 
 
@@ -81,22 +100,27 @@ def find(r: Recipe, asked: dict[str, Any]) -> LRFinding:
         )  # fmt: skip
 
 
-def lines_of(found: LRFinding, r: Recipe, t: Terminal) -> list[Line]:
-    """The sweep and the trials as tables with bars, then what to take."""
+def lines_of(found: LRFinding, rule: str, lr: float, t: Terminal) -> list[Line]:
+    """The sweep and the trials as tables with bars, then what to take.
+
+    rule, lr: the optimizer, and the rate that the recipe has.
+    """
+    start = found.smoothed[0] if found.smoothed else max(
+        (x.loss for x in found.trials if math.isfinite(x.loss)), default=1.0)  # fmt: skip
     every = max(len(found.lrs) // ROWS, 1)
     sweep = list(zip(found.lrs, found.smoothed, strict=True))[::every]
     tried = [(x.lr, x.loss) for x in found.trials]
     if t.plain:
-        lines: list[Line] = [[(f"sweep: lr {lr:.2g}, loss {y:.4g}", "")] for lr, y in sweep]
-        lines += [[(f"tried: lr {lr:.2g}, {_after(y, found.steps)}", "")] for lr, y in tried]
+        lines: list[Line] = [[(f"sweep: lr {x:.2g}, loss {y:.4g}", "")] for x, y in sweep]
+        lines += [[(f"tried: lr {x:.2g}, {_after(y, found.steps)}", "")] for x, y in tried]
     else:
-        lines = _bars("sweep: lr", sweep, found.smoothed[0], t)
+        lines = _bars("sweep: lr", sweep, start, t) if sweep else []
         if tried:
-            lines += [[], *_bars(f"{found.steps} steps with", tried, found.smoothed[0], t)]
+            lines += [[], *_bars(f"{found.steps} steps with", tried, start, t)]
     said = f"{found.why[0].upper()}{found.why[1:]}."
     took = "No suggestion."
     if found.suggestion is not None:
-        took = f"Take lr {found.suggestion:g} for {r.optimizer}; the recipe has {r.lr:g}."
+        took = f"Take lr {found.suggestion:g} for {rule}; the recipe has {lr:g}."
     style = "bad" if found.suggestion is None else "ok"
     return [*lines, *words(said, t.width), *words(took, t.width, style)]
 

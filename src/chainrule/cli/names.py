@@ -2,6 +2,6 @@
 
 COMMANDS = (
     "train", "tune", "predict", "evaluate", "runs", "compare", "explain", "check-example",
-    "diagnose", "preflight", "lr-find", "verify-resume", "report", "playground", "export",
+    "diagnose", "whatif", "preflight", "lr-find", "verify-resume", "report", "playground", "export",
 )  # fmt: skip
 """One module of this folder each, imported only when the command is called."""

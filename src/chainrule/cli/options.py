@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from ..errors import ChainruleError
 from ..train import Run, open_run
 from .app import UsageProblem, as_usage, did_you_mean
+from .tables.choices import is_table
 
 
 def _name_of(param: click.Parameter | None) -> str:
@@ -131,4 +133,9 @@ def find_run(name: str, folder: str) -> Run:
     try:
         return open_run(name, folder)
     except ChainruleError as error:
+        if is_table(name):
+            raise UsageProblem(
+                f"{name!r} is a table, not a run", expected=error.expected, line="",
+                fix=f"chainrule train {shlex.quote(name)} --target COLUMN, then its run",
+            ) from None  # fmt: skip
         raise as_usage(error) from None

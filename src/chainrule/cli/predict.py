@@ -11,13 +11,12 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import NonFiniteError, OutputError
+from ..errors import NonFiniteError
 from ..functional import softmax
 from ..nn import Module
 from ..tensor.core import Tensor, wrap
 from ..train import Run, list_runs
 from ..train.evaluation import predict as apply_model
-from ..train.files import write_text
 from .app import Command, UsageProblem
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config, load, model_of
@@ -25,6 +24,7 @@ from .rows import Dialect, read_rows
 from .tables.choices import is_table_run
 from .tables.options import only_of_tables, reading_options
 from .terminal import Line, Signs, Terminal, detect
+from .written import Answers, form_of, give, rounded
 
 BATCH = 256
 
@@ -33,7 +33,12 @@ BATCH = 256
 @run_argument()
 @click.argument("file", required=False, metavar="[FILE.csv]")
 @click.option("--index", type=Number(0, whole=True), help="One row, looked at closely.")
-@click.option("-o", "--output", metavar="OUT.csv", help="Write there instead of printing.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT.csv",
+    help="Write there instead of printing: .csv, .tsv, .jsonl or .parquet.",
+)
 @reading_options
 @runs_dir
 @plain_option
@@ -43,11 +48,11 @@ def command(
 ) -> None:  # fmt: skip
     """Predicts rows of FILE.csv, or the held-out rows, with the model of RUN.
 
-    For a run of a table FILE is a table with the columns that it learned from. For a data set
-    FILE.csv (-: stdin) has one row an example and as many numbers as the model has inputs, by
-    place (a first line of names is skipped); the digits take 64 pixels with ink from 0 to 1.  RUN
-    is a name such as digits-0001, a path, or digits for the newest with a model.  The answer is
-    CSV: the class, and the probability of each.
+    For a run of a table FILE (-: stdin) is a table with the columns that it learned from. For a
+    data set FILE.csv (-: stdin) has one row an example and as many numbers as the model has inputs,
+    by place (a first line of names is skipped); the digits take 64 pixels with ink from 0 to 1.
+    RUN is a name such as digits-0001, a path, or digits for the newest with a model.  The answer is
+    CSV, or what the suffix of -o asks for: the class, and the probability of each.
 
     \b
     Examples:
@@ -59,6 +64,8 @@ def command(
         raise UsageProblem("--index shows one row on the terminal; -o writes all rows", line="")
     if file is not None and output is not None and _same(file, output):
         raise UsageProblem("-o would write over the rows that are to be predicted", line="")
+    if output is not None:
+        form_of(output)
     found = newest_with_model(run, runs_dir)
     if is_table_run(found.config):
         _of_table(found, file, index, output, detect(sys.stdout, plain=plain), reading)
@@ -110,7 +117,7 @@ def _of_table(
         for line in row_of(model, judged, index, t):
             click.echo(t.paint(line), color=True)
     else:
-        give(applied.as_csv(model, judged), output)
+        give(applied.answers(model, judged), output)
     said = f"{rows} row{'s' * (rows != 1)}" + (f", written to {output}" if output else "")
     click.echo("; ".join((f"{said}, by {run.name}", *judged.said)), err=True)
 
@@ -150,29 +157,14 @@ def restored(
     return model, 1 if first is None else first.shape[1]
 
 
-def table_of(p: Any, true: Any, names: tuple[str, ...]) -> str:
-    """CSV: row, predicted class, the true one where it is known, a probability for each class."""
+def table_of(p: Any, true: Any, names: tuple[str, ...]) -> Answers:
+    """Row, predicted class, the true one where it is known, a probability for each class."""
     head = ["row", "predicted", *([] if true is None else ["true"]), *[f"p_{n}" for n in names]]
-    lines = [",".join(head)]
+    rows = []
     for i, row in enumerate(p):
         known = [] if true is None else [names[true[i]]]
-        numbers = [f"{v:.6g}" for v in row.tolist()]
-        lines.append(",".join([str(i), names[int(row.argmax())], *known, *numbers]))
-    return "\n".join(lines) + "\n"
-
-
-def give(text: str, output: str | None) -> None:
-    """Prints, or writes the whole file or nothing."""
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    path = Path(output)
-    if not path.parent.is_dir():
-        raise OutputError(
-            f"can't write {path}", got=f"no folder {path.parent}", fix=f"mkdir -p {path.parent}",
-            line="",
-        )  # fmt: skip
-    write_text(path, text)
+        rows.append([i, names[int(row.argmax())], *known, *rounded(row.tolist(), 6)])
+    return Answers(head, rows)
 
 
 def tell(p: Any, true: Any, output: str | None, run: Run, dialect: Dialect | None) -> None:

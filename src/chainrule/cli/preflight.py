@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from typing import Any
 
@@ -16,6 +18,7 @@ from . import recipe as recipes
 from .app import FAILED, OK, Command, UsageProblem, as_usage, did_you_mean
 from .options import find_run, plain_option, runs_dir
 from .recipe import Recipe
+from .tables.choices import is_table
 from .terminal import Line, Terminal, detect, words
 from .train import choose, recipe_options
 
@@ -54,8 +57,15 @@ def command(data: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
 
 
 def recipe_of(what: str, folder: str, given: dict[str, Any]) -> Recipe:
+    """The recipe of a data set with what was typed, or that of a run; a table is refused."""
     if what.lower() in recipes.DATA:
         return choose(what.lower(), given)
+    if is_table(what) and not os.path.isdir(what):
+        command = click.get_current_context().info_name or ""
+        raise UsageProblem(
+            f"{what!r} is a table, and {command} is for data sets and their runs", line="",
+            fix=f"chainrule train {shlex.quote(what)} --target COLUMN",
+        )  # fmt: skip
     if given:
         odd = f"--{next(iter(given)).replace('_', '-')}"
         near = did_you_mean(what, tuple(recipes.DATA))

@@ -248,7 +248,7 @@ def from_config(config: Any, where: str) -> Recipe:
     if isinstance(config, dict) and "table" in config:
         raise FormatError(
             f"{where} is a run of a table, and this command is for runs of data sets", line="",
-            fix="train, predict, evaluate, compare, report and export take runs of tables",
+            fix="train, predict, evaluate, compare, report, export, lr-find take runs of tables",
         )  # fmt: skip
     held = config.get("recipe") if isinstance(config, dict) else None
     whole = isinstance(held, dict) and set(held) | {"eager"} == known

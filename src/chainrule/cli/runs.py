@@ -22,8 +22,10 @@ def summary(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"name": run.name, "path": str(run.path)}
     try:
         rows, result = run.rows, run.result
-        recipe = run.config.get("recipe") or {}
+        recipe = run.config.get("recipe") or run.config.get("table") or {}
         best = [r["val_accuracy"] for r in rows if "val_accuracy" in r]
+        errors = [r["val_rmse"] for r in rows if "val_rmse" in r]
+        scores = {k: v for k, v in (result or {}).items() if k.startswith("test_")}
         return row | {
             "started": run.environment.get("started"),
             "command": run.environment.get("command"),
@@ -35,7 +37,9 @@ def summary(run: Run) -> dict[str, Any]:
             "loss": rows[-1]["loss"] if rows else None,
             "val_loss": rows[-1].get("val_loss") if rows else None,
             "best_val_accuracy": max(best, default=None),
-            "test_accuracy": (result or {}).get("test_accuracy"),
+            "best_val_rmse": min(errors, default=None),
+            "test_accuracy": None,
+            **scores,
             "seconds": sum(r.get("seconds", 0.0) for r in rows),
             "state": (result or {}).get("stopped") or "unfinished",
             "recipe": recipe,
@@ -56,6 +60,15 @@ def _percent(value: Any) -> str:
     return "-" if value is None else f"{value * 100:.2f} %"
 
 
+def _score(row: dict[str, Any], which: str) -> str:
+    """Accuracy, or what else a run is judged by."""
+    for name in ("rmse", "f1"):
+        value = row.get(f"{which}_{name}")
+        if row.get(f"{which}_accuracy") is None and value is not None:
+            return f"{name} {value:.4g}"
+    return _percent(row.get(f"{which}_accuracy"))
+
+
 def _cells(rows: list[dict[str, Any]], key: str) -> list[Line]:
     return [[("-" if r.get(key) is None else str(r[key]), "")] for r in rows]
 
@@ -63,8 +76,8 @@ def _cells(rows: list[dict[str, Any]], key: str) -> list[Line]:
 def listing(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
     """The table, the newest last."""
     when = [[((r.get("started") or "-").replace("T", " ")[:16], "")] for r in rows]
-    tested = [[(_percent(r.get("test_accuracy")), "strong")] for r in rows]
-    best = [[(_percent(r.get("best_val_accuracy")), "")] for r in rows]
+    tested = [[(_score(r, "test"), "strong")] for r in rows]
+    best = [[(_score(r, "best_val"), "")] for r in rows]
     return table(
         [
             Column("run", _cells(rows, "name"), 9),

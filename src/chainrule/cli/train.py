@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -47,13 +46,13 @@ from .view.screen import Screen, screen_for
 from .view.show import Answer, Show
 
 
-def recipe_options(function: Any) -> Any:
-    """Everything that makes up a recipe; the defaults told are those of the digits."""
+def choices() -> list[tuple[str, Any, str, Any]]:
+    """The choices of a recipe that have a value: flag, kind, words, default of the digits."""
     d = Recipe("digits")
     share = Number(0, 1, open_high=True)
     whole = Number(1, 10**9, whole=True)
     above = Number(0, open_low=True)
-    options: list[tuple[str, Any, str, Any]] = [
+    return [
         ("--layers", Sizes(), "Sizes of hidden layers", "256,128"),
         ("--activation", Name(tuple(recipes.ACTIVATIONS)), "Between the layers", d.activation),
         ("--dropout", share, "Share of hidden units left out in training", d.dropout),
@@ -73,6 +72,10 @@ def recipe_options(function: Any) -> Any:
         ("--val-fraction", Number(0, 0.9), "Share of rows to validate on", d.val_fraction),
         ("--seed", Number(0, 2**63 - 1, whole=True), "Same seed, same bits", d.seed),
     ]
+
+
+def recipe_options(function: Any) -> Any:
+    """Everything that makes up a recipe; the defaults told are those of the digits."""
     function = click.option(
         "--eager", is_flag=True, default=None,
         help="Step by step in NumPy; without it the training step is compiled.",
@@ -81,7 +84,7 @@ def recipe_options(function: Any) -> Any:
         "--early-stopping/--no-early-stopping", default=None,
         help="Stop when validation no longer improves, and keep the best weights [on].",
     )(function)  # fmt: skip
-    for flag, kind, text, default in reversed(options):
+    for flag, kind, text, default in reversed(choices()):
         told = f"{text}." if default is None else f"{text} [{default}]."
         function = click.option(flag, type=kind, help=told)(function)
     return settings_option(function)
@@ -177,7 +180,7 @@ def command(
             _refuse_kept_of_tables(kept)
             _end(tables.train(choose_table(data, given), asked))
             return
-        _refuse_of_tables(data, given)
+        refuse_of_tables(data, given)
         try:
             job = _Job(choose(data, given), told, screen, not (no_report or no_save), watch_every)
         except ArgumentError as error:
@@ -202,7 +205,8 @@ def _end(problem: ChainruleError | None) -> None:
         raise problem
 
 
-def _refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+def refuse_of_tables(data: str, given: dict[str, Any]) -> None:
+    """Raises where an option of tables was typed for a data set."""
     odd = [f"--{name.replace('_', '-')}" for name in ONLY_FOR_TABLES if name in given]
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
@@ -417,8 +421,7 @@ def _interrupted(history: History, run: Run | None, trainer: Trainer) -> Interru
     else:
         fix = f"{_resume(run)}   (goes on at the next step)"
         error = Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
-    error.code = 128 + getattr(signal, history.signal or "", signal.SIGINT)  # or the key q
-    return error
+    return error.by(history.signal)
 
 
 def _resume(run: Run) -> str:

@@ -35,11 +35,19 @@ class Tries:
     every: int
     held: dict[Recipe, Replay | str] = field(default_factory=dict)
 
+    def made(self, recipe: Recipe) -> Replay:
+        """The replay of a recipe.  Raises ChainruleError where it can't be made."""
+        if not isinstance(self.held.get(recipe), Replay):
+            self.held[recipe] = replayed(recipe, self.steps, self.every)
+        found = self.held[recipe]
+        assert isinstance(found, Replay)
+        return found
+
     def of(self, recipe: Recipe) -> Replay | str:
         """The replay of a recipe, or why there is none."""
         if recipe not in self.held:
             try:
-                self.held[recipe] = replayed(recipe, self.steps, self.every)
+                return self.made(recipe)
             except ChainruleError as error:
                 self.held[recipe] = error.problem
         return self.held[recipe]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import sys
 from typing import Any
 
@@ -20,6 +19,7 @@ from .recipe import DATA
 from .settings import settings_option
 from .tables.applied import Judged, evaluation
 from .tables.choices import TableChoices, choose
+from .tables.command_line import command_of
 from .tables.options import Source, table_options
 from .tables.prepare import Prepared, prepare
 from .tables.said import baseline, headline_of
@@ -73,7 +73,7 @@ def command(
         for line in lines:
             click.echo(t.paint(line), file=stream, color=True)
 
-    rows = prepare(dataclasses.replace(c, folds=1), None, say, t)
+    rows = prepare(dataclasses.replace(c, folds=1), say, t)
     tried = drawn(rows.fit.recipe, configs or 32, c.seed)
     try:
         found = successive_halving(
@@ -160,22 +160,3 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     if held is not None:
         lines += [[], *headline_of(held, baseline(rows.schema, rows.learned, rows.true), t)]
     return lines
-
-
-def command_of(c: TableChoices, best: dict[str, Any]) -> str:
-    """`chainrule train houses.csv --target price --lr 0.02 ..`."""
-    parts = ["chainrule", "train", c.data]
-    for name in ("target", "drop", "kind", "missing"):
-        for value in getattr(c, name):
-            parts += [f"--{name}", value]
-    said = ("task", "metric", "separator", "delimiter", "decimal", "encoding", "epochs",
-            "batch_size")  # fmt: skip
-    for name in said:
-        value = getattr(c, name)
-        parts += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-    parts += ["--layers", ",".join(map(str, c.layers))] if c.layers else []
-    parts += [] if c.header is None else ["--header" if c.header else "--no-header"]
-    parts += ["--skip-missing"] if c.skip_missing else []
-    for name, value in best.items():
-        parts += [f"--{name.replace('_', '-')}", f"{value:g}"]
-    return shlex.join(parts)

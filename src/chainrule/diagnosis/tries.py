@@ -93,10 +93,10 @@ def try_fixes(
     [('lr=0.01', 'gone'), ('clip_grad_norm=1.0', 'no better')]
     """
     if isinstance(source, Trainer):
-        start = _of_trainer(source, steps)
+        start = of_trainer(source, steps)
         found = diagnose(source, thresholds)
     elif callable(source) and data is not None:
-        start = _of_function(source, data, steps, batch_size)
+        start = of_function(source, data, steps, batch_size)
         found = start.of({}).found
     else:
         raise ArgumentTypeError(
@@ -141,7 +141,8 @@ def _trials(finding: Finding, start: Start) -> list[Trial]:
     return found
 
 
-def _of_function(make: Callable[[], Trainer], data: Any, steps: int, batch_size: int) -> Start:
+def of_function(make: Callable[[], Trainer], data: Any, steps: int, batch_size: int) -> Start:
+    """The start of a training that a function makes."""
     state = get_rng_state()
 
     def made(changes: Mapping[str, Any]) -> Replay:
@@ -163,7 +164,8 @@ def _of_function(make: Callable[[], Trainer], data: Any, steps: int, batch_size:
     return Start(made)
 
 
-def _of_trainer(source: Trainer, steps: int) -> Start:
+def of_trainer(source: Trainer, steps: int) -> Start:
+    """The start of a training that is over.  Raises StateError where it is not known."""
     watch = next((c for c in source.callbacks if isinstance(c, Watch)), None)
     state = watch.origin if watch is not None else None
     if watch is None or state is None or source.loader is None or source.first_step:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,9 @@ STATE = "chainrule_state"
 
 
 def export_c(
-    model_or_step: Any, example: Any, path: Any, *, predict: tuple[Any, Any] | None = None
-) -> None:
+    model_or_step: Any, example: Any, path: Any, *, predict: tuple[Any, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Writes a file of C99 that computes what a model, or a training step, computes.
 
     model_or_step: a Module gives `void predict(const float *x, float *y)`, its forward pass in
@@ -43,6 +45,7 @@ def export_c(
     example: what it is called with, a tensor or an array; a tuple for several arguments.  The
     file has its shapes, the batch size too.  path: the file; one that is there is replaced.
     predict: with a step, a model and its example: also its `predict`, on the weights of the state.
+    metadata: texts by name that stand in the head of the file (None).
 
     The file needs <math.h>, <stdint.h> and <string.h>, no malloc and no thread: weights are arrays
     with every bit, temporary values lie in static arrays, so one call may run at a time.  Its head
@@ -71,7 +74,8 @@ def export_c(
     helpers: dict[str, str] = {}
     for f in functions:
         helpers |= write(f)
-    write_text(path, "\n".join(_file(functions, values, helpers)) + "\n")
+    lines = _file(functions, values, helpers, metadata or {})
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _functions(thing: Any, example: Any, predict: Any) -> list[Function]:
@@ -89,7 +93,10 @@ def _functions(thing: Any, example: Any, predict: Any) -> list[Function]:
 # ---------------------------------------------------------------- the file
 
 
-def _file(functions: list[Function], values: list[Value], helpers: dict[str, str]) -> Iterator[str]:
+def _file(
+    functions: list[Function], values: list[Value], helpers: dict[str, str],
+    metadata: Mapping[str, str],
+) -> Iterator[str]:  # fmt: skip
     constants = [v for v in values if not v.field]
     fields = [v for v in values if v.field]
     arenas: dict[DType, int] = {}
@@ -98,7 +105,7 @@ def _file(functions: list[Function], values: list[Value], helpers: dict[str, str
             arenas[dtype] = max(arenas.get(dtype, 0), size)
     body = [line for f in functions for line in _function(f)]
     rest = [*_state(fields), *_constants(constants), *_arenas(arenas), *helpers.values(), *body]
-    yield from _head(functions, constants, fields, arenas)
+    yield from _head(functions, constants, fields, arenas, metadata)
     yield from _includes("\n".join(rest))
     yield from rest
     yield from _main(functions, bool(fields))
@@ -114,8 +121,9 @@ def _includes(text: str) -> Iterator[str]:
 
 
 def _head(
-    functions: list[Function], constants: list[Value], fields: list[Value], arenas: dict[DType, int]
-) -> Iterator[str]:
+    functions: list[Function], constants: list[Value], fields: list[Value],
+    arenas: dict[DType, int], metadata: Mapping[str, str],
+) -> Iterator[str]:  # fmt: skip
     """The comment at the head: what goes in and comes out, and how large everything is."""
     yield f"/* Written by Chainrule {__version__}. C99; needs no library but the C library's."
     yield " *"
@@ -132,9 +140,19 @@ def _head(
     arena = sum(n * d.itemsize for d, n in arenas.items())
     yield f" * {'temporary':<10} {arena:>12,} bytes, static: one call at a time"
     yield " *"
+    for name, text in metadata.items():
+        yield from _commented(f"{name}: {text}")
     yield " * A program that reads numbers and prints results: cc -O3 -DCHAINRULE_MAIN file.c -lm"
     yield " */"
     yield ""
+
+
+def _commented(text: str) -> Iterator[str]:
+    """A text as lines within a comment, which it can't end."""
+    safe = re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)", " ", " ".join(text.split()))
+    for line in textwrap.wrap(safe, 94, subsequent_indent="    ", break_on_hyphens=False):
+        yield f" * {line}"
+    yield " *"
 
 
 def _bytes(size: int, dtype: DType) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ WRITTEN = (pointwise, moving, reducing)
 
 def export(
     model: Module, example_input: Any, path: Any, *, opset: int = OPSET, dynamic_batch: bool = True,
-    batch_dim: int = 0,
+    batch_dim: int = 0, metadata: Mapping[str, str] | None = None,
 ) -> Any:  # fmt: skip
     """Writes a model in evaluation mode as an ONNX file, and gives the onnx.ModelProto.
 
@@ -39,7 +39,7 @@ def export(
     tuple for several arguments.  path: the file; one that is there is replaced.  opset: the version
     of ONNX's operators, 18 to 22.  dynamic_batch: the file takes any batch size; else the example's
     alone.  batch_dim: the dimension of every input that is the batch (1 for a recurrent layer
-    that is not batch_first).
+    that is not batch_first).  metadata: texts by name that the file also holds (None).
 
     Inputs are named after the arguments of `forward`, weights as in the state_dict; the results are
     `output`, or output_0, output_1, ... in the order in which they stand in what it returns.  All
@@ -72,6 +72,8 @@ def export(
         recordings = [record_model(OWNER, model, _resized(args, batch_dim, n)) for n in ROWS]
     sizes = Sizes(OWNER, recordings, rows)
     proto = _model(onnx, sizes, opset, batch_dim if dynamic_batch else None)
+    if metadata:
+        onnx.helper.set_model_props(proto, dict(metadata))
     onnx.checker.check_model(proto, full_check=True)
     write_bytes(path, proto.SerializeToString())
     return proto

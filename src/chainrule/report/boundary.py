@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import nn
-from ..errors import FormatError
+from ..errors import FormatError, ShapeError
 from ..tensor.core import wrap
-from .charts import BLUE, GREEN, PURPLE, VERMILLION
+from .charts import BLUE, GREEN, PURPLE, VERMILLION, Chart, percent
 from .moments import Moments, probabilities, read_moments
+from .notebook import chart_html
 from .svg import frame, text
 
 if TYPE_CHECKING:
@@ -29,12 +30,36 @@ COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 
 
 class Frames(Moments):
-    """Takes the pictures; x: the rows that set the frame (N, 2)."""
+    """Takes the pictures: `Trainer(..., callbacks=[Frames(x, y)])`.
+
+    x: the rows that set the frame (N, 2).  true: their classes (N,), to draw them by.  In a
+    notebook it shows four moments, from the first weights to the last.
+
+    >>> import chainrule
+    >>> from chainrule import data, nn, optim
+    >>> from chainrule.train import Trainer
+    >>> _ = chainrule.manual_seed(0)
+    >>> x, y = data.moons(40, seed=0)
+    >>> model, frames = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2)), Frames(x, y)
+    >>> loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), 0.1)
+    >>> _ = Trainer(model, loss, optimizer, callbacks=[frames]).fit((x, y), epochs=3)
+    >>> frames
+    Frames(4 pictures, step 0 to 6)
+    >>> frames._repr_html_().count("<svg")
+    4
+    """
 
     file = FILE
 
-    def __init__(self, x: Any) -> None:
+    def __init__(self, x: Any, true: Any = None) -> None:
         super().__init__()
+        self.x, self.true = np.asarray(x), None if true is None else np.asarray(true)
+        if self.x.ndim != 2 or self.x.shape[1] != 2:
+            raise ShapeError("Frames: x must be rows in the plane", expected="(N, 2)",
+                             got=str(self.x.shape))  # fmt: skip
+        if self.true is not None and self.true.shape != self.x.shape[:1]:
+            raise ShapeError("Frames: true must be a class for each row",
+                             expected=f"({len(self.x)},)", got=str(self.true.shape))  # fmt: skip
         values = np.asarray(x, np.float64)
         low, high = values.min(0), values.max(0)
         room = 0.08 * (high - low)
@@ -52,6 +77,43 @@ class Frames(Moments):
     def header(self) -> dict[str, Any]:
         """Where the grid lies."""
         return {"low": self.low, "high": self.high, "side": SIDE}
+
+    def shown(self) -> str:
+        """The chart of the boundary with its pictures."""
+        data = self.as_data()
+        x, true = (self.x[:0], ()) if self.true is None else (self.x, self.true)
+        stills = [still(data, k, x, true) for k in some_frames(self.frames)]
+        return chart_html(chart(data), stills)
+
+
+def some_frames(frames: list[dict[str, Any]]) -> list[int]:
+    """Four of them, evenly spread, the first and the last among them."""
+    return sorted({round(k * (len(frames) - 1) / 3) for k in range(4)})
+
+
+def chart(data: dict[str, Any]) -> Chart:
+    """What the pictures show, in words and as a table."""
+    frames = data["frames"]
+    return Chart(
+        "boundary", f"The boundary from step {frames[0]['step']} to {frames[-1]['step']}",
+        f"{len(frames)} pictures were taken during the training; a shape stands for a class.",
+        "The class that the model gives to every point of the plane, stronger where it is surer, "
+        "with some of the rows, from the first weights to those that were kept.",
+        "A boundary that follows the rows early and then only smooths out. One that winds round "
+        "single rows is learning by heart.",
+        _seen(frames), ["step", "epoch", "validation accuracy"],
+        [[f["step"], f.get("epoch"), f.get("accuracy")] for f in frames],
+    )  # fmt: skip
+
+
+def _seen(frames: list[dict[str, Any]]) -> str:
+    known = [f for f in frames if f.get("accuracy") is not None]
+    if not known:
+        return "No validation accuracy was measured along the way."
+    best = max(f["accuracy"] for f in known)
+    first = next(f for f in known if f["accuracy"] >= 0.99 * best)
+    return (f"Validation accuracy comes within 1 % of its best, {percent(best, 1)}, by step "
+            f"{first['step']}.")  # fmt: skip
 
 
 def cells_of(p: Any) -> Any:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
-from . import amounts, boundary, dynamics, flow, graph, inside, results, worked
+from . import amounts, boundary, dynamics, flow, graph, inside, results, stepping, worked
 from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
@@ -21,13 +21,13 @@ UNDIAGNOSED = "Nobody has diagnosed this run, so whether it has faults is not kn
 UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside its layers while "
              "it was trained.")  # fmt: skip
 
-CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "graph",
-          "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
+CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "optimizer",
+          "graph", "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
 """In the order of the page."""
 
 
-def build(s: Subject) -> str:
-    """The page of a run as HTML."""
+def charts_of(s: Subject) -> dict[str, Chart | None]:
+    """The charts by their place on the page, those that files alone give; None for the others."""
     charts: dict[str, Chart | None] = dict.fromkeys(CHARTS)
     charts["learning"] = learning(s.rows)
     if s.looks:
@@ -37,21 +37,29 @@ def build(s: Subject) -> str:
             "activations": inside.histograms(s.looks, "activations"),
             "gradients": inside.histograms(s.looks, "gradients"),
         }  # fmt: skip
+    if s.steps is not None:
+        charts["optimizer"] = stepping.chart(*s.steps)
+    if s.predictions is not None:
+        names = s.held.names if s.held is not None else ()
+        charts["dynamics"] = dynamics.chart(s.predictions, names)
+    return charts
+
+
+def build(s: Subject) -> str:
+    """The page of a run as HTML."""
+    charts = charts_of(s)
     values: dict[str, Any] = {
         "verdict": verdict_of(s), "facts": facts(s), "command": s.environment.get("command"),
         "modules": modules(s.model), "columns": columns(s.columns), "folder": s.folder,
         "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
-        "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED,
+        "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED, "no_steps": s.no_steps,
     }  # fmt: skip
     extra: dict[str, Any] = {}
     values |= _largest(s, charts["flow"], extra)
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
     values["amounts"] = _amounts(s, charts)
-    if s.predictions is not None:
-        names = s.held.names if s.held is not None else ()
-        charts["dynamics"] = dynamics.chart(s.predictions, names)
     values["stills"] = []
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
@@ -348,7 +356,6 @@ def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
     assert s.frames is not None
     assert s.held is not None
     frames, x = s.frames["frames"], np.asarray(s.held.x)
-    some = sorted({round(k * (len(frames) - 1) / 3) for k in range(4)})
     extra["boundary"] = {
         "low": s.frames["low"], "high": s.frames["high"], "side": s.frames["side"],
         "frames": frames, "levels": boundary.LEVELS, "colours": boundary.COLOURS,
@@ -356,25 +363,7 @@ def _boundary(s: Subject, extra: dict[str, Any]) -> tuple[Chart, list[Markup]]:
         "points": [[round(float(x[i, 0]), 4), round(float(x[i, 1]), 4), int(s.held.true[i])]
                    for i in boundary.some_of(len(x))],
     }  # fmt: skip
-    chart = Chart(
-        "boundary", f"The boundary from step {frames[0]['step']} to {frames[-1]['step']}",
-        f"{len(frames)} pictures were taken during the training; a shape stands for a class.",
-        "The class that the model gives to every point of the plane, stronger where it is surer, "
-        "with some of the held-out rows, from the first weights to those that were kept.",
-        "A boundary that follows the rows early and then only smooths out. One that winds round "
-        "single rows is learning by heart.",
-        _seen(frames), ["step", "epoch", "validation accuracy"],
-        [[f["step"], f.get("epoch"), f.get("accuracy")] for f in frames],
-    )  # fmt: skip
-    stills = [Markup(boundary.still(s.frames, k, x, s.held.true)) for k in some]
-    return chart, stills
-
-
-def _seen(frames: list[dict[str, Any]]) -> str:
-    known = [f for f in frames if f.get("accuracy") is not None]
-    if not known:
-        return "No validation accuracy was measured along the way."
-    best = max(f["accuracy"] for f in known)
-    first = next(f for f in known if f["accuracy"] >= 0.99 * best)
-    return (f"Validation accuracy comes within 1 % of its best, {percent(best, 1)}, by step "
-            f"{first['step']}.")  # fmt: skip
+    stills = [
+        Markup(boundary.still(s.frames, k, x, s.held.true)) for k in boundary.some_frames(frames)
+    ]
+    return boundary.chart(s.frames), stills

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from .charts import Chart, Heat, said
 from .moments import Moments, probabilities
+from .notebook import chart_html
 
 if TYPE_CHECKING:
     from ..train import Trainer
@@ -20,16 +23,37 @@ ROWS, MOST_COLUMNS = 24, 8
 
 
 class Batch(Moments):
-    """Notes what the model gives the true class of each row.
+    """Notes what the model gives the true class: `Trainer(..., callbacks=[Batch(x, y)])`.
 
-    x, true: the rows (N, ...) and their classes (N,); what: which rows they are.
+    x, true: the rows (N, ...) and their classes (N,); what: which rows they are; names: of the
+    classes, for the notebook, which shows rows by moments.
+
+    >>> import chainrule
+    >>> from chainrule import data, nn, optim
+    >>> from chainrule.train import Trainer
+    >>> _ = chainrule.manual_seed(0)
+    >>> x, y = data.moons(40, seed=0)
+    >>> model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    >>> seen = Batch(x[:5], y[:5])
+    >>> loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), 0.1)
+    >>> _ = Trainer(model, loss, optimizer, callbacks=[seen]).fit((x, y), epochs=3)
+    >>> seen
+    Batch(4 pictures, step 0 to 6)
+    >>> seen._repr_html_().count("<svg")
+    1
     """
 
     file = FILE
 
-    def __init__(self, x: Any, true: Any, what: str) -> None:
+    def __init__(
+        self, x: Any, true: Any, what: str = "of the rows", names: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.x, self.true, self.what = x, np.asarray(true), what
+        self.names = tuple(names)
+        if self.true.shape != (len(x),):
+            raise ShapeError("Batch: true must be a class for each row", expected=f"({len(x)},)",
+                             got=str(self.true.shape))  # fmt: skip
 
     def seen(self, trainer: Trainer) -> dict[str, Any]:
         """The probability of the true class, and the class predicted."""
@@ -41,6 +65,10 @@ class Batch(Moments):
     def header(self) -> dict[str, Any]:
         """The classes of the rows."""
         return {"what": self.what, "true": self.true.tolist()}
+
+    def shown(self) -> str:
+        """The chart of the rows by moments."""
+        return chart_html(chart(self.as_data(), self.names))
 
 
 def chart(data: dict[str, Any], names: tuple[str, ...]) -> Chart:

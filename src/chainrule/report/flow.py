@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from ..train.watch import Look
+from ..train.watch.series import HIGH, LOW, log10, names_of, outside, pooled, series_of
 from .charts import (
     BAD,
     COLOURS,
@@ -22,34 +23,11 @@ from .charts import (
     said,
 )
 from .learning import MOST_POINTS
-from .looks import names_of, series_of
 from .thin import kept
 
 MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, len(DASHES)
-LOW, HIGH = 1e-4, 1e-2
-"""The usual band of update:weight; 1e-3 is what to aim at."""
 FAR = 1e-3
 """A first layer's gradient below this share of the last's is said to vanish."""
-
-
-def log10(value: float | None) -> float | None:
-    """A power of ten; -inf for 0, nan for what has none."""
-    if value is None or math.isnan(value):
-        return value
-    return math.log10(value) if value > 0 else -math.inf
-
-
-def pooled(values: list[float | None], pieces: int) -> list[float | None]:
-    """Of each piece the value that lies farthest from the median; nan and inf win, then -inf."""
-    good = [v for v in values if v is not None and finite(v)]
-    middle = median(good) if good else 0.0
-    found: list[float | None] = []
-    for k in range(pieces):
-        part = [v for v in values[k * len(values) // pieces : (k + 1) * len(values) // pieces]
-                if v is not None]  # fmt: skip
-        bad = sorted((v for v in part if not finite(v)), key=lambda v: v == -math.inf)
-        found.append(bad[0] if bad else max(part, key=lambda v: abs(v - middle), default=None))
-    return found
 
 
 def trouble(values: list[float | None], middle: float) -> float:
@@ -146,8 +124,8 @@ def update_ratios(looks: list[Look]) -> Chart:
     """Size of the update over size of the weights, per layer, with its band."""
     names = names_of(looks)
     ratios = {n: series_of(looks, n, "ratio") for n in names}
-    outside = {n: _outside(ratios[n]) for n in names}
-    order = sorted(names, key=lambda n: -outside[n])
+    apart = {n: outside(ratios[n]) for n in names}
+    order = sorted(names, key=lambda n: -apart[n])
     shown = order[:MOST_LINES]
     places = kept([ratios[n] for n in names], MOST_POINTS)
     steps = [float(look.step) for look in looks]
@@ -158,16 +136,16 @@ def update_ratios(looks: list[Look]) -> Chart:
     ]  # fmt: skip
     worst = order[0]
     known = [n for n in names if any(v is not None for v in ratios[n])]
-    inside = [n for n in known if not outside[n]]
+    inside = [n for n in known if not apart[n]]
     title = "Every layer changes at a usual pace"
     here = "Inside the band all the time: " + (", ".join(inside) or "no layer") + ". "
-    here += " ".join(f"{n}: {percent(outside[n])} of the looks outside." for n in order
-                     if outside[n])  # fmt: skip
+    here += " ".join(f"{n}: {percent(apart[n])} of the looks outside." for n in order
+                     if apart[n])  # fmt: skip
     if len(known) < len(names):
         lost = ", ".join(n for n in names if n not in known)
         title = here = f"The pace of {lost} was not computed"
-    if outside[worst]:
-        title = f"{worst} is outside the usual pace at {percent(outside[worst])} of the looks"
+    if apart[worst]:
+        title = f"{worst} is outside the usual pace at {percent(apart[worst])} of the looks"
     left = len(names) - len(shown)
     return Chart(
         "ratios", title,
@@ -184,11 +162,6 @@ def update_ratios(looks: list[Look]) -> Chart:
         Lines("step", [Panel("update : weight", series, True, (LOW, HIGH, "usual"), height=240)]),
         len(looks) - len(places),
     )  # fmt: skip
-
-
-def _outside(values: list[float | None]) -> float:
-    held = [v for v in values if v is not None]
-    return sum(not LOW <= v <= HIGH for v in held) / len(held) if held else 0.0
 
 
 def _median(values: list[float | None]) -> float | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..train.watch import Look
+from ..train.watch.series import dead_since, names_of
 from .charts import BLUE, GREEN, Chart, Histogram, Histograms, said
-from .looks import histogram, names_of
+from .looks import histogram
 
 MOST_LAYERS = 8
 MOST_UNITS = 40
@@ -78,7 +79,7 @@ def units(looks: list[Look]) -> Chart:
     last = looks[-1]
     rows = []
     for x in last.layers:
-        since = _dead_since(looks, x.name)
+        since = dead_since(looks, x.name)
         rows.append([x.name, x.activation or "none", x.dead, x.saturated,
                      _units(x.dead_units, since)])  # fmt: skip
     dead = [r for r in rows if isinstance(r[2], float) and r[2] > 0]
@@ -98,16 +99,6 @@ def units(looks: list[Look]) -> Chart:
         f"{title} at step {last.step}.",
         ["layer", "activation", "dead", "saturated", "dead units"], rows,
     )  # fmt: skip
-
-
-def _dead_since(looks: list[Look], name: str) -> dict[int, int]:
-    """Since which look each unit of a layer has been dead without a break."""
-    since: dict[int, int] = {}
-    for look in looks:
-        x = look.layer(name)
-        now = set(x.dead_units or []) if x is not None else set()
-        since = {u: since.get(u, look.step) for u in now}
-    return since
 
 
 def _units(units: list[int] | None, since: dict[int, int]) -> str | None:

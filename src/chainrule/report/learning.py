@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .charts import (
@@ -71,7 +72,8 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
         "Both losses fall and then level off close to each other. Training that goes on falling "
         "while validation rises is learning by heart; a loss that jumps or rises asks for a "
         "smaller learning rate.",
-        _here(columns, best, rows), ["epoch", "step", *columns],
+        " ".join([_here(columns, best, rows), *(e.sentence for e in events(columns, steps))]),
+        ["epoch", "step", *columns],
         [[rows[i].get("epoch"), rows[i].get("step"), *(columns[k][i] for k in columns)]
          for i in chosen],
         Lines("step", panels), len(rows) - len(chosen),
@@ -124,26 +126,57 @@ def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
     lr = columns["lr"]
     places = sorted({*chosen, *kept([lr], 200)})
     line = Series("learning rate", [steps[i] for i in places], [lr[i] for i in places], GREEN)
-    top = best_of(lr, largest=True)
-    marks = []
-    if top and lr[0] is not None and lr[0] < lr[top]:
-        marks.append((steps[top], "warm-up ends"))
-    marks += [(steps[i], words) for i, words in _drops(lr, columns["loss"])]
+    marks = [(e.step, e.mark) for e in events(columns, steps)]
     return Panel("learning rate", [line], height=90, marks=marks)
 
 
-def _drops(lr: list[float | None], loss: list[float | None]) -> list[tuple[int, str]]:
-    """Where the learning rate falls by a step, by how much, and what the loss did then."""
+@dataclass(frozen=True)
+class Event:
+    """What the learning rate did at a step, for a mark and as a sentence with its effect."""
+
+    step: float
+    mark: str
+    sentence: str
+
+
+def events(columns: Any, steps: list[float]) -> list[Event]:
+    """The end of a warm-up and the steps down of the learning rate, with what the loss did."""
+    lr, loss = columns.get("lr"), columns["loss"]
+    top = best_of(lr, largest=True) if lr else None
+    if top is None:
+        return []
     found = []
+    if lr[top] and lr[0] is not None and lr[0] < lr[top]:
+        effect = f", loss {said(loss[0], 3)} to {said(loss[top], 3)}" if finite(loss[top]) else ""
+        place = f"The warm-up of the learning rate ends at step {steps[top]:g}"
+        found.append(Event(steps[top], f"warm-up ends{effect}", f"{place}{effect}."))
+    return found + [
+        Event(steps[i], f"× {factor:.2g}{_effect(change, ', loss {:+.0f} %')}",
+              f"At step {steps[i]:g} the learning rate is multiplied by {factor:.2g}"
+              + (f": the loss {'rose' if change > 0 else 'fell'} by {abs(change):.3g} %."
+                 if change is not None else "."))
+        for i, factor, change in _drops(lr, loss)
+    ]  # fmt: skip
+
+
+def _effect(change: float | None, form: str) -> str:
+    return "" if change is None else form.format(change)
+
+
+def _drops(
+    lr: list[float | None], loss: list[float | None]
+) -> list[tuple[int, float, float | None]]:
+    """Where the learning rate falls by a step, by which factor, and the loss's change in %."""
+    found: list[tuple[int, float, float | None]] = []
     for i in range(1, len(lr) - 1):
         before, now, after = lr[i - 1], lr[i], lr[i + 1]
         if not before or not now or now > 0.8 * before or after is None or after < 0.99 * now:
             continue
-        words = f"× {now / before:.2g}"
         one, two = loss[i - 1], loss[i + 1]
-        if finite(one) and finite(two) and one and two is not None:
-            words += f", loss {100 * (two - one) / abs(one):+.0f} %"
-        found.append((i, words))
+        change = None
+        if one and two is not None and finite(one) and finite(two):
+            change = 100 * (two - one) / abs(one)
+        found.append((i, now / before, change))
     return found[:MOST_DROPS]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..train.watch import Layer, Look, looks_in
@@ -31,14 +30,3 @@ def histogram(layer: Layer, what: str, column: str = "") -> Histogram | None:
     if held is None:
         return None
     return Histogram(layer.name, column, held.low, held.high, held.counts)
-
-
-def names_of(looks: Iterable[Look]) -> list[str]:
-    """The layers in the order in which they stand."""
-    return list(dict.fromkeys(layer.name for look in looks for layer in look.layers))
-
-
-def series_of(looks: list[Look], name: str, number: str) -> list[float | None]:
-    """A layer's number at every look."""
-    layers = [look.layer(name) for look in looks]
-    return [None if layer is None else getattr(layer, number) for layer in layers]

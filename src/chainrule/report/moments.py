@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import FormatError
 from ..functional import softmax
+from ..markup import block
 from ..train import Callback
 from ..train.evaluation import predict
 from ..train.files import write_text
@@ -41,6 +42,19 @@ class Moments(Callback):
     def header(self) -> dict[str, Any]:
         """What holds for all pictures."""
         raise NotImplementedError
+
+    def shown(self) -> str:
+        """What was seen as HTML for notebooks."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        name = type(self).__name__
+        return self.shown() if self.frames else block(f"{name}: no picture was taken yet")
+
+    def __repr__(self) -> str:
+        ends = [f"{f['step']}" for f in (*self.frames[:1], *self.frames[-1:])]
+        steps = f", step {' to '.join(ends)}" if ends else ""
+        return f"{type(self).__name__}({len(self.frames)} pictures{steps})"
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """The model as it was drawn; after a resume what was seen before it."""

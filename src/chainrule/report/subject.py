@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import nn
+from ..derivation.models import Steps
 from ..train import Run
 from ..train.watch import Look
 from ..train.watch.look import FILE as LOOKS
@@ -32,7 +33,8 @@ class Subject:
     fixes; None where nobody has diagnosed.  loss: of logits and class numbers.  row, label: the
     training example that is worked, counted from 0 in the training rows as `row_number`.  image:
     rows and columns of an input that is a picture.  held, amounts: what is said of held-out rows,
-    of classes or of numbers.  columns: of a table, with name, kind and why.
+    of classes or of numbers.  steps: what the optimizer would do next, and the step of its
+    checkpoint.  columns: of a table, with name, kind and why.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Subject:
     amounts: list[Amounts] = field(default_factory=list)
     columns: list[dict[str, Any]] = field(default_factory=list)
     image: tuple[int, int] | None = None
+    steps: tuple[Steps, int] | None = None
+    no_steps: str = "the state of the optimizer was not asked for"
 
 
 def subject_of(run: Run) -> Subject:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..markup import cut, escape
+from ..markup import colour_at, cut, escape, stretches
 from .charts import (
     BAD,
     NONE,
@@ -25,8 +25,6 @@ from .charts import (
 )
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 74, 172, 14, 40
-DARKEST = (68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)
-"""Five points of the viridis map."""
 
 
 class Scale:
@@ -229,14 +227,6 @@ def apart(places: list[float], gap: float, low: float, high: float) -> list[floa
 # ---------------------------------------------------------------- heat
 
 
-def colour_at(share: float) -> str:
-    """The colour of a share from 0 to 1, dark to bright."""
-    place = min(max(share, 0.0), 1.0) * (len(DARKEST) - 1)
-    i = min(int(place), len(DARKEST) - 2)
-    mixed = (a + (b - a) * (place - i) for a, b in zip(DARKEST[i], DARKEST[i + 1], strict=True))
-    return "#" + "".join(f"{round(c):02x}" for c in mixed)
-
-
 def _heat(h: Heat) -> tuple[str, float]:
     values = [v for row in h.values for v in row if v is not None and finite(v)]
     low, high = math.floor(min(values, default=-1)), math.ceil(max(values, default=0))
@@ -250,7 +240,7 @@ def _heat(h: Heat) -> tuple[str, float]:
     for i, (name, row) in enumerate(zip(h.names, h.values, strict=True)):
         top = TOP + i * each
         parts.append(text(left - 8, top + each / 2 + 4, cut(name, 15), "end"))
-        for fill, start, stop in _stretches([_fill(v, low, high) for v in row]):
+        for fill, start, stop in stretches([_fill(v, low, high) for v in row]):
             wide = (stop - start) * width + 0.3
             if fill in (LOST, ZERO):
                 middle = left + (start + stop) / 2 * width
@@ -266,17 +256,6 @@ def _heat(h: Heat) -> tuple[str, float]:
         parts.append(text(left + (k + 0.5) * width, bottom + 18, number(h.x[k]), "middle"))
     parts.append(text((left + WIDTH - RIGHT) / 2, bottom + 36, h.x_title, "middle"))
     return "".join(parts) + _legend(h, low, high), max(bottom + 42, TOP + 220)
-
-
-def _stretches(fills: list[str]) -> list[tuple[str, int, int]]:
-    """Neighbours that look alike as one: (fill, first, one after the last)."""
-    found: list[tuple[str, int, int]] = []
-    for j, fill in enumerate(fills):
-        if found and found[-1][0] == fill:
-            found[-1] = (fill, found[-1][1], j + 1)
-        else:
-            found.append((fill, j, j + 1))
-    return found
 
 
 LOST, ZERO = 'class="none bad"', 'class="none zero"'

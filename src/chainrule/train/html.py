@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..markup import BLUE, VERMILLION, block, escape, folded, number, picture, table
 from .callbacks import mode_of
+from .watch.html import figures
 
 if TYPE_CHECKING:
     from .history import History
@@ -21,7 +22,7 @@ Curve = list[tuple[float, float]]
 
 
 def history_html(history: History) -> str:
-    """Static HTML: a chart for each quantity, with its validation beside it."""
+    """Static HTML: a chart for each quantity, with its validation beside it; what a Watch saw."""
     rows = history.rows
     title = f"History: {len(rows)} epochs, {_ended(history)}"
     if not rows:
@@ -32,7 +33,8 @@ def history_html(history: History) -> str:
         for name in names
         if name not in COUNTERS and not (name.startswith("val_") and name[4:] in names)
     ]
-    return block(title, *charts, folded("all epochs as a table", _table(rows)))
+    seen = figures(history.watch.looks) if history.watch and history.watch.looks else []
+    return block(title, *charts, folded("all epochs as a table", _table(rows)), *seen)
 
 
 def _ended(history: History) -> str:

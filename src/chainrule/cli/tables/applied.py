@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from ...data.tables import Table, read_table
 from ...data.tables.target import encode_target
-from ...errors import ChainruleError, StateError
+from ...errors import ChainruleError
 from ...report.amounts import Amounts
 from ...report.results import Held
 from ...report.subject import Subject
@@ -23,9 +22,11 @@ from ...train.tabular import TableModel, hold_out
 from ..app import UsageProblem
 from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
-from .choices import TableChoices, from_config, sha256_of
+from ..written import Answers, label, rounded
+from .choices import TableChoices, from_config, of_run
 from .wording import as_typed_badly
 
+STDIN = "-"
 MOST_AMOUNTS, MOST_CELLS = 4, 12
 """Of the targets and of the cells of a row that are shown."""
 
@@ -59,20 +60,7 @@ def split(table: Table, schema: Any, choices: TableChoices) -> tuple[Any, Any]:
 
 def own_rows(run: Run, model: TableModel) -> Table:
     """The rows of the run's own file that were held out; raises where it isn't the same file."""
-    choices = from_config(run.config, str(run.path))
-    known = run.config.get("sha256")
-    try:
-        changed = sha256_of(choices.data) != known
-    except OSError as error:
-        raise UsageProblem(
-            f"{run.name} learned from {choices.data}, which can't be read: {error.strerror}",
-            fix=f"chainrule evaluate {run.name} FILE", line="",
-        ) from None  # fmt: skip
-    if changed:
-        raise StateError(
-            f"{choices.data} is not the file any more that {run.name} learned from",
-            fix=f"name a file with rows: chainrule evaluate {run.name} FILE", line="",
-        )  # fmt: skip
+    choices = of_run(run, f"name a file with rows: chainrule evaluate {run.name} FILE")
     table, _ = choices.with_target(choices.table())
     _, rows = split(table, model.preprocessing.schema, choices)
     if not len(rows):
@@ -99,7 +87,8 @@ def judge(
     choices = from_config(run.config, str(run.path))
     with as_typed_badly():
         table = _read(file, choices, given)
-        return _judged(run, model, table, file, f"rows of {Path(file).name}", with_target)
+        on = f"rows of {'stdin' if file == STDIN else Path(file).name}"
+        return _judged(run, model, table, file, on, with_target)
 
 
 def spelled(model: TableModel, missing: tuple[str, ...]) -> TableModel:
@@ -134,6 +123,8 @@ def _judged(
 def _read(file: str, choices: TableChoices, given: dict[str, Any]) -> Table:
     """A file written as the one that was learned from, unless it says otherwise itself."""
     options = {"encoding": choices.encoding, **given} if choices.encoding else given
+    if file == STDIN:
+        return read_table(sys.stdin.buffer, name="stdin", **options)
     with waiting("reading", "bytes") as progress:
         try:
             return read_table(file, progress=progress, **options)
@@ -152,32 +143,27 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
     return of_classes(run, judged.on, judged.scores, judged.true, names)
 
 
-def as_csv(model: TableModel, judged: Judged) -> str:
-    """A line a row: its number, what is predicted, what is true, how sure it is."""
-    target, text = model.target, io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    decided, scores = model.decided(judged.scores), judged.scores
-    labels = [str(label) for label in target.labels]
+def answers(model: TableModel, judged: Judged) -> Answers:
+    """For every row its number, what is predicted, what is true, how sure it is."""
+    target, scores = model.target, judged.scores
     known = judged.true is not None
     if target.task == "regression":
-        many = len(target.names) > 1
-        heads = [f"predicted_{n}" for n in target.names] if many else ["predicted"]
-        wanted = [f"true_{n}" for n in target.names] if many else ["true"]
-        writer.writerow(["row", *heads, *(wanted if known else [])])
-        for i, row in enumerate(scores.tolist()):
-            mine = judged.true[i].tolist() if known else []
-            writer.writerow([i, *(f"{v:.9g}" for v in row), *(f"{v:.9g}" for v in mine)])
-        return text.getvalue()
+        ends = [f"_{n}" for n in target.names] if len(target.names) > 1 else [""]
+        heads = [f"{what}{end}" for what in ("predicted", "true")[: 1 + known] for end in ends]
+        both = np.concatenate([scores, judged.true], 1) if known else scores
+        return Answers(["row", *heads], [[i, *rounded(r, 9)] for i, r in enumerate(both.tolist())])
+    names = [str(name) for name in target.labels]
+    shares = [rounded(row, 6) for row in scores.tolist()]
+    chances = [f"p_{n}" for n in names]
     if target.task == "multilabel":
-        writer.writerow(["row", *(f"predicted_{n}" for n in labels), *(f"p_{n}" for n in labels)])
-        for i, row in enumerate(scores.tolist()):
-            writer.writerow([i, *(int(v > 0.5) for v in row), *(f"{v:.6g}" for v in row)])
-        return text.getvalue()
-    writer.writerow(["row", "predicted", *(["true"] if known else []), *(f"p_{n}" for n in labels)])
-    for i, row in enumerate(scores.tolist()):
-        mine = [labels[judged.true[i]]] if known else []
-        writer.writerow([i, decided[i], *mine, *(f"{v:.6g}" for v in row)])
-    return text.getvalue()
+        rows = [[i, *(int(v > 0.5) for v in row), *shares[i]] for i, row in enumerate(scores)]
+        return Answers(["row", *(f"predicted_{n}" for n in names), *chances], rows)
+    decided = model.decided(scores)
+    rows = []
+    for i, given in enumerate(shares):
+        mine = [label(target.labels[judged.true[i]])] if known else []
+        rows.append([i, label(decided[i]), *mine, *given])
+    return Answers(["row", "predicted", *(["true"] if known else []), *chances], rows)
 
 
 def reported(run: Run, s: Subject) -> Subject:

@@ -12,8 +12,9 @@ from typing import Any
 from ...data.tables import Schema, Table, read_table
 from ...data.tables.cells import MISSING, with_values
 from ...data.tables.reading import SUFFIXES
-from ...errors import FormatError
+from ...errors import FormatError, StateError
 from ...nn.tabular import ACTIVATIONS
+from ...train import Run
 from ...train.tabular import Recipe
 from ..app import UsageProblem
 
@@ -77,6 +78,11 @@ class TableChoices:
         assert set(chosen) <= names
         given = {k: v for k, v in chosen.items() if v is not None or k == "patience"}
         return Recipe(**given)
+
+    def used(self, r: Recipe, folds: int) -> TableChoices:
+        """With what a training took for all that was not said."""
+        taken = {here: getattr(r, there) for here, there in OF_RECIPE.items()}
+        return dataclasses.replace(self, folds=folds, **taken)
 
     def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
         """The table in the file."""
@@ -165,6 +171,34 @@ def from_config(config: Any, where: str) -> TableChoices:
 def is_table_run(config: Any) -> bool:
     """Whether a run's config is one of a table."""
     return isinstance(config, dict) and "table" in config
+
+
+def of_run(run: Run, fix: str) -> TableChoices:
+    """The choices of a run with the path of its own file, where that is still what it was.
+
+    It is looked for where it lay when the run began, then by the path that was typed.  Raises where
+    there is none, or another one by now.  fix: what to do then.
+    """
+    choices = from_config(run.config, str(run.path))
+    places = [p for p in (run.config.get("path"), choices.data) if isinstance(p, str)]
+    changed = False
+    for path in places:
+        try:
+            same = sha256_of(path) == run.config.get("sha256")
+        except OSError:
+            continue
+        if same:
+            return dataclasses.replace(choices, data=path)
+        changed = True
+    if changed:
+        raise StateError(
+            f"{choices.data} is not the file any more that {run.name} learned from",
+            got=places[0], fix=fix, line="",
+        )  # fmt: skip
+    raise UsageProblem(
+        f"{run.name} learned from {choices.data}, and there is no such file any more",
+        expected=places[0], fix=f"put it there again; or {fix}", line="",
+    )  # fmt: skip
 
 
 def sha256_of(path: str) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...data.tables import Schema, Table
+from ...data.tables.table import counted
 from ...data.tables.target import encode_target
-from ...train import Run
 from ...train.files import MissingFileError
 from ...train.tabular import TableFit
+from ...train.tabular.folds import held_out_of
 from ..app import UsageProblem
 from ..terminal import Line, Terminal
 from ..waiting import waiting
 from .applied import split
-from .choices import TableChoices, sha256_of
+from .choices import TableChoices
 from .said import inferred, plan
 from .wording import as_typed_badly
 
@@ -32,21 +34,15 @@ class Prepared(NamedTuple):
     true: Any
 
 
-def prepare(
-    c: TableChoices, run: Run | None, say: Callable[[list[Line]], None], t: Terminal
-) -> Prepared:
+def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> Prepared:
     """Reads the file of some choices, infers its columns, splits its rows.
 
-    run: one that goes on, whose file must still be the same.  say: gets what was found.
+    say: gets what was found.
     """
-    if run is not None and sha256_of(c.data) != run.config.get("sha256"):
-        raise UsageProblem(
-            f"{c.data} is not the file any more that {run.name} was begun with",
-            fix="the file as it was, or a new run", line="",
-        )  # fmt: skip
     with as_typed_badly():
         table = _read(c)
         table, left_out = c.with_target(table)
+        _check_rows(c, len(table))
         schema = c.schema(table)
         say(inferred(table, schema, left_out, t))
         mine, rest = split(table, schema, c)
@@ -70,3 +66,26 @@ def _read(c: TableChoices) -> Table:
             return c.table(progress)
         except MissingFileError:
             raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
+
+
+def _check_rows(c: TableChoices, rows: int) -> None:
+    """Raises where they are too few for all that they are needed for."""
+    if _enough(c, rows):
+        return
+    needed = next(n for n in itertools.count(rows + 1) if _enough(c, n))
+    folds = c.folds_for(rows)
+    how = f"{folds} networks each held out from others" if folds > 1 else "one network"
+    raise UsageProblem(
+        f"{c.data}: too few rows to learn from, to choose the best epoch by, and to be held out",
+        expected=f"at least {needed} rows for {how}", got=counted(rows, "row"),
+        fix="more rows" + (", or fewer --folds" if folds > 2 else ""), line="",
+    )  # fmt: skip
+
+
+def _enough(c: TableChoices, rows: int) -> bool:
+    tested = held_out_of(rows, c.test_fraction)
+    left = rows - tested
+    if (c.test_fraction and not tested) or left < 2:
+        return False
+    folds = c.folds_for(left)
+    return left >= folds if folds > 1 else 0 < held_out_of(left, c.val_fraction) < left

@@ -21,7 +21,7 @@ from ..settings import toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
 from .applied import Judged, evaluation
-from .choices import TableChoices, from_config, sha256_of
+from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended
 
@@ -35,7 +35,7 @@ def train(choices: TableChoices, options: dict[str, Any]) -> ChainruleError | No
 
 def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
     """Goes on with a run of a table that was interrupted."""
-    return _Job(from_config(run.config, str(run.path)), options).whole(run)
+    return _Job(of_run(run, "begin a new run"), options).whole(run)
 
 
 class _Job:
@@ -55,7 +55,7 @@ class _Job:
 
     def whole(self, run: Run | None) -> ChainruleError | None:
         """Reads, trains, scores and tells."""
-        self.rows = rows = prepare(self.choices, run, self.say, self.terminal)
+        self.rows = rows = prepare(self.choices, self.say, self.terminal)
         fit, tested = rows.fit, rows.tested
         base = None if tested is None else baseline(rows.schema, rows.learned, rows.true)
         if run is not None:
@@ -75,7 +75,9 @@ class _Job:
     def _created(self, fit: TableFit) -> Run:
         o, c = self.options, self.choices
         config = {
-            "table": c.to_config(), "sha256": sha256_of(c.data),
+            "table": c.used(fit.recipe, len(fit.members.members)).to_config(),
+            "path": str(Path(c.data).resolve()),
+            "sha256": sha256_of(c.data),
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
         }  # fmt: skip
@@ -94,13 +96,7 @@ class _Job:
         with waiting("training", "epochs", quiet=self.quiet) as progress:
             model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)))
         if fit.stopped == "interrupted":
-            where = f"stopped after epoch {len(fit.rows)}"
-            if run is None:
-                raise Interrupted(f"{where}; --no-save: nothing was kept", line="")
-            folder = str(run.path.parent)
-            more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
-            fix = f"chainrule train --resume {run.name}{more}"
-            raise Interrupted(f"{where}; everything is saved in {run.path}", fix=fix, line="")
+            raise _interrupted(fit, run)
         return model
 
     def _told(
@@ -136,6 +132,17 @@ class _Job:
             return None, write_report(run)
         except ChainruleError as error:
             return error, None
+
+
+def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
+    where = f"stopped by {fit.signal} after epoch {len(fit.rows)}"
+    if run is None:
+        return Interrupted(f"{where}; --no-save: nothing was kept", line="").by(fit.signal)
+    folder = str(run.path.parent)
+    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    fix = f"chainrule train --resume {run.name}{more}"
+    said = f"{where}; everything is saved in {run.path}"
+    return Interrupted(said, fix=fix, line="").by(fit.signal)
 
 
 def _note(row: dict[str, Any]) -> str:

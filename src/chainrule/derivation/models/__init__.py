@@ -2,3 +2,5 @@
 
 from .explanation import Explanation as Explanation
 from .explanation import explain as explain
+from .stepping import Steps as Steps
+from .stepping import explain_optimizer as explain_optimizer

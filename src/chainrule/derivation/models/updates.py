@@ -7,7 +7,6 @@ held to what `step()` does to a copy of the optimizer, in the parameter's own dt
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from typing import Any
 
@@ -15,17 +14,17 @@ import numpy as np
 
 from ...errors import ArgumentError
 from ...graph import Node, trace
-from ...nn.utils import clip_grad_norm_
 from ...ops.core import is_number
 from ...optim import Optimizer
 from ...optim.layout import prepare_state
 from ...optim.optimizer import EXTRAS, PLACES
-from ...tensor.core import Tensor, wrap
+from ...tensor.core import Tensor
 from ..differences import same
 from ..elements import Elements, Place
 from ..forms import Form, Forming
 from ..parts import Line, Section
 from .program import below
+from .taking import stepped
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -60,17 +59,7 @@ class Update:
 
     def _stepped(self, gradients: dict[Tensor, Any]) -> tuple[dict[Tensor, Any], float]:
         """What a step of a copy makes of every parameter, and of the entry."""
-        twin = copy.deepcopy(self.optimizer)
-        pairs = [
-            (p, q) for g, h in zip(self.optimizer.param_groups, twin.param_groups, strict=True)
-            for p, q in zip(g["params"], h["params"], strict=True)
-        ]  # fmt: skip
-        for p, q in pairs:
-            g = gradients.get(p)
-            q._grad = None if g is None else wrap(np.array(g))
-        if self.clip is not None:
-            clip_grad_norm_([q for _, q in pairs], self.clip)
-        twin.step()
+        _, pairs, _ = stepped(self.optimizer, gradients, self.clip)
         moved = {p: q._value for p, q in pairs}
         return moved, float(moved[self.tensor][self.at])
 

@@ -11,6 +11,7 @@ from .halving import successive_halving as successive_halving
 from .members import Member as Member
 from .members import Members as Members
 from .model import TableModel as TableModel
+from .rates import find_rate as find_rate
 from .recipe import Recipe as Recipe
 from .schedules import coslog as coslog
 from .schedules import ends as ends

@@ -84,6 +84,7 @@ class TableFit:
         self.members = Members(self.data, members, seed)
         self.rows: list[dict[str, Any]] = []
         self.stopped: str | None = None
+        self.signal: str | None = None
         self.seconds = 0.0
 
     def _need_memory(self, networks: int) -> None:
@@ -107,7 +108,8 @@ class TableFit:
         """Trains to the end, Ctrl-C or SIGTERM; gives the model of the best epochs.
 
         run: a folder that gets a log line an epoch, checkpoints and the model.  on_epoch: gets the
-        log line.  `stopped` says why it ended: 'epochs', 'early stopping' or 'interrupted'.
+        log line.  `stopped` says why it ended: 'epochs', 'early stopping' or 'interrupted', then
+        `signal` by which: 'SIGINT', 'SIGTERM', 'SIGUSR1'.
         """
         with run.alone() if run is not None else nullcontext():
             if run is not None:
@@ -120,9 +122,10 @@ class TableFit:
     def _train(self, run: Run | None, on_epoch: Any, signals: Interrupts) -> None:
         members, total = self.members, self.recipe.epochs
         saved = time.monotonic()
-        self.stopped = None
+        self.stopped = self.signal = None
         while self.stopped is None:
             if signals.asked or members.epoch >= total or all(members.done):
+                self.signal = signals.asked
                 self.stopped = "interrupted" if signals.asked else "epochs"
                 if self.stopped == "epochs" and members.epoch < total:
                     self.stopped = "early stopping"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,23 +41,48 @@ def folds(data: TabularData, count: int, seed: int = 0) -> list[Split]:
 def hold_out(labels: Any, rows: int, share: float, seed: int = 0) -> Split:
     """Rows to learn from, and a share held out, of each class about as large a one.
 
-    labels: (rows,) whole numbers, or None.  Raises ArgumentError where one of the two is empty.
+    Of a class with two rows or more there is at least one on both sides, even if more rows than
+    the share are held out by that; one with a single row is learned from where other classes have
+    more.  labels: (rows,) whole numbers, or None.  Raises ArgumentError for too few rows.
 
     >>> from chainrule.train.tabular import hold_out
     >>> learned, held = hold_out([0, 0, 0, 0, 1, 1, 1, 1], 8, 0.25)
     >>> len(learned), sorted((held // 4).tolist())
     (6, [0, 1])
     """
-    count = round(rows * share)
-    if not 0 < share < 1 or not 0 < count < rows:
-        raise ArgumentError("hold_out: a share that leaves rows on both sides", expected="0 to 1",
-                            got=f"{share:g} of {rows} rows")  # fmt: skip
+    if not 0 < share < 1:
+        raise ArgumentError("hold_out: the share held out must be a number in (0, 1)",
+                            got=f"{share:g}")  # fmt: skip
+    count = held_out_of(rows, share)
+    if not 0 < count < rows:
+        needed = next(n for n in itertools.count(2) if 0 < held_out_of(n, share) < n)
+        raise ArgumentError(
+            f"hold_out: too few rows to hold {share:g} of them out and learn from the rest",
+            expected=f"at least {max(needed, 2)} rows", got=str(rows), fix="more rows", line="",
+        )  # fmt: skip
     order = randperm(rows, generator=Generator().manual_seed(seed)).numpy()
     if labels is not None:
         order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
     held = np.zeros(rows, bool)
     held[order[(np.arange(count) * rows + rows // 2) // count]] = True
+    if labels is not None:
+        _on_both_sides(held, order, np.asarray(labels))
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def held_out_of(rows: int, share: float) -> int:
+    """How many rows a share is."""
+    return round(rows * share)
+
+
+def _on_both_sides(held: Any, order: Any, labels: Any) -> None:
+    """Moves a row of each class that stands on one side alone.  order: the rows class by class."""
+    sizes = np.unique(labels, return_counts=True)[1]
+    for mine in np.split(order, np.cumsum(sizes)[:-1]):
+        if len(mine) == 1:
+            held[mine] &= sizes.max() == 1
+        elif held[mine].all() or not held[mine].any():
+            held[mine[0]] = not held[mine[0]]
 
 
 def checked(data: TabularData, splits: Sequence[Any]) -> list[Split]:

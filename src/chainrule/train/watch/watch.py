@@ -16,6 +16,7 @@ from ...runtime.blas import one_blas_thread
 from ..callbacks import Callback
 from ..files import append_line, to_json, write_text
 from ..state import capture
+from .html import watch_html
 from .layers import layers_of, weights_of
 from .look import FILE, Layer, Look, read_looks
 from .numbers import norm
@@ -83,6 +84,12 @@ class Watch(Callback):
         self.next = 1
         self.begun: tuple[Look, list[list[Any]]] | None = None
         self.every_steps = 1
+
+    def _repr_html_(self) -> str:
+        return watch_html(self)
+
+    def __repr__(self) -> str:
+        return f"Watch(every={self.every}, rows={self.rows}; {len(self.looks)} looks)"
 
     @property
     def top_lr(self) -> float:

@@ -1,0 +1,42 @@
+"""The choices of a training on a table as the command that makes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any
+
+from .choices import TableChoices
+
+
+def command_of(c: TableChoices, new: dict[str, Any]) -> str:
+    """`chainrule train houses.csv --target price --lr 0.02 ..`: what was chosen, and new choices.
+
+    >>> from chainrule.cli.tables.choices import TableChoices
+    >>> command_of(TableChoices("a.csv", ("b",), header=False), {})
+    'chainrule train a.csv --target b --no-header'
+    >>> command_of(TableChoices("a.csv", ("b",), layers=(8, 4), patience=None), {"lr": 0.02})
+    'chainrule train a.csv --target b --layers 8,4 --no-early-stopping --lr 0.02'
+    """
+    parts = ["chainrule", "train", c.data]
+    for field in dataclasses.fields(c)[1:]:
+        value, flag = getattr(c, field.name), f"--{field.name.replace('_', '-')}"
+        if value == field.default or field.name in new:
+            continue
+        if field.name == "layers":
+            parts += [flag, ",".join(map(str, value)) or "none"]
+        elif field.name == "patience" and value is None:
+            parts.append("--no-early-stopping")
+        elif value is False:
+            parts.append(f"--no-{flag[2:]}")
+        elif isinstance(value, tuple):
+            parts += [word for text in value for word in (flag, text)]
+        else:
+            parts += [flag] if value is True else [flag, _said(value)]
+    for name, value in new.items():
+        parts += [f"--{name.replace('_', '-')}", _said(value)]
+    return shlex.join(parts)
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

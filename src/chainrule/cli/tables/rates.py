@@ -1,0 +1,52 @@
+"""`lr-find` for a table: rates as networks side by side, and the command that takes the best."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from ...errors import ArgumentError
+from ...train import LRFinding, Run
+from ...train.tabular import Recipe, find_rate
+from ..app import UsageProblem, as_usage
+from ..settings import FILE as SETTINGS
+from ..terminal import Line, Terminal
+from ..waiting import waiting
+from .choices import TableChoices
+from .command_line import command_of
+from .prepare import prepare
+
+
+def find(
+    c: TableChoices, asked: dict[str, Any], t: Terminal, *, as_json: bool
+) -> tuple[LRFinding, Recipe]:
+    """What the rates gave, and the recipe that they were tried for."""
+    asked = dict(asked)
+    if "steps" in asked:
+        raise UsageProblem("--sweep-steps: for a table there is no sweep, only trials",
+                           fix="--trial-steps", line="")  # fmt: skip
+    if "trial_steps" in asked:
+        asked["steps"] = asked.pop("trial_steps")
+
+    def say(lines: list[Line]) -> None:
+        for line in lines:
+            click.echo(t.paint(line), file=sys.stderr if as_json else sys.stdout, color=True)
+
+    fit = prepare(dataclasses.replace(c, folds=1), say, t).fit
+    try:
+        with waiting("rates", "epochs") as progress:
+            return find_rate(fit, progress=progress, **asked), fit.recipe
+    except ArgumentError as error:
+        raise as_usage(error) from None
+
+
+def command_with(c: TableChoices, run: Run | None, lr: float) -> str:
+    """The command that trains with a rate: as typed, or as a run was made."""
+    if run is None:
+        return command_of(c, {"lr": lr})
+    settings = shlex.quote(str(run.path / SETTINGS))
+    return f"chainrule train --config {settings} --lr {lr:g}"

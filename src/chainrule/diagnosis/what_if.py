@@ -1,0 +1,198 @@
+"""what_if: the first steps of a training once more, as they were and with a change."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..markup import aligned, block, number, table
+from ..nn.utils import clip_grad_norm_
+from ..train import Trainer
+from ..train.files import worded
+from ..train.rates import highest_rate
+from .tries import SETTINGS, of_function, of_trainer
+from .trying import Replay
+
+STEPS, MOST_LAYERS = 100, 12
+OF_TRAINERS = ("lr", "clip_grad_norm", "optimizer", *SETTINGS)
+"""Changes that are settings of a Trainer; others are arguments of the function that makes it."""
+FOLLOWED = (("grad", "|grad|"), ("ratio", "update:weight"))
+HEADS = ("", "as it was", "with the change")
+
+
+@dataclass
+class NextStep:
+    """One step on a batch: the highest lr, the loss before and after, the norms of gradients."""
+
+    step: int  # its number
+    lr: float
+    before: float
+    after: float
+    grads: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """As terms of JSON."""
+        grads = {k: worded(v) for k, v in self.grads.items()}
+        return {"step": self.step, "lr": self.lr, "loss_before": worded(self.before),
+                "loss_after": worded(self.after), "gradients": grads}  # fmt: skip
+
+
+def next_step(
+    loss: Callable[[], Any], model: Any, optimizer: Any, step: int, clip: float | None = None
+) -> NextStep:
+    """Makes a step of the optimizer, and tells what it did.  step: its number."""
+    optimizer.zero_grad()
+    value = loss()
+    value.backward()
+    named = list(model.named_parameters())
+    grads = {n: float(np.linalg.norm(np.asarray(p.grad, np.float64).ravel()))
+             for n, p in named if p.grad is not None}  # fmt: skip
+    if clip is not None:
+        clip_grad_norm_([p for _, p in named], clip)
+    optimizer.step()
+    lr = highest_rate(optimizer.param_groups) or 0.0
+    return NextStep(step, lr, float(value.item()), float(loss().item()), grads)
+
+
+@dataclass
+class WhatIf:
+    """A training as it was and with a change: prints as a table, shows as HTML in a notebook.
+
+    base, other: the replays of the first steps.  steps: how many were asked for.  following: the
+    next step of both, after the training; None with `why` where there is none.
+    """
+
+    changes: dict[str, Any]
+    steps: int
+    base: Replay
+    other: Replay
+    following: tuple[NextStep, NextStep] | None = None
+    why: str = ""
+    layers: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = [n for r in (self.base, self.other) for look in r.looks for n in
+                 (x.name for x in look.layers)]  # fmt: skip
+        self.layers = list(dict.fromkeys(names))
+
+    @property
+    def title(self) -> str:
+        """The change in words."""
+        words = ", ".join(f"{k} = {v}" for k, v in self.changes.items())
+        return f"What if {words}: the first {self.base.steps} steps"
+
+    def rows(self) -> list[list[str]]:
+        """The table: what, as it was, with the change."""
+        both = (self.base, self.other)
+        found = [
+            ["loss before the first step", *(_said(r.first) for r in both)],
+            [f"loss after step {self.base.steps}", *(r.failed or _said(r.last) for r in both)],
+        ]
+        for key, words in FOLLOWED:
+            found += [[f"{words} of {n}, last look", *(_said(r.value((key, n))) for r in both)]
+                      for n in self.layers[:MOST_LAYERS]]  # fmt: skip
+        found.append(["verdict", *(verdict_of(r) for r in both)])
+        if self.following is not None:
+            a, b = self.following
+            found.append([f"lr of step {a.step}", _said(a.lr), _said(b.lr)])
+            found.append([f"loss before step {a.step}", _said(a.before), _said(b.before)])
+            found.append([f"loss after step {a.step}", _said(a.after), _said(b.after)])
+            found += [[f"|grad| of {n}, step {a.step}", _said(a.grads.get(n)), _said(g)]
+                      for n, g in list(b.grads.items())[:MOST_LAYERS]]  # fmt: skip
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """As terms of JSON."""
+        return {
+            "schema": "chainrule what-if 1", "changes": self.changes, "steps": self.steps,
+            "as_it_was": self._replay(self.base), "changed": self._replay(self.other),
+            "next": None if self.following is None else [x.to_json() for x in self.following],
+        }  # fmt: skip
+
+    def _replay(self, r: Replay) -> dict[str, Any]:
+        layers = [{"name": n, **{k: worded(r.value((k, n))) for k, _ in FOLLOWED}}
+                  for n in self.layers]  # fmt: skip
+        return {
+            "steps": r.steps, "seconds": r.seconds, "failed": r.failed,
+            "loss_first": worded(r.first), "loss_last": worded(r.last), "state": r.found.state,
+            "findings": [{"id": f.id, "title": f.title, "severity": f.severity} for f in r.found],
+            "layers": layers,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = [self.title, *aligned(HEADS, self.rows())]
+        return "\n".join([*lines, self.why] if self.why else lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return block(self.title, table(HEADS, self.rows(), self.why, numbers=(1, 2)))
+
+
+def verdict_of(r: Replay) -> str:
+    """The state, and what was found."""
+    return ": ".join([r.found.state, *([", ".join(f.title for f in r.found)] if r.found else [])])
+
+
+def _said(v: float | None) -> str:
+    return "-" if v is None else number(v)
+
+
+def what_if(
+    source: Trainer | Callable[..., Trainer], data: Any = None, *, steps: int = STEPS,
+    batch_size: int = 32, **changes: Any,
+) -> WhatIf:  # fmt: skip
+    """The first steps of a training as they were, beside the same steps with a change.
+
+    source: a Trainer after its `fit`, with a `train.Watch` among its callbacks; nothing of it
+    changes.  Or a function that gives a new Trainer each time, with `data` and `batch_size` as for
+    `fit`.  steps: how many (100).  changes: lr, clip_grad_norm, momentum, weight_decay and
+    optimizer ('adam') are set in the Trainer; any other, such as activation='tanh', is handed to
+    the function by that name.
+
+    Raises ArgumentError without a change, or for one that a Trainer does not have; StateError where
+    the start is not known.  See `try_fixes`.  PyTorch has nothing like it.
+
+    >>> import chainrule
+    >>> from chainrule import nn, optim
+    >>> from chainrule.train import Trainer
+    >>> x = chainrule.linspace(-1, 1, 64).reshape(32, 2)
+    >>> def make(activation=nn.ReLU):
+    ...     _ = chainrule.manual_seed(0)
+    ...     model = nn.Sequential(nn.Linear(2, 8), activation(), nn.Linear(8, 1))
+    ...     return Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.01), seed=0)
+    >>> data = (x, x.sum(1, keepdim=True))
+    >>> found = chainrule.what_if(make, data, steps=20, lr=0.1, activation=nn.Tanh)
+    >>> found.other.last < found.base.last
+    True
+    """
+    if not changes:
+        raise ArgumentError("what_if: no change", fix="what_if(source, lr=0.1)")
+    given = {k: v for k, v in changes.items() if k not in OF_TRAINERS}
+    own = {k: v for k, v in changes.items() if k in OF_TRAINERS}
+    if isinstance(source, Trainer):
+        if given:
+            raise ArgumentError(
+                f"what_if: {', '.join(given)} is not a setting of a Trainer",
+                expected=", ".join(OF_TRAINERS),
+                fix=f"what_if(make_trainer, data, {next(iter(given))}=...), with a function that "
+                "makes the Trainer and takes it",
+            )  # fmt: skip
+        start = changed = of_trainer(source, steps)
+    elif callable(source) and data is not None:
+        start = of_function(source, data, steps, batch_size)
+        changed = of_function(functools.partial(source, **given), data, steps, batch_size)
+    else:
+        raise ArgumentTypeError(
+            "what_if: not something that can be trained again",
+            expected="a Trainer after fit(), or a function that gives a new one, and its data",
+            got=type(source).__name__ + ("" if callable(source) else " without data"),
+            fix="chainrule.what_if(make_trainer, (x, y), lr=0.1)",
+        )  # fmt: skip
+    named = {k: getattr(v, "__name__", v) for k, v in changes.items()}
+    return WhatIf(named, steps, start.of({}), changed.of(own))

@@ -1,0 +1,84 @@
+"""`find_rate`: learning rates for a table, tried side by side from the same start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import ArgumentError
+from ..lr_find import LRFinding, Trial
+from .data import TabularData
+from .fitting import TableFit
+from .losses import scores
+from .members import Member, Members
+
+COUNT = 16
+BELOW, ABOVE = 30.0, 10.0
+"""The rates go from the recipe's own through the first to its own times the second."""
+
+
+def find_rate(
+    fit: TableFit, *, lowest: float | None = None, highest: float | None = None, steps: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> LRFinding:  # fmt: skip
+    """Tries 16 learning rates for a fit, as networks of one program that start alike.
+
+    fit: it stays as it is; its first network's rows are learned from and validated on.  lowest,
+    highest: the rates lie evenly between, in their logarithm (the recipe's / 30 and its x 10).
+    steps: of each, up to whole epochs, with the recipe's course of the rate (100).  progress: told
+    epochs made and epochs in all.
+
+    A trial's loss is the validation loss of its best epoch.  Suggested is the rate that is best
+    with its two neighbours, by their mean, so that a lucky one does not count; None where that is
+    not below the loss of an answer that knows no column.  Raises ArgumentError for a range that is
+    none.
+
+    >>> import chainrule
+    >>> from chainrule.train.tabular import Recipe, TableFit, find_rate
+    >>> fit = TableFit(chainrule.data.penguins(), "species", recipe=Recipe(hidden=(8,)))
+    >>> found = find_rate(fit, steps=10)
+    >>> len(found.trials), found.trials[0].lr < found.suggestion < found.trials[-1].lr
+    (16, True)
+    """
+    base = fit.recipe.lr or 0.0
+    low, high = lowest or base / BELOW, highest or base * ABOVE
+    if not 0 < low < high < math.inf:
+        raise ArgumentError("find_rate: lowest must be above 0 and below highest",
+                            got=f"{low:g}, {high:g}")  # fmt: skip
+    own = fit.members
+    epochs = max(-(-steps // own.steps_an_epoch), 1)
+    first = own.members[0]
+    recipe = replace(fit.recipe, epochs=epochs, patience=None, metric="loss")
+    rates = np.geomspace(low, high, COUNT).tolist()
+    listed = [Member(first.train, first.held_out, 0, replace(recipe, lr=lr)) for lr in rates]
+    together = Members(fit.data, listed, fit.seed)
+    together.run(epochs, lambda row: None if progress is None else progress(row["epoch"], epochs))
+    trials = [
+        Trial(lr, math.inf if gone else best)
+        for lr, best, gone in zip(rates, together.best, together.diverged, strict=True)
+    ]
+    near = [float(np.mean([t.loss for t in trials[k - 1 : k + 2]])) for k in range(1, COUNT - 1)]
+    place = int(np.argmin(near))
+    mean, lr = near[place], float(f"{rates[place + 1]:.1e}")
+    start = _blind(fit.data, first)
+    why = (f"of rates from {low:.2g} to {high:.2g} the validation loss is lowest around {lr:g}, "
+           f"{mean:.4g} on average; knowing no column it is {start:.4g}")  # fmt: skip
+    taken = lr if mean < start else None
+    return LRFinding([], [], [], trials, epochs * own.steps_an_epoch, taken, why)
+
+
+def _blind(data: TabularData, member: Member) -> float:
+    """The validation loss of the mean, or of the shares of classes, of the rows to learn from."""
+    y = data.target[member.train]
+    if data.task == "regression":
+        z = y.mean(0)
+    elif data.task == "multilabel":
+        share = (y.sum(0) + 1) / (len(y) + 2)
+        z = np.log(share / (1 - share))
+    else:
+        z = np.log(np.bincount(y, minlength=data.num_outputs) + 1.0)
+    rows = member.held_out
+    return scores(data, np.broadcast_to(z, (len(rows), len(z))), rows, "loss")

@@ -1,0 +1,72 @@
+"""Looks as series: a layer's number over the steps, as powers of ten, and in fewer pieces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from .look import Look
+
+LOW, HIGH = 1e-4, 1e-2
+"""The usual band of update:weight; 1e-3 is what to aim at."""
+
+
+def names_of(looks: Iterable[Look]) -> list[str]:
+    """The layers in the order in which they stand."""
+    return list(dict.fromkeys(layer.name for look in looks for layer in look.layers))
+
+
+def series_of(looks: Sequence[Look], name: str, number: str) -> list[float | None]:
+    """A layer's number at every look."""
+    layers = [look.layer(name) for look in looks]
+    return [None if layer is None else getattr(layer, number) for layer in layers]
+
+
+def log10(value: float | None) -> float | None:
+    """A power of ten; -inf for 0, nan for what has none.
+
+    >>> log10(0.001), log10(0.0), log10(None)
+    (-3.0, -inf, None)
+    """
+    if value is None or math.isnan(value):
+        return value
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def finite_of(values: Iterable[float | None]) -> list[float]:
+    """Those that are there and finite."""
+    return [v for v in values if v is not None and math.isfinite(v)]
+
+
+def pooled(values: Sequence[float | None], pieces: int) -> list[float | None]:
+    """Of each piece the value that lies farthest from the median; nan and inf win, then -inf.
+
+    >>> pooled([1.0, 1.0, 9.0, 1.0], 2)
+    [1.0, 9.0]
+    """
+    good = finite_of(values)
+    middle = median(good) if good else 0.0
+    found: list[float | None] = []
+    for k in range(pieces):
+        part = [v for v in values[k * len(values) // pieces : (k + 1) * len(values) // pieces]
+                if v is not None]  # fmt: skip
+        bad = sorted((v for v in part if not math.isfinite(v)), key=lambda v: v == -math.inf)
+        found.append(bad[0] if bad else max(part, key=lambda v: abs(v - middle), default=None))
+    return found
+
+
+def outside(values: Iterable[float | None]) -> float:
+    """The share of the known values that lie outside the usual band of update:weight."""
+    held = [v for v in values if v is not None]
+    return sum(not LOW <= v <= HIGH for v in held) / len(held) if held else 0.0
+
+
+def dead_since(looks: Iterable[Look], name: str) -> dict[int, int]:
+    """Since the look at which step each unit of a layer has been dead without a break."""
+    since: dict[int, int] = {}
+    for look in looks:
+        x = look.layer(name)
+        now = set(x.dead_units or []) if x is not None else set()
+        since = {u: since.get(u, look.step) for u in now}
+    return since
