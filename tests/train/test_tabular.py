@@ -333,14 +333,6 @@ def test_what_does_not_fit_is_said(name):
         make()
 
 
-def test_more_columns_than_memory_are_refused_before_networks_are_made(monkeypatch):
-    table = {f"c{i}": np.arange(12.0) * i % 7 for i in range(1, 30)} | {"y": list("ab") * 6}
-    monkeypatch.setattr("chainrule.data.tables.table.free_bytes", lambda: 1 << 20)
-    monkeypatch.setattr("chainrule.train.tabular.fitting.Members", None)
-    with pytest.raises(MemoryError, match="fewer columns"):
-        chainrule.train.tabular.TableFit(table, "y")
-
-
 @pytest.mark.slow
 def test_a_rate_is_tried_as_the_network_that_it_makes_alone():
     """Far too low and far too high rates lose, and each trial is the fit that has that rate."""
@@ -361,3 +353,11 @@ def test_a_rate_is_tried_as_the_network_that_it_makes_alone():
     assert find_rate(noise, lowest=100.0, highest=1e4, steps=12).suggestion is None
     with pytest.raises(ArgumentError, match="below highest"):
         find_rate(fit, lowest=2.0, highest=1.0)
+
+
+def test_more_columns_than_memory_are_refused_before_networks_are_made(monkeypatch):
+    table = {f"c{i}": np.arange(12.0) * i % 7 for i in range(1, 30)} | {"y": list("ab") * 6}
+    monkeypatch.setattr("chainrule.data.tables.table.free_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("chainrule.train.tabular.fitting.Members", None)
+    with pytest.raises(MemoryError, match="fewer columns"):
+        chainrule.train.tabular.TableFit(table, "y")

@@ -13,8 +13,6 @@ def command_of(c: TableChoices, new: dict[str, Any]) -> str:
     """`chainrule train houses.csv --target price --lr 0.02 ..`: what was chosen, and new choices.
 
     >>> from chainrule.cli.tables.choices import TableChoices
-    >>> command_of(TableChoices("a.csv", ("b",), header=False), {})
-    'chainrule train a.csv --target b --no-header'
     >>> command_of(TableChoices("a.csv", ("b",), layers=(8, 4), patience=None), {"lr": 0.02})
     'chainrule train a.csv --target b --layers 8,4 --no-early-stopping --lr 0.02'
     """
@@ -28,7 +26,7 @@ def command_of(c: TableChoices, new: dict[str, Any]) -> str:
         elif field.name == "patience" and value is None:
             parts.append("--no-early-stopping")
         elif value is False:
-            parts.append(f"--no-{flag[2:]}")
+            parts.append(f"--no-{field.name}")
         elif isinstance(value, tuple):
             parts += [word for text in value for word in (flag, text)]
         else:
