@@ -13,11 +13,13 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from cli_cases import refused
 from click.testing import CliRunner
 
+from chainrule import schemas
 from chainrule.cli.app import app
 from chainrule.cli.tables import training as tables
 from chainrule.cli.tables.choices import TableChoices, choose, from_config
@@ -305,6 +307,8 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
 def test_other_commands_know_a_run_of_a_table(chainrule, species):
     for words in (("runs",), ("runs", species), ("export", species, "--csv", "-")):
         assert chainrule(*words).exit_code == 0
+    held = json.loads(chainrule("export", species, "--json").stdout)
+    jsonschema.validate(held, schemas.schema("run"))
     for command in ("explain", "playground", "preflight", "verify-resume"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 

@@ -249,7 +249,9 @@ class TableFit:
         return {
             "model": repr(model), "parameters": self.parameters,
             "optimizer": {"name": "AdamW", "groups": [{"lr": self.recipe.lr}]},
-            "loss": self.task, "seed": self.seed,
+            "loss": self.task, "scheduler": "coslog", "schedule_by": "step",
+            "clip_grad_norm": None, "clip_grad_value": None, "accumulate": 1, "ema": None,
+            "metrics": [self.recipe.metric], "seed": self.seed, "compile": True, "callbacks": [],
         }  # fmt: skip
 
     @property
