@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import StateError
 from ..train import Run
-from ..train.metrics import METRICS
+from ..train.metrics import METRICS, confusion_matrix
 from .app import Command, UsageProblem
 from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
@@ -105,8 +105,7 @@ def of_classes(run: str, on: str, p: Any, true: Any, names: tuple[str, ...]) -> 
     """Scores of probabilities (N, C) against classes (N,)."""
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(p), -745.0)  # of the smallest number that is not 0
-    matrix = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(matrix, (true, p.argmax(1)), 1)
+    matrix = confusion_matrix(p, true, num_classes=len(names))
     scores = {name: _score(name, logits, true) for name in OF_CLASSES}
     return Evaluation(run, len(true), on, scores, names, matrix.tolist())
 

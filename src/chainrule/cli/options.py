@@ -11,6 +11,7 @@ import click
 
 from ..errors import ChainruleError
 from ..train import Run, open_run
+from ..train.run import RUNS
 from .app import UsageProblem, as_usage, did_you_mean
 from .tables.choices import is_table
 
@@ -121,6 +122,11 @@ def runs_dir(function: Any) -> Any:
     """--runs-dir."""
     told = "Where the runs lie [runs]."
     return click.option("--runs-dir", default="runs", metavar="DIR", help=told)(function)
+
+
+def in_folder(folder: str) -> str:
+    """What a command needs besides a run's name where the runs lie elsewhere: ` --runs-dir DIR`."""
+    return "" if folder == RUNS else f" --runs-dir {shlex.quote(folder)}"
 
 
 def run_argument(*, required: bool = True) -> Callable[[Any], Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
+from .options import in_folder
 from .recipe import Parts, Recipe, load
 from .terminal import Line, Terminal, as_typed, text_of, words
 from .view.draw import way
@@ -228,8 +228,7 @@ def next_steps(o: Outcome, t: Terminal, page: Path | None) -> list[Line]:
     """Where the run lies, and what to type."""
     if o.run is None or o.path is None:
         return [[("nothing was written (--no-save)", "")]]
-    folder = str(Path(o.path).parent)
-    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    more = in_folder(str(Path(o.path).parent))
     lines: list[Line] = [[(f"run   {o.path}", "strong")]]
     if page is not None:
         lines.append([(f"page  {page}", "strong")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from ..train.run import InUseError
 from ..train.watch.watch import EVERY
 from . import recipe as recipes
 from .app import Command, Interrupted, UsageProblem, as_usage
-from .options import Name, Number, Sizes, find_run, plain_option, runs_dir
+from .options import Name, Number, Sizes, find_run, in_folder, plain_option, runs_dir
 from .recipe import Parts, Recipe
 from .report import write_report
 from .results import Outcome, outcome_of, results
@@ -431,6 +430,4 @@ def _resume(run: Run) -> str:
 
 
 def _command(does: str, run: Run) -> str:
-    folder = str(run.path.parent)
-    where = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
-    return f"chainrule {does} {run.name}{where}"
+    return f"chainrule {does} {run.name}{in_folder(str(run.path.parent))}"

@@ -99,13 +99,17 @@ def try_fixes(
         start = of_function(source, data, steps, batch_size)
         found = start.of({}).found
     else:
-        raise ArgumentTypeError(
-            "try_fixes: not something that can be trained again",
-            expected="a Trainer after fit(), or a function that gives a new one, and its data",
-            got=type(source).__name__ + ("" if callable(source) else " without data"),
-            fix="chainrule.try_fixes(make_trainer, (x, y))",
-        )  # fmt: skip
+        raise not_again("try_fixes", source, "chainrule.try_fixes(make_trainer, (x, y))")
     return Tried(found, steps, [_trials(f, start) for f in found])
+
+
+def not_again(who: str, source: Any, fix: str) -> ArgumentTypeError:
+    """What is said of a source that is no training, or is a function without its data."""
+    return ArgumentTypeError(
+        f"{who}: not something that can be trained again",
+        expected="a Trainer after fit(), or a function that gives a new one, and its data",
+        got=type(source).__name__ + ("" if callable(source) else " without data"), fix=fix,
+    )  # fmt: skip
 
 
 class Start:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError
 from ..markup import aligned, block, number, table
 from ..nn.utils import clip_grad_norm_
 from ..train import Trainer
 from ..train.files import worded
 from ..train.rates import highest_rate
-from .tries import SETTINGS, of_function, of_trainer
+from .tries import SETTINGS, not_again, of_function, of_trainer
 from .trying import Replay
 
 STEPS, MOST_LAYERS = 100, 12
@@ -188,11 +188,6 @@ def what_if(
         start = of_function(source, data, steps, batch_size)
         changed = of_function(functools.partial(source, **given), data, steps, batch_size)
     else:
-        raise ArgumentTypeError(
-            "what_if: not something that can be trained again",
-            expected="a Trainer after fit(), or a function that gives a new one, and its data",
-            got=type(source).__name__ + ("" if callable(source) else " without data"),
-            fix="chainrule.what_if(make_trainer, (x, y), lr=0.1)",
-        )  # fmt: skip
+        raise not_again("what_if", source, "chainrule.what_if(make_trainer, (x, y), lr=0.1)")
     named = {k: getattr(v, "__name__", v) for k, v in changes.items()}
     return WhatIf(named, steps, start.of({}), changed.of(own))

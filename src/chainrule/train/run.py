@@ -165,6 +165,15 @@ class Run:
         """Whether model.safetensors is there, whole or not."""
         return (self.path / "model.safetensors").is_file()
 
+    def load_state(self) -> dict[str, Any]:
+        """The newest checkpoint that is whole; which newer ones were skipped, and why, is said."""
+        state, path, skipped = self.checkpoints.load()
+        for other, reason in skipped:
+            self.say(f"{self.name}: checkpoint {other.name} is skipped: {reason}")
+        if skipped:
+            self.say(f"{self.name}: goes on from {path.name}, step {state['step']}")
+        return state
+
     def load_model(self) -> dict[str, Tensor]:
         """The weights in model.safetensors, for `model.load_state_dict`."""
         try:

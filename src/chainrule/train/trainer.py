@@ -363,12 +363,7 @@ class Trainer:
         Raises StateError where the parts differ, FormatError where no checkpoint can be read.
         """
         run = open_run(run)
-        state, path, skipped = run.checkpoints.load()
-        for other, reason in skipped:
-            run.say(f"{run.name}: checkpoint {other.name} is skipped: {reason}")
-        if skipped:
-            run.say(f"{run.name}: goes on from {path.name}, step {state['step']}")
-        restore(self, state)
+        restore(self, run.load_state())
         self.run, self.resumed = run, True
         return self
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from ...data.tables import Schema, Table
 from ...train.tabular import TableFit, TableModel
 from ..evaluate import Evaluation
 from ..evaluate import lines_of as evaluation_lines
+from ..options import in_folder
 from ..terminal import Line, Terminal, as_typed, words
 from .applied import Judged, cells_of
 
@@ -106,8 +106,7 @@ def ended(
         lines += [*evaluation_lines(held, t), *blank]
     if path is None:
         return [*lines, [("nothing was written (--no-save)", "")]]
-    folder = str(path.parent)
-    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    more = in_folder(str(path.parent))
     lines.append([(f"run   {path}", "strong")])
     for text in (f"chainrule predict {path.name} NEW.csv -o out.csv",
                  f"chainrule evaluate {path.name} OTHER.csv"):  # fmt: skip

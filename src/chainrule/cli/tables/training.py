@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ...train.files import write_text
 from ...train.tabular import TableFit, TableModel
 from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
+from ..options import in_folder
 from ..settings import FILE as SETTINGS
 from ..settings import toml_lines
 from ..terminal import Line, as_typed, detect
@@ -138,9 +138,7 @@ def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
     where = f"stopped by {fit.signal} after epoch {len(fit.rows)}"
     if run is None:
         return Interrupted(f"{where}; --no-save: nothing was kept", line="").by(fit.signal)
-    folder = str(run.path.parent)
-    more = "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
-    fix = f"chainrule train --resume {run.name}{more}"
+    fix = f"chainrule train --resume {run.name}{in_folder(str(run.path.parent))}"
     said = f"{where}; everything is saved in {run.path}"
     return Interrupted(said, fix=fix, line="").by(fit.signal)
 

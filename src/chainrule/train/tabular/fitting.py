@@ -74,8 +74,9 @@ class TableFit:
         )  # fmt: skip
         self.recipe = (recipe or Recipe()).of(self.task)
         self.seed = seed
+        labels = self.data.target if self.task == "classification" else None
         pairs = (
-            [hold_out(self._labels, len(self.data), val_share)]
+            [hold_out(labels, len(self.data), val_share)]
             if folds == 1
             else folds_of(self.data, folds)
         )
@@ -95,10 +96,6 @@ class TableFit:
             self.recipe.bytes_for(self.data, networks, min(len(self.data), STARTING_ROWS)),
             "fewer columns: kinds={name: 'drop'} for those that say little, or smaller hidden",
         )
-
-    @property
-    def _labels(self) -> Any:
-        return self.data.target if self.task == "classification" else None
 
     # ------------------------------------------------------------ training
 
@@ -123,13 +120,7 @@ class TableFit:
         members, total = self.members, self.recipe.epochs
         saved = time.monotonic()
         self.stopped = self.signal = None
-        while self.stopped is None:
-            if signals.asked or members.epoch >= total or all(members.done):
-                self.signal = signals.asked
-                self.stopped = "interrupted" if signals.asked else "epochs"
-                if self.stopped == "epochs" and members.epoch < total:
-                    self.stopped = "early stopping"
-                break
+        while not (signals.asked or members.epoch >= total or all(members.done)):
             began = time.perf_counter()
             members.run(members.epoch + 1)
             self.rows.append(self._row(time.perf_counter() - began))
@@ -141,6 +132,9 @@ class TableFit:
                     saved = time.monotonic()
             if on_epoch is not None:
                 on_epoch(self.rows[-1])
+        self.signal = signals.asked
+        ended = "epochs" if members.epoch >= total else "early stopping"
+        self.stopped = "interrupted" if self.signal else ended
         if run is not None:
             run.checkpoints.save(self.state_dict())
 
@@ -226,12 +220,8 @@ class TableFit:
 
     def resume(self, run: Run) -> None:
         """Takes up the newest whole checkpoint of a run; none: it begins anew."""
-        if not run.checkpoints.manifests():
-            return
-        state, _, skipped = run.checkpoints.load()
-        for other, reason in skipped:
-            run.say(f"{run.name}: checkpoint {other.name} is skipped: {reason}")
-        self.load_state_dict(state)
+        if run.checkpoints.manifests():
+            self.load_state_dict(run.load_state())
 
     def _fingerprint(self) -> str:
         """What the numbers follow from: rows, columns, recipe, seed."""
