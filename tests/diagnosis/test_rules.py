@@ -8,7 +8,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stories import (
     ENDED,
@@ -244,6 +244,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True) | st.none()
     losses=st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=15),
     values=st.lists(numbers, min_size=8, max_size=8), lr=st.floats(0, 1e300),
 )  # fmt: skip
+@example(losses=[0.0, 1.7e308] * 6, values=[None] * 8, lr=0.1)
 def test_no_numbers_make_a_rule_fall(losses, values, lr):
     names = ("grad", "ratio", "update", "weight", "std", "dead", "saturated", "slope")
     each = dict(zip(names, values, strict=True))

@@ -139,3 +139,20 @@ def test_python_numbers_do_not_widen(op):
             if y.requires_grad:
                 y.sum().backward()
                 assert x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 4), (0, 2)])
+def test_a_choice_against_0_has_numpys_bits(dtype, shape):
+    """By masks, for arrays of any layout: nan, infinity and -0 go through, what is not chosen is
+    +0."""
+    rng = np.random.default_rng(0)
+    a, c = (rng.standard_normal(shape) * 10).astype(dtype), rng.random(shape) < 0.5
+    if np.issubdtype(dtype, np.floating):
+        a.reshape(-1)[:4] = [np.nan, -np.inf, -0.0, np.inf][: a.size]
+    zero, where = dtype(0), ops.REGISTRY["where"].forward
+    for x, k in ((a, c), (a.T, c.T), (a[..., ::-1], c[..., ::-1])):
+        for got, expected in (
+            (where(k, x, 0.0), np.where(k, x, zero)), (where(k, 0.0, x), np.where(k, zero, x)),
+        ):  # fmt: skip
+            assert (got.dtype, got.tobytes()) == (dtype, expected.tobytes())

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from train_cases import bits, data, trainer
+from train_cases import bits, data, looked, trainer
 
 import chainrule
 from chainrule import nn, optim
@@ -18,7 +15,6 @@ from chainrule.errors import ArgumentError
 from chainrule.train import Callback, EarlyStopping, Run, Trainer, Watch
 from chainrule.train.watch import Probe, read_looks
 from chainrule.train.watch.layers import ACTIVATIONS
-from chainrule.train.watch.plan import Costs, next_step, steps
 
 
 def small(activation=nn.Tanh, dropout=0.0):
@@ -302,11 +298,6 @@ def test_training_does_not_notice_it(both_ways, settings):
     assert bits(plain) == bits(watched)
 
 
-def looked(t):
-    """The looks without what differs from run to run."""
-    return [{**x.to_json(), "overhead": None} for x in t.history.watch.looks]
-
-
 @pytest.mark.slow
 def test_two_runs_of_one_seed_say_the_same_and_compiled_steps_run_on(tmp_path):
     found = []
@@ -365,45 +356,3 @@ def test_the_run_says_what_is_known_of_the_data(tmp_path):
 def test_odd_settings_are_refused(settings):
     with pytest.raises(ArgumentError, match="Watch"):
         Watch(**settings)
-
-
-# ---------------------------------------------------------------- when
-
-numbers = st.integers(1, 1000)
-
-
-@settings(max_examples=30)
-@given(every=numbers, interval=st.integers(1, 5000))
-def test_steps_rise_and_keep_their_distance(every, interval):
-    found = list(islice(steps(every, interval), 30))
-    assert found[0] == 1
-    assert all(b > a for a, b in pairwise(found))
-    gaps = [b - a for a, b in pairwise(found[2:])]
-    assert min(gaps) >= every
-    assert gaps == sorted(gaps)
-    assert [next_step(n, every, interval) for n in found[:-1]] == found[1:]
-
-
-@settings(max_examples=40)
-@given(work=st.integers(0, 10**9), rows=numbers, layers=st.integers(1, 200), every=numbers)
-def test_dear_looks_lie_farther_apart(work, rows, layers, every):
-    costs = Costs(work, 1000, layers, 10**5, 32, rows)
-    assert costs.interval(every) >= every
-    assert costs.look_s <= 0.05 * costs.interval(every) * costs.step_s
-    more = Costs(work, 1000, layers + 50, 10**5, 32, rows)
-    assert more.interval(every) >= costs.interval(every)
-
-
-@pytest.mark.slow
-def test_looks_that_take_too_much_of_the_time_are_left_out(monkeypatch):
-    monkeypatch.setattr("chainrule.train.watch.watch.LIMIT", 0.0)
-    monkeypatch.setattr("chainrule.train.watch.watch.FREE_S", 0.0)
-    dear, usual = (trainer(callbacks=[Watch(every=5)]) for _ in range(2))
-    dear.fit(data(), epochs=10, batch_size=4)
-    monkeypatch.undo()
-    usual.fit(data(), epochs=10, batch_size=4)
-    watch = dear.history.watch
-    assert watch.left_out > 0
-    made = [x["step"] for x in looked(dear)]
-    assert made[-1] == dear.step + 1, "the last is made in any case"
-    assert looked(dear) == [x for x in looked(usual) if x["step"] in made], "and says the same"

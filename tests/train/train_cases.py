@@ -72,3 +72,8 @@ def bits(t):
         digest.update(np.ascontiguousarray(v._value).tobytes())
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in t.history.rows]
     return f"{digest.hexdigest()} {t.epoch} {t.step} {t.lr!r} {rows!r}"
+
+
+def looked(t):
+    """The looks without what differs from run to run."""
+    return [{**x.to_json(), "overhead": None} for x in t.history.watch.looks]

@@ -109,8 +109,8 @@ def threads_option(function: Any) -> Any:
 @click.option(
     "--watch-every",
     type=Number(1, 10**9, whole=True),
-    default=EVERY,
-    help=f"Steps between two looks inside, and more where that would cost too much [{EVERY}].",
+    help="Steps between two looks inside, and more where that would cost too much "
+    f"[{EVERY}, and fewer looks in a training that is over in a moment].",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--no-save", is_flag=True, help="Write no files.")
@@ -121,7 +121,7 @@ def threads_option(function: Any) -> Any:
 def command(
     data: str | None, name: str | None, runs_dir: str, resume: str | None, no_save: bool,
     no_report: bool, quiet: bool, plain: bool, as_json: bool, threads: int | None,
-    watch_every: int, checkpoint_steps: int | None, keep: int | None, **chosen: Any,
+    watch_every: int | None, checkpoint_steps: int | None, keep: int | None, **chosen: Any,
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral, xor, or a table of yours.
 
@@ -287,7 +287,7 @@ class _Job:
     """
 
     def __init__(
-        self, r: Recipe, terminal: Terminal, screen: Screen, reported: bool, watch_every: int
+        self, r: Recipe, terminal: Terminal, screen: Screen, reported: bool, watch_every: int | None
     ) -> None:
         self.recipe, self.screen, self.reported = r, screen, reported
         self.page: Path | None = None

@@ -157,10 +157,12 @@ class Story:
         """The last looks, back to the first of them, at all of which `holds(look)`.
 
         None where there are fewer than `least` of them; one is enough where `total(look)` holds for
-        it: what can't be otherwise needs no second look.
+        it: what can't be otherwise needs no second look.  Looks without the probe, between others,
+        say nothing for it or against it.
         """
         found: list[Look] = []
-        for look in reversed(self.looks):
+        probed = [look for look in self.looks if look.probe is not None]
+        for look in reversed(probed or self.looks):
             if not holds(look):
                 break
             found.insert(0, look)

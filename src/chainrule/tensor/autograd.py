@@ -20,13 +20,13 @@ from ..errors import (
     source_of,
     user_site,
 )
-from ..grad import Handle, Leaf, Reader, Route, check_saved, sweep
+from ..grad import Handle, Leaf, Reader, Route, sweep
 from ..graph.node import Node as GraphNode
-from ..ops import add, where
-from ..ops.core import current, interpret, quietly
+from ..ops.core import current, quietly
 from . import core
 from .looking import SWITCHED_OFF, WAYS_BACK
 from .memory import in_words_of
+from .readers import PLAIN, RECORDING, TRACED, accumulate
 
 if TYPE_CHECKING:
     from .core import Tensor
@@ -112,106 +112,6 @@ def is_grad_enabled() -> bool:
     return current.grad_enabled
 
 
-class _Plain(Reader):
-    """Rules run on arrays: the ordinary, fastest backward."""
-
-    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
-        saved = node.inputs
-        if type(saved) is not tuple:
-            check_saved(node)
-        values = []
-        for x in saved:
-            if isinstance(x, core.Tensor):
-                cell = x._cell
-                if cell is not None and cell.changed > node.seq:
-                    check_saved(node)
-                values.append(x._value)
-            else:
-                values.append(x)
-        cell = node.cell
-        if cell is not None and cell.changed > node.seq:
-            check_saved(node)
-        return node.y, values
-
-    def without_nan(self, g: Any, r: Any) -> Any:
-        missing = np.isnan(r)  # mostly nothing is, and an array can be asked
-        return where(missing & np.equal(g, 0), 0.0, r) if missing.any() else r
-
-    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
-        with interpret(current.tensors):
-            replaced = function(core.wrap(g))
-        return g if replaced is None else _hooked(replaced, g)._value
-
-    def retain(self, node: Any, g: Any) -> None:
-        holder = node.retained()
-        if holder is not None:
-            _accumulate(holder, core.wrap(np.array(g)))
-
-
-class _Traced(_Plain):
-    """Rules run on nodes of the program that is being recorded."""
-
-    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
-        check_saved(node)
-        value = current.trace.value
-        saved = node.inputs
-        return node.y, [value(x) if isinstance(x, core.Tensor) else x for x in saved]
-
-    def without_nan(self, g: Any, r: Any) -> Any:
-        return Reader.without_nan(self, g, r)
-
-    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
-        with interpret(current.tensors):
-            replaced = function(core.wrap(g))
-        return g if replaced is None else current.trace.value(_hooked(replaced, g))
-
-    def retain(self, node: Any, g: Any) -> None:
-        holder = node.retained()
-        if holder is not None:
-            _accumulate(holder, core.wrap(g), current.trace)
-
-
-class _Recording(Reader):
-    """Rules run on Tensors: the backward pass can itself be differentiated."""
-
-    def arguments(self, node: Any) -> tuple[Any, list[Any]]:
-        check_saved(node)
-        inputs = [
-            x if not isinstance(x, core.Tensor) or x._node is edge else _again(x, edge)
-            for x, edge in zip(node.inputs, node.edges, strict=True)
-        ]
-        y = None if node.y is None else core.wrap(node.y, node)
-        return y, inputs
-
-    def hook(self, function: Callable[[Any], Any], g: Any) -> Any:
-        replaced = function(g)
-        return g if replaced is None else _hooked(replaced, g)
-
-    def retain(self, node: Any, g: Any) -> None:
-        holder = node.retained()
-        if holder is not None:
-            _accumulate(holder, g, current.trace)
-
-
-def _again(x: Tensor, edge: Any) -> Tensor:
-    """A saved value with the history that it had when it was saved."""
-    trace = current.trace
-    return core.wrap(x._value if trace is None else trace.value(x), edge)
-
-
-def _hooked(replaced: Any, g: Any) -> Tensor:
-    if not isinstance(replaced, core.Tensor) or replaced.shape != np.shape(g):
-        raise ArgumentTypeError(
-            "hook: must return None or a gradient of the same shape",
-            expected=f"None or a Tensor of {np.shape(g)}",
-            got=type(replaced).__name__,
-        )
-    return replaced
-
-
-_PLAIN, _TRACED, _RECORDING = _Plain(), _Traced(), _Recording()
-
-
 def _seed(output: Tensor, gradient: Tensor | None, name: str) -> Tensor:
     if gradient is None:
         if output._value.size != 1:
@@ -271,9 +171,9 @@ def _run(
         if not create_graph:
             seed = seed._value if trace is None else trace.value(seed)
         seeds.append((output._node_now(), seed))
-    reader: Reader = _RECORDING
+    reader: Reader = RECORDING
     if not create_graph:
-        reader = _PLAIN if trace is None else _TRACED
+        reader = PLAIN if trace is None else TRACED
     if state.anomaly is not None and trace is None:
         state.anomaly.began(outputs)
         reader = copy.copy(reader)
@@ -288,25 +188,6 @@ def _run(
         raise in_words_of(name, error) from None
     finally:
         state.interpreter, state.grad_enabled = outer
-
-
-def _accumulate(holder: Tensor, g: Tensor, trace: Any = None) -> None:
-    held = holder._grad if trace is None else trace.gradient(holder)
-    if held is None:
-        if trace is not None:
-            trace.hold(holder, grad=True)
-        holder._grad = g
-    elif g._node is not None or held._node is not None:
-        if trace is not None:
-            trace.hold(holder, grad=True)
-        with enable_grad():
-            holder._grad = held + g
-    else:
-        if trace is None:
-            np.add(held._value, g._value, out=held._value)
-        else:
-            trace.write(held, trace.recorder(add, (trace.value(held), trace.value(g)), {}))
-        held._note_write()
 
 
 def drop_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
@@ -358,12 +239,12 @@ def backward(
     if route is not None:
         for x in wanted:
             if (node := x._node_now()) in done.ends:
-                _accumulate(x, _own(done.ends[node], node in done.shared), trace)
+                accumulate(x, _own(done.ends[node], node in done.shared), trace)
         return
     for node, g in done.ends.items():
         holder = node.ref() if type(node) is Leaf else None
         if holder is not None:
-            _accumulate(holder, _own(g, node in done.shared), trace)
+            accumulate(holder, _own(g, node in done.shared), trace)
 
 
 def _own(g: Any, shared: bool) -> Tensor:
@@ -410,9 +291,21 @@ def grad(
                 f"grad: input {i} does not require grad", fix="requires_grad=True when it is made"
             )
     keep = create_graph if retain_graph is None else retain_graph
-    route = Route([t._node_now() for t in outs], [x._node_now() for x in ins])
-    done = _run(outs, gradients, route, keep, create_graph, "grad")
+    done = _run(outs, gradients, _route(outs, ins), keep, create_graph, "grad")
     return tuple(_result(i, x, done, allow_unused, materialize_grads) for i, x in enumerate(ins))
+
+
+def _route(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Route:
+    return Route([t._node_now() for t in outputs], [x._node_now() for x in inputs])
+
+
+def gradients_to_read(output: Tensor, inputs: Sequence[Tensor]) -> list[Any]:
+    """As `grad` of a scalar, but arrays that are only to be read, since several may be one memory.
+
+    None where the output does not depend on an input.
+    """
+    done = _run([output], [None], _route([output], inputs), False, False, "grad")
+    return [done.ends.get(x._node_now()) for x in inputs]
 
 
 def _result(i: int, x: Tensor, done: Any, unused: bool | None, zeros: bool) -> Tensor | None:

@@ -34,6 +34,8 @@ class Fit:
         self.held_out = held_out
         self.limits, self.bar = limits, bar
         self.recorder = None if trainer.run is None else Recorder(trainer, trainer.run)
+        steps = limits.steps_in_all(len(train), trainer.accumulate)
+        trainer.last_step = None if steps is None else trainer.first_step + steps
 
     def run(self, signals: Interrupts) -> History:
         """Goes on to the end, whichever it is."""

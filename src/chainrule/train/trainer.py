@@ -111,6 +111,7 @@ class Trainer:
         self.history = History()
         self.resumed = False
         self.first_epoch = self.first_step = 0  # where this fit began
+        self.last_step: int | None = None  # where this fit ends at the latest, where that is known
         self.fit_steps, self.fit_seconds = 0, 0.0  # of the last call of fit
         self.idle_seconds = 0.0  # of it, what callbacks waited for a person: no part of any time
         self.signals: Interrupts | None = None  # of the fit that goes on

@@ -19,11 +19,13 @@ from .verdict import Judge
 
 if TYPE_CHECKING:
     from ...train import Trainer
+    from ...train.watch import Look
 
 SELDOM = 1 << 40  # steps, for which the weights need not be seen
 POLL_S = 0.05  # between two looks at the keyboard, and at the clock for the next redraw
-SHORT, APART, SHARE = 100, 3, 8
+SHORT, APART, SHARE = 100, 3, 4
 """Epochs of fewer steps are judged every third time; after many only when there is so much more."""
+MOVED = ("grad", "weight", "update", "ratio")  # of a layer, in a step
 KNOWN_S = 0.5  # before, the share of the time that watching takes says only how a fit begins
 
 Answer = Callable[[Any], Sequence[Line]]
@@ -57,13 +59,14 @@ class Show(Callback):
         self.answers = answers or {}
         self.first_step = 0
         self.next = 1  # the epoch to judge where they are short
+        self.shown: Look | None = None  # whose layers the facts are
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Takes over the epochs before a resume."""
         began = time.perf_counter()
         self.start = self.watch.began or began  # what both cost is told as a share of one time
         self.spent = self.wake = 0.0
-        self.first_step, self.next = trainer.step, 1
+        self.first_step, self.next, self.shown = trainer.step, 1, None
         while self.next <= trainer.epoch:
             self.next = _after(self.next)
         for row in trainer.history.rows:
@@ -161,6 +164,21 @@ class Show(Callback):
         self._progress(trainer)
         self.screen.draw(self.facts)
 
+    def _layers(self) -> None:
+        """The last look's; what only others have, from the last of those: the look that closes a
+        fit has no step to say the ratio of, a brief one no probe."""
+        looks, f = self.watch.looks, self.facts
+        step = next((x for x in reversed(looks) if not x.closing), None)
+        if step is None or looks[-1] is self.shown:
+            return
+        self.shown = looks[-1]
+        f.lifted = self.watch.top_lr / step.lr if step.lr > 0 else 1.0
+        probed = next((x for x in reversed(looks) if x.probe is not None), step)
+        moved = {x.name: {n: getattr(x, n) for n in MOVED} for x in step.layers}
+        f.layers = step.layers
+        if probed is not step:
+            f.layers = [replace(x, **moved.get(x.name, {})) for x in probed.layers]
+
     def _append(self, row: dict[str, Any]) -> None:
         f = self.facts
         f.loss.values.append(row["loss"])
@@ -180,13 +198,7 @@ class Show(Callback):
         f.overhead = self._overhead(trainer) if elapsed > KNOWN_S else None
         f.compiled, f.compile_s = trainer.compile, trainer.compile_seconds
         f.cached, f.threads = trainer.compile_cached, trainer.threads
-        step = next((x for x in reversed(self.watch.looks) if not x.closing), None)
-        if step is not None:
-            f.layers, f.lifted = step.layers, self.watch.top_lr / step.lr if step.lr > 0 else 1.0
-            if self.watch.looks[-1].closing:  # it has no step to say the ratio of
-                ratios = {x.name: x.ratio for x in step.layers}
-                last = self.watch.looks[-1].layers
-                f.layers = [replace(x, ratio=ratios.get(x.name)) for x in last]
+        self._layers()
         trained = elapsed - trainer.compile_seconds
         if done and trained > 0:
             f.eta_s = trained / done * max(self.total_steps - trainer.step, 0)

@@ -167,7 +167,7 @@ class Oscillating(Rule):
         turns = sum(a * b < 0 for a, b in pairwise(changes)) / (len(changes) - 1)
         if turns < self.turns:
             return
-        size = statistics.fmean(map(abs, changes))
+        size = sum(abs(c) / len(changes) for c in changes)  # each part: the sum may overflow
         scale = story.expected or losses[0]
         fallen = losses[0] - losses[-1] > 2 * size
         if not scale > 0 or size < self.size * scale or fallen:

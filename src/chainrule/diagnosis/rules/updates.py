@@ -19,8 +19,8 @@ class UpdateRatio(Rule):
     """A layer changes far too much, or hardly at all, in a step, compared with its size.
 
     update:weight = |change of W| / |W|, at the highest lr so far.  high: the median of the last
-    looks above this (0.1), the first left out, where Adam's steps are large; far: an error
-    above this (1), for which one look is enough.  low: no look above this (1e-6).  usual_low,
+    looks above this (0.1), the first left out, where Adam's steps are large; a single one has to be
+    above twice that.  far: an error above this (1).  low: no look above this (1e-6).  usual_low,
     usual_high: the band that is commonly aimed at (1e-4, 1e-2), for displays.
     """
 
@@ -48,9 +48,9 @@ class UpdateRatio(Rule):
             if not later or name in story.frozen or not any(r for _, r in known):
                 continue
             usual = statistics.median(later[-RECENT:])
-            if usual > (self.high if len(later) > 1 else max(self.far, self.high)):
+            if usual > (self.high if len(later) > 1 else 2 * self.high):
                 high.append((usual, name))
-            elif len(later) > 1 and max(later) < self.low:
+            elif max(later) < self.low and (len(later) > 1 or max(r for _, r in known) < self.low):
                 low.append((max(later), name))
         after = [look.step for look in story.steps if look.step > 1]
         span = (after[0], after[-1]) if after else None

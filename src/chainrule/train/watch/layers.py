@@ -69,8 +69,11 @@ class Recording:
 
     def __init__(self, model: nn.Module) -> None:
         self.stages: list[Stage] = []
-        self.known = {id(m): Stage(n or type(model).__name__, m) for n, m in layers_of(model)}
-        self.modules = list(model.modules())
+        named = list(model.named_modules())
+        self.known = {
+            id(m): Stage(n or type(model).__name__, m) for n, m in named if any(m._own_parameters())
+        }
+        self.heard = [m for _, m in named if id(m) in self.known or isinstance(m, ACTIVATIONS)]
         self.by_output: dict[int, Stage] = {}
         self.kept: list[Any] = []  # alive, so that no id is given twice
 
@@ -90,11 +93,7 @@ class Recording:
         return y
 
     def __enter__(self) -> Recording:
-        self.handles = [
-            m.register_forward_hook(self._after)
-            for m in self.modules
-            if id(m) in self.known or isinstance(m, ACTIVATIONS)
-        ]
+        self.handles = [m.register_forward_hook(self._after) for m in self.heard]
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -8,21 +8,26 @@ where that is above LIMIT a look of the plan is left out, which changes none of 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 
-SHARE = 0.02
-"""Of the time of the steps, what looks may take by the estimate."""
+SHARE, OF_ALL = 0.02, 0.03
+"""By the estimate, what looks may take of the time of the steps, and of the whole fit."""
 LIMIT = 0.05
 """Of the time of a fit, what they may take in truth: where it is more, looks are left out."""
 FREE_S = 0.25
-"""Seconds that looks may take whatever their share: in a short fit nobody misses them, and where a
-machine is busy for a moment none is left out."""
-STEP_S, STEP_RATE = 15e-6, 3e10
-"""A compiled step: what it takes at least, and how many multiply-adds it makes in a second."""
-LOOK_S, LAYER_S, LOOK_RATE, VALUE_S = 300e-6, 250e-6, 3e10, 3e-9
+"""Seconds that looks may take whatever their share, so that none is left out where a machine is
+busy for a moment."""
+STEP_S, STEP_RATE, EPOCH_S = 15e-6, 3e10, 600e-6
+"""A compiled step: what it takes at least, and how many multiply-adds it makes in a second; what
+comes between two epochs."""
+LOOK_S, LAYER_S, LOOK_RATE, VALUE_S = 500e-6, 200e-6, 3e10, 1.5e-9
 """A look: what it takes at least, for each layer, for the work, and for each value."""
+LEAST = 2
+"""Looks at steps that every fit has, however short, if it has so many steps.  Where only the first
+can be afforded, the others are brief: how far the step moves the weights, without the probe."""
 MANY = 200
 """After so many looks the distance between them doubles: the record of a long run stays small."""
 
@@ -54,6 +59,10 @@ class Costs:
         """The steps between two looks once there are some: at least `every`."""
         return max(every, int(self.look_s / self.step_s / SHARE) + 1)
 
+    def most(self, steps: int, epochs: float) -> int:
+        """The looks that a fit of so many steps can afford, without the one that closes it."""
+        return max(1, int(OF_ALL * (steps * self.step_s + epochs * EPOCH_S) / self.look_s) - 1)
+
 
 def steps(every: int, interval: int) -> Iterator[int]:
     """The steps to look at: 1, one soon after, then every `every`, farther apart up to `interval`.
@@ -72,6 +81,21 @@ def steps(every: int, interval: int) -> Iterator[int]:
     for i in count(2):
         yield 1 + offset
         offset += max(every, min(interval << (i // MANY), 2 * offset))
+
+
+def planned(first: int, last: int, most: int, every: int, interval: int) -> list[int]:
+    """The steps from `first` to `last`; if too many, evenly chosen ones, the first among them.
+
+    >>> planned(1, 950, 5, 100, 1000)
+    [1, 21, 101, 301, 901]
+    >>> planned(1, 950, 3, 100, 1000)
+    [1, 21, 301]
+    """
+    found = list(takewhile(lambda n: n <= last, steps(every, interval)))
+    found = found[bisect_left(found, first) :]
+    if len(found) <= most:
+        return found
+    return [found[i * len(found) // most] for i in range(most)]
 
 
 def next_step(after: int, every: int, interval: int) -> int:

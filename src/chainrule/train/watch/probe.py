@@ -1,6 +1,6 @@
 """What happens inside the layers, read from a fixed batch of rows without touching training.
 
-The probe runs forward and backward in evaluation mode and asks for gradients with `grad`, which
+The probe runs forward and backward in evaluation mode and asks for the gradients alone, which
 leaves every `.grad` as it is.  The numbers of the ledger are quotients of norms of gradients that
 the sweep computed, so gain = weights x slope holds but for rounding.
 """
@@ -17,13 +17,13 @@ import numpy as np
 from ... import nn
 from ...nn import Module
 from ...ops.core import interpret, quietly
-from ...tensor.autograd import enable_grad, grad
+from ...tensor.autograd import enable_grad, gradients_to_read
 from ...tensor.core import Tensor
 from ...tensor.random import Generator, drawing_from
 from ..evaluation import mode
 from .layers import Recording, Stage, weights_of
 from .look import Layer
-from .numbers import bins, dead_units, flat_share, norm, thinned, twins
+from .numbers import bins, dead_units, flat_share, norm, spread_of, thinned, twins
 
 ZEROED = ("ReLU", "ReLU6")
 
@@ -59,9 +59,8 @@ class Probe:
         wanted += [p for held in weights.values() for p in held]
         found: dict[int, Any] = {}
         if wanted and loss.requires_grad and math.isfinite(self.value):
-            with quietly():
-                given = grad(loss, wanted, allow_unused=True)
-            found = {id(t): g._value for t, g in zip(wanted, given, strict=True) if g is not None}
+            given = gradients_to_read(loss, wanted)
+            found = {id(t): g for t, g in zip(wanted, given, strict=True) if g is not None}
         layers = [_layer(s, [found.get(id(p)) for p in weights[id(s)]], find_twins) for s in stages]
         chain = [(s, x) for s, x in zip(stages, layers, strict=True) if s.linear and s.calls == 1]
         norms = {i: norm(g) for i, g in found.items()}
@@ -108,7 +107,7 @@ def _layer(stage: Stage, gradients: Sequence[Any], find_twins: bool) -> Layer:
 
 def _describe(layer: Layer, value: Any, stage: Stage) -> None:
     with quietly():
-        layer.mean, layer.std = float(value.mean()), float(value.std())
+        layer.mean, layer.std = spread_of(value)
         layer.activations = bins(value)
         if stage.activation in ZEROED and value.ndim > 1:
             dead = dead_units(value, stage.units)

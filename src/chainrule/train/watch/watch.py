@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from .html import watch_html
 from .layers import layers_of, weights_of
 from .look import FILE, Layer, Look, read_looks
 from .numbers import norm
-from .plan import FREE_S, LIMIT, Costs, next_step
+from .plan import FREE_S, LEAST, LIMIT, Costs, next_step, planned
 from .probe import Probe
 from .start import class_counts, expected_loss, rows_of, spread, targets_of
 
@@ -33,9 +34,10 @@ EVERY, ROWS = 100, 128
 class Watch(Callback):
     """Looks inside every layer at a few steps: `Trainer(..., callbacks=[Watch()])`.
 
-    every: steps between two looks (100); more where the shapes say that looks would take more than
-    a few per cent of the time, see plan.py.  rows: of the training data, on which the layers are
-    measured (128).  probe: a batch (x1, ..., y) to measure on instead.
+    every: steps between two looks, at least (None: 100, and in a fit that is over in a moment only
+    as many looks as cost less than 5 % of it); more where the shapes say that looks would take more
+    than a few per cent of the time, see plan.py.  rows: of the training data, on which the layers
+    are measured (128).  probe: a batch (x1, ..., y) to measure on instead.
 
     A look holds, for each layer, the norms of the weight, of its gradient and of its change in that
     step, and on the probe rows: the gain ledger, dead and saturated units, the spread and the
@@ -62,8 +64,10 @@ class Watch(Callback):
     """
 
     def __init__(
-        self, every: int = EVERY, rows: int = ROWS, probe: Sequence[Any] | None = None
+        self, every: int | None = None, rows: int = ROWS, probe: Sequence[Any] | None = None
     ) -> None:
+        self.sparing = every is None  # in a short fit
+        every = EVERY if every is None else every
         for name, value in (("every", every), ("rows", rows)):
             if type(value) is not int or value < 1:
                 raise ArgumentError(f"Watch: {name} must be a whole number >= 1", got=repr(value))
@@ -82,7 +86,9 @@ class Watch(Callback):
         self.share = 0.0  # of the time, at the end of the fit
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
-        self.begun: tuple[Look, list[list[Any]]] | None = None
+        self.planned: list[int] | None = None  # all the steps to look at, in a short fit
+        self.brief = False  # whether those after the first do without the probe
+        self.begun: tuple[Look, list[Any], list[Any]] | None = None
         self.every_steps = 1
 
     def _repr_html_(self) -> str:
@@ -115,11 +121,13 @@ class Watch(Callback):
         batch = self._rows(trainer)
         self.probe = Probe(trainer.model, trainer.loss, batch)
         layers = self._measure(trainer)
-        self.interval = self._costs(trainer, batch).interval(self.every)
-        self.next = next_step(trainer.step, self.every, self.interval)
+        costs = self._costs(trainer, batch)
+        self.interval = costs.interval(self.every)
+        self.planned = self._planned(trainer, costs)
+        self.next = self._after(trainer.step)
         self._note(trainer, batch)
         if self.next == trainer.step + 1:
-            self._begin(trainer, layers)
+            self._begin(trainer, None if self._briefly else layers)
         self._aim(trainer)
         self.spent += time.perf_counter() - self.began
 
@@ -137,9 +145,9 @@ class Watch(Callback):
         if self.begun is not None and trainer.step == self.next:
             self._finish(trainer, *self.begun)
             self.begun = None
-            self.next = next_step(trainer.step, self.every, self.interval)
+            self.next = self._after(trainer.step)
         if trainer.step == self.next - 1 and self._affordable(trainer):
-            self._begin(trainer, self._measure(trainer))
+            self._begin(trainer, None if self._briefly else self._measure(trainer))
             self.cheapest = min(self.cheapest, time.perf_counter() - began)
             self.made += 1
         self._aim(trainer)
@@ -163,6 +171,24 @@ class Watch(Callback):
 
     # ------------------------------------------------------------ a look
 
+    def _planned(self, trainer: Trainer, costs: Costs) -> list[int] | None:
+        """All the steps to look at, where the end of the fit is known and looks are spared."""
+        assert trainer.loader is not None
+        self.brief = False
+        if trainer.last_step is None or not self.sparing:
+            return None
+        steps = trainer.last_step - trainer.first_step
+        most = costs.most(steps, steps * trainer.accumulate / max(len(trainer.loader), 1))
+        self.brief = most < LEAST
+        first, last = trainer.first_step + 1, trainer.last_step
+        return planned(first, last, max(most, LEAST), self.every, self.interval)
+
+    def _after(self, step: int) -> int:
+        """The next step to look at, beyond a step."""
+        if self.planned is None:
+            return next_step(step, self.every, self.interval)
+        return next((n for n in self.planned if n > step), sys.maxsize)
+
     def _affordable(self, trainer: Trainer) -> bool:
         """Whether looks have kept within their share of the time; else the next is left out.
 
@@ -172,7 +198,7 @@ class Watch(Callback):
         if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began - self.idle):
             return True
         self.left_out += 1
-        self.next = next_step(self.next, self.every, self.interval)
+        self.next = self._after(self.next)
         return trainer.step == self.next - 1
 
     def _aim(self, trainer: Trainer) -> None:
@@ -188,26 +214,36 @@ class Watch(Callback):
                     return self.probe.measure(find_twins=trainer.step == 0)
             except Exception as error:
                 self.problem = _told(error)
+        return self._named(trainer)
+
+    def _named(self, trainer: Trainer) -> list[Layer]:
+        """The layers, not measured."""
+        assert self.probe is not None
         self.probe.value = None
         found = layers_of(trainer.model)
         return [Layer(n or type(m).__name__, type(m).__name__) for n, m in found]
 
-    def _begin(self, trainer: Trainer, layers: list[Layer]) -> None:
+    @property
+    def _briefly(self) -> bool:
+        """Whether the next look does without the probe."""
+        return self.brief and self.planned is not None and self.next > self.planned[0]
+
+    def _begin(self, trainer: Trainer, layers: list[Layer] | None) -> None:
         assert self.probe is not None
+        layers = self._named(trainer) if layers is None else layers
         look = Look(self.next, trainer.epoch + 1, trainer.lr, probe=self.probe.value, layers=layers)
         named = _modules(trainer)
-        self.begun = look, [[p._value.copy() for _, p in weights_of(named[x.name])] for x in layers]
+        weights = [[p for _, p in weights_of(named[x.name])] for x in layers]
+        self.begun = look, weights, [[p._value.copy() for p in held] for held in weights]
 
-    def _finish(self, trainer: Trainer, look: Look, before: list[list[Any]]) -> None:
+    def _finish(self, trainer: Trainer, look: Look, after: list[Any], before: list[Any]) -> None:
         look.epoch, look.loss = trainer.epoch + 1, trainer.loss_value
-        named = _modules(trainer)
-        for layer, olds in zip(look.layers, before, strict=True):
-            weights = weights_of(named[layer.name])
-            grads = [trainer.grad_norm_of(p) for _, p in weights]
+        for layer, weights, olds in zip(look.layers, after, before, strict=True):
+            grads = [trainer.grad_norm_of(p) for p in weights]
             known = [g for g in grads if g is not None]
             layer.grad = math.hypot(*known) if known else None
             layer.weight = math.hypot(*map(norm, olds))
-            changes = [norm(p._value - old) for (_, p), old in zip(weights, olds, strict=True)]
+            changes = [norm(p._value - old) for p, old in zip(weights, olds, strict=True)]
             layer.update = math.hypot(*changes)
             layer.ratio = layer.update / layer.weight if layer.weight else None
         self._keep(trainer, look)
