@@ -4,7 +4,8 @@
     python benchmarks/insight.py --write    # and puts them into INSIGHT.md
 
 Watching: recipes of `chainrule train` are trained with and without a Watch, in turns (A B A B ...),
-after one training that is not counted, so that the compiler's cache is filled; medians count.
+after one training that is not counted, so that the compiler's cache is filled; medians count, and
+of the differences the median of those between neighbours.
 The page of a run: what `chainrule report` writes, and in Chromium, where that and playwright are
 installed, from the request until the verdict can be read, and until every chart is drawn.  Rules:
 every training of tests/diagnosis with a planted fault, and every healthy one, is judged.
@@ -13,6 +14,7 @@ every training of tests/diagnosis with a planted fault, and every healthy one, i
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -36,7 +38,7 @@ RUNS = {
     "moons": choose("moons", {"patience": None}),
     "digits, 4 layers of 512": choose("digits", {"layers": (512,) * 4, "epochs": 10}),
 }
-TURNS, LONG, LOOKS = 7, 100_000, 1000
+TURNS, LONG, LOOKS = 15, 100_000, 1000
 TESTS = Path(__file__).parents[1] / "tests"
 PAGE = Path(__file__).with_name("INSIGHT.md")
 
@@ -46,6 +48,7 @@ def trained(recipe: recipes.Recipe, watch: Watch | None, run: Run | None = None)
     parts = recipes.build(recipe)
     trainer = recipes.trainer(parts, recipe, [] if watch is None else [watch])
     trainer.run = run
+    gc.collect()  # what the fit before left is not counted here
     began = time.perf_counter()
     trainer.fit(parts.train, validation=parts.validation, epochs=recipe.epochs,
                 batch_size=recipe.batch_size)  # fmt: skip
@@ -63,7 +66,8 @@ def watching(name: str) -> list[str]:
         watched.append(trained(recipe, watch))
         told.append(watch.overhead)
     a, b = statistics.median(without), statistics.median(watched)
-    return [name, f"{a:.3f}", f"{b:.3f}", f"{100 * (b / a - 1):+.1f} %",
+    more = statistics.median(y / x - 1 for x, y in zip(without, watched, strict=True))
+    return [name, f"{a:.3f}", f"{b:.3f}", f"{100 * more:+.1f} %",
             f"{100 * statistics.median(told):.1f} %", str(len(watch.looks))]  # fmt: skip
 
 
