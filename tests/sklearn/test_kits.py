@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from estimator_cases import data_for, estimators
 
 import chainrule
-from chainrule.sklearn import MLPClassifier
+from chainrule.sklearn import MLPClassifier, MLPRegressor
 from chainrule.sklearn.kit import KEPT, KITS
+from chainrule.sklearn.training import Training
 from chainrule.train import LambdaCallback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -51,6 +53,52 @@ def test_not_more_kits_are_kept_than_that():
     for width in range(1, KEPT + 3):
         MLPClassifier(**{**BASE, "hidden_layer_sizes": (width,)}).fit(X, Y)
     assert len(KITS.free) == KEPT
+
+
+STEEP = {"solver": "sgd", "learning_rate_init": 0.15, "activation": "identity"}
+ENDS = {
+    "max_iter": {"max_iter": 40},
+    "no improvement": {"learning_rate_init": 0.05, "tol": 1e-3, "n_iter_no_change": 3},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.2, "tol": 1e-3, "n_iter_no_change": 2},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1,
+                 "tol": 1e-2, "n_iter_no_change": 2},
+    "in order": {"shuffle": False, "tol": 1e-2, "learning_rate_init": 0.05},
+    "just before infinity": {**STEEP, "n_iter_no_change": 1},
+    "not finite": {**STEEP, "n_iter_no_change": 3},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_epochs_made_ahead_are_taken_back_without_a_trace(name, monkeypatch):
+    x, y = data_for(estimators()[1])
+
+    def fitted():
+        rng = np.random.RandomState(3)
+        model = MLPRegressor(**{**BASE, "max_iter": 300, "random_state": rng, **ENDS[name]})
+        try:
+            model.fit(x, y)
+        except ValueError as error:
+            return str(error)
+        state = model._solver_state["optimizer"]
+        return [
+            rng.randint(1 << 30), model.n_iter_, model.loss_curve_, model.t_,
+            [c.tobytes() for c in (*model.coefs_, *model.intercepts_)],
+            [[np.asarray(v).tobytes() for v in held.values()] for held in state["state"].values()],
+            state["param_groups"],
+        ]  # fmt: skip
+
+    def bold(self, room, most):
+        ahead = 8 * room if self.fall else room  # 0 at first, and after taking back
+        return min(ahead, most - self.progress.n_iter_)
+
+    monkeypatch.setattr(Training, "_hoped", lambda self, room, most: room)
+    plain = fitted()
+    monkeypatch.setattr(Training, "_hoped", bold)
+    with patch.object(
+        Training, "_take_back", autospec=True, side_effect=Training._take_back
+    ) as back:
+        assert fitted() == plain
+    assert back.called == (name != "max_iter")
 
 
 def test_ctrl_c_keeps_what_was_learned():

@@ -90,6 +90,27 @@ class Kit:
                 if "step" in state:
                     state["step"] = 0
 
+    def kept(self) -> tuple[list[Any], list[dict[str, Any]]]:
+        """Copies of the weights and of the optimizer's state, for `back_to`."""
+        weights = [p._value.copy() for p in self.network.module.parameters()]
+        states = [
+            {k: v._value.copy() if isinstance(v, Tensor) else v for k, v in state.items()}
+            for state in self.optimizer.state.values()
+        ]
+        return weights, states
+
+    def back_to(self, kept: tuple[list[Any], list[dict[str, Any]]]) -> None:
+        """Puts back what `kept` gave after a step or more."""
+        weights, states = kept
+        for p, held in zip(self.network.module.parameters(), weights, strict=True):
+            p._value[...] = held
+        for state, before in zip(self.optimizer.state.values(), states, strict=True):
+            for name, value in before.items():
+                if isinstance(state[name], Tensor):
+                    state[name]._value[...] = value
+                else:
+                    state[name] = value
+
     def loss_of(self, x: Any, y: Any, w: Any) -> tuple[float, Any]:
         """The loss on data without the penalty, and the outputs, in evaluation mode."""
         z = self.network.outputs(x)

@@ -14,10 +14,13 @@ from ..tensor.core import Tensor
 from ..train.callbacks import Callback
 from ..train.history import History
 from .kit import Data, Kit
-from .solvers import ByEpoch
+from .solvers import OWN, ByEpoch
 
 AHEAD = 1 << 22
 """Row numbers that are drawn before they are needed, at most."""
+BOLD, CLEAR = 8, 2
+"""How many times as many epochs as the rules are sure of may be made at once, while the loss falls
+by so many times that factor times `tol` in each: a turn costs as much as ten small epochs."""
 
 
 class Progress:
@@ -73,6 +76,7 @@ class Training:
             self.by_step = ByEpoch(schedule, data.steps)
         self.callbacks: Sequence[Callback] = list(est.callbacks or ())
         self.order = np.arange(data.rows)
+        self.fall = 0.0  # of the loss, in each of the last epochs at least
         self.row: dict[str, Any] = {}
         self.history = History()
         self.stop_reason: str | None = None
@@ -116,7 +120,7 @@ class Training:
         progress.n_iter_ = 0
         try:
             while progress.n_iter_ < most:
-                if self._some_epochs(self._room(most), incremental):
+                if self._some_epochs(self._room(most), most, incremental):
                     break
             else:
                 self._not_converged(incremental)
@@ -135,6 +139,19 @@ class Training:
         room = min(patience, most - self.progress.n_iter_, AHEAD // self.data.rows)
         return max(int(room), 1)
 
+    def _hoped(self, room: int, most: int) -> int:
+        """Epochs after which the rules are likely to have nothing to say: `room` at least.
+
+        More only where the epochs can be taken back, all but the weights following from them.
+        """
+        design = self.kit.design
+        own = self.est.solver in OWN and design.by_row and not any(design.dropout)
+        if room < 2 or not own or self.by_step is not None or self.progress.n_iter_ == 0:
+            return room
+        times = min(BOLD, self.fall / (CLEAR * self.est.tol)) if self.est.tol > 0 else 1
+        hoped = min(int(room * times), most - self.progress.n_iter_, AHEAD // self.data.rows)
+        return max(hoped, room)
+
     def _orders(self, count: int) -> list[Any]:
         """The order of the rows in each of the next epochs, as scikit-learn draws it."""
         found = []
@@ -146,17 +163,50 @@ class Training:
             found.append(self.order)
         return found
 
-    def _some_epochs(self, count: int, incremental: bool) -> bool:
+    def _some_epochs(self, room: int, most: int, incremental: bool) -> bool:
         """Makes epochs and goes through them; whether they were the last."""
         self.emit("on_epoch_start")
-        data = self.data
-        losses = data.epochs(self.kit, self._orders(count), self.by_step)
-        if not np.isfinite(losses).all():
-            raise ValueError(self._diverged(losses))
-        for each in losses.reshape(count, data.steps).astype(np.float64):
-            if self._after_epoch(float(each @ data.counts) / data.rows):
+        count = self._hoped(room, most)
+        kept = None
+        if count > room:
+            kept = self.kit.kept(), self.rng.get_state(), self.order, self.lr
+        steps = self._made(count)
+        if not np.isfinite(steps).all():
+            if kept is None:
+                raise ValueError(self._diverged(steps.reshape(-1)))
+            self._take_back(kept, 0)
+            return False
+        losses = [float(each @ self.data.counts) / self.data.rows for each in steps]
+        for i, loss in enumerate(losses):
+            ended, lr = self._after_epoch(loss), self.lr
+            if kept is not None and i + 1 < count and (ended or lr != kept[-1]):
+                self._take_back(kept, i + 1)
+                return ended
+            if ended:
                 return not incremental
+        self.fall = float(-np.diff(losses).max()) if count > 1 else 0.0
         return False
+
+    def _made(self, count: int) -> Any:
+        """The loss of every step of the next epochs, which are made: (epochs, steps)."""
+        losses = self.data.epochs(self.kit, self._orders(count), self.by_step)
+        return losses.reshape(count, self.data.steps).astype(np.float64)
+
+    def _take_back(self, kept: tuple[Any, ...], count: int) -> None:
+        """Makes only so many of the epochs: the others were one too many for the rules."""
+        state, drawn, self.order, before = kept
+        lr = self.lr
+        self.kit.back_to(state)
+        self.rng.set_state(drawn)
+        self.fall = 0.0
+        if count:
+            self._set_lr(before)
+            self._made(count)
+            self._set_lr(lr)
+
+    def _set_lr(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
 
     def _after_epoch(self, loss: float) -> bool:
         """The books after an epoch; whether the rules end the fit."""
