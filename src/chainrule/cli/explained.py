@@ -146,13 +146,9 @@ def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y
     return "; ".join(said) + "."
 
 
-def optimizer_of(
-    run: Run, r: Recipe, model: Module, new: Recipe | None = None
-) -> tuple[Any, str, int]:
+def optimizer_of(run: Run, r: Recipe, model: Module) -> tuple[Any, str, int]:
     """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
     to be said of it, and its step.
-
-    new: other choices for it; another kind of optimizer begins without what this one keeps.
     """
     state = run.checkpoints.load().state
     model.load_state_dict(state["model"])
@@ -163,18 +159,4 @@ def optimizer_of(
         if not group["lr"]:
             group["lr"] = r.lr
             said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
-    if new is not None:
-        made = _with(made, model, r, new)
     return made, said + ".", int(state["step"])
-
-
-def _with(made: Any, model: Module, r: Recipe, new: Recipe) -> Any:
-    """The optimizer with the choices of another recipe, at the same place of its schedule."""
-    place = made.param_groups[0]["lr"] / r.lr
-    other = OPTIMIZERS[new.optimizer](model.named_parameters(), new)
-    if new.optimizer == r.optimizer:
-        other.load_state_dict({"state": made.state_dict()["state"],
-                               "param_groups": other.state_dict()["param_groups"]})  # fmt: skip
-    for group in other.param_groups:
-        group["lr"] = new.lr * place
-    return other
