@@ -12,7 +12,7 @@ from ..tensor.core import Tensor, wrap
 from ..train import Run
 from ..train.evaluation import mode
 from ..train.files import load_tensors, read_json
-from ..train.kept_step import FOLDER, FOUND
+from ..train.kept_step import FOLDER, FOUND, VALIDATION
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
@@ -92,8 +92,12 @@ def kept_step(run: Run) -> tuple[dict[str, Tensor], tuple[Tensor, ...], str] | N
     if not isinstance(held, dict) or not isinstance(held.get("error"), str):
         return None
     rows = load_tensors(folder / "batch.safetensors")
-    said = (f"The training broke off: {held['error']}. The weights are those before that step, "
-            "and the rows are its own")  # fmt: skip
+    whose = (
+        "those of the validation, and the rows are those of its batch"
+        if (held.get("of") == VALIDATION)
+        else "those before that step, and the rows are its own"
+    )
+    said = f"The training broke off: {held['error']}. The weights are {whose}"
     return load_tensors(folder / "model.safetensors"), (rows["0.0"], rows["0.1"]), said
 
 

@@ -24,7 +24,8 @@ BENT = 20.0
 SAID = (
     "Each column is a look on {data}, in evaluation mode; the stronger the blue, the more values "
     "lie there. A framed column is a look without them. Dead: a unit that gives 0 on more than "
-    "99 % of these rows. Flat: values of tanh beyond 0.97 either way, of sigmoid outside 0.03 to 0.97."
+    "99 % of these rows. Flat: values of tanh beyond 0.97 either way, of sigmoid outside 0.03 to "
+    "0.97."
 )
 
 
