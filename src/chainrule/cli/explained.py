@@ -139,7 +139,8 @@ def _rows(sets: Any, r: Recipe, example: int | None) -> slice:
 
 def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y: Any) -> str:
     """On which rows, and how the model is run."""
-    what = f"The first {rows.stop} rows of the training set of {r.data}"
+    which = f"{rows.stop} rows" if rows.stop > 1 else "row"
+    what = f"The first {which} of the training set of {r.data}"
     if example is not None:
         what = f"Held-out row {example} of {r.data}, whose class is {names[int(np.asarray(y)[0])]}"
     said = [what]
