@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule import data, diagram, nn, optim, summary
@@ -18,9 +21,13 @@ from chainrule.report.boundary import Frames
 from chainrule.report.dynamics import Batch
 from chainrule.train import History, Trainer, Watch
 from chainrule.train.html import MOST_POINTS, chart, curve, thinned
-from chainrule.train.watch import Layer, Look
+from chainrule.train.watch import Bins, Layer, Look
+from chainrule.train.watch.activations import Values, quantile
+from chainrule.train.watch.numbers import bins as count
+from chainrule.train.watch.series import dead_since
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+PLACES = {"x", "y", "width", "height", "points", "d"}
 VOID = {"img", "br", "hr", "input", "meta", "link"}
 
 
@@ -85,7 +92,26 @@ def hostile_history():
     return made
 
 
+def inside(*steps, gaps=(), low=-1.0, high=1.0, **numbers):
+    """A watch that saw what units give, but for some looks without the probe."""
+    watch = Watch(probe=(np.zeros((7, 2)), np.zeros(7)))
+    for i, step in enumerate(steps):
+        layers = [Layer(n, "Linear", "ReLU") for n in ("fc1", HOSTILE)]
+        for layer in layers if i not in gaps else ():
+            layer.activations = Bins(low, high * (i + 1), [1] * 39 + [i])
+            layer.dead, layer.saturated, layer.dead_units = 0.25, 0.5, [1, 2, 3][: i + 1]
+            for key, value in numbers.items():
+                setattr(layer, key, value)
+        watch.looks.append(Look(step, 1, 0.1, layers=layers))
+    return watch
+
+
 SHOWN = {
+    "watch": lambda: inside(*range(1, 300, 3), gaps=(4, 5)),
+    "watch of one look": lambda: inside(1),
+    "watch of huge numbers": lambda: inside(1, 2, low=-1.7e308, high=0.8e308),
+    "watch of one value": lambda: inside(1, 2, low=0.0, high=0.0),
+    "watch of other activations": lambda: inside(1, 2, dead=None, saturated=None, dead_units=None),
     "tensor": lambda: chainrule.randn(40, 3),
     "parameter": lambda: nn.Parameter(chainrule.ones(3)),
     "result": lambda: nn.Parameter(chainrule.ones(3)) * 2,
@@ -121,7 +147,7 @@ def test_it_is_static_inert_and_whole(name):
     assert not [a for a in reader.attributes if a[1].startswith("on") or a[1] in ("src", "href")]
     assert "@import" not in html
     assert "url(" not in html
-    numbers = [v for _, k, v in reader.attributes if k in ("x", "y", "width", "height", "points")]
+    numbers = [v for _, k, v in reader.attributes if k in PLACES]
     assert not re.search(r"nan|inf", " ".join(numbers))
     assert repr(shown)
     assert "chainrule-html" not in repr(shown)
@@ -288,6 +314,61 @@ def test_a_watch_shows_flow_and_pace_by_layer_and_step():
     assert "\u2716" in lost
     assert "not computed" in lost
     assert "no look yet" in Watch()._repr_html_()
+    assert "What the units give was not computed" in lost
+
+
+def test_a_watch_shows_what_units_give_at_every_look():
+    html = inside(1, 21, 101, 301, gaps=(2,))._repr_html_()
+    reader = read(html)
+    said = " ".join(reader.text)
+    assert "Each column is a look on the 7 rows given as probe" in said
+    assert "step 1: from -1 to 1, 25 % dead, 50 % flat; step 301: from -1 to 4" in said
+    assert ("Dead on the 7 rows given as probe: units 1 (since step 1), 2 (since step 21), "
+            "3 (since step 301).") in said  # fmt: skip
+    assert "1 of 4 looks did not compute it" in said
+    frames = re.findall(r'<rect [^>]*width="88.5" height="80" fill="none"', html)
+    assert len(frames) == 2, "a gap in both layers"
+    assert said.count("dead 25 %") == said.count("flat 50 %") == 2
+    rows = re.findall(r"<tr>.*?</tr>", html)
+    gap = next(r for r in rows if ">fc1<" in r and ">101<" in r)
+    assert gap.count("not computed") == 7
+    assert any(">fc1<" in r and ">21<" in r and ">2<" in r and "given as probe" in r for r in rows)
+
+
+def test_a_break_in_the_looks_does_not_revive_a_unit():
+    looks = inside(1, 21, 101, gaps=(1,)).looks
+    assert dead_since(looks, "fc1") == {1: 1, 2: 101, 3: 101}
+    looks[2].layer("fc1").dead_units = []
+    assert dead_since(looks, "fc1") == {}
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6),
+                          st.lists(st.integers(0, 9), min_size=40, max_size=40)),
+                min_size=1, max_size=4))  # fmt: skip
+def test_no_value_of_a_histogram_gets_lost(held):
+    bins = [Bins(low, low + wide, counts) for low, wide, counts in held]
+    values = Values(bins)
+    for h in bins:
+        shares = values.shares(h)
+        assert sum(shares) == pytest.approx(1.0 if any(h.counts) else 0.0, abs=1e-6)
+        assert min(shares) >= 0
+        if any(h.counts):
+            found = [quantile(h, q) for q in (0, 0.25, 0.5, 1)]
+            slack = 1e-9 * max(abs(h.low), abs(h.high))
+            assert all(b >= a - slack for a, b in pairwise(found))
+            assert h.low - slack <= found[0]
+            assert found[-1] <= h.high + slack
+
+
+def test_a_histogram_lies_where_its_values_do():
+    values = np.random.default_rng(0).normal(size=4000)
+    h = count(values)
+    for q in (0.25, 0.5, 0.75):
+        assert quantile(h, q) == pytest.approx(np.quantile(values, q), abs=0.1)
+    axis = Values([h])
+    found = axis.shares(h)
+    edges = np.linspace(h.low, h.high, len(found) + 1)
+    assert np.allclose(found, np.histogram(values, edges)[0] / values.size, atol=2e-3)
 
 
 @pytest.mark.parametrize("made", [

@@ -158,7 +158,9 @@ class RecompileError(ChainruleError, RuntimeError):
 
 
 class NonFiniteError(ChainruleError, RuntimeError):
-    """A nan or an infinity where training needs numbers."""
+    """A nan or an infinity where training needs numbers; `op`: the operation found, if any."""
+
+    op: str | None = None
 
 
 class StateError(ChainruleError, RuntimeError):

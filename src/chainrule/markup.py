@@ -152,6 +152,11 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 row`, `2 rows`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def cut(words: str, most: int) -> str:
     """Words that fit, with a sign where they were cut."""
     return words if len(words) <= most else words[: most - 1] + "\u2026"

@@ -27,7 +27,10 @@ def test_the_start_is_the_runs_and_that_of_a_run_with_the_change(chainrule, xor_
     assert held["changed"]["loss_last"] != held["as_it_was"]["loss_last"]
     was, now = held["next"]
     assert was["step"] == now["step"] == Run(tmp_path / "runs" / xor_run).result["steps"] + 1
-    assert was["gradients"] == now["gradients"], "the same weights"
+    assert [x["grad"] for x in was["layers"]] == [x["grad"] for x in now["layers"]]
+    assert [x["name"] for x in was["layers"]] == ["fc1", "out"]
+    assert all(a["update"] < b["update"] for a, b in zip(was["layers"], now["layers"],
+                                                        strict=True))  # fmt: skip
     assert was["loss_before"] == now["loss_before"]
     assert was["loss_after"] != now["loss_after"]
     assert now["lr"] == pytest.approx(10 * was["lr"])
@@ -47,8 +50,9 @@ def test_every_kind_of_change_is_shown_in_80_columns(chainrule, xor_run, change)
     assert any(line.startswith("verdict as it was: ") for line in lines)
     assert lines[-1].startswith("all of it: ")
     early = change[0] in ("--init", "--layers", "--seed", "--batch-size")
-    assert ("no next step is shown" in result.stdout) == early
-    assert any(line.startswith("loss after step 1") for line in lines) != early
+    assert ("the step shown is the first" in result.stdout) == early
+    assert any(line.startswith("loss after step 1 ") for line in lines) == early
+    assert sum(line.startswith("|update| of fc1, step") for line in lines) == 1
 
 
 def test_plain_and_what_is_refused(chainrule, xor_run, tmp_path):
@@ -63,6 +67,20 @@ def test_plain_and_what_is_refused(chainrule, xor_run, tmp_path):
     del own["config"]["recipe"]
     (tmp_path / "runs" / xor_run / "config.json").write_text(json.dumps(own))
     assert "chainrule.what_if(trainer" in refused(chainrule("whatif", xor_run, "--lr", "1"))
+
+
+def test_the_next_step_is_the_one_that_a_longer_run_makes(chainrule, tmp_path):
+    choices = ("train", "xor", "--layers", "4", "--dropout", "0.2", "--schedule", "constant",
+               "--no-report", "--watch-every", "1", "--epochs", "3")  # fmt: skip
+    for more in (("--steps", "27"), ()):  # in the middle of the second epoch
+        assert chainrule(*choices, *more).exit_code == 0
+    was, _ = told(chainrule, "xor-0001", "--lr", "0.1", "--first", "3")["next"]
+    held = (tmp_path / "runs" / "xor-0002" / "layers.jsonl").read_text().splitlines()
+    look = next(x for x in map(json.loads, held) if x["step"] == was["step"])
+    assert was["loss_before"] == pytest.approx(look["loss"], rel=1e-5)
+    for mine, theirs in zip(was["layers"], look["layers"], strict=True):
+        for key in ("grad", "update", "weight", "ratio"):
+            assert mine[key] == pytest.approx(theirs[key], rel=1e-4)
 
 
 def test_without_a_checkpoint_the_start_is_shown(chainrule, xor_run, tmp_path):

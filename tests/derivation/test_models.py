@@ -209,6 +209,66 @@ def test_the_text_of_a_model(name):
     assert model_text(name) == (GOLDEN / f"model-{name}.txt").read_text(encoding="utf-8")
 
 
+ONE_AS_MANY = re.compile(
+    r"(?<![\d.,])1 (more |other )?(paths|units|examples|terms|gradients|lines|squares|reasons)\b"
+    r"|(?<![\d.])1 of \d+ (carry|are|\w+ agree)\b"
+    r"|(?<![\d.,])([02-9]|\d\d+) (more |other )?(path|unit|example|term|gradient|line|square)\b"
+    r"|(?<![\d.])([02-9]|\d\d+) of \d+ (carries|is|\w+ agrees)\b"
+)
+"""One thing said as if it were several, or several as if they were one."""
+
+
+def hidden(*sizes, rows=4):
+    rng = np.random.default_rng(0)
+    chainrule.manual_seed(1)
+    parts = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.Tanh())]
+    model = nn.Sequential(*parts[:-1]).double()
+    x = chainrule.tensor(rng.normal(size=(rows, sizes[0])))
+    y = chainrule.tensor(rng.normal(size=(rows, sizes[-1])))
+    return model, lambda: F.mse_loss(model(x), y)
+
+
+@pytest.mark.parametrize(("sizes", "rows", "said"), [
+    ((2, 3, 4, 1), 4, ("+ 1 more path ", "+ 1 more example ", "+ 1 more unit of 3:Tanh ")),
+    ((2, 3, 5, 1), 5, ("+ 2 more paths ", "+ 2 more examples ", "+ 2 more units of 3:Tanh ")),
+    ((2, 1, 1), 1, ("1 path from", "one square, so")),
+    ((1, 1, 4, 4, 1), 2, ("more paths",)),
+], ids=str)  # fmt: skip
+def test_one_is_said_as_one_and_several_as_several(sizes, rows, said):
+    model, loss = hidden(*sizes, rows=rows)
+    text = explain(loss, "0.weight[0,0]", model).text(200)
+    for words in said:
+        assert words in text
+    for found in (text, explain(loss, model=model).text(200)):
+        assert not ONE_AS_MANY.search(found), ONE_AS_MANY.search(found)[0]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_no_derivation_says_one_thing_as_several(name):
+    model, loss = made(name)
+    gradients = by_backward(model, loss)
+    for entry, at in itertools.islice(entries(gradients, 1), 3):
+        text = explain(loss, f"{entry}[{','.join(map(str, at))}]", model).text(300)
+        assert not ONE_AS_MANY.search(text), ONE_AS_MANY.search(text)[0]
+
+
+def test_units_that_carry_nothing_are_counted():
+    chainrule.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    with chainrule.no_grad():
+        model[0].bias.fill_(5.0)
+        model[2].weight.abs_()
+        model[4].bias.fill_(0.0)
+        model[2].bias.copy_(chainrule.tensor([1.0, 1.0, 1.0, -100.0]))
+    x = chainrule.tensor([[0.5, 0.25], [0.1, 0.3]])
+    text = explain(lambda: model(x).square().mean(), "0.weight[0,0]", model).text(200)
+    assert "1 of 4 carries nothing" in text
+    with chainrule.no_grad():
+        model[2].bias.copy_(chainrule.tensor([1.0, 1.0, -100.0, -100.0]))
+    text = explain(lambda: model(x).square().mean(), "0.weight[0,0]", model).text(200)
+    assert "2 of 4 carry nothing" in text
+
+
 def test_data_is_json_and_the_text_keeps_to_its_width():
     model, loss = made("smoothed")
     found = explain(loss, "fc1.weight[1,2]", model, lr=0.1)
@@ -363,7 +423,7 @@ def test_a_gradient_below_what_a_difference_sees_has_no_tick():
     assert line.note.startswith("too small to be checked by a difference")
     assert "✔" not in line.note
     whole = " ".join(explained("w").text().split())
-    assert "1 of 2 gradients agree with finite differences" in whole
+    assert "1 of 2 gradients agrees with finite differences" in whole
     assert "1 too small to be checked by a difference" in whole
 
 

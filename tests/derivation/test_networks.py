@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from chainrule.derivation.forms import Number, evaluate
 from chainrule.derivation.network import ACTIVATIONS, LOSSES, Layer, Network
 from chainrule.derivation.parts import Line, Name
 from chainrule.derivation.record import case_study
+from chainrule.derivation.text import Text
 from chainrule.errors import ChainruleError
 from derivation.make_golden import CASES, GOLDEN, WAYS, text
 
@@ -119,6 +121,19 @@ def test_networks_come_out(case):
 @given(networks())
 def test_many_networks_come_out(case):
     hold(case)
+
+
+@pytest.mark.parametrize(("width", "said"), [(1, "1 path"), (4, "1 more path"),
+                                             (5, "2 more paths")])  # fmt: skip
+def test_paths_are_counted(width, said):
+    rng = np.random.default_rng(width)
+    sizes = [1, 1, width, 1]
+    layers = [Layer(rng.normal(size=(a, b)).tolist(), rng.normal(size=b).tolist(), "tanh")
+              for a, b in itertools.pairwise(sizes)]  # fmt: skip
+    d = derive.network(Network([0.5], layers, [1.0]), weight=(1, 0, 0))
+    lines = "\n".join(Text(d, width=200).lines())
+    assert re.search(rf"(?<!\d){said}\b(?!s)", lines)
+    assert "1 more paths" not in lines
 
 
 def test_a_line_that_does_not_come_out_is_refused():

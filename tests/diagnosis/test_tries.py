@@ -8,6 +8,7 @@ import pytest
 import chainrule
 from builds import sharing_builds
 from chainrule import nn, optim
+from chainrule.data import DataLoader, TensorDataset
 from chainrule.diagnosis import tries
 from chainrule.errors import ArgumentError, ArgumentTypeError, NonFiniteError, StateError
 from chainrule.ops.core import is_number
@@ -163,7 +164,115 @@ def test_what_if_is_the_training_with_the_change_and_nothing_else():
         assert all(f">{cell}<" in html for cell in row[1:])
     held = json.loads(json.dumps(found.to_json()))
     assert held["changed"]["loss_last"] == found.other.last
-    assert held["next"] is None
+    assert [x["loss_after"] for x in held["next"]] == [x.after for x in found.following]
+    assert f"loss after step {trainer.step + 1}" in text
+
+
+FOLLOWED = {
+    "plain": {}, "sgd": {"kind": optim.SGD}, "own generator": {"seed": None},
+    "accumulate, ema, clip": {"accumulate": 2, "ema": 0.9, "clip_grad_norm": 0.5},
+    "schedule": {"schedule": lambda o: optim.lr_scheduler.StepLR(o, 3, 0.8)},
+    "compiled": {"compile": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_the_very_next_step_is_the_one_that_fit_makes(name):
+    trainer = made(0.01, **{"compile": False, **FOLLOWED[name]})
+    loader = DataLoader(trainer_data(), 16, shuffle=True)
+    trainer.fit(loader, epochs=2)
+    before, rng = bits(trainer), np.array(chainrule.get_rng_state())
+    was, now = chainrule.what_if(trainer, steps=2, lr=0.1).following
+    assert bits(trainer) == before
+    assert np.array_equal(chainrule.get_rng_state(), rng)
+    olds = {n: np.array(p.detach()) for n, p in trainer.model.named_parameters()}
+    trainer.fit(loader, steps=1)
+    tolerance = 1e-5 if name == "compiled" else 0
+    assert was.step == now.step == trainer.step
+    assert was.before == now.before == pytest.approx(trainer.loss_value, rel=tolerance)
+    for layer in was.layers:
+        weight = trainer.model.get_submodule(layer.name).weight
+        old = olds[f"{layer.name}.weight"]
+        change = np.linalg.norm(np.asarray(weight.detach()) - old)
+        assert layer.update == pytest.approx(change, rel=max(tolerance, 1e-6))
+        assert layer.weight == pytest.approx(np.linalg.norm(old), rel=1e-6)
+        assert layer.grad == pytest.approx(trainer.grad_norm_of(weight), rel=tolerance)
+    assert now.lr == pytest.approx(10 * was.lr)
+    assert [x.grad for x in now.layers] == [x.grad for x in was.layers]
+    assert [x.update for x in now.layers] == pytest.approx([10 * x.update for x in was.layers],
+                                                           rel=1e-3)  # fmt: skip
+
+
+def trainer_data():
+    return TensorDataset(*map(chainrule.tensor, DATA))
+
+
+def test_the_loss_after_the_next_step_is_that_of_the_moved_weights():
+    chainrule.manual_seed(0)
+    model = nn.Linear(4, 1, bias=False)
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.01), callbacks=[Watch()],
+                      compile=False)  # fmt: skip
+    trainer.fit(DATA, epochs=1, batch_size=96, shuffle=False)
+    x, y = (a.astype(np.float64) for a in DATA)
+    w = np.array(model.weight.detach(), np.float64)
+    g = 2 * (x @ w.T - y).T @ x / len(x)
+    for one, lr in zip(chainrule.what_if(trainer, steps=1, lr=0.3).following, (0.01, 0.3),
+                       strict=True):  # fmt: skip
+        assert one.before == pytest.approx(np.mean((x @ w.T - y) ** 2), rel=1e-5)
+        assert one.after == pytest.approx(np.mean((x @ (w - lr * g).T - y) ** 2), rel=1e-4)
+        assert one.layers[0].update == pytest.approx(lr * np.linalg.norm(g), rel=1e-4)
+        assert one.layers[0].ratio == pytest.approx(one.layers[0].update / np.linalg.norm(w))
+
+
+def test_the_step_that_broke_a_training_off_is_the_next_one():
+    trainer = made(1e30, optim.SGD, compile=False)
+    with pytest.raises(NonFiniteError) as caught:
+        trainer.fit(DATA, epochs=3)
+    found = chainrule.what_if(trainer, steps=4, lr=0.01)
+    was, now = found.following
+    assert was.step == caught.value.step
+    assert was.failed == caught.value.problem
+    assert was.after is None
+    assert now.failed is not None, "the weights are as the step before has left them"
+    assert was.failed in str(found)
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_next_step_of_a_function_is_its_first():
+    was, now = chainrule.what_if(
+        lambda **k: made(lr=0.01, compile=False, **k), DATA, steps=2, lr=0.1, seed=4
+    ).following
+    assert was.step == now.step == 1
+    assert was.before != now.before, "the seed shuffles"
+    trainer = made(lr=0.01, compile=False)
+    trainer.fit(DATA, steps=1)
+    assert trainer.loss_value == was.before
+
+
+def test_what_is_said_of_a_next_step():
+    ended = made(
+        0.01, compile=False, schedule=lambda o: optim.lr_scheduler.LinearLR(o, 1.0, 0.0, 6)
+    )
+    ended.fit(DATA, steps=6, batch_size=16)
+    assert ended.lr == 0
+    found = chainrule.what_if(ended, steps=2, lr=0.1)
+    assert [x.lr for x in found.following] == pytest.approx([0.01, 0.1])
+    assert "ended with an lr of 0: the step is one with 0.01" in found.note
+    assert found.note in found._repr_html_()
+    other = chainrule.what_if(fitted(made(0.01, compile=False)), steps=2, optimizer="sgd")
+    assert "empty state" in other.note
+    assert other.following[0].before == other.following[1].before
+
+
+def test_a_training_with_weights_of_rows_is_tried_too():
+    trainer = made(0.01, compile=False)
+    weights = RNG.uniform(0, 2, 96)
+    trainer.fit(DATA, epochs=2, batch_size=16, sample_weight=weights)
+    found = chainrule.what_if(trainer, steps=12, lr=0.1)
+    seen = {x.step: x.loss for x in trainer.callbacks[0].looks if x.loss is not None}
+    again = {x.step: x.loss for x in found.base.looks}
+    assert [again[s] for s in seen if s in again] == [v for s, v in seen.items() if s in again]
+    assert found.following[0].step == 13
 
 
 def test_what_if_refuses_what_is_no_change():

@@ -12,7 +12,7 @@ from ..tensor.core import Tensor, wrap
 from ..train import Run
 from ..train.evaluation import mode
 from ..train.files import load_tensors, read_json
-from ..train.kept_step import FOLDER, FOUND
+from ..train.kept_step import FOLDER, FOUND, VALIDATION
 from ..train.state import load_named_state
 from .app import UsageProblem
 from .predict import newest_with_model, restored
@@ -92,8 +92,12 @@ def kept_step(run: Run) -> tuple[dict[str, Tensor], tuple[Tensor, ...], str] | N
     if not isinstance(held, dict) or not isinstance(held.get("error"), str):
         return None
     rows = load_tensors(folder / "batch.safetensors")
-    said = (f"The training broke off: {held['error']}. The weights are those before that step, "
-            "and the rows are its own")  # fmt: skip
+    whose = (
+        "those of the validation, and the rows are those of its batch"
+        if (held.get("of") == VALIDATION)
+        else "those before that step, and the rows are its own"
+    )
+    said = f"The training broke off: {held['error']}. The weights are {whose}"
     return load_tensors(folder / "model.safetensors"), (rows["0.0"], rows["0.1"]), said
 
 
@@ -135,7 +139,8 @@ def _rows(sets: Any, r: Recipe, example: int | None) -> slice:
 
 def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y: Any) -> str:
     """On which rows, and how the model is run."""
-    what = f"The first {rows.stop} rows of the training set of {r.data}"
+    which = f"{rows.stop} rows" if rows.stop > 1 else "row"
+    what = f"The first {which} of the training set of {r.data}"
     if example is not None:
         what = f"Held-out row {example} of {r.data}, whose class is {names[int(np.asarray(y)[0])]}"
     said = [what]
@@ -146,13 +151,9 @@ def _said(r: Recipe, example: int | None, rows: slice, names: tuple[str, ...], y
     return "; ".join(said) + "."
 
 
-def optimizer_of(
-    run: Run, r: Recipe, model: Module, new: Recipe | None = None
-) -> tuple[Any, str, int]:
+def optimizer_of(run: Run, r: Recipe, model: Module) -> tuple[Any, str, int]:
     """The optimizer as the last checkpoint holds it, with the weights of that moment; what else is
     to be said of it, and its step.
-
-    new: other choices for it; another kind of optimizer begins without what this one keeps.
     """
     state = run.checkpoints.load().state
     model.load_state_dict(state["model"])
@@ -163,18 +164,4 @@ def optimizer_of(
         if not group["lr"]:
             group["lr"] = r.lr
             said += f"; the schedule has ended with an lr of 0, so the update is one with {r.lr:g}"
-    if new is not None:
-        made = _with(made, model, r, new)
     return made, said + ".", int(state["step"])
-
-
-def _with(made: Any, model: Module, r: Recipe, new: Recipe) -> Any:
-    """The optimizer with the choices of another recipe, at the same place of its schedule."""
-    place = made.param_groups[0]["lr"] / r.lr
-    other = OPTIMIZERS[new.optimizer](model.named_parameters(), new)
-    if new.optimizer == r.optimizer:
-        other.load_state_dict({"state": made.state_dict()["state"],
-                               "param_groups": other.state_dict()["param_groups"]})  # fmt: skip
-    for group in other.param_groups:
-        group["lr"] = new.lr * place
-    return other

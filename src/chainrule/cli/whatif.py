@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from ..diagnosis.what_if import HEADS, STEPS, NextStep, WhatIf, next_step
+from ..diagnosis.following import NextStep, awake, next_step, rate_of
+from ..diagnosis.tries import onward
+from ..diagnosis.what_if import FRESH, HEADS, STEPS, WhatIf
 from ..errors import ChainruleError
-from ..nn import CrossEntropyLoss
-from ..train import Run
-from ..train.evaluation import mode
+from ..nn import Module
+from ..train import Run, Trainer
+from ..train.state import restore
 from .app import Command, UsageProblem
 from .command_line import changed, command_of
 from .diagnose import recipe_of, watched_every
-from .explained import batch_of, optimizer_of
 from .options import Number, find_run, plain_option, run_argument, runs_dir
-from .predict import restored
-from .recipe import Recipe, load
+from .recipe import OPTIMIZERS, Parts, Recipe, build, trainer
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import choices
 from .trying import Tries
 from .view.draw import Column, table
 
 AT_THE_START = ("layers", "init", "seed", "batch_size", "schedule")
-"""Choices that a step of a trained model can't be made with: only the replay has them."""
+"""Choices that a step of a trained model can't be made with: only the replay and the first step
+have them."""
 LEFT_OUT = ("--epochs", "--steps", "--tol", "--patience", "--val-fraction")
 """Choices of when a training ends, which its first steps don't see."""
 
@@ -50,10 +52,10 @@ def command(run: str, steps: int, runs_dir: str, as_json: bool, plain: bool, **c
     """Shows what a change of lr, activation, first weights or the like would do to a RUN.
 
     The first steps are trained again from the run's seed, as it was and with the change: loss,
-    gradients, update:weight, verdict.  Then the next step after the run's last checkpoint is made
-    both ways, on the first batch, without dropout; first weights, layers, seed, batch size and
-    schedule change only the start.  Choices that are not given stay those of the run, and nothing
-    is written.
+    gradients, update:weight, verdict.  Then the very next step after the run's last checkpoint is
+    made both ways: its loss before and after, gradient and update of every layer.  First weights,
+    layers, seed, batch size and schedule change only the start: for them it is the first step.
+    Choices that are not given stay those of the run, and nothing is written.
 
     \b
     Examples:
@@ -93,29 +95,69 @@ def compared(run: Run, recipe: Recipe, new: Recipe, changes: dict[str, Any], ste
     held = WhatIf(told, steps, base, other)
     early = [k for k in changes if k in AT_THE_START]
     if len(early) == len(changes):
-        held.why = f"Only the start depends on {', '.join(early)}: no next step is shown."
+        held.following = _first(recipe), _first(new)
+        held.note = f"Only the start depends on {', '.join(early)}: the step shown is the first."
         return held
     try:
-        held.following = _following(run, recipe, recipe), _following(run, recipe, new)
+        (was, said), (now, _) = _following(run, recipe, recipe), _following(run, recipe, new)
     except ChainruleError as error:
-        held.why = f"No next step is shown: {error.problem}."
+        held.note = f"No next step is shown: {error.problem}."
+        return held
+    held.following = was, now
+    fresh = recipe.optimizer != new.optimizer
+    held.note = " ".join([*([said] if said else []), *([FRESH] if fresh else [])])
     return held
 
 
-def _following(run: Run, recipe: Recipe, new: Recipe) -> NextStep:
+def _first(recipe: Recipe) -> NextStep:
+    """The first step of a recipe."""
+    parts = build(recipe)
+    return next_step(_trainer(parts, recipe), parts.train, batch_size=recipe.batch_size)
+
+
+def _following(run: Run, recipe: Recipe, new: Recipe) -> tuple[NextStep, str]:
     """The step after the last checkpoint, with the choices of `new` that a trained model can have.
 
-    Another kind of optimizer begins without what the run's own has kept.
+    And what is to be said of it.
     """
-    sets = load(recipe.data)
-    kept = {k: getattr(recipe, k) for k in AT_THE_START}
-    new = changed(new, kept) or new
-    model, _ = restored(run, new, len(sets.names))
-    made, _, step = optimizer_of(run, recipe, model, new)
-    loss, (x, y) = CrossEntropyLoss(label_smoothing=new.label_smoothing), batch_of(
-        sets, recipe, None)  # fmt: skip
-    with mode(model, False):
-        return next_step(lambda: loss(model(x), y), model, made, step + 1, new.clip_grad_norm)
+    new = changed(new, {k: getattr(recipe, k) for k in AT_THE_START}) or new
+    state = run.checkpoints.load().state
+    parts = build(recipe)
+    base = _trainer(parts, recipe)
+    restore(base, {**state, "callbacks": []})
+    said = awake(base)
+    again = base
+    if new != recipe:
+        parts = build(new)
+        parts.model.load_state_dict(state["model"])
+        made = _with(base.optimizer, parts.model, recipe, new)
+        again = _trainer(replace(parts, optimizer=made, scheduler=None), new)
+        again.step, again.epoch, again.pending = base.step, base.epoch, base.pending
+    pending = again.pending
+    if pending is not None and pending["loader"] is not None:
+        pending["loader"] = onward(pending["loader"], parts.steps_per_epoch)
+    again.batch, again.trained = 0, False
+    return next_step(again, parts.train, batch_size=recipe.batch_size), said
+
+
+def _with(made: Any, model: Module, r: Recipe, new: Recipe) -> Any:
+    """An optimizer with the choices of another recipe, at the same place of its schedule.
+
+    Another kind of optimizer begins without what this one has kept.
+    """
+    place = rate_of(made) / r.lr
+    other = OPTIMIZERS[new.optimizer](model.named_parameters(), new)
+    if new.optimizer == r.optimizer:
+        other.load_state_dict({"state": made.state_dict()["state"],
+                               "param_groups": other.state_dict()["param_groups"]})  # fmt: skip
+    for group in other.param_groups:
+        group["lr"] = new.lr * place
+    return other
+
+
+def _trainer(parts: Parts, recipe: Recipe) -> Trainer:
+    """What makes one step of a recipe: by Python, and without anybody who stops it early."""
+    return trainer(parts, replace(recipe, patience=None, eager=True), [])
 
 
 def lines_of(name: str, held: WhatIf, command: str, t: Terminal) -> list[Line]:
@@ -132,6 +174,6 @@ def lines_of(name: str, held: WhatIf, command: str, t: Terminal) -> list[Line]:
         lines += table(columns, t.width)
         for _, before, after in verdicts:
             lines += words(f"verdict as it was: {before}; with the change: {after}", t.width)
-    lines += words(held.why, t.width, "faint") if held.why and not t.plain else []
-    lines += [[(held.why, "")]] if held.why and t.plain else []
+    lines += words(held.note, t.width, "faint") if held.note and not t.plain else []
+    lines += [[(held.note, "")]] if held.note and t.plain else []
     return [*lines, [("all of it: ", ""), (as_typed(command), "strong")]]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ChainruleError
 from ..graph import run, trace
+from ..markup import counted
 from .differences import DIFFERS, KINK, Difference, mark, measured, same, summary
 from .elements import Place
 from .forms import Form, Leaf, Number, Sum, evaluate, multiplied, negative, shortened
@@ -203,8 +204,7 @@ class Deriving:
         paths = [(multiplied(*form), form) for form in self.paths(i, unit, factors)]
         paths.sort(key=lambda p: -abs(evaluate(p[0], self.n.at)))
         place = Place(self.n.nodes[Name("W", i, "gradient")], at)
-        count = f"{len(paths)} path" + ("s" if len(paths) > 1 else "")
-        section = Section("ONE WEIGHT, SPELLED OUT", count)
+        section = Section("ONE WEIGHT, SPELLED OUT", counted(len(paths), "path"))
         if len(paths) == 1:
             section.lines.append(self.regrouped(place, paths[0][0]))
             return section
@@ -215,7 +215,7 @@ class Deriving:
             section.lines.append(Line(f"path {k}", form, form, value, share))
         if len(paths) > most:
             value = sum(evaluate(form, self.n.at) for form, _ in paths[most:])
-            section.lines.append(Line(f"{len(paths) - most} more paths", None, None, value))
+            section.lines.append(Line(counted(len(paths) - most, "more path"), None, None, value))
         whole = sum(evaluate(form, self.n.at) for form, _ in paths)
         if not math.isclose(whole, total, rel_tol=1e-9, abs_tol=1e-300):
             raise DerivationError("the paths do not add up", expected=str(total), got=str(whole))

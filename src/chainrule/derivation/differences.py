@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..markup import counted
+
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6
 """Distances of finite differences."""
 AGREES, DIFFERS, TOO_SMALL, KINK = "agrees", "differs", "too small", "kink"
@@ -127,12 +129,13 @@ def summary(found: list[tuple[float, Difference]], total: int) -> tuple[str, boo
     that holds) for gradients with their differences, of so many that there are."""
     wrong = sum(d.verdict == DIFFERS for _, d in found)
     kept = [(g, d) for g, d in found if d.verdict in (AGREES, KINK)]
-    count = f"{len(kept)} of {len(found)} gradients"
+    count = f"{len(kept)} of {counted(len(found), 'gradient')}"
     if len(found) < total:
         count += f" (the largest of {total})"
     worst = max((relative_difference(d.value, g) for g, d in kept if g and d.verdict == AGREES),
                 default=0.0)  # fmt: skip
-    said = f"{count} agree with finite differences, worst relative difference {worst:.1e}"
+    agree = "agrees" if len(kept) == 1 else "agree"
+    said = f"{count} {agree} with finite differences, worst relative difference {worst:.1e}"
     kinks = sum(d.verdict == KINK for _, d in found)
     small = len(found) - len(kept) - wrong
     if kinks:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import markup
 from ..errors import FormatError
+from ..markup import counted
 from .derive import MOST_UNITS, Deriving
 from .elements import Place
 from .forms import Call, Form, Product, Sum, evaluate, leaves, negative
@@ -64,7 +65,7 @@ class Claims(list[Claim]):
     def summary(self) -> str:
         """How many of each."""
         count = {v: sum(c.verdict == v for c in self) for v in (RIGHT, WRONG, CARRIED)}
-        text = f"{sum(count.values())} lines: {count[RIGHT]} right, {count[WRONG]} wrong"
+        text = f"{counted(sum(count.values()), 'line')}: {count[RIGHT]} right, {count[WRONG]} wrong"
         carried = count[CARRIED]
         return text + (f", {carried} right for wrong numbers above them" if carried else "")
 

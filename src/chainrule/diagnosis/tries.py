@@ -14,9 +14,10 @@ from ..nn import Module
 from ..tensor.random import Generator, drawing_from, get_rng_state, set_rng_state
 from ..train import Trainer, Watch
 from ..train.rates import FIELDS, highest_rate
-from ..train.state import restore
+from ..train.state import capture, restore
 from ..train.watch.watch import EVERY
 from .finding import NOTE, Finding
+from .following import NextStep, awake, next_step
 from .show import Block, as_html, as_text
 from .trial import Trial, best_of
 from .trying import STEPS, Replay, compared, often, replay
@@ -113,10 +114,16 @@ def not_again(who: str, source: Any, fix: str) -> ArgumentTypeError:
 
 
 class Start:
-    """Where a training begins: `made` replays it with some changes."""
+    """Where a training begins: `made` replays it with some changes.
 
-    def __init__(self, made: Callable[[Mapping[str, Any]], Replay]) -> None:
-        self.made = made
+    step: makes the training's very next step with some changes; gives what is to be said of it too.
+    """
+
+    def __init__(
+        self, made: Callable[[Mapping[str, Any]], Replay],
+        step: Callable[[Mapping[str, Any]], tuple[NextStep, str]],
+    ) -> None:  # fmt: skip
+        self.made, self.step = made, step
         self.held: dict[str, Replay] = {}
 
     def of(self, changes: Mapping[str, Any]) -> Replay:
@@ -146,10 +153,10 @@ def _trials(finding: Finding, start: Start) -> list[Trial]:
 
 
 def of_function(make: Callable[[], Trainer], data: Any, steps: int, batch_size: int) -> Start:
-    """The start of a training that a function makes."""
+    """The start of a training that a function makes; its next step is the first."""
     state = get_rng_state()
 
-    def made(changes: Mapping[str, Any]) -> Replay:
+    def afresh(use: Callable[[Trainer], Any]) -> Any:
         after = get_rng_state()
         set_rng_state(state)
         try:
@@ -160,12 +167,24 @@ def of_function(make: Callable[[], Trainer], data: Any, steps: int, batch_size: 
                     got=f"{type(trainer).__name__}"
                     + (f" after step {trainer.step}" if getattr(trainer, "step", 0) else ""),
                 )  # fmt: skip
-            held = copy.copy(data)  # a loader stands where it was left
-            return _tried(trainer, changes, steps, EVERY, held, batch_size)
+            return use(trainer)
         finally:
             set_rng_state(after)
 
-    return Start(made)
+    def made(changes: Mapping[str, Any]) -> Replay:
+        held = copy.copy(data)  # a loader stands where it was left
+        found: Replay = afresh(
+            lambda t: _tried(t, changes, steps, EVERY, held, batch_size=batch_size)
+        )
+        return found
+
+    def step(changes: Mapping[str, Any]) -> tuple[NextStep, str]:
+        one: NextStep = afresh(
+            lambda t: next_step(_changed(t, changes, []), data, batch_size=batch_size)
+        )
+        return one, ""
+
+    return Start(made, step)
 
 
 def of_trainer(source: Trainer, steps: int) -> Start:
@@ -179,14 +198,49 @@ def of_trainer(source: Trainer, steps: int) -> Start:
             fix="Trainer(..., callbacks=[Watch()]); or a function that makes the Trainer: "
             "try_fixes(make_trainer, data)",
         )  # fmt: skip
-    loader = source.loader
+    data, how = _data_of(source)
 
     def made(changes: Mapping[str, Any]) -> Replay:
         with drawing_from(Generator()):
             twin = _twin(source, state)
-            return _tried(twin, changes, steps, watch.every, copy.copy(loader))
+            return _tried(twin, changes, steps, watch.every, copy.copy(data), **how)
 
-    return Start(made)
+    def step(changes: Mapping[str, Any]) -> tuple[NextStep, str]:
+        now = capture(source)
+        with drawing_from(Generator()):
+            twin = _twin(source, {**now, "loader": _onward(source, now["loader"])})
+            said = awake(twin)
+            again = _changed(twin, changes, [])
+            again.step, again.epoch = twin.step, twin.epoch
+            return next_step(again, data, **how), said
+
+    return Start(made, step)
+
+
+def _data_of(source: Trainer) -> tuple[Any, dict[str, Any]]:
+    """What `fit` is to be given to have the batches of a training again, and how."""
+    loader = source.loader
+    assert loader is not None
+    if source.weighted is None:
+        return loader, {}
+    *x, w, y = loader.dataset.tensors  # weights go with arrays, so `fit` has made this loader
+    how = {"batch_size": loader.batch_size, "shuffle": loader.seed is not None}
+    return (*x, y), {**how, "sample_weight": w}
+
+
+def _onward(source: Trainer, loader: dict[str, Any]) -> dict[str, Any]:
+    """Where the loader stands before the next step: a batch that failed was not taken."""
+    failed = source.history.stopped == "failed" and not source.trained
+    position = source.batch if failed else loader["position"]
+    assert source.loader is not None
+    return onward({**loader, "position": position}, len(source.loader))
+
+
+def onward(loader: dict[str, Any], batches: int) -> dict[str, Any]:
+    """A loader's state from which a batch follows: after an epoch's last the next epoch begins."""
+    if loader["position"] < batches:
+        return loader
+    return {**loader, "epoch": loader["epoch"] + 1, "position": 0}
 
 
 def _twin(source: Trainer, state: dict[str, Any]) -> Trainer:
@@ -207,21 +261,28 @@ def _twin(source: Trainer, state: dict[str, Any]) -> Trainer:
 
 
 def _tried(
-    trainer: Trainer, changes: Mapping[str, Any], steps: int, every: int, data: Any,
-    batch_size: int = 32,
-) -> Replay:  # fmt: skip
+    trainer: Trainer, changes: Mapping[str, Any], steps: int, every: int, data: Any, **how: Any
+) -> Replay:
     """Some steps of a Trainer with changed settings."""
     watch = Watch(often(every, steps))
+    again = _changed(trainer, changes, [watch], trainer.compile)
+    return replay(again, watch, lambda: again.fit(data, steps=steps, **how))
+
+
+def _changed(
+    trainer: Trainer, changes: Mapping[str, Any], callbacks: list[Any], compile: bool = False
+) -> Trainer:
+    """A Trainer of the same parts with changed settings, before its first step."""
     again = Trainer(
         trainer.model, trainer.loss, _optimizer(trainer, changes), scheduler=trainer.scheduler,
         schedule_by=trainer.schedule_by,
         clip_grad_norm=changes.get("clip_grad_norm", trainer.clip_grad_norm),
         clip_grad_value=trainer.clip_grad_value, accumulate=trainer.accumulate,
         ema=None if trainer.ema is None else trainer.ema.decay, seed=trainer.seed,
-        compile=trainer.compile, callbacks=[watch],
+        compile=compile, callbacks=callbacks,
     )  # fmt: skip
     again.pending = trainer.pending
-    return replay(again, watch, lambda: again.fit(data, steps=steps, batch_size=batch_size))
+    return again
 
 
 class UntriedError(StateError):

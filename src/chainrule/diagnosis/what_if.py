@@ -7,14 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ChainruleError
 from ..markup import aligned, block, number, table
-from ..nn.utils import clip_grad_norm_
 from ..train import Trainer
 from ..train.files import worded
-from ..train.rates import highest_rate
+from .following import NextStep
 from .tries import SETTINGS, not_again, of_function, of_trainer
 from .trying import Replay
 
@@ -23,40 +20,7 @@ OF_TRAINERS = ("lr", "clip_grad_norm", "optimizer", *SETTINGS)
 """Changes that are settings of a Trainer; others are arguments of the function that makes it."""
 FOLLOWED = (("grad", "|grad|"), ("ratio", "update:weight"))
 HEADS = ("", "as it was", "with the change")
-
-
-@dataclass
-class NextStep:
-    """One step on a batch: the highest lr, the loss before and after, the norms of gradients."""
-
-    step: int  # its number
-    lr: float
-    before: float
-    after: float
-    grads: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """As terms of JSON."""
-        grads = {k: worded(v) for k, v in self.grads.items()}
-        return {"step": self.step, "lr": self.lr, "loss_before": worded(self.before),
-                "loss_after": worded(self.after), "gradients": grads}  # fmt: skip
-
-
-def next_step(
-    loss: Callable[[], Any], model: Any, optimizer: Any, step: int, clip: float | None = None
-) -> NextStep:
-    """Makes a step of the optimizer, and tells what it did.  step: its number."""
-    optimizer.zero_grad()
-    value = loss()
-    value.backward()
-    named = list(model.named_parameters())
-    grads = {n: float(np.linalg.norm(np.asarray(p.grad, np.float64).ravel()))
-             for n, p in named if p.grad is not None}  # fmt: skip
-    if clip is not None:
-        clip_grad_norm_([p for _, p in named], clip)
-    optimizer.step()
-    lr = highest_rate(optimizer.param_groups) or 0.0
-    return NextStep(step, lr, float(value.item()), float(loss().item()), grads)
+FRESH = "Another optimizer begins with an empty state."
 
 
 @dataclass
@@ -64,7 +28,8 @@ class WhatIf:
     """A training as it was and with a change: prints as a table, shows as HTML in a notebook.
 
     base, other: the replays of the first steps.  steps: how many were asked for.  following: the
-    next step of both, after the training; None with `why` where there is none.
+    very next step of both (see `NextStep`); None where there is none.  note: what is to be said of
+    it, or why there is none.
     """
 
     changes: dict[str, Any]
@@ -72,7 +37,7 @@ class WhatIf:
     base: Replay
     other: Replay
     following: tuple[NextStep, NextStep] | None = None
-    why: str = ""
+    note: str = ""
     layers: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,13 +62,23 @@ class WhatIf:
             found += [[f"{words} of {n}, last look", *(_said(r.value((key, n))) for r in both)]
                       for n in self.layers[:MOST_LAYERS]]  # fmt: skip
         found.append(["verdict", *(verdict_of(r) for r in both)])
-        if self.following is not None:
-            a, b = self.following
-            found.append([f"lr of step {a.step}", _said(a.lr), _said(b.lr)])
-            found.append([f"loss before step {a.step}", _said(a.before), _said(b.before)])
-            found.append([f"loss after step {a.step}", _said(a.after), _said(b.after)])
-            found += [[f"|grad| of {n}, step {a.step}", _said(a.grads.get(n)), _said(g)]
-                      for n, g in list(b.grads.items())[:MOST_LAYERS]]  # fmt: skip
+        return found + self._next_rows()
+
+    def _next_rows(self) -> list[list[str]]:
+        """The very next step."""
+        if self.following is None:
+            return []
+        both, n = self.following, self.following[0].step
+        found = [
+            [f"lr of step {n}", *(_said(x.lr) for x in both)],
+            [f"loss before step {n}", *(_said(x.before) for x in both)],
+            [f"loss after step {n}", *(x.failed or _said(x.after) for x in both)],
+        ]
+        names = list(dict.fromkeys(x.name for one in both for x in one.layers))
+        for key, words in (("grad", "|grad|"), ("update", "|update|")):
+            found += [[f"{words} of {name}, step {n}",
+                       *(_said(getattr(x.layer(name), key, None)) for x in both)]
+                      for name in names[:MOST_LAYERS]]  # fmt: skip
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -112,6 +87,7 @@ class WhatIf:
             "schema": "chainrule what-if 1", "changes": self.changes, "steps": self.steps,
             "as_it_was": self._replay(self.base), "changed": self._replay(self.other),
             "next": None if self.following is None else [x.to_json() for x in self.following],
+            "note": self.note,
         }  # fmt: skip
 
     def _replay(self, r: Replay) -> dict[str, Any]:
@@ -126,12 +102,12 @@ class WhatIf:
 
     def __str__(self) -> str:
         lines = [self.title, *aligned(HEADS, self.rows())]
-        return "\n".join([*lines, self.why] if self.why else lines)
+        return "\n".join([*lines, self.note] if self.note else lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return block(self.title, table(HEADS, self.rows(), self.why, numbers=(1, 2)))
+        return block(self.title, table(HEADS, self.rows(), self.note, numbers=(1, 2)))
 
 
 def verdict_of(r: Replay) -> str:
@@ -147,7 +123,11 @@ def what_if(
     source: Trainer | Callable[..., Trainer], data: Any = None, *, steps: int = STEPS,
     batch_size: int = 32, **changes: Any,
 ) -> WhatIf:  # fmt: skip
-    """The first steps of a training as they were, beside the same steps with a change.
+    """The first steps of a training as they were, beside the same steps with a change; the next.
+
+    The very next step is made both ways too: its loss on its rows before and after it, and how far
+    it moves every layer.  It is the one that `fit` would make now, or the first of a training that
+    a function makes; the schedule, the state of the optimizer and dropout are those of that step.
 
     source: a Trainer after its `fit`, with a `train.Watch` among its callbacks; nothing of it
     changes.  Or a function that gives a new Trainer each time, with `data` and `batch_size` as for
@@ -170,6 +150,9 @@ def what_if(
     >>> found = chainrule.what_if(make, data, steps=20, lr=0.1, activation=nn.Tanh)
     >>> found.other.last < found.base.last
     True
+    >>> was, now = found.following
+    >>> was.step, now.after < now.before
+    (1, True)
     """
     if not changes:
         raise ArgumentError("what_if: no change", fix="what_if(source, lr=0.1)")
@@ -190,4 +173,13 @@ def what_if(
     else:
         raise not_again("what_if", source, "chainrule.what_if(make_trainer, (x, y), lr=0.1)")
     named = {k: getattr(v, "__name__", v) for k, v in changes.items()}
-    return WhatIf(named, steps, start.of({}), changed.of(own))
+    held = WhatIf(named, steps, start.of({}), changed.of(own))
+    try:
+        (was, said), (now, _) = start.step({}), changed.step(own)
+    except ChainruleError as error:
+        held.note = f"No next step is shown: {error.problem}."
+        return held
+    held.following = was, now
+    fresh = "optimizer" in own and was.step > 1
+    held.note = " ".join([*([said] if said else []), *([FRESH] if fresh else [])])
+    return held

@@ -66,7 +66,7 @@ class Watch:
         if _made(op, inputs, value, params):
             self.made = found
             if self.raises:
-                raise _located(_of_forward(found), found.site, found.module)
+                raise _located(_of_forward(found), found.op, found.site, found.module)
         return y
 
     def began(self, outputs: Sequence[Any]) -> None:
@@ -101,7 +101,7 @@ class Watch:
             fix="values away from where the derivative is infinite, or chainrule.where on the "
             "operand, not on the result", line="",
         )  # fmt: skip
-        raise _located(error, node.site, node.module)
+        raise _located(error, node.op, node.site, node.module)
 
 
 def _made(op: Op, inputs: Sequence[Any], y: Any, params: Params) -> bool:
@@ -163,7 +163,8 @@ def _range(v: Any) -> str:
         return f"{shape} from {v.min():g} to {v.max():g}"
 
 
-def _located(error: NonFiniteError, site: Site | None, module: Any) -> NonFiniteError:
+def _located(error: NonFiniteError, op: Op, site: Site | None, module: Any) -> NonFiniteError:
+    error.op = op.name
     error.site, error.line = site, describe_site(site)
     if module is not None:
         error.module, error.layer = module, type(module).__name__

@@ -26,6 +26,7 @@ from ..tensor.core import Tensor, wrap
 from ..tensor.memory import OutOfMemory, step_does_not_fit
 from .guard import SAFE_NORM
 from .inputs import Batch, groups
+from .kept_step import failed_step
 from .losses import row_weights, shares, weight_of
 from .rows import InRows, in_rows, numbers_of, stretches
 from .steps import Done, EagerSteps, safe_rates, stepped
@@ -110,6 +111,11 @@ def _made(turn: Turn, weights: Any) -> Done:
     )  # fmt: skip
 
 
+def _next(found: InRows, rows: Rows) -> Batch:
+    """The batch of the next step."""
+    return tuple(wrap(a[numbers_of(rows)[rows.done]]) for a in found.arrays)
+
+
 def _weights(loss: Any, arrays: Any, numbers: Any) -> Any:
     """What the batches weigh in the mean over the epoch: see `weight_of`."""
     each = row_weights(loss, arrays)
@@ -172,13 +178,25 @@ class CompiledSteps:
             made = None
             if safe_rates(trainer):
                 most = room() if plain else 1
-                with in_memory(numbers.shape[1]):
-                    turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
-                made = _made(turn, weights[at : at + turn.good]) if turn.good else None
+                turn = self._turn(turns, rows, most, found)
+                if turn is not None and turn.good:
+                    made = _made(turn, weights[at : at + turn.good])
             if made is None:
-                made = self.eager.step([tuple(wrap(a[numbers[at]]) for a in found.arrays)])
+                made = self.eager.step([_next(found, rows)])
             yield made
             rows = rows.after(len(made.losses))
+
+    def _turn(self, turns: Turns, rows: Rows, most: int, found: InRows) -> Turn | None:
+        """Some steps; None where the first was refused, though no operation is to blame."""
+        try:
+            with in_memory(rows.size):
+                turn: Turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
+                return turn
+        except RefusedError:
+            return None
+        except NonFiniteError as error:  # within detect_anomaly, or of the user's own
+            failed_step(self.trainer, [_next(found, rows)], error)
+            raise
 
     def _one(self, group: Sequence[Batch]) -> Done:
         """A step from batches that somebody else has made."""
@@ -194,6 +212,8 @@ class CompiledSteps:
                 found = self._compiled(self.step, *args)
         except ChainruleError as error:
             if self.step.traces != known and not isinstance(error, RefusedError):
+                if isinstance(error, NonFiniteError):
+                    failed_step(trainer, group, error)
                 raise
             return self.eager.step(group)
         loss, norm, sizes = (t._value for t in found)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..data import DataLoader
-from ..errors import ArgumentError
+from ..errors import ArgumentError, NonFiniteError
 from ..functional import cat
 from ..nn import Module
 from ..ops.core import changes, quietly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
-from .inputs import as_batch
+from ..tensor.random import generator_in_use
+from .inputs import Batch, as_batch
 from .losses import weight_of
+
+OnBad = Callable[[int, Batch, Any, bool], None]
+"""Gets a batch's number from 1, the batch, the random numbers before it, whether it raised."""
 
 
 @contextmanager
@@ -32,18 +37,31 @@ def mode(model: Module, training: bool) -> Iterator[None]:
 
 def evaluate(
     model: Module, loss: Any, metrics: Sequence[Any], loader: DataLoader,
-    broken_off: Callable[[], Any] = lambda: False,
+    broken_off: Callable[[], Any] = lambda: False, on_bad: OnBad | None = None,
 ) -> dict[str, Any] | None:  # fmt: skip
-    """Mean loss and metrics over a loader; None if it was broken off in between."""
+    """Mean loss and metrics over a loader; None if it was broken off in between.
+
+    on_bad: told of the first batch whose loss is not finite, or raises NonFiniteError.
+    """
     total = weight = 0.0
     for metric in metrics:
         metric.reset()
     with mode(model, False), no_grad(), quietly():
-        for raw in loader:
+        for number, raw in enumerate(loader, 1):
             batch = as_batch(raw)
-            prediction = model(*batch[:-1])
+            state = None if on_bad is None else generator_in_use().get_state()
+            try:
+                prediction = model(*batch[:-1])
+                value = loss(prediction, batch[-1]).item()
+            except NonFiniteError:
+                if on_bad is not None:
+                    on_bad(number, batch, state, True)
+                raise
+            if on_bad is not None and not math.isfinite(value):
+                on_bad(number, batch, state, False)
+                on_bad = None
             n = weight_of(loss, batch)
-            total += loss(prediction, batch[-1]).item() * n
+            total += value * n
             weight += n
             for metric in metrics:
                 metric.update(prediction, batch[-1])

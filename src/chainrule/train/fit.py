@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from ..data import DataLoader
-from ..errors import NonFiniteError
 from ..ops.core import quietly
-from ..tensor.random import generator_in_use
 from .history import History
 from .interrupts import Interrupts
 from .limits import Limits
 from .progress import Bar
 from .recorder import Recorder
 from .steps import Done
+from .validation import validated
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -147,21 +145,11 @@ class Fit:
         trainer.row = row
         if self.held_out is None:
             return True
-        before = generator_in_use().get_state()
-        results = trainer.evaluate_on(
-            self.held_out, lambda: signals is not None and bool(signals.asked)
+        results = validated(
+            trainer, self.held_out, lambda: signals is not None and bool(signals.asked)
         )
         if results is None:
-            generator_in_use().set_state(before)
             return False
-        if not math.isfinite(results["loss"]):
-            raise NonFiniteError(
-                f"the validation loss is {results['loss']} after epoch {row['epoch']}, step "
-                f"{trainer.step}, though the training loss is {row['loss']:.4g}",
-                expected="a finite loss on every example",
-                fix="a look at the validation data's range, or a smaller lr",
-                line="",
-            )
         trainer.validation = results
         row.update({f"val_{k}": v for k, v in results.items() if isinstance(v, (int, float))})
         trainer.emit("on_validation_end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..ops.core import interpret
 from ..tensor import anomaly
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor
+from .inputs import Batch
 from .rates import highest_rate, largest_change, slower_rate
 from .watch import Watch
 
@@ -93,6 +94,29 @@ def layer_of(module: Any, trainer: Trainer) -> str:
     return f"loss, {name}" if name.isidentifier() else "loss"
 
 
+def origin_of(trainer: Trainer, batch: Batch, loss: Callable[[Batch], Any]) -> Origin | None:
+    """Where the first number that is not finite comes from, in a batch and its loss."""
+    for i, t in enumerate(batch):
+        if t.dtype.kind == "f" and not np.isfinite(t._value).all():
+            bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
+            return Origin(f"the batch itself, value {i}, row {int(bad[0])}, is not finite")
+    watch = anomaly.Watch(raises=False)
+    with interpret(watch), no_grad():
+        loss(batch)
+    found = watch.made or watch.met
+    if found is None:
+        return None
+    layer = layer_of(found.module, trainer)
+    text = f"first in {found.describe(layer)}: {found.numbers}"
+    return Origin(text, found.op.name, found.line, layer, found.numbers)
+
+
+def told_by(error: NonFiniteError, trainer: Trainer) -> Origin:
+    """What an error says of where it arose: one of detect_anomaly, or the user's own."""
+    layer = None if error.module is None else layer_of(error.module, trainer)
+    return Origin(error.got or "", error.op, error.line or None, layer, error.got)
+
+
 def advised_rate(trainer: Trainer) -> float | None:
     """The learning rate to try where a training broke off; None where it has none to begin with.
 
@@ -155,18 +179,9 @@ class Guard:
     def origin(self, trainer: Trainer, group: Sequence[Any]) -> Origin:
         """The first operation of the forward pass with a result that is not finite."""
         for batch in group:
-            for i, t in enumerate(batch):
-                if t.dtype.kind == "f" and not np.isfinite(t._value).all():
-                    bad = np.flatnonzero(~np.isfinite(t._value.reshape(len(t._value), -1)).all(1))
-                    return Origin(f"the batch itself, value {i}, row {int(bad[0])}, is not finite")
-            watch = anomaly.Watch(raises=False)
-            with interpret(watch), no_grad():
-                trainer.compute_loss(batch)
-            found = watch.made or watch.met
+            found = origin_of(trainer, batch, trainer.compute_loss)
             if found is not None:
-                layer = layer_of(found.module, trainer)
-                text = f"first in {found.describe(layer)}: {found.numbers}"
-                return Origin(text, found.op.name, found.line, layer, found.numbers)
+                return found
         for name, p in trainer.model.named_parameters():
             if p._grad is not None and not np.isfinite(p._grad._value).all():
                 return Origin(f"first in the gradient of {name}", gradient=name)

@@ -33,7 +33,7 @@ def history_html(history: History) -> str:
         for name in names
         if name not in COUNTERS and not (name.startswith("val_") and name[4:] in names)
     ]
-    seen = figures(history.watch.looks) if history.watch and history.watch.looks else []
+    seen = figures(history.watch) if history.watch and history.watch.looks else []
     return block(title, *charts, folded("all epochs as a table", _table(rows)), *seen)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -16,9 +14,9 @@ from ..nn.utils import clip_grad_norm_, clip_grad_value_
 from ..tensor.core import Tensor
 from ..tensor.memory import OutOfMemory, free_bytes
 from ..tensor.random import generator_in_use
-from .guard import SAFE_NORM, SAFE_RATE, Diverged, Kept, gradient_norm
+from .guard import SAFE_NORM, SAFE_RATE, Kept, gradient_norm
 from .inputs import Batch, groups
-from .kept_step import FOLDER, keep
+from .kept_step import failed_step
 from .losses import shares, weight_of
 
 if TYPE_CHECKING:
@@ -63,13 +61,8 @@ class EagerSteps:
         trainer = self.trainer
         try:
             loss, norm, sizes = self._update(group)
-        except Diverged as error:
-            if trainer.run is not None:
-                with suppress(OSError):  # a full disk is not what ended the training
-                    script = keep(trainer, group, error, trainer.run.path / FOLDER)
-                    error.fix = (
-                        f"{error.fix}; python {shlex.quote(str(script))} makes this step again"
-                    )
+        except NonFiniteError as error:
+            failed_step(trainer, group, error)
             raise
         if trainer.ema is not None:
             trainer.ema.update()

@@ -25,7 +25,7 @@ from ..tensor.core import Tensor
 from ..tensor.random import Generator, drawing_from, generator_in_use
 from .callbacks import EVENTS, Callback, check_monitors
 from .compiled import CompiledSteps
-from .evaluation import evaluate, mode, predict
+from .evaluation import OnBad, evaluate, mode, predict
 from .fit import Fit
 from .guard import Diverged, Guard
 from .history import History
@@ -320,11 +320,12 @@ class Trainer:
         return results
 
     def evaluate_on(
-        self, loader: DataLoader, broken_off: Callable[[], bool] = lambda: False
-    ) -> dict[str, Any] | None:
+        self, loader: DataLoader, broken_off: Callable[[], bool] = lambda: False,
+        on_bad: OnBad | None = None,
+    ) -> dict[str, Any] | None:  # fmt: skip
         """`evaluate` on a loader, without its checks; None if broken off between two batches."""
         with self._averaged(), drawing_from(self.generator):
-            return evaluate(self.model, self.loss, self.metrics, loader, broken_off)
+            return evaluate(self.model, self.loss, self.metrics, loader, broken_off, on_bad)
 
     def predict(self, x: Any, batch_size: int = EVALUATION_BATCH) -> Tensor:
         """The model's outputs for x (or a tuple of inputs), in evaluation mode, without history."""

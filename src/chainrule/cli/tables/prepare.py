@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...data.tables import Schema, Table
-from ...data.tables.table import counted
 from ...data.tables.target import encode_target
+from ...markup import counted
 from ...train.files import MissingFileError
 from ...train.tabular import TableFit
 from ...train.tabular.folds import held_out_of

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...errors import ArgumentError
+from ...markup import counted
 from .cells import Cells
 from .faults import need_dates, need_numbers, need_truth
 from .infer import Feature, is_texts
 from .scaling import PARTS, Scaling, days_of, part_of, round_trip
-from .table import Table, counted, shorten, some_of
+from .table import Table, shorten, some_of
 from .target import level_text
 
 Applied = tuple[list[Any], Any]

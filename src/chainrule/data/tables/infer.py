@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError
+from ...markup import counted
 from .cells import FORMATS, ISO, Cells, is_date, reader_of
 from .faults import in_thousands, need_dates, need_numbers, need_truth
-from .table import Table, counted, shorten
+from .table import Table, shorten
 
 KINDS = ("numeric", "categorical", "boolean", "date", "drop")
 MOST_LEVELS = 50

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...errors import ArgumentError, ArgumentTypeError, FormatError
 from ...functional.arguments import choice
+from ...markup import counted
 from .blocks import Block, block_of, from_json
 from .cells import Cells
 from .schema import Schema
-from .table import Table, closest, counted, need_memory, shorten, some_of
+from .table import Table, closest, need_memory, shorten, some_of
 from .target import decode_target, encode_target
 
 VERSION = 1

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, FormatError
+from ...markup import counted
 from . import dialect as dialects
 from .dialect import DELIMITERS, WORDS, Dialect
 from .encoding import as_text, check_decodes, encoding_of, refuse_zeros
-from .table import TEXT, Column, Table, counted, need_memory, shorten
+from .table import TEXT, Column, Table, need_memory, shorten
 
 CHUNK_ROWS = 1000
 """Rows that are turned into columns at once: they fit into the processor's cache."""

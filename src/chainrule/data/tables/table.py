@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...errors import ArgumentError, IndexRangeError
+from ...markup import counted
 from ...tensor.memory import OutOfMemory, free_bytes
 
 TEXT = np.dtypes.StringDType()
@@ -165,11 +166,6 @@ def some_of(names: Sequence[str], room: int = 100) -> str:
             return f"{', '.join(shown)} and {len(names) - len(shown)} more"
         shown.append(shorten(name))
     return ", ".join(shown)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def need_memory(what: str, size_bytes: int, fix: str) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from ...errors import ArgumentError
 from ...functional.arguments import choice
+from ...markup import counted
 from .cells import Cells
 from .faults import in_thousands, need_numbers, need_truth
 from .infer import NUMBERS_MEANT, SLIPS, is_texts
-from .table import Table, closest, counted, shorten, some_of
+from .table import Table, closest, shorten, some_of
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "f1", "precision", "recall", "calibration_error")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import Node
+from ...markup import counted
 from ..derive import FIRST, MOST_UNITS
 from ..elements import Place
 from ..forms import Leaf, evaluate, multiplied
@@ -114,8 +115,13 @@ class Entry:
             return f"{share:.3g} times it"
         return f"{share:.0%} of it" if abs(share) >= 0.005 or not share else "less than 1% of it"
 
-    def ranked(self, values: Any, name: Any, what: str, top: int = 0) -> list[Line]:
-        """The largest few of some parts of the entry, and the rest as one."""
+    def ranked(
+        self, values: Any, name: Any, what: str, whose: str = "", top: int = 0
+    ) -> list[Line]:
+        """The largest few of some parts of the entry, and the rest as one.
+
+        what: one of them; whose: what follows it, where there are several too.
+        """
         order = np.argsort(-np.abs(values), kind="stable")
         shown = [i for i in order[: top or self.top] if values[i] != 0.0]
         lines = [Line(name(int(i)), None, None, float(values[i]), self.share(values[i]))
@@ -123,11 +129,11 @@ class Entry:
         left = [i for i in order[len(shown) :] if values[i] != 0.0]
         if left:
             rest = float(values[left].sum())
-            said = what if len(left) > 1 else what.replace("units", "unit").replace("ples", "ple")
-            lines.append(Line(f"+ {len(left)} more {said}", None, None, rest, self.share(rest)))
+            said = counted(len(left), f"more {what}") + whose
+            lines.append(Line(f"+ {said}", None, None, rest, self.share(rest)))
         zero = len(values) - len(shown) - len(left)
         if zero and lines:
-            more = f"{zero} of {len(values)} carry nothing"
+            more = f"{zero} of {len(values)} {'carries' if zero == 1 else 'carry'} nothing"
             lines[-1].note = "; ".join(n for n in (lines[-1].note, more) if n)
         return lines
 
@@ -149,7 +155,7 @@ class Entry:
         values = flow.reshape(flow.shape[0], -1).sum(1)
         section = Section("EXAMPLES", f"the share of each of the {node.shape[0]} rows of the loss")
         section.note += self.left(values)
-        section.lines += self.ranked(values, lambda i: f"example {i}", "examples")
+        section.lines += self.ranked(values, lambda i: f"example {i}", "example")
         other = self.value - float(values.sum())
         if abs(other) > 1e-9 * float(np.abs(values).sum()):
             section.lines.append(Line("other parts of the loss", None, None, other,
@@ -173,7 +179,7 @@ class Entry:
         top = self.top if len(found) <= MOST_LAYERS else 1
         for label, values in found.items():
             section.lines += self.ranked(values, lambda i, label=label: f"{label} unit {i}",
-                                         f"units of {label}", top)  # fmt: skip
+                                         "unit", f" of {label}", top)  # fmt: skip
             around = self.value - float(values.sum())
             if abs(around) > 1e-9 * float(np.abs(values).sum()):
                 section.lines.append(Line(f"around {label}", None, None, around,
@@ -205,7 +211,7 @@ class Entry:
         assert term.next is not None
         labels = self.program.labels
         total = self.paths.value(term)
-        number = "paths" if count is None else f"{count} path{'s' * (count != 1)}"
+        number = "paths" if count is None else counted(count, "path")
         carries = "carries" if count == 1 else "carry"
         said = f"{number} from {labels(term.next)} to the loss, which {carries} "
         section = Section("PATHS", said + (self.share(total) or "nothing"))
@@ -228,7 +234,8 @@ class Entry:
                                       "at every layer"))  # fmt: skip
         elif count > len(paths):
             rest = total - math.fsum(p.value for p in paths)
-            section.lines.append(Line(f"+ {count - len(paths)} more paths", None, None, rest,
+            left = counted(count - len(paths), "more path")
+            section.lines.append(Line(f"+ {left}", None, None, rest,
                                       self.share(rest)))  # fmt: skip
         return section
 

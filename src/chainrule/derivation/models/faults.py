@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import describe_site, source_of
 from ...graph import Node
+from ...markup import counted
 from ..elements import Place
 from ..forms import ZERO, Form, Leaf, Number, Product, Sum, evaluate, leaves
 from ..parts import Line, Section
@@ -114,12 +115,12 @@ class Fault:
         reasons = Counter(self._reason(place, factor, following) for factor, following in terms)
         cancel = reasons.pop("", 0)
         if cancel:
-            note = f"{cancel} of {len(terms)} terms"
+            note = f"{cancel} of {counted(len(terms), 'term')}"
             section.lines.append(Line("not 0, but they cancel", note=note))
         for reason, count in reasons.most_common(MOST):
-            section.lines.append(Line(reason, note=f"{count} of {len(terms)} terms"))
+            section.lines.append(Line(reason, note=f"{count} of {counted(len(terms), 'term')}"))
         if len(reasons) > MOST:
-            section.lines.append(Line(f"and {len(reasons) - MOST} other reasons"))
+            section.lines.append(Line(f"and {counted(len(reasons) - MOST, 'other reason')}"))
         return section
 
     def _all_terms(self, place: Place) -> Iterator[Term]:

@@ -1,6 +1,7 @@
 """What lines of a user's program are called: by the layer that made them, else by their op.
 
-fc1[17,3] is an output of the layer fc1, in row 17; dL/dfc1[17,3] the gradient of it.  Parameters
+fc1[17,3] is an output of the layer fc1, in row 17; dL/dfc1[17,3] the gradient of it.  A line that a
+layer has laid out flat has the places of what it shows: see `shown`.  Parameters
 have their names in state_dict(), 0.weight in a Sequential; an output of its first layer is
 0:Linear[17,3], because 0 alone would be a number.  Indices count from 0, as in Python.
 """
@@ -15,6 +16,7 @@ from ...errors import source_of
 from ...graph import Node
 from ..elements import Place
 from ..naming import ASCII, UNICODE
+from .shown import Shown
 
 if TYPE_CHECKING:
     from .program import Program
@@ -50,6 +52,7 @@ class Labels:
                 self.of_gradient[g] = line
         self._rules(program)
         self._long([n for n in program.graph.nodes if n in program.backward])
+        self.shown = Shown(program, self)
 
     # ------------------------------------------------------------ giving names
 
@@ -215,6 +218,9 @@ class Labels:
 
     def __call__(self, place: Place, ascii_only: bool = False) -> str:
         """The name of a number."""
+        return self._written(self.shown(place), ascii_only)
+
+    def _written(self, place: Place, ascii_only: bool) -> str:
         where = f"[{','.join(map(str, place.at))}]" if place.at else ""
         name = self.of(place.node, ascii_only) + where
         return name.encode("ascii", "backslashreplace").decode() if ascii_only else name

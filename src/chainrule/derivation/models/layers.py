@@ -203,7 +203,7 @@ def described(g: Any) -> str:
     said.append(f"largest {f'[{at}] = ' if at else ''}{g.reshape(-1)[i]:.4g}")
     zeros, bad = int((g == 0).sum()), int((~np.isfinite(g)).sum())
     if zeros:
-        said.append(f"{zeros} of {g.size} are exactly 0")
+        said.append(f"{zeros} of {g.size} {'is' if zeros == 1 else 'are'} exactly 0")
     if bad:
-        said.append(f"{bad} of {g.size} are nan or infinite")
+        said.append(f"{bad} of {g.size} {'is' if bad == 1 else 'are'} nan or infinite")
     return ", ".join(said)

@@ -118,7 +118,10 @@ class Loss:
         if g is None or not rows.size:
             return []
         each = float(self.program.array(g).flat[0])
-        if abs(each * rows.size - 1) < 1e-9:
+        if rows.size == 1:
+            how = f"{f'{each:g} times ' if each != 1 else ''}one square, so the gradient of its "
+            how += f"difference d is {2 * each:g}·d"
+        elif abs(each * rows.size - 1) < 1e-9:
             how = f"the mean of {rows.size} squares, so the gradient of each difference d is "
             how += f"2d/{rows.size}"
         else:

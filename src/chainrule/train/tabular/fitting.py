@@ -14,8 +14,9 @@ import numpy as np
 from ...data.tables import Table, read_table
 from ...data.tables.preprocessing import Preprocessing
 from ...data.tables.schema import Schema
-from ...data.tables.table import counted, need_memory
+from ...data.tables.table import need_memory
 from ...errors import ArgumentError, NonFiniteError, StateError
+from ...markup import counted
 from ..interrupts import Interrupts
 from ..run import Run
 from .data import TabularData

@@ -1,4 +1,4 @@
-"""A watch in a notebook: how the gradient flows and what it changes, as pictures and tables."""
+"""A watch in a notebook: how gradients flow, what they change, and what units give."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ...markup import block, colour_at, cut, escape, folded, number, picture, stretches, table
+from .activations import activation_parts
 from .series import (
     HIGH,
     LOW,
@@ -38,11 +39,12 @@ def watch_html(watch: Watch) -> str:
     if not looks:
         return block("Watch: no look yet", f"<p>{escape(watch.problem or 'No step was made.')}</p>")
     steps = f"steps {looks[0].step} to {looks[-1].step}"
-    return block(f"Watch: {len(looks)} looks, {steps}", *figures(looks))
+    return block(f"Watch: {len(looks)} looks, {steps}", *figures(watch))
 
 
-def figures(looks: Sequence[Look]) -> list[str]:
-    """The heat map of the gradients, that of update:weight, the last look, and all as tables."""
+def figures(watch: Watch) -> list[str]:
+    """Heat maps of gradients, update:weight and what units give, the last look; all as tables."""
+    looks = watch.looks
     names = names_of(looks)
     if not names:
         return ["<p>No layer with weights.</p>"]
@@ -51,7 +53,9 @@ def figures(looks: Sequence[Look]) -> list[str]:
         _figure(looks, names, "ratio", "update:weight by layer and step", _pace(looks, names)),
         table(("layer", "|gradient|", "update:weight", "gain = weights \u00d7 slope", "dead",
                "flat", "dead units"), [_last(looks, x) for x in looks[-1].layers],
-              f"The last look, at step {looks[-1].step}", numbers=range(1, 6)),
+              f"The last look, at step {looks[-1].step}; dead and flat on {watch.data}",
+              numbers=range(1, 6)),
+        *activation_parts(looks, watch.data),
         folded("gradients as a table", _table(looks, names, "grad")),
         folded("update:weight as a table", _table(looks, names, "ratio")),
     ]  # fmt: skip

@@ -63,10 +63,13 @@ def outside(values: Iterable[float | None]) -> float:
 
 
 def dead_since(looks: Iterable[Look], name: str) -> dict[int, int]:
-    """Since the look at which step each unit of a layer has been dead without a break."""
+    """Since the look at which step each unit of a layer has been dead without a break.
+
+    Looks that did not count dead units say nothing: neither that it is dead, nor that it is not.
+    """
     since: dict[int, int] = {}
     for look in looks:
         x = look.layer(name)
-        now = set(x.dead_units or []) if x is not None else set()
-        since = {u: since.get(u, look.step) for u in now}
+        if x is not None and x.dead_units is not None:
+            since = {u: since.get(u, look.step) for u in x.dead_units}
     return since

@@ -98,6 +98,15 @@ class Watch(Callback):
         return f"Watch(every={self.every}, rows={self.rows}; {len(self.looks)} looks)"
 
     @property
+    def data(self) -> str:
+        """The rows that looks are on, in words."""
+        if self.batch is not None:
+            return f"the {len(self.batch[-1])} rows given as probe"
+        rows = self.start.get("rows")
+        return f"the {rows} probe rows, spread evenly over the training data" if rows else (
+            "the probe rows")  # fmt: skip
+
+    @property
     def top_lr(self) -> float:
         """The highest learning rate at any look."""
         return max((x.lr for x in self.looks), default=0.0)
