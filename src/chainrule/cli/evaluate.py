@@ -162,7 +162,7 @@ def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     if not held.matrix:
         return lines
     blank: list[Line] = [] if t.plain else [[]]
-    table = matrix_in_words(held) if t.plain else matrix_lines(held, t.width)
+    table = matrix_in_words(held, t.width) if t.plain else matrix_lines(held, t.width)
     return [*lines, *blank, *table, *blank, *confused(held, t)]
 
 

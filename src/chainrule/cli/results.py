@@ -144,7 +144,7 @@ def results(o: Outcome, t: Terminal, page: Path | None = None) -> list[Line]:
     """The lines after a training.  page: its report."""
     blank: list[Line] = [] if t.plain else [[]]
     lines = [*blank, *headline(o, t), *blank]
-    lines += matrix_in_words(o) if t.plain else matrix_lines(o, t.width)
+    lines += matrix_in_words(o, t.width) if t.plain else matrix_lines(o, t.width)
     lines += [*blank, *confused(o, t), *blank]
     return lines + next_steps(o, t, page)
 
@@ -179,7 +179,7 @@ def matrix_lines(o: Counted, width: int) -> list[Line]:
         first = max(map(len, o.names))
     room = width - first - 8
     if room < cell * size:
-        return [part for line in matrix_in_words(o) for part in words(text_of(line), width)]
+        return matrix_in_words(o, width)
     cell = min(max(cell, room // size), cell + 2)
     title = "true  predicted" if first >= 4 else "predicted"
     lines: list[Line] = [[(title.rjust(first) if first < 4 else title, "faint")]]
@@ -200,13 +200,13 @@ def _share(o: Counted, i: int) -> float:
     return 100.0 * o.matrix[i][i] / total if total else 0.0
 
 
-def matrix_in_words(o: Counted) -> list[Line]:
-    """One class a line."""
-    return [
-        [(f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, "
-          f"{_share(o, i):.1f} per cent.", "")]
+def matrix_in_words(o: Counted, width: int) -> list[Line]:
+    """One class a sentence."""
+    said = (
+        f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, {_share(o, i):.1f} per cent."
         for i, name in enumerate(o.names)
-    ]  # fmt: skip
+    )
+    return [line for text in said for line in words(text, width)]
 
 
 def confused(o: Counted, t: Terminal) -> list[Line]:

@@ -40,7 +40,8 @@ def bins(values: Any) -> Bins | None:
         counts = np.zeros(BINS, np.int64)
         counts[0] = counted.size
     else:
-        places = (counted / width - low / width).astype(np.int64)
+        # in float64: a width of float32 numbers near the smallest is 0 as one of them
+        places = (counted.astype(np.float64) / width - low / width).astype(np.int64)
         np.minimum(np.maximum(places, 0, out=places), BINS - 1, out=places)
         counts = np.bincount(places, minlength=BINS)
     return Bins(low, high, counts.tolist())
