@@ -13,7 +13,7 @@ from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
 from .options import in_folder
 from .recipe import Parts, Recipe, load
-from .terminal import Line, Terminal, as_typed, text_of, words
+from .terminal import Line, Terminal, as_typed, words
 from .view.draw import way
 from .view.facts import Facts
 
