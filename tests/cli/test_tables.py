@@ -185,7 +185,7 @@ def test_rows_come_from_stdin(chainrule, species):
 
 
 def test_a_table_is_not_taken_for_a_run(chainrule, species):
-    for command in ("preflight", "verify-resume", "predict", "compare"):
+    for command in ("preflight", "predict", "compare"):
         said = " ".join(
             refused(chainrule(command, "penguins.csv", *["x"] * (command == "compare"))).split()
         )
@@ -309,7 +309,7 @@ def test_other_commands_know_a_run_of_a_table(chainrule, species):
         assert chainrule(*words).exit_code == 0
     held = json.loads(chainrule("export", species, "--json").stdout)
     jsonschema.validate(held, schemas.schema("run"))
-    for command in ("explain", "playground", "preflight", "verify-resume"):
+    for command in ("explain", "playground", "preflight"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 
 

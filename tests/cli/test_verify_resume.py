@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from cli_cases import SHORT, SMALL, refused
 
+from chainrule import schemas
 from chainrule.cli.terminal import ASCII, Terminal, text_of
 from chainrule.cli.verify_resume import lines_of
 from chainrule.train import open_run
@@ -33,6 +36,21 @@ def test_a_run_is_left_as_it_is(chainrule, xor_run, tmp_path):
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == files
 
 
+@pytest.mark.slow
+def test_a_table_and_a_run_of_one_resume_exactly(chainrule, tmp_path):
+    Path("t.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 7},{i % 3}\n" for i in range(60)))
+    words = ("t.csv", "--target", "y", "--layers", "4", "--batch-size", "16", "--folds", "2")
+    assert chainrule("train", *words, "--no-report", "--epochs", "2").exit_code == 0
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for what in (words, ("t-0001",)):
+        result = chainrule("verify-resume", *what, "--short-steps", "2", "--kills", "1", "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        jsonschema.validate(found, schemas.schema("resume"))
+        assert (found["exact"], found["steps"], len(found["kills"])) == (True, 2, 1)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == files
+
+
 WRONG = {
     "--short-steps 1": "in [2,", "--short-epochs 0": "in [1,", "--kills 0": "in [1,",
     "--kill-seed -1": "in [0,", "--lr x": "lr",
@@ -47,6 +65,14 @@ def test_wrong_use(chainrule, typed):
 def test_a_run_brings_its_own_choices(chainrule):
     assert "--lr goes with a data set" in refused(chainrule("verify-resume", "r-1", "--lr", "1"))
     assert "no run 'digitz'" in refused(chainrule("verify-resume", "digitz"))
+
+
+def test_options_go_with_what_they_are_of(chainrule):
+    Path("t.csv").write_text("a,y\n1,2\n")
+    assert "--target COLUMN" in refused(chainrule("verify-resume", "t.csv"))
+    words = ("verify-resume", "t.csv", "--target", "y", "--optimizer", "sgd")
+    assert "--optimizer is not for tables" in refused(chainrule(*words))
+    assert "goes with a table" in refused(chainrule("verify-resume", "xor", "--target", "y"))
 
 
 PARTS = [Part("weights", 2, 4096), Part("average of weights"),
