@@ -158,7 +158,7 @@ def test_a_signal_ends_a_run_with_its_exit_code(chainrule, penguins, monkeypatch
     for more in ((), ("--no-save",)):
         ended = chainrule(*words, *more)
         assert ended.exit_code == 128 + signal.Signals[name]
-        assert f"stopped by {name} after epoch 1" in ended.stderr
+        assert f"stopped by {name} after step 1, epoch 1" in ended.stderr
 
 
 def test_predictions_are_written_as_the_name_says(chainrule, species):

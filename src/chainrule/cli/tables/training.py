@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -28,9 +30,14 @@ from .said import baseline, ended
 SCHEMA = "chainrule table outcome 1"
 
 
-def train(choices: TableChoices, options: dict[str, Any]) -> ChainruleError | None:
-    """A new run of a table; gives an error that came after everything was saved."""
-    return _Job(choices, options).whole(None)
+def train(
+    choices: TableChoices, options: dict[str, Any], kept: dict[str, int]
+) -> ChainruleError | None:
+    """A new run of a table; gives an error that came after everything was saved.
+
+    kept: what was said of its checkpoints.
+    """
+    return _Job(choices, options, kept).whole(None)
 
 
 def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
@@ -41,8 +48,11 @@ def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
 class _Job:
     """One training: options are those of the command that say where and how it is told."""
 
-    def __init__(self, choices: TableChoices, options: dict[str, Any]) -> None:
-        self.choices, self.options = choices, options
+    def __init__(
+        self, choices: TableChoices, options: dict[str, Any],
+        kept: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self.choices, self.options, self.kept = choices, options, dict(kept)
         stream = sys.stderr if options["as_json"] else sys.stdout
         self.terminal = detect(stream, plain=options["plain"])
         self.stream, self.quiet = stream, options["quiet"]
@@ -81,14 +91,14 @@ class _Job:
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
         }  # fmt: skip
+        if self.kept:
+            config["checkpoints"] = self.kept
         name = o["name"] or _name_of(c.data)
         try:
-            run = Run.create(name, o["runs_dir"], config)
+            run = Run.create(name, o["runs_dir"], config, **self.kept)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
-        write_text(
-            run.path / SETTINGS, toml_lines({k: v for k, v in c.to_config().items() if v != []})
-        )
+        write_text(run.path / SETTINGS, toml_lines({**c.settings(), **self.kept}))
         return run
 
     def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
@@ -135,7 +145,7 @@ class _Job:
 
 
 def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
-    where = f"stopped by {fit.signal} after epoch {len(fit.rows)}"
+    where = f"stopped by {fit.signal} after step {fit.members.steps}, epoch {len(fit.rows)}"
     if run is None:
         return Interrupted(f"{where}; --no-save: nothing was kept", line="").by(fit.signal)
     fix = f"chainrule train --resume {run.name}{in_folder(str(run.path.parent))}"
