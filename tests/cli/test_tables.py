@@ -369,3 +369,20 @@ def test_names_and_labels_can_be_said(chainrule, own_folder):
     assert "multilabel" in told["columns"][0]
     again = ("train", "--config", "runs/a-0001/config.toml", "--no-report", "-q")
     assert chainrule(*again).exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_network_that_is_no_better_than_a_guess_is_not_called_healthy(chainrule, penguins):
+    quick = ("--epochs", "20", "--layers", "32", "--folds", "2", "--no-report", "-q")
+    for target in ("species", "body_mass_g"):
+        words = ("train", penguins, "--target", target, "--skip-missing", *quick)
+        assert chainrule(*words).exit_code == 0
+        assert "healthy" in chainrule("diagnose", "penguins").stdout
+    path = Path("runs/penguins-0002/result.json")
+    result = json.loads(path.read_text())
+    jsonschema.validate(result, schemas.schema("result"))
+    assert result["test_rows"] == 68
+    path.write_text(json.dumps({**result, "test_r2": -0.1, "test_mae": result["guess_mae"]}))
+    said = chainrule("diagnose", "penguins")
+    assert said.exit_code == 1
+    assert "r2 -0.1 on 68 held-out rows" in " ".join(said.stdout.split())

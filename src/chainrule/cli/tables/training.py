@@ -25,7 +25,7 @@ from ..waiting import waiting
 from .applied import Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
-from .said import baseline, ended
+from .said import baseline, ended, guessed
 
 SCHEMA = "chainrule table outcome 1"
 
@@ -79,7 +79,7 @@ class _Job:
             held = evaluation(run.name if run else "the model", model,
                               Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
             if run is not None:
-                run.write_result(**_result(held))
+                run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
         return self._told(fit, run, held, base)
 
     def _created(self, fit: TableFit) -> Run:
