@@ -27,6 +27,7 @@ from chainrule.cli.tables.options import ONLY_FOR_TABLES
 from chainrule.data.tables import read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
+from chainrule.train.watch import read_looks
 from compiler.in_c import CC, STRICT
 
 PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
@@ -386,3 +387,17 @@ def test_a_network_that_is_no_better_than_a_guess_is_not_called_healthy(chainrul
     said = chainrule("diagnose", "penguins")
     assert said.exit_code == 1
     assert "r2 -0.1 on 68 held-out rows" in " ".join(said.stdout.split())
+
+
+def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", *QUICK[:-1], "--watch-every", "1")
+    assert chainrule(*words).exit_code == 0
+    looks = read_looks("runs/penguins-0001")
+    assert [look.step for look in looks] == [1, 2, 4]
+    for line in Path("runs/penguins-0001/layers.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), schemas.schema("layers"))
+    config = json.loads(Path("runs/penguins-0001/config.json").read_text())
+    jsonschema.validate(config, schemas.schema("config"))
+    found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
+    assert list(found["skipped"]) == ["batch-leak"]
+    assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()

@@ -147,7 +147,7 @@ def command(
     kept = {key: value for key, value in typed.items() if value is not None}
     asked: dict[str, Any] = {
         "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
-        "quiet": quiet, "plain": plain, "as_json": as_json,
+        "quiet": quiet, "plain": plain, "as_json": as_json, "watch_every": watch_every,
     }  # fmt: skip
     stream = sys.stderr if as_json else sys.stdout
     told = detect(stream, plain=plain)

@@ -14,7 +14,7 @@ import click
 from ...errors import ChainruleError
 from ...train import Run
 from ...train.files import write_text
-from ...train.tabular import TableFit, TableModel
+from ...train.tabular import TableFit, TableModel, TableWatch
 from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
 from ..options import in_folder
@@ -104,7 +104,8 @@ class _Job:
     def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
         total = fit.recipe.epochs
         with waiting("training", "epochs", quiet=self.quiet) as progress:
-            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)))
+            watch = None if run is None else TableWatch(self.options["watch_every"])
+            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch)
         if fit.stopped == "interrupted":
             raise _interrupted(fit, run)
         return model

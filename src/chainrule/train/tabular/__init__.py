@@ -17,3 +17,4 @@ from .resuming import verify_table_resume as verify_table_resume
 from .schedules import coslog as coslog
 from .schedules import ends as ends
 from .schedules import flat_cos as flat_cos
+from .watching import TableWatch as TableWatch

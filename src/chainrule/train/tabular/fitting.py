@@ -27,6 +27,7 @@ from .model import TableModel
 from .recipe import Recipe
 from .recording import Recording
 from .schedules import coslog
+from .watching import TableWatch
 
 TASKS = {"binary": "classification", "multiclass": "classification"}
 """The tasks of a schema that are called otherwise here."""
@@ -110,7 +111,7 @@ class TableFit:
     def run(
         self, run: Run | None = None, on_epoch: Callable[[dict[str, Any]], Any] | None = None, *,
         steps: int | None = None, on_steps: Callable[[range], Any] | None = None,
-        every_steps: int | None = None,
+        every_steps: int | None = None, watch: TableWatch | None = None,
     ) -> TableModel:  # fmt: skip
         """Trains to the end, Ctrl-C or SIGTERM; gives the model of the best epochs.
 
@@ -118,6 +119,7 @@ class TableFit:
         log line.  steps: ends after so many updates, from the start of the fit, at rates and decays
         as they are in a whole fit.  on_steps: gets the numbers of the steps that were made since
         the last call, at the latest with each multiple of `every_steps` and each end of an epoch.
+        watch: looks inside.
         `stopped` says why it ended: 'epochs', 'steps', 'early stopping', 'interrupted', then
         `signal` by which: 'SIGINT', 'SIGTERM', 'SIGUSR1'; or what `stop` was given.
         """
@@ -125,23 +127,30 @@ class TableFit:
             recording = None if run is None else Recording(self, run)
             if recording is not None:
                 recording.begin()
+            if watch is not None:
+                whole = self.steps_of(self.recipe.epochs)
+                watch.begin(self, run, whole if steps is None else min(steps, whole))
+            rhythm = _Rhythm(steps, on_steps, every_steps)
             with Interrupts() as signals:
-                self._train(recording, on_epoch, signals, _Rhythm(steps, on_steps, every_steps))
-            return self._close(run)
+                self._train(recording, on_epoch, signals, rhythm, watch)
+            return self._close(run, watch)
 
     def stop(self, reason: str) -> None:
         """Ends the fit after the steps that are told of, from `on_steps`, or after the epoch."""
         self.stop_reason = reason
 
     def _train(
-        self, recording: Recording | None, on_epoch: Any, signals: Interrupts, rhythm: _Rhythm
-    ) -> None:
+        self, recording: Recording | None, on_epoch: Any, signals: Interrupts, rhythm: _Rhythm,
+        watch: TableWatch | None,
+    ) -> None:  # fmt: skip
         members = self.members
         self.stopped = self.signal = self.stop_reason = None
         while not signals.asked and (stopped := self._over(rhythm.steps)) is None:
             first, began = members.steps, time.perf_counter()
-            ended = members.advance(self._room(recording, rhythm))
+            ended = members.advance(self._room(recording, rhythm, watch))
             self.seconds += time.perf_counter() - began
+            if watch is not None:
+                watch.after_steps()
             if rhythm.on_steps is not None:
                 rhythm.on_steps(range(first + 1, members.steps + 1))
             if ended:
@@ -165,14 +174,17 @@ class TableFit:
             return "early stopping"
         return "steps" if steps is not None and self.members.steps >= steps else self.stop_reason
 
-    def steps_of(self, epochs: int | None) -> int | None:
+    def steps_of(self, epochs: int) -> int:
         """How many steps so many epochs are."""
-        return None if epochs is None else epochs * self.members.steps_an_epoch
+        return epochs * self.members.steps_an_epoch
 
-    def _room(self, recording: Recording | None, rhythm: _Rhythm) -> int | None:
+    def _room(
+        self, recording: Recording | None, rhythm: _Rhythm, watch: TableWatch | None
+    ) -> int | None:
         """The steps until a checkpoint, a callback or the end needs the state as it is then."""
         made = self.members.steps
         left = [None if recording is None else recording.room()]
+        left.append(None if watch is None else watch.room())
         left.append(None if rhythm.steps is None else rhythm.steps - made)
         left.append(None if rhythm.every is None else rhythm.every - made % rhythm.every)
         return min((n for n in left if n is not None), default=None)
@@ -187,7 +199,9 @@ class TableFit:
         if recording is not None:
             recording.run.log(self.rows[-1])
 
-    def _close(self, run: Run | None) -> TableModel:
+    def _close(self, run: Run | None, watch: TableWatch | None) -> TableModel:
+        if watch is not None and not self.signal:
+            watch.end()
         if all(self.members.diverged):
             raise NonFiniteError(
                 "the loss of every network is not finite any more",
@@ -200,6 +214,7 @@ class TableFit:
             run.write_result(
                 stopped=self.stopped, epochs=self.members.epoch, steps=self.members.steps,
                 last=self.rows[-1] if self.rows else {}, best_epochs=self.members.best_epoch,
+                **({} if watch is None else watch.summary()),
             )  # fmt: skip
         return model
 
@@ -212,7 +227,7 @@ class TableFit:
         row = {"epoch": made["epoch"], "step": self.members.steps,
                "loss": float(np.mean([made["loss"][k] for k in at]))}  # fmt: skip
         row |= self._judged(float(np.mean([made["score"][k] for k in at])))
-        return row | {"lr": self._lr(), "seconds": seconds}
+        return row | {"lr": self.lr, "seconds": seconds}
 
     def _judged(self, score: float) -> dict[str, float]:
         """The score by the name that users know."""
@@ -222,7 +237,9 @@ class TableFit:
             return {"val_rmse": score * float(np.mean(self.preprocessing.std))}
         return {"val_accuracy": 1.0 - score}
 
-    def _lr(self) -> float:
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
         total = self.recipe.epochs * self.members.steps_an_epoch
         return float((self.recipe.lr or 0.0) * coslog(max(self.members.steps - 1, 0) / total))
 

@@ -92,6 +92,7 @@ class Members:
         self.steps_an_epoch = fewest // self.batch
         self.losses: list[Any] = []  # of the steps of the epoch that goes on, (steps, M)
         self.order: Any = None  # its rows, (steps, M, B), once they are drawn
+        self.last: Any = None  # the losses of the last step, (M,)
         self.held_out = self._held_out()
         self.rule = AdamW(self.parameters, betas=self.recipe.betas)
         self.step, self.outputs = programs(self)
@@ -121,6 +122,7 @@ class Members:
         count = left if most is None else min(most, left)
         with quietly(), drawing_from(self.generator):
             self.losses.append(self.step.loop(self._tables(count), 1)._value)
+        self.last = self.losses[-1][-1]
         self.made += count
         self.steps += count
         if count < left:

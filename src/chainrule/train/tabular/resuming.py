@@ -51,9 +51,11 @@ class TableJob(NamedTuple):
             for step in steps:
                 eye.made(step, fit.stop)
 
-        ends = [n for n in (self.steps, fit.steps_of(self.epochs)) if n is not None]
-        fit.run(run, lambda row: eye.ended(row["step"]), steps=min(ends, default=None),
-                on_steps=made, every_steps=eye.every)  # fmt: skip
+        ends = [self.steps, None if self.epochs is None else fit.steps_of(self.epochs)]
+        fit.run(
+            run, lambda row: eye.ended(row["step"]), on_steps=made, every_steps=eye.every,
+            steps=min((n for n in ends if n is not None), default=None),
+        )  # fmt: skip
 
 
 def verify_table_resume(
