@@ -27,6 +27,7 @@ from chainrule.cli.tables.options import ONLY_FOR_TABLES
 from chainrule.data.tables import read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
+from chainrule.train.watch import read_looks
 from compiler.in_c import CC, STRICT
 
 PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
@@ -158,7 +159,7 @@ def test_a_signal_ends_a_run_with_its_exit_code(chainrule, penguins, monkeypatch
     for more in ((), ("--no-save",)):
         ended = chainrule(*words, *more)
         assert ended.exit_code == 128 + signal.Signals[name]
-        assert f"stopped by {name} after epoch 1" in ended.stderr
+        assert f"stopped by {name} after step 1, epoch 1" in ended.stderr
 
 
 def test_predictions_are_written_as_the_name_says(chainrule, species):
@@ -185,7 +186,7 @@ def test_rows_come_from_stdin(chainrule, species):
 
 
 def test_a_table_is_not_taken_for_a_run(chainrule, species):
-    for command in ("preflight", "verify-resume", "predict", "compare"):
+    for command in ("preflight", "predict", "compare"):
         said = " ".join(
             refused(chainrule(command, "penguins.csv", *["x"] * (command == "compare"))).split()
         )
@@ -309,7 +310,7 @@ def test_other_commands_know_a_run_of_a_table(chainrule, species):
         assert chainrule(*words).exit_code == 0
     held = json.loads(chainrule("export", species, "--json").stdout)
     jsonschema.validate(held, schemas.schema("run"))
-    for command in ("explain", "playground", "preflight", "verify-resume"):
+    for command in ("explain", "playground", "preflight"):
         assert "a run of a table" in refused(chainrule(command, species), 1)
 
 
@@ -369,3 +370,34 @@ def test_names_and_labels_can_be_said(chainrule, own_folder):
     assert "multilabel" in told["columns"][0]
     again = ("train", "--config", "runs/a-0001/config.toml", "--no-report", "-q")
     assert chainrule(*again).exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_network_that_is_no_better_than_a_guess_is_not_called_healthy(chainrule, penguins):
+    quick = ("--epochs", "20", "--layers", "32", "--folds", "2", "--no-report", "-q")
+    for target in ("species", "body_mass_g"):
+        words = ("train", penguins, "--target", target, "--skip-missing", *quick)
+        assert chainrule(*words).exit_code == 0
+        assert "healthy" in chainrule("diagnose", "penguins").stdout
+    path = Path("runs/penguins-0002/result.json")
+    result = json.loads(path.read_text())
+    jsonschema.validate(result, schemas.schema("result"))
+    assert result["test_rows"] == 68
+    path.write_text(json.dumps({**result, "test_r2": -0.1, "test_mae": result["guess_mae"]}))
+    said = chainrule("diagnose", "penguins")
+    assert said.exit_code == 1
+    assert "r2 -0.1 on 68 held-out rows" in " ".join(said.stdout.split())
+
+
+def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", *QUICK[:-1], "--watch-every", "1")
+    assert chainrule(*words).exit_code == 0
+    looks = read_looks("runs/penguins-0001")
+    assert [look.step for look in looks] == [1, 2, 4]
+    for line in Path("runs/penguins-0001/layers.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), schemas.schema("layers"))
+    config = json.loads(Path("runs/penguins-0001/config.json").read_text())
+    jsonschema.validate(config, schemas.schema("config"))
+    found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
+    assert list(found["skipped"]) == ["batch-leak"]
+    assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()

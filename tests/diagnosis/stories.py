@@ -140,6 +140,11 @@ FAULTS = {
         story(rows=rows(FALLING, val_loss=[1.0] * 5 + [1.0 + 0.05 * i for i in range(25)])),
     ],
     "underfit": [story(rows=rows([1.8] * 20))],
+    "held-out": [
+        story(result={"test_rows": 90, "test_r2": -0.2, "test_mae": 5.0, "guess_mae": 4.0}),
+        story(result={"confusion": [[20, 15], [17, 14]], "test_roc_auc": 0.47}),
+        story(result={"confusion": [[50, 0, 0], [10, 0, 0], [12, 0, 0]]}),
+    ],
     "imbalance": [
         story(start={**START, "class_counts": [500, 20]}),
         story(result={"confusion": [[2, 18], [1, 19]]}),

@@ -7,6 +7,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ import chainrule
 from chainrule import nn, optim
 from chainrule.diagnosis import RULES, Story, diagnose, judge, rules_with
 from chainrule.diagnosis.finding import SEVERITIES, SLOPE, WEIGHTS, called, percent
+from chainrule.diagnosis.rules.held_out import Counts
 from chainrule.errors import ArgumentError, ArgumentTypeError
 from chainrule.train import History, Trainer, Watch
 
@@ -114,6 +116,7 @@ def test_every_threshold_can_be_set(name, key):
         ("loss-diverging", "epochs", 12, 0), ("loss-diverging", "risen", 9, 0),
         ("loss-diverging", "size", 1, 0), ("overfit", "epochs", 50, 0), ("overfit", "worse", 9, 0),
         ("overfit", "size", 9, 0), ("underfit", "epochs", 50, 0), ("underfit", "share", 0.9, 0),
+        ("held-out", "rows", 91, 0), ("held-out", "rows", 67, 1),
         ("imbalance", "ratio", 99, 0), ("imbalance", "error", 0.95, 1),
     ],
 )  # fmt: skip
@@ -325,3 +328,49 @@ def test_words():
         "0 %", "0.4 %", "50 %", "99.9 %", "100 %",
     ]  # fmt: skip
     assert [called(n) for n in ("fc1", "2", "body.0")] == ["fc1", "layer 2", "layer body.0"]
+
+
+TELLS = {
+    "numbers": {"test_rows": 90, "test_r2": 0.1, "test_mae": 5.0, "guess_mae": 4.0},
+    "one wild row": {"test_rows": 90, "test_r2": -3.0, "test_mae": 2.0, "guess_mae": 4.0},
+    "few rows": {"test_rows": 30, "test_r2": -3.0, "test_mae": 5.0, "guess_mae": 4.0},
+    "right": {"confusion": [[40, 5], [4, 30]]},
+    "a rare class, ranked well": {"confusion": [[900, 0], [20, 0]], "test_roc_auc": 0.9},
+    "a rare class, often found": {"confusion": [[860, 40], [10, 20]]},
+    "few rows of two classes": {"confusion": [[8, 9], [9, 8]]},
+    "one class": {"confusion": [[90, 0], [0, 0]]},
+    "not said": {"test_r2": -1.0},
+}
+
+
+@pytest.mark.parametrize("case", TELLS)
+def test_held_out_rows_that_tell_something_else(case):
+    assert not found("held-out", story(result=TELLS[case]))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(60, 2000), k=st.integers(2, 5))
+def test_agreement_is_that_of_answers_dealt_out_at_random(seed, rows, k):
+    rng = np.random.default_rng(seed)
+    true, told = rng.integers(0, k, rows), np.sort(rng.integers(0, k, rows))
+    right = [int((true == rng.permutation(told)).sum()) for _ in range(300)]
+    matrix = [[int(((true == a) & (told == b)).sum()) for b in range(k)] for a in range(k)]
+    of = Counts.of(matrix)
+    got = (of.right - np.mean(right)) / np.std(right)
+    assert of.agreement == pytest.approx(got, abs=0.25 + 0.25 * abs(got))
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_short_training_is_not_judged_by_its_held_out_rows(index):
+    held = FAULTS["held-out"][index].result
+    few = [{**row, "step": i + 1} for i, row in enumerate(rows(FALLING[:4]))]
+    assert not found("held-out", story(rows=few, result=held))
+    assert found("held-out", story(rows=few, result=held), steps=4)
+    assert found("held-out", story(rows=few, result=held), epochs=4)
+    flat = [{**row, "loss": 2.2} for row in rows(FALLING)]
+    assert "not even the training rows" in found("held-out", story(rows=flat, result=held))[0].cause
+
+
+def test_it_is_asked_where_rows_were_held_out():
+    assert "held out to the end" in diagnose(story()).skipped["held-out"]
+    assert "held-out" in diagnose(story(result=TELLS["right"])).asked

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import chainrule
 from chainrule import nn, optim
 from chainrule.cli import recipe as recipes
+from chainrule.cli.app import app
 from chainrule.cli.recipe import Recipe
-from chainrule.diagnosis import RULES, diagnose
+from chainrule.diagnosis import RULES, Story, diagnose
 from chainrule.errors import NonFiniteError
 from chainrule.runtime.blas import one_blas_thread
-from chainrule.train import EarlyStopping, Trainer, Watch
+from chainrule.train import EarlyStopping, Trainer, Watch, open_run
 
 pytestmark = pytest.mark.slow
 
@@ -230,6 +235,21 @@ def weak():
     return fitted(nn.Linear(4, 1), nn.MSELoss(), x, y, lr=0.1, epochs=40)
 
 
+def noise(target):
+    """A table of chance, learned by the command."""
+    rng = np.random.default_rng({"class": 1, "amount": 3}[target])
+    made = zip(rng.random(500), rng.random(500), rng.integers(0, 2, 500), rng.random(500),
+               strict=True)  # fmt: skip
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "t.csv")
+        file.write_text("a,b,class,amount\n" + "".join(f"{a},{b},{'uv'[c]},{y}\n"
+                                                       for a, b, c, y in made))  # fmt: skip
+        words = ["train", str(file), "--target", target, "--epochs", "30", "--layers", "32"]
+        more = ["--no-report", "-q", "--runs-dir", folder]
+        assert CliRunner().invoke(app, [*words, *more]).exit_code == 0
+        return Story.of(open_run("t", folder))
+
+
 PLANTED = {
     "vanishing: sigmoid": ("vanishing", lambda: trained(
         "moons", layers=DEEP, activation="sigmoid", optimizer="sgd", lr=0.1)),
@@ -286,6 +306,8 @@ PLANTED = {
     "overfit": ("overfit", few_rows),
     "underfit": ("underfit", weak),
     "imbalance": ("imbalance", rare),
+    "held out: class": ("held-out", lambda: noise("class")),
+    "held out: amount": ("held-out", lambda: noise("amount")),
     "leak": ("batch-leak", lambda: fitted(Leaky(), nn.MSELoss(), *sums())),
 }  # fmt: skip
 

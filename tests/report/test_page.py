@@ -146,7 +146,9 @@ def test_the_findings_open_the_page(whole, page):
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_leads_to_the_charts_where_it_can_be_seen(rule):
-    charts = {id: Chart(id, f"takes {id} in", "", "", "", "", [], []) for id in CHARTS}
+    charts = {
+        id: Chart(id, f"takes {id} in", "", "", "", "", [], []) for id in (*CHARTS, "amounts-0")
+    }
     (found,) = _findings([{"id": rule, "severity": "error"}], charts)
     assert [id for id, _ in found["charts"]] == list(SHOWN_IN[rule])
     assert [title for _, title in found["charts"]] == [f"takes {id} in" for id in SHOWN_IN[rule]]

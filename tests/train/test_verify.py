@@ -14,7 +14,7 @@ import chainrule
 from chainrule import nn, optim
 from chainrule.errors import ArgumentError
 from chainrule.train import Callback, Run, Trainer, list_runs, verify_resume
-from chainrule.train.attempt import OPERATIONS, FitFailedError, Job, Kill, attempt
+from chainrule.train.attempt import OPERATIONS, FitFailedError, Kill, TrainerJob, attempt
 from chainrule.train.files import writing
 from chainrule.train.verify import WITHIN
 
@@ -47,7 +47,7 @@ def test_a_fit_with_every_part_is_exact(tmp_path, compiled):
 
 @pytest.mark.slow
 def test_every_operation_of_a_save_is_a_moment_to_be_killed_in(tmp_path):
-    job = Job(lambda: trainer(compile=False), data(), {**FIT, "epochs": 1})
+    job = TrainerJob(lambda: trainer(compile=False), data(), {**FIT, "epochs": 1})
     met = []
     for k in range(WITHIN):
         run = Run.create("r", tmp_path)
@@ -155,7 +155,7 @@ def test_an_attempt_that_is_broken_off_leaves_no_process(tmp_path):
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    job = Job(trainer, data(), {**FIT, "epochs": 10**6})
+    job = TrainerJob(trainer, data(), {**FIT, "epochs": 10**6})
     with pytest.raises(KeyboardInterrupt):
         attempt(job, str(Run.create("r", tmp_path).path), progress=impatient)
     assert multiprocessing.active_children() == []

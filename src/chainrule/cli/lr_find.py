@@ -14,12 +14,11 @@ from ..train import LRFinding, lr_find
 from . import recipe as recipes
 from .app import FAILED, OK, Command, as_usage
 from .command_line import changed, command_of
-from .options import Number, find_run, plain_option, runs_dir
+from .options import Number, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
 from .tables import rates
-from .tables.choices import choose, is_table, is_table_run, of_run
-from .tables.options import table_options
+from .tables.options import asked_for, table_options
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import recipe_options, refuse_of_tables
 from .view.draw import Column, bar, table
@@ -62,10 +61,8 @@ def command(
     asked = {"lowest": lowest, "highest": highest, "steps": sweep_steps, "trial_steps": trial_steps}
     wanted = {k: v for k, v in asked.items() if v is not None}
     t = detect(sys.stdout, plain=plain)
-    run = None if given or data.lower() in recipes.DATA or is_table(data) else (
-        find_run(data, runs_dir))  # fmt: skip
-    if is_table(data) or (run is not None and is_table_run(run.config)):
-        c = choose(data, given) if run is None else of_run(run, "begin a new run")
+    c, run = asked_for(data, runs_dir, given)
+    if c is not None:
         found, own = rates.find(c, wanted, t, as_json=as_json)
         rule, lr = "adamw", own.lr or 0.0
         following = None if found.suggestion is None else (

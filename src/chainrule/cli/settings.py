@@ -11,10 +11,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
+from ..errors import FormatError
 from .app import UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
 from .recipe import WITH_MOMENTUM, Recipe
@@ -22,6 +24,10 @@ from .recipe import WITH_MOMENTUM, Recipe
 FILE = "config.toml"
 NOT_HELD = frozenset({"resume", "as_json", "plain", "quiet", "help", "runs_dir", "config"})
 """What says how a command is called this time, and not what it makes."""
+KEPT = {
+    "checkpoint_steps": Number(1, 10**9, whole=True), "keep": Number(1, 10**6, whole=True),
+}  # fmt: skip
+"""Options of the checkpoints that a run keeps; a command that makes none passes over them."""
 
 
 def settings_option(function: Any) -> Any:
@@ -52,6 +58,8 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
     for key, value in held.items():
         name = key.replace("-", "_")
         where = f"{path}:{_line_of(key, text)}"
+        if name in KEPT and name not in known:
+            continue
         if name not in known:
             raise UsageProblem(
                 f"{where}: there is no setting {key!r}", expected=", ".join(sorted(known))[:90],
@@ -112,8 +120,22 @@ def _checked(param: click.Parameter, value: Any, where: str) -> Any:
         raise
 
 
-def to_toml(r: Recipe) -> str:
-    """A recipe as a file that `--config` takes.
+def kept_in(config: Mapping[str, Any], where: str) -> dict[str, int]:
+    """What was said of a run's checkpoints when it began; raises where it is no such thing."""
+    held = config.get("checkpoints", {})
+    sound = isinstance(held, dict) and all(
+        k in KEPT and type(v) is int and KEPT[k].low <= v <= KEPT[k].high for k, v in held.items()
+    )
+    if not sound:
+        raise FormatError(
+            f"{where}: not what a run keeps of its checkpoints", got=repr(held)[:60], line="",
+            expected=f"whole numbers: {', '.join(KEPT)}",
+        )  # fmt: skip
+    return dict(held)
+
+
+def to_toml(r: Recipe, kept: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A recipe as a file that `--config` takes.  kept: see KEPT.
 
     >>> from chainrule.cli.recipe import Recipe
     >>> print(to_toml(Recipe("digits")).splitlines()[0])
@@ -124,7 +146,7 @@ def to_toml(r: Recipe) -> str:
         del held["momentum"]
     if r.patience is None:
         held["early_stopping"] = False
-    return toml_lines(held)
+    return toml_lines({**held, **kept})
 
 
 def toml_lines(held: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ from .recipe import Parts, Recipe
 from .report import write_report
 from .results import Outcome, outcome_of, results
 from .settings import FILE as SETTINGS
-from .settings import settings_option, to_toml
+from .settings import KEPT, kept_in, settings_option, to_toml
 from .tables import training as tables
 from .tables.choices import choose as choose_table
 from .tables.choices import is_table_run
@@ -102,9 +102,9 @@ def threads_option(function: Any) -> Any:
 @click.option("--name", help="Name of the run folder, NAME-0001 [the data set].")
 @runs_dir
 @threads_option
-@click.option("--checkpoint-steps", type=Number(1, 10**9, whole=True),
+@click.option("--checkpoint-steps", type=KEPT["checkpoint_steps"],
               help="Also a checkpoint every so many updates [none: by epoch].")  # fmt: skip
-@click.option("--keep", type=Number(1, 10**6, whole=True),
+@click.option("--keep", type=KEPT["keep"],
               help=f"Checkpoints that stay, besides the best [{KEEP}].")  # fmt: skip
 @click.option(
     "--watch-every",
@@ -147,7 +147,7 @@ def command(
     kept = {key: value for key, value in typed.items() if value is not None}
     asked: dict[str, Any] = {
         "name": name, "runs_dir": runs_dir, "no_save": no_save, "no_report": no_report,
-        "quiet": quiet, "plain": plain, "as_json": as_json,
+        "quiet": quiet, "plain": plain, "as_json": as_json, "watch_every": watch_every,
     }  # fmt: skip
     stream = sys.stderr if as_json else sys.stdout
     told = detect(stream, plain=plain)
@@ -156,7 +156,6 @@ def command(
         _refuse_with_resume(data, name, no_save, given)
         run = _opened(resume, runs_dir, **kept)
         if is_table_run(run.config):
-            _refuse_kept_of_tables(kept)
             _end(tables.resume(run, asked))
             return
         job = _Job(
@@ -176,8 +175,7 @@ def command(
             odd = f"--{next(iter(kept)).replace('_', '-')}"
             raise UsageProblem(f"{odd} is about checkpoints, and --no-save writes none", line="")
         if data not in recipes.DATA:
-            _refuse_kept_of_tables(kept)
-            _end(tables.train(choose_table(data, given), asked))
+            _end(tables.train(choose_table(data, given), asked, kept))
             return
         refuse_of_tables(data, given)
         try:
@@ -210,12 +208,6 @@ def refuse_of_tables(data: str, given: dict[str, Any]) -> None:
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table, and {data} is a data set",
                            fix="chainrule train data.csv --target COLUMN", line="")  # fmt: skip
-
-
-def _refuse_kept_of_tables(kept: dict[str, Any]) -> None:
-    if kept:
-        odd = f"--{next(iter(kept)).replace('_', '-')}"
-        raise UsageProblem(f"{odd} goes with a data set, not with a table", line="")
 
 
 def choose(data: str, given: dict[str, Any]) -> Recipe:
@@ -259,7 +251,8 @@ def _refuse_with_resume(
 
 
 def _opened(name: str, runs_dir: str, **kept: Any) -> Run:
-    run = Run(find_run(name, runs_dir).path, **kept)
+    found = find_run(name, runs_dir)
+    run = Run(found.path, **{**kept_in(found.config, str(found.path)), **kept})
     result = run.result
     ended = result is not None and result.get("stopped") not in ("interrupted", "failed", None)
     if ended and _has_model(run):
@@ -310,13 +303,14 @@ class _Job:
             "recipe": self.recipe.to_config(),
             "model": self.facts.model,
             "parameters": self.facts.parameters,
+            **({"checkpoints": kept} if kept else {}),
         }
         need = room_bytes(self.trainer)
         try:
             run = Run.create(name, runs_dir, config, need_bytes=need, **kept)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
-        write_text(run.path / SETTINGS, to_toml(self.recipe))
+        write_text(run.path / SETTINGS, to_toml(self.recipe, kept))
         self._take(run)
 
     def resume(self, run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,18 @@ import click
 from ..errors import ArgumentError
 from ..runtime.threads import set_num_threads
 from ..train import ResumeReport, Trainer, verify_resume
+from ..train.tabular import TableFit, verify_table_resume
 from ..train.verify import KilledAt, part_told
 from . import recipe as recipes
 from .app import FAILED, OK, Command, as_usage
 from .options import Number, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
+from .tables.choices import TableChoices
+from .tables.options import asked_for, table_options
+from .tables.prepare import prepare
 from .terminal import Line, Terminal, detect, words
-from .train import recipe_options, threads_option
+from .train import recipe_options, refuse_of_tables, threads_option
 from .view.draw import Column, table
 from .waiting import waiting
 
@@ -36,6 +41,7 @@ WHOLE = Number(1, 10**9, whole=True)
 @click.option("--kill-seed", type=Number(0, 2**63 - 1, whole=True), default=0,
               help="Draws the moments [0].")  # fmt: skip
 @recipe_options
+@table_options
 @threads_option
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
@@ -56,16 +62,20 @@ def command(
       chainrule verify-resume digits
       chainrule verify-resume digits-0001 --kills 20
       chainrule verify-resume moons --optimizer sgd --short-epochs 5
+      chainrule verify-resume houses.csv --target price
     """
-    given = {key: value for key, value in chosen.items() if value is not None}
-    r = recipe_of(what, runs_dir, given)
+    given = {key: value for key, value in chosen.items() if value not in (None, ())}
+    c, _ = asked_for(what, runs_dir, given)
+    if c is None:
+        refuse_of_tables(what, given)
+        prove = of_recipe(recipe_of(what, runs_dir, given), threads)
+    else:
+        prove = of_table(c, threads)
     try:
-        parts = recipes.build(r)
         with waiting("killed and resumed", "steps") as at:
-            report = verify_resume(
-                partial(trainer_of, r, threads), parts.train, validation=parts.validation,
-                epochs=short_epochs, steps=short_steps, batch_size=r.batch_size, kills=kills,
-                seed=kill_seed, progress=lambda what, done, total: at(done, total, what),
+            report = prove(
+                epochs=short_epochs, steps=short_steps, kills=kills, seed=kill_seed,
+                progress=lambda what, done, total: at(done, total, what),
             )  # fmt: skip
     except ArgumentError as error:
         raise as_usage(error) from None
@@ -78,11 +88,36 @@ def command(
     return OK if report.exact else FAILED
 
 
+def of_recipe(r: Recipe, threads: int | None) -> Callable[..., ResumeReport]:
+    """What proves it of a recipe."""
+    try:
+        parts = recipes.build(r)
+    except ArgumentError as error:
+        raise as_usage(error) from None
+    return partial(
+        verify_resume, partial(trainer_of, r, threads), parts.train, validation=parts.validation,
+        batch_size=r.batch_size,
+    )  # fmt: skip
+
+
+def of_table(c: TableChoices, threads: int | None) -> Callable[..., ResumeReport]:
+    """What proves it of a table."""
+    rows = prepare(c, lambda lines: None, detect(sys.stdout, plain=True))
+    return partial(verify_table_resume, partial(fit_of, rows.make, threads))
+
+
 def trainer_of(r: Recipe, threads: int | None) -> Trainer:
     """A new trainer of a recipe, on so many threads."""
     if threads is not None:
         set_num_threads(threads)
     return recipes.trainer(recipes.build(r), r, [])
+
+
+def fit_of(make: Callable[[], TableFit], threads: int | None) -> TableFit:
+    """A new fit of a table, on so many threads."""
+    if threads is not None:
+        set_num_threads(threads)
+    return make()
 
 
 def lines_of(report: ResumeReport, t: Terminal) -> list[Line]:

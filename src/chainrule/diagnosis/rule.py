@@ -21,7 +21,7 @@ class Rule:
     """Base of the rules; a subclass says in its docstring what it suspects and from what.
 
     id: its name.  thresholds: names and defaults, each of them a number; an instance has them as
-    attributes.  asks: 'looks', 'rows' or 'trainer': what it can't do without.
+    attributes.  asks: 'looks', 'rows', 'held out' or 'trainer': what it can't do without.
     """
 
     id: ClassVar[str] = ""
@@ -56,6 +56,8 @@ class Rule:
             return "the layers were not watched: Trainer(..., callbacks=[Watch()])"
         if self.asks == "rows" and not story.rows:
             return "no epoch is finished"
+        if self.asks == "held out" and not (story.confusion or "test_r2" in story.result):
+            return "no rows were held out to the end and scored"
         if self.asks == "trainer" and story.trainer is None:
             return "it needs the model: chainrule.diagnose(trainer), or chainrule preflight"
         return None

@@ -15,6 +15,8 @@ from ..train.watch import Layer, Look, read_looks
 
 WINDOW = 200
 """Epochs that rules look back on."""
+MOST_ROWS = 2**40
+"""A count in a file that is larger is none."""
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Story:
         """A quantity of the last epochs, as far as they have it; nan where it is no number."""
         if name not in self.columns:
             found = [row[name] for row in self.rows[-WINDOW:] if name in row]
-            self.columns[name] = [v if type(v) is float else _float(v) for v in found]
+            self.columns[name] = [v if type(v) is float else number(v) for v in found]
         return self.columns[name]
 
     def course(self, name: str) -> Course | None:
@@ -93,7 +95,7 @@ class Story:
         return self.courses[name]
 
     def _on(self, name: str, i: int) -> None:
-        value, held = _float(self.rows[i].get(name)), self.courses[name]
+        value, held = number(self.rows[i].get(name)), self.courses[name]
         if held is None and math.isfinite(value):
             self.courses[name] = Course(value, value, i)
         elif held is not None and value < held.best and math.isfinite(value):
@@ -107,7 +109,7 @@ class Story:
             gone = self.rows[i - WINDOW] if i >= WINDOW else {}
             for name, held in self.columns.items():
                 if name in self.rows[i]:
-                    held.append(_float(self.rows[i][name]))
+                    held.append(number(self.rows[i][name]))
                 if name in gone:
                     del held[0]
 
@@ -127,7 +129,7 @@ class Story:
                 if value is not None and math.isfinite(value):
                     return value
         if self.rows and self.rows[0].get("epoch") == 1:
-            return _float(self.rows[0].get("loss"))
+            return number(self.rows[0].get("loss"))
         return None
 
     @property
@@ -140,6 +142,18 @@ class Story:
         """Whether the last loss is below this share of that of an ignorant answer."""
         losses, expected = self.column("loss"), self.expected
         return bool(losses and expected) and losses[-1] < share * (expected or 0.0)
+
+    @property
+    def confusion(self) -> list[list[int]]:
+        """Who was taken for whom of the held-out rows, [true][predicted]; empty where unknown."""
+        held = self.result.get("confusion")
+        square = isinstance(held, list) and all(
+            isinstance(r, list)
+            and len(r) == len(held)
+            and all(type(n) is int and 0 <= n < MOST_ROWS for n in r)
+            for r in held
+        )
+        return held if square and isinstance(held, list) else []
 
     # ------------------------------------------------------------ layers
 
@@ -194,9 +208,9 @@ class Story:
         rates = [x.lr for x in self.looks] + self.column("lr")
         groups = _section(self.setup, "optimizer").get("groups")
         held = [g for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
-        rates.append(_float(highest_rate(held)))
+        rates.append(number(highest_rate(held)))
         known = [r for r in rates if math.isfinite(r)]
-        chosen = _float(self.choices.get("lr"))
+        chosen = number(self.choices.get("lr"))
         return chosen if math.isfinite(chosen) else max(known, default=None)
 
     @property
@@ -207,7 +221,7 @@ class Story:
     @property
     def input_size(self) -> float:
         """The deviation of the inputs; 1 where it is not known."""
-        found = _float(_section(self.start, "inputs").get("std"))
+        found = number(_section(self.start, "inputs").get("std"))
         return found if math.isfinite(found) else 1.0
 
     @property
@@ -240,6 +254,7 @@ def _start(held: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _float(value: Any) -> float:
+def number(value: Any) -> float:
+    """A number out of a file; nan for anything else."""
     ok = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if ok else math.nan

@@ -152,7 +152,8 @@ SHOWN_IN = {
     "dead-relu": ("units", "activations"), "saturated": ("units", "activations"),
     "activation-scale": ("activations",), "loss-at-init": ("learning",), "loss-flat": ("learning",),
     "loss-oscillating": ("learning",), "loss-diverging": ("learning",), "overfit": ("learning",),
-    "underfit": ("learning",), "imbalance": ("confusion",), "batch-leak": (),
+    "underfit": ("learning",), "held-out": ("confusion", "amounts-0"), "imbalance": ("confusion",),
+    "batch-leak": (),
 }  # fmt: skip
 """By rule, the charts where what it found can be seen; what batch-leak asks is on no chart."""
 

@@ -23,7 +23,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "history": ("rows",),
     "counters": (*(c for c in COUNTERS if c != "batch"), "stop", "sums", "norms", "last_loss"),
 }
-"""What a checkpoint holds, by the words of the report; early stopping is among the callbacks."""
+"""What a Trainer's checkpoint holds, by the words of the report; early stopping is among the
+callbacks."""
 
 TIMED = ("seconds",)
 """Measured times, which no two runs share."""
@@ -52,10 +53,10 @@ class Part:
             self.first = self.first or f"{place}: {_told(a, b)}"
 
 
-def compared(one: Run, other: Run) -> list[Part]:
-    """Every part of two runs of the same fit, byte by byte."""
+def compared(one: Run, other: Run, parts: Mapping[str, tuple[str, ...]]) -> list[Part]:
+    """Every part of two runs of the same fit, byte by byte.  parts: as PARTS is."""
     a, b = (run.checkpoints.load().state for run in (one, other))
-    found = [part_of(name, keys, a, b) for name, keys in PARTS.items()]
+    found = [part_of(name, keys, a, b) for name, keys in parts.items()]
     kept = Part("model.safetensors")
     x, y = ((run.path / "model.safetensors").read_bytes() for run in (one, other))
     kept.compare(f"{len(x):,} bytes", x, y)

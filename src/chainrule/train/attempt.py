@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from ..errors import ArgumentError, ArgumentTypeError, ChainruleError
-from .callbacks import Callback
+from .alike import PARTS
+from .callbacks import LambdaCallback
 from .files import writing
 from .run import Run
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 READS = ("open", "list_folder", "free_bytes")
 OPERATIONS = tuple(n for n in vars(writing.Disk) if n[0] != "_" and n not in READS)
 """What changes the disk: each is a moment to be killed in."""
+PILOT_EPOCHS = 3
+"""A Trainer's fit is not longer than this where nobody says how long."""
 TEMPORARY = re.compile(r"^\.(.+)\.\w+-\d+-\d+\.tmp$")
 
 
@@ -89,46 +92,92 @@ for _name in OPERATIONS:
     setattr(KillingDisk, _name, _met(_name))
 
 
-class Eye(Callback):
-    """Tells how far the fit is, and dies where that was asked for."""
+class Eye:
+    """Tells how far a fit is, and dies where that was asked for.
+
+    every: steps after which the state must be that of the step, at the latest.
+    """
 
     def __init__(
         self, say: Callable[[str], None], disk: KillingDisk, kill: Kill | None,
-        seconds: float | None, every_steps: int,
+        seconds: float | None, every: int,
     ) -> None:  # fmt: skip
         self.say, self.disk, self.kill, self.seconds = say, disk, kill, seconds
-        self.every_steps = every_steps
+        self.every = every
         self.until: float | None = None
 
-    def on_fit_start(self, trainer: Trainer) -> None:
+    def begun(self, step: int) -> None:
         """Where it begins."""
-        self.say(f"begun {trainer.step}")
+        self.say(f"begun {step}")
 
-    def on_step_end(self, trainer: Trainer) -> None:
-        """Counts, and looks whether it is time."""
-        self.say(f"step {trainer.step}")
+    def made(self, step: int, stop: Callable[[str], Any]) -> None:
+        """Counts a step, and looks whether it is time."""
+        self.say(f"step {step}")
         now = time.monotonic()
         if self.seconds is not None:
             self.until = self.until or now + self.seconds  # what compiles is over
             if now >= self.until:
-                trainer.stop("time")
-        if self.kill is not None and trainer.step >= self.kill.step and self.disk.left is None:
+                stop("time")
+        if self.kill is not None and step >= self.kill.step and self.disk.left is None:
             if self.kill.operations is None:
                 self.say("killed")
                 die()
             self.disk.left = self.kill.operations
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def ended(self, step: int) -> None:
         """An epoch more."""
-        self.say(f"epoch {trainer.step}")
+        self.say(f"epoch {step}")
 
 
-class Job(NamedTuple):
+class Job(Protocol):
     """What is fitted, and how: the same in every attempt."""
+
+    @property
+    def parts(self) -> Mapping[str, tuple[str, ...]]:
+        """What a checkpoint of it holds, see `alike.PARTS`."""
+
+    def lasting(self, epochs: int | None, steps: int | None) -> Job:
+        """The same for so many epochs and steps, as far as they are said."""
+
+    def pilot(self) -> Job:
+        """The same, as long as it is at most where nobody says how long."""
+
+    def fit(self, run: Run, eye: Eye) -> None:
+        """Fits into a run, or goes on with what is there; the eye hears how far it is."""
+
+
+class TrainerJob(NamedTuple):
+    """A Trainer's fit."""
 
     make_trainer: Callable[[], Trainer]
     train: Any
-    fit: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    parts: Mapping[str, tuple[str, ...]] = PARTS
+
+    def lasting(self, epochs: int | None, steps: int | None) -> TrainerJob:
+        """See Job."""
+        return self._replace(settings={**self.settings, "epochs": epochs, "steps": steps})
+
+    def pilot(self) -> TrainerJob:
+        """See Job."""
+        return self.lasting(PILOT_EPOCHS, None)
+
+    def fit(self, run: Run, eye: Eye) -> None:
+        """See Job."""
+        trainer = self.make_trainer()
+        _check(trainer)
+        trainer.add_callback(
+            LambdaCallback(
+                every_steps=eye.every,
+                on_fit_start=lambda t: eye.begun(t.step),
+                on_step_end=lambda t: eye.made(t.step, t.stop),
+                on_epoch_end=lambda t: eye.ended(t.step),
+            )
+        )
+        if run.checkpoints.manifests():
+            trainer.resume(run)
+        trainer.run = run
+        trainer.fit(self.train, **self.settings)
 
 
 @dataclass
@@ -226,18 +275,12 @@ def _fit(
     job: Job, folder: str, kill: Kill | None, every: int | None, seconds: float | None,
     say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    trainer = job.make_trainer()
-    _check(trainer)
     disk = KillingDisk(say)
     writing.disk = disk
-    rhythm = 1 if seconds is not None else every or sys.maxsize
-    trainer.add_callback(Eye(say, disk, kill, seconds, rhythm))
+    eye = Eye(say, disk, kill, seconds, 1 if seconds is not None else every or sys.maxsize)
     run = Run(folder, checkpoint_steps=every, checkpoint_seconds=0 if every else 1.0,
               say=lambda text: say(f"said {text}"))  # fmt: skip
-    if run.checkpoints.manifests():
-        trainer.resume(run)
-    trainer.run = run
-    trainer.fit(job.train, **job.fit)
+    job.fit(run, eye)
 
 
 def _check(trainer: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
 from .alike import Part, compared
-from .attempt import Attempt, Job, Kill, attempt
+from .attempt import Attempt, Job, Kill, TrainerJob, attempt
 from .run import Run
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from .trainer import Trainer
 
-PILOT_S, PILOT_EPOCHS = 1.0, 3
-"""Without `steps` and `epochs` a fit is as long as this, whichever ends first."""
+PILOT_S = 1.0
+"""Without `steps` and `epochs` a fit is about as long as this, or its job's pilot."""
 SAVES = 12
 """Checkpoints by steps in one fit, at most."""
 TRAINING = "training"
@@ -162,6 +162,16 @@ def verify_resume(
     >>> found.exact
     True
     """
+    fit = {"validation": validation, "batch_size": batch_size, "shuffle": shuffle}
+    job = TrainerJob(make_trainer, train, fit)
+    return prove(job, epochs, steps, kills=kills, seed=seed, folder=folder, progress=progress)
+
+
+def prove(
+    job: Job, epochs: int | None, steps: int | None, *, kills: int, seed: int,
+    folder: str | Path | None, progress: Progress,
+) -> ResumeReport:  # fmt: skip
+    """`verify_resume` of any job."""
     import random  # `import chainrule` need not wait for them
     import tempfile
 
@@ -170,29 +180,25 @@ def verify_resume(
             raise ArgumentError(
                 f"verify_resume: {name} must be a whole number >= 1", got=repr(value)
             )
-    fit = {"validation": validation, "batch_size": batch_size, "shuffle": shuffle}
     with ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chainrule-"))
-        proof = _Proof(make_trainer, train, fit, Path(folder), random.Random(seed), progress)
+        proof = _Proof(job, Path(folder), random.Random(seed), progress)
         return proof.run(epochs, steps, kills)
 
 
 class _Proof:
     """The processes of one proof, one after another."""
 
-    def __init__(
-        self, make_trainer: Any, train: Any, fit: dict[str, Any], folder: Path, rng: random.Random,
-        progress: Progress,
-    ) -> None:  # fmt: skip
-        self.job = Job(make_trainer, train, fit)
+    def __init__(self, job: Job, folder: Path, rng: random.Random, progress: Progress) -> None:
+        self.job = job
         self.folder, self.rng, self.progress = folder, rng, progress
         self.made = self.total = 0  # steps, of all processes so far and at the end
 
     def run(self, epochs: int | None, steps: int | None, kills: int) -> ResumeReport:
         if epochs is None and steps is None:
             steps = self._pilot()
-        self.job = self.job._replace(fit={**self.job.fit, "epochs": epochs, "steps": steps})
+        self.job = self.job.lasting(epochs, steps)
         self.total = 2 * (steps or 0)
         whole = self._attempt("without a kill", alone := self._new("whole"))
         if whole.step < 2:
@@ -201,11 +207,11 @@ class _Proof:
         self.total = 2 * whole.step + kills * every
         cut = self._new("killed")
         noted, seconds, said = self._killed(cut, whole, every, kills)
-        parts = compared(alone, cut)
+        parts = compared(alone, cut, self.job.parts)
         repeats = None
         if any(p.differ for p in parts):
             self._attempt("once more without", again := self._new("again"))
-            repeats = not any(p.differ for p in compared(alone, again))
+            repeats = not any(p.differ for p in compared(alone, again, self.job.parts))
         return ResumeReport(
             whole.step, len(whole.epochs), every, noted, parts, whole.seconds, seconds, repeats,
             _notes(whole, noted), said,
@@ -216,7 +222,7 @@ class _Proof:
 
     def _pilot(self) -> int:
         """How many steps take about a second."""
-        self.job = self.job._replace(fit={**self.job.fit, "epochs": PILOT_EPOCHS})
+        self.job = self.job.pilot()
         return max(self._attempt("how fast", self._new("pilot"), seconds=PILOT_S).step, 2)
 
     def _attempt(self, what: str, run: Run, **more: Any) -> Attempt:

@@ -71,6 +71,11 @@ class TableChoices:
         held = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in held.items()}
 
+    def settings(self) -> dict[str, Any]:
+        """For config.toml: what a later `--config` has to be told."""
+        held = {k: v for k, v in self.to_config().items() if v != [] or k == "layers"}
+        return held if self.patience is not None else {**held, "early_stopping": False}
+
     def recipe(self) -> Recipe:
         """The recipe with what was chosen."""
         names = {f.name for f in dataclasses.fields(Recipe)}

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from ...data.tables.target import TASKS
+from ...train import Run
 from ...train.metrics import METRICS
 from ..app import UsageProblem, did_you_mean
-from ..options import Name, Number
+from ..options import Name, Number, find_run
 from ..recipe import DATA
-from .choices import FEW_ROWS, FOLDS, is_table
+from .choices import FEW_ROWS, FOLDS, TableChoices, choose, is_table, is_table_run, of_run
 
 SIGNS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -113,6 +114,21 @@ def table_options(function: Any) -> Any:
     )):  # fmt: skip
         function = option(function)
     return function
+
+
+def asked_for(
+    what: str, folder: str, given: dict[str, Any]
+) -> tuple[TableChoices | None, Run | None]:
+    """The choices of a table with what was typed, or of a run of one, with the run.
+
+    None where it is something else: a data set, a run of one, or not there at all.
+    """
+    if is_table(what):
+        return choose(what, given), None
+    if given or what.lower() in DATA:
+        return None, None
+    run = find_run(what, folder)
+    return (of_run(run, "begin a new run") if is_table_run(run.config) else None), run
 
 
 ONLY_FOR_TABLES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...data.tables import Schema, Table
@@ -24,11 +25,12 @@ from .wording import as_typed_badly
 class Prepared(NamedTuple):
     """A fit of the rows to learn from, and the rows held out to the end: tested, None without.
 
-    learned, true: the targets of both, as `encode_target` gives them.
+    make: gives the fit anew.  learned, true: the targets of both, as `encode_target` gives them.
     """
 
     schema: Schema
     fit: TableFit
+    make: Callable[[], TableFit]
     learned: Any
     tested: Table | None
     true: Any
@@ -46,18 +48,21 @@ def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> 
         schema = c.schema(table)
         say(inferred(table, schema, left_out, t))
         mine, rest = split(table, schema, c)
-        fit = TableFit(
-            table.take(mine), schema=schema, recipe=c.recipe(), folds=c.folds_for(len(mine)),
-            val_share=c.val_fraction, seed=c.seed,
+        make = partial(
+            TableFit, table.take(mine), schema=schema, recipe=c.recipe(),
+            folds=c.folds_for(len(mine)), val_share=c.val_fraction, seed=c.seed,
         )  # fmt: skip
+        fit = make()
     say(plan(fit, len(rest), t))
     target = schema.target
     assert target is not None
     learned = encode_target(target, fit.table, schema.missing)
     if not len(rest):
-        return Prepared(schema, fit, learned, None, None)
+        return Prepared(schema, fit, make, learned, None, None)
     tested = table.take(rest)
-    return Prepared(schema, fit, learned, tested, encode_target(target, tested, schema.missing))
+    return Prepared(
+        schema, fit, make, learned, tested, encode_target(target, tested, schema.missing)
+    )
 
 
 def _read(c: TableChoices) -> Table:

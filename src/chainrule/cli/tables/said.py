@@ -53,6 +53,18 @@ def baseline(schema: Schema, learned: Any, true: Any) -> float | None:
     return float((np.asarray(true) == np.bincount(learned).argmax()).mean())
 
 
+def guessed(schema: Schema, learned: Any, true: Any) -> dict[str, float]:
+    """Of amounts, what the result says besides the scores: rows, and the median's mean error.
+
+    The confusion matrix says as much of classes.
+    """
+    target = schema.target
+    if target is None or target.task != "regression":
+        return {}
+    error = np.abs(np.asarray(true) - np.median(np.asarray(learned), 0)).mean()
+    return {"test_rows": len(true), "guess_mae": float(error)}
+
+
 def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Terminal) -> list[Line]:
     """The score of held-out rows against knowing nothing, then how it came about."""
     epochs = len(fit.rows)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -12,7 +14,7 @@ import click
 from ...errors import ChainruleError
 from ...train import Run
 from ...train.files import write_text
-from ...train.tabular import TableFit, TableModel
+from ...train.tabular import TableFit, TableModel, TableWatch
 from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
 from ..options import in_folder
@@ -23,14 +25,19 @@ from ..waiting import waiting
 from .applied import Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
-from .said import baseline, ended
+from .said import baseline, ended, guessed
 
 SCHEMA = "chainrule table outcome 1"
 
 
-def train(choices: TableChoices, options: dict[str, Any]) -> ChainruleError | None:
-    """A new run of a table; gives an error that came after everything was saved."""
-    return _Job(choices, options).whole(None)
+def train(
+    choices: TableChoices, options: dict[str, Any], kept: dict[str, int]
+) -> ChainruleError | None:
+    """A new run of a table; gives an error that came after everything was saved.
+
+    kept: what was said of its checkpoints.
+    """
+    return _Job(choices, options, kept).whole(None)
 
 
 def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
@@ -41,8 +48,11 @@ def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
 class _Job:
     """One training: options are those of the command that say where and how it is told."""
 
-    def __init__(self, choices: TableChoices, options: dict[str, Any]) -> None:
-        self.choices, self.options = choices, options
+    def __init__(
+        self, choices: TableChoices, options: dict[str, Any],
+        kept: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self.choices, self.options, self.kept = choices, options, dict(kept)
         stream = sys.stderr if options["as_json"] else sys.stdout
         self.terminal = detect(stream, plain=options["plain"])
         self.stream, self.quiet = stream, options["quiet"]
@@ -69,7 +79,7 @@ class _Job:
             held = evaluation(run.name if run else "the model", model,
                               Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
             if run is not None:
-                run.write_result(**_result(held))
+                run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
         return self._told(fit, run, held, base)
 
     def _created(self, fit: TableFit) -> Run:
@@ -81,20 +91,21 @@ class _Job:
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
         }  # fmt: skip
+        if self.kept:
+            config["checkpoints"] = self.kept
         name = o["name"] or _name_of(c.data)
         try:
-            run = Run.create(name, o["runs_dir"], config)
+            run = Run.create(name, o["runs_dir"], config, **self.kept)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
-        write_text(
-            run.path / SETTINGS, toml_lines({k: v for k, v in c.to_config().items() if v != []})
-        )
+        write_text(run.path / SETTINGS, toml_lines({**c.settings(), **self.kept}))
         return run
 
     def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
         total = fit.recipe.epochs
         with waiting("training", "epochs", quiet=self.quiet) as progress:
-            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)))
+            watch = None if run is None else TableWatch(self.options["watch_every"])
+            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch)
         if fit.stopped == "interrupted":
             raise _interrupted(fit, run)
         return model
@@ -135,7 +146,7 @@ class _Job:
 
 
 def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
-    where = f"stopped by {fit.signal} after epoch {len(fit.rows)}"
+    where = f"stopped by {fit.signal} after step {fit.members.steps}, epoch {len(fit.rows)}"
     if run is None:
         return Interrupted(f"{where}; --no-save: nothing was kept", line="").by(fit.signal)
     fix = f"chainrule train --resume {run.name}{in_folder(str(run.path.parent))}"

@@ -6,4 +6,5 @@ from . import units as units
 from . import updates as updates
 
 from . import fitting as fitting  # isort: skip
+from . import held_out as held_out  # isort: skip
 from . import model as model  # isort: skip

@@ -104,7 +104,7 @@ class Imbalance(Rule):
         missed: list[tuple[float, int]] = []
         if story.rows and not story.learned(0.9):
             return  # of a network that has learned nothing, this says nothing of the classes
-        for i, row in enumerate(_matrix(story)):
+        for i, row in enumerate(story.confusion):
             wrong = 1 - row[i] / sum(row) if sum(row) >= 10 else 0.0
             if wrong > self.error:
                 missed.append((wrong, i))
@@ -117,11 +117,3 @@ class Imbalance(Rule):
                 "too few rows, or rows like those of another class", [], None,
                 {"error": missed[0][0]}, None, [weigh],
             )  # fmt: skip
-
-
-def _matrix(story: Story) -> list[list[int]]:
-    held = story.result.get("confusion")
-    square = isinstance(held, list) and all(
-        isinstance(r, list) and len(r) == len(held) and all(type(n) is int for n in r) for r in held
-    )
-    return held if square and isinstance(held, list) else []

@@ -13,6 +13,8 @@ from .members import Members as Members
 from .model import TableModel as TableModel
 from .rates import find_rate as find_rate
 from .recipe import Recipe as Recipe
+from .resuming import verify_table_resume as verify_table_resume
 from .schedules import coslog as coslog
 from .schedules import ends as ends
 from .schedules import flat_cos as flat_cos
+from .watching import TableWatch as TableWatch

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,12 +26,20 @@ from .folds import hold_out
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import Recipe
+from .recording import Recording
 from .schedules import coslog
+from .watching import TableWatch
 
 TASKS = {"binary": "classification", "multiclass": "classification"}
 """The tasks of a schema that are called otherwise here."""
-ROOM = 3
-"""Checkpoints for which there must be room before training starts."""
+
+
+class _Rhythm(NamedTuple):
+    """How many steps there are at most, and who is told of them how often; see `TableFit.run`."""
+
+    steps: int | None
+    on_steps: Callable[[range], Any] | None
+    every: int | None
 
 
 class TableFit:
@@ -87,6 +95,7 @@ class TableFit:
         self.rows: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.signal: str | None = None
+        self.stop_reason: str | None = None  # what `stop` was given
         self.seconds = 0.0
 
     def _need_memory(self, networks: int) -> None:
@@ -101,45 +110,99 @@ class TableFit:
     # ------------------------------------------------------------ training
 
     def run(
-        self, run: Run | None = None, on_epoch: Callable[[dict[str, Any]], Any] | None = None
-    ) -> TableModel:
+        self, run: Run | None = None, on_epoch: Callable[[dict[str, Any]], Any] | None = None, *,
+        steps: int | None = None, on_steps: Callable[[range], Any] | None = None,
+        every_steps: int | None = None, watch: TableWatch | None = None,
+    ) -> TableModel:  # fmt: skip
         """Trains to the end, Ctrl-C or SIGTERM; gives the model of the best epochs.
 
         run: a folder that gets a log line an epoch, checkpoints and the model.  on_epoch: gets the
-        log line.  `stopped` says why it ended: 'epochs', 'early stopping' or 'interrupted', then
-        `signal` by which: 'SIGINT', 'SIGTERM', 'SIGUSR1'.
+        log line.  steps: ends after so many updates, from the start of the fit, at rates and decays
+        as they are in a whole fit.  on_steps: gets the numbers of the steps that were made since
+        the last call, at the latest with each multiple of `every_steps` and each end of an epoch.
+        watch: looks inside.
+        `stopped` says why it ended: 'epochs', 'steps', 'early stopping', 'interrupted', then
+        `signal` by which: 'SIGINT', 'SIGTERM', 'SIGUSR1'; or what `stop` was given.
         """
         with run.alone() if run is not None else nullcontext():
-            if run is not None:
-                run.begin(ROOM * self._bytes(), self._described(), self.seed)
-                run.rewrite_log(self.rows)
+            recording = None if run is None else Recording(self, run)
+            if recording is not None:
+                recording.begin()
+            if watch is not None:
+                whole = self.steps_of(self.recipe.epochs)
+                watch.begin(self, run, whole if steps is None else min(steps, whole))
+            rhythm = _Rhythm(steps, on_steps, every_steps)
             with Interrupts() as signals:
-                self._train(run, on_epoch, signals)
-            return self._close(run)
+                self._train(recording, on_epoch, signals, rhythm, watch)
+            return self._close(run, watch)
 
-    def _train(self, run: Run | None, on_epoch: Any, signals: Interrupts) -> None:
-        members, total = self.members, self.recipe.epochs
-        saved = time.monotonic()
-        self.stopped = self.signal = None
-        while not (signals.asked or members.epoch >= total or all(members.done)):
-            began = time.perf_counter()
-            members.run(members.epoch + 1)
-            self.rows.append(self._row(time.perf_counter() - began))
-            self.seconds += self.rows[-1]["seconds"]
-            if run is not None:
-                run.log(self.rows[-1])
-                if time.monotonic() - saved >= run.checkpoint_seconds:
-                    run.checkpoints.save(self.state_dict())
-                    saved = time.monotonic()
-            if on_epoch is not None:
+    def stop(self, reason: str) -> None:
+        """Ends the fit after the steps that are told of, from `on_steps`, or after the epoch."""
+        self.stop_reason = reason
+
+    def _train(
+        self, recording: Recording | None, on_epoch: Any, signals: Interrupts, rhythm: _Rhythm,
+        watch: TableWatch | None,
+    ) -> None:  # fmt: skip
+        members = self.members
+        self.stopped = self.signal = self.stop_reason = None
+        while not signals.asked and (stopped := self._over(rhythm.steps)) is None:
+            first, began = members.steps, time.perf_counter()
+            ended = members.advance(self._room(recording, rhythm, watch))
+            self.seconds += time.perf_counter() - began
+            if watch is not None:
+                watch.after_steps()
+            if rhythm.on_steps is not None:
+                rhythm.on_steps(range(first + 1, members.steps + 1))
+            if ended:
+                self.rows.append(self._row())
+            if recording is not None:
+                recording.after_steps(ended)
+            if ended and on_epoch is not None:
                 on_epoch(self.rows[-1])
         self.signal = signals.asked
-        ended = "epochs" if members.epoch >= total else "early stopping"
-        self.stopped = "interrupted" if self.signal else ended
-        if run is not None:
-            run.checkpoints.save(self.state_dict())
+        self.stopped = "interrupted" if self.signal else stopped
+        if recording is not None:
+            recording.before_end()
+        if members.made and not self.signal:
+            self._end_part(recording)
 
-    def _close(self, run: Run | None) -> TableModel:
+    def _over(self, steps: int | None) -> str | None:
+        """Why there is no further step; None: there is one."""
+        if self.members.epoch >= self.recipe.epochs:
+            return "epochs"
+        if all(self.members.done):
+            return "early stopping"
+        return "steps" if steps is not None and self.members.steps >= steps else self.stop_reason
+
+    def steps_of(self, epochs: int) -> int:
+        """How many steps so many epochs are."""
+        return epochs * self.members.steps_an_epoch
+
+    def _room(
+        self, recording: Recording | None, rhythm: _Rhythm, watch: TableWatch | None
+    ) -> int | None:
+        """The steps until a checkpoint, a callback or the end needs the state as it is then."""
+        made = self.members.steps
+        left = [None if recording is None else recording.room()]
+        left.append(None if watch is None else watch.room())
+        left.append(None if rhythm.steps is None else rhythm.steps - made)
+        left.append(None if rhythm.every is None else rhythm.every - made % rhythm.every)
+        return min((n for n in left if n is not None), default=None)
+
+    def _end_part(self, recording: Recording | None) -> None:
+        """The row of an epoch that ends early because the fit does.
+
+        The checkpoint before it does not know of it, so that a resumed fit completes the epoch.
+        """
+        self.members.close_epoch()
+        self.rows.append(self._row())
+        if recording is not None:
+            recording.run.log(self.rows[-1])
+
+    def _close(self, run: Run | None, watch: TableWatch | None) -> TableModel:
+        if watch is not None and not self.signal:
+            watch.end()
         if all(self.members.diverged):
             raise NonFiniteError(
                 "the loss of every network is not finite any more",
@@ -152,18 +215,20 @@ class TableFit:
             run.write_result(
                 stopped=self.stopped, epochs=self.members.epoch, steps=self.members.steps,
                 last=self.rows[-1] if self.rows else {}, best_epochs=self.members.best_epoch,
+                **({} if watch is None else watch.summary()),
             )  # fmt: skip
         return model
 
-    def _row(self, seconds: float) -> dict[str, Any]:
+    def _row(self) -> dict[str, Any]:
         """A line of the log: means over the networks that still train."""
+        seconds = self.seconds - math.fsum(row["seconds"] for row in self.rows)
         made = self.members.history[-1]
         going = [k for k, over in enumerate(self.members.diverged) if not over]
         at = going or list(range(len(made["loss"])))
         row = {"epoch": made["epoch"], "step": self.members.steps,
                "loss": float(np.mean([made["loss"][k] for k in at]))}  # fmt: skip
         row |= self._judged(float(np.mean([made["score"][k] for k in at])))
-        return row | {"lr": self._lr(), "seconds": seconds}
+        return row | {"lr": self.lr, "seconds": seconds}
 
     def _judged(self, score: float) -> dict[str, float]:
         """The score by the name that users know."""
@@ -173,7 +238,9 @@ class TableFit:
             return {"val_rmse": score * float(np.mean(self.preprocessing.std))}
         return {"val_accuracy": 1.0 - score}
 
-    def _lr(self) -> float:
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
         total = self.recipe.epochs * self.members.steps_an_epoch
         return float((self.recipe.lr or 0.0) * coslog(max(self.members.steps - 1, 0) / total))
 
@@ -195,7 +262,8 @@ class TableFit:
             "model": dict(m.model.state_dict()), "kept": list(m.kept),
             "moments": [list(pair) for pair in m.moments], "rng": m.generator.get_state(),
             "best": m.best, "best_epoch": m.best_epoch, "improved": m.improved, "done": m.done,
-            "diverged": m.diverged,
+            "diverged": m.diverged, "made": m.made,
+            "losses": np.concatenate(m.losses) if m.losses else None,
             "rows": self.rows, "seconds": self.seconds, "data": self._fingerprint(),
         }  # fmt: skip
 
@@ -208,7 +276,9 @@ class TableFit:
             )  # fmt: skip
         m = self.members
         m.model.load_state_dict(state["model"])
-        m.epoch, m.steps = state["epoch"], state["step"]
+        m.epoch, m.steps, m.made = state["epoch"], state["step"], state["made"]
+        held = state["losses"]
+        m.losses, m.order = [] if held is None else [held._value.copy()], None
         for mine, held in zip(m.moments, state["moments"], strict=True):
             for a, b in zip(mine, held, strict=True):
                 np.copyto(a._value, b._value)
@@ -231,11 +301,12 @@ class TableFit:
             digest.update(b"-" if a is None else np.ascontiguousarray(a).tobytes())
         return digest.hexdigest()
 
-    def _bytes(self) -> int:
+    def checkpoint_bytes(self) -> int:
         """About how large a checkpoint is."""
         return 4 * sum(p._value.nbytes for p in self.members.parameters) + 65536
 
-    def _described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
+        """The parts of the training, for config.json."""
         model = self.members.model
         return {
             "model": repr(model), "parameters": self.parameters,

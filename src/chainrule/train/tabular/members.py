@@ -54,7 +54,8 @@ def seed_of(seed: int, number: int) -> int:
 
 
 class Members:
-    """Networks in training.  epoch: how many they have made.
+    """Networks in training.  epoch, steps: how many they have made; made: of these, in the epoch
+    that goes on.
 
     best, best_epoch: the score of each held-out part and when it was, 0 where there is none yet.
     done: whose patience has ended, or whose numbers are not finite any more (`diverged`).
@@ -71,7 +72,7 @@ class Members:
         models = [start(data, m, s) for m, s in zip(members, self.seeds, strict=True)]
         self._take(TabularMLP.stacked(models))
         count = len(members)
-        self.epoch = self.steps = 0
+        self.epoch = self.steps = self.made = 0
         self.best, self.best_epoch = [math.inf] * count, [0] * count
         self.improved = [0] * count  # the epoch of the last score that was better, not as good
         self.done, self.diverged = [False] * count, [False] * count
@@ -89,6 +90,9 @@ class Members:
         fewest = min(len(m.train) for m in self.members)
         self.batch = min(self.recipe.batch_size, fewest)
         self.steps_an_epoch = fewest // self.batch
+        self.losses: list[Any] = []  # of the steps of the epoch that goes on, (steps, M)
+        self.order: Any = None  # its rows, (steps, M, B), once they are drawn
+        self.last: Any = None  # the losses of the last step, (M,)
         self.held_out = self._held_out()
         self.rule = AdamW(self.parameters, betas=self.recipe.betas)
         self.step, self.outputs = programs(self)
@@ -108,37 +112,55 @@ class Members:
 
     def run(self, until: int, on_epoch: Callable[[dict[str, Any]], Any] | None = None) -> None:
         """Trains to the end of an epoch, or until all are done."""
+        while self.epoch < until and not all(self.done):
+            if self.advance() and on_epoch is not None:
+                on_epoch(self.history[-1])
+
+    def advance(self, most: int | None = None) -> bool:
+        """Makes the steps that the epoch has left, or so many of them; whether that was its end."""
+        left = self.steps_an_epoch - self.made
+        count = left if most is None else min(most, left)
         with quietly(), drawing_from(self.generator):
-            while self.epoch < until and not all(self.done):
-                losses = self.step.loop(self._tables(), 1)
-                self.epoch += 1
-                self.steps += self.steps_an_epoch
-                found = losses._value.mean(0, dtype=np.float64)
-                row = {"epoch": self.epoch, "loss": found.tolist(), "score": self._judge(found)}
-                self.history.append(row)
-                if on_epoch is not None:
-                    on_epoch(row)
+            self.losses.append(self.step.loop(self._tables(count), 1)._value)
+        self.last = self.losses[-1][-1]
+        self.made += count
+        self.steps += count
+        if count < left:
+            return False
+        self.close_epoch()
+        return True
 
-    def _tables(self) -> tuple[Any, Any]:
-        """(rows, settings) of every step of the next epoch."""
-        steps, size = self.steps_an_epoch, self.batch
-        orders = [
-            np.asarray(m.train)[s.order(self.epoch)[: steps * size]].reshape(steps, 1, size)
-            for m, s in zip(self.members, self.samplers, strict=True)
-        ]
-        return np.concatenate(orders, 1), self._settings()
+    def close_epoch(self) -> None:
+        """Judges the networks after the epoch, or after the part of it that was made."""
+        found = np.concatenate(self.losses).mean(0, dtype=np.float64)
+        self.epoch += 1
+        self.made, self.losses, self.order = 0, [], None
+        with quietly(), drawing_from(self.generator):
+            judged = self._judge(found)
+        self.history.append({"epoch": self.epoch, "loss": found.tolist(), "score": judged})
 
-    def _settings(self) -> Any:
-        """(steps, settings, M): see LR and those that follow."""
+    def _tables(self, count: int) -> tuple[Any, Any]:
+        """(rows, settings) of the next steps of the epoch."""
+        if self.order is None:
+            steps, size = self.steps_an_epoch, self.batch
+            orders = [
+                np.asarray(m.train)[s.order(self.epoch)[: steps * size]].reshape(steps, 1, size)
+                for m, s in zip(self.members, self.samplers, strict=True)
+            ]
+            self.order = np.concatenate(orders, 1)
+        return self.order[self.made : self.made + count], self._settings(count)
+
+    def _settings(self, count: int) -> Any:
+        """(count, settings, M): see LR and those that follow."""
         each = [m.recipe for m in self.members]
         lr, decay, dropout, smoothing = (
             np.array([getattr(r, name) for r in each], np.float64)
             for name in ("lr", "weight_decay", "dropout", "label_smoothing")
         )
         total = self.recipe.epochs * self.steps_an_epoch
-        table = np.empty((self.steps_an_epoch, 6, len(each)), np.float32)
+        table = np.empty((count, 6, len(each)), np.float32)
         group = self.rule.param_groups[0]
-        for i in range(self.steps_an_epoch):
+        for i in range(count):
             t = (self.steps + i) / total
             now, flat = lr * coslog(t), flat_cos(t)
             h = self.rule.prepare({**group, "lr": now}, self.steps + i + 1)
@@ -201,7 +223,7 @@ class Members:
         rest.data, rest.recipe = self.data, self.recipe
         for name in ("members", "seeds", "best", "best_epoch", "improved", "done", "diverged"):
             setattr(rest, name, [getattr(self, name)[k] for k in places])
-        rest.epoch, rest.steps, rest.history = self.epoch, self.steps, []
+        rest.epoch, rest.steps, rest.made, rest.history = self.epoch, self.steps, 0, []
         rest.generator = Generator()
         rest.generator.set_state(self.generator.get_state())
         steps = self.steps_an_epoch, self.batch

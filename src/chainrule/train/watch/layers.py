@@ -18,9 +18,11 @@ from ...tensor.interpreter import apply
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
                nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Tanh, nn.Sigmoid)  # fmt: skip
+ACTING = (*ACTIVATIONS, nn.ParametricActivation)
+"""With those that have weights of their own."""
 FUNCTIONS = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}
-NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.RMSNorm)
-TABLES = (nn.Embedding,)
+NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.RMSNorm, nn.Scaling)
+TABLES = (nn.Embedding, nn.CategoryEncoding)
 CHANNELS_FIRST = (nn.Conv1d, nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
@@ -60,8 +62,12 @@ def weights_of(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def layers_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules with weights of their own, in the order in which they were made."""
-    return [(n, m) for n, m in model.named_modules() if any(m._own_parameters())]
+    """The modules with weights of their own, in the order in which they were made.
+
+    An activation belongs to the layer before it, with weights too.
+    """
+    named = model.named_modules()
+    return [(n, m) for n, m in named if any(m._own_parameters()) and not isinstance(m, ACTING)]
 
 
 class Recording:
@@ -69,17 +75,15 @@ class Recording:
 
     def __init__(self, model: nn.Module) -> None:
         self.stages: list[Stage] = []
-        named = list(model.named_modules())
-        self.known = {
-            id(m): Stage(n or type(model).__name__, m) for n, m in named if any(m._own_parameters())
-        }
-        self.heard = [m for _, m in named if id(m) in self.known or isinstance(m, ACTIVATIONS)]
+        named = layers_of(model)
+        self.known = {id(m): Stage(n or type(model).__name__, m) for n, m in named}
+        self.heard = [m for m in model.modules() if id(m) in self.known or isinstance(m, ACTING)]
         self.by_output: dict[int, Stage] = {}
         self.kept: list[Any] = []  # alive, so that no id is given twice
 
     def __call__(self, op: Op, inputs: Sequence[Any], params: Any) -> Tensor:
         y = apply(op, inputs, params)
-        if isinstance(current.module, ACTIVATIONS):
+        if isinstance(current.module, ACTING):
             return y  # its hook tells of it
         for x in inputs:
             stage = self.by_output.get(id(x))

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FormatError
-from ..files import NOT_FINITE, MissingFileError, read_json_lines, worded
+from ..files import (
+    NOT_FINITE,
+    MissingFileError,
+    append_line,
+    read_json_lines,
+    to_json,
+    worded,
+    write_text,
+)
 
 FILE = "layers.jsonl"
 BINS = 40
@@ -104,6 +112,21 @@ def rows_in(path: Path) -> list[Any]:
         return read_json_lines(path)
     except MissingFileError:
         return []
+
+
+def looks_until(run: str | Path, step: int) -> list[Look]:
+    """The looks of a run up to a step, at which it goes on: the file keeps no later ones."""
+    held = read_looks(run) if step else []
+    kept = [x for x in held if x.step <= step]
+    path = Path(run) / FILE
+    if held or path.exists():
+        write_text(path, "".join(to_json(x.to_json()) + "\n" for x in kept))
+    return kept
+
+
+def append_look(run: str | Path, look: Look) -> None:
+    """Writes a look behind those of a run."""
+    append_line(Path(run) / FILE, to_json(look.to_json()))
 
 
 def looks_in(path: Path) -> list[Look]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .look import BINS, Bins
+from .look import BINS, Bins, Layer
 
 MOST = 8192
 """Of a larger array every n-th value is counted; its least and greatest are still of them all."""
@@ -54,6 +55,13 @@ def norm(values: Any) -> float:
     if 1e-30 < square < 1e30:
         return float(np.sqrt(square))
     return float(np.linalg.norm(flat.astype(np.float64)))
+
+
+def moved(layer: Layer, before: Sequence[Any], after: Sequence[Any]) -> None:
+    """How large a layer's weights were, and how far a step moved them."""
+    layer.weight = math.hypot(*map(norm, before))
+    layer.update = math.hypot(*(norm(b - a) for a, b in zip(before, after, strict=True)))
+    layer.ratio = layer.update / layer.weight if layer.weight else None
 
 
 def spread_of(values: Any) -> tuple[float, float]:

@@ -15,12 +15,11 @@ import numpy as np
 from ...errors import ArgumentError
 from ...runtime.blas import one_blas_thread
 from ..callbacks import Callback
-from ..files import append_line, to_json, write_text
 from ..state import capture
 from .html import watch_html
 from .layers import layers_of, weights_of
-from .look import FILE, Layer, Look, read_looks
-from .numbers import norm
+from .look import Layer, Look, append_look, looks_until
+from .numbers import moved, norm
 from .plan import FREE_S, LEAST, LIMIT, Costs, next_step, planned
 from .probe import Probe
 from .start import class_counts, expected_loss, rows_of, spread, targets_of
@@ -251,10 +250,7 @@ class Watch(Callback):
             grads = [trainer.grad_norm_of(p) for p in weights]
             known = [g for g in grads if g is not None]
             layer.grad = math.hypot(*known) if known else None
-            layer.weight = math.hypot(*map(norm, olds))
-            changes = [norm(p._value - old) for p, old in zip(weights, olds, strict=True)]
-            layer.update = math.hypot(*changes)
-            layer.ratio = layer.update / layer.weight if layer.weight else None
+            moved(layer, olds, [p._value for p in weights])
         self._keep(trainer, look)
 
     def _close(self, trainer: Trainer) -> None:
@@ -273,7 +269,7 @@ class Watch(Callback):
         look.overhead = round(self.overhead, 6)
         self.looks.append(look)
         if trainer.run is not None:
-            append_line(trainer.run.path / FILE, to_json(look.to_json()))
+            append_look(trainer.run.path, look)
 
     # ------------------------------------------------------------ before the first step
 
@@ -295,11 +291,7 @@ class Watch(Callback):
         if trainer.run is None:
             self.looks = [x for x in self.looks if x.step <= trainer.step]
             return
-        held = read_looks(trainer.run.path) if trainer.step else []
-        self.looks = [x for x in held if x.step <= trainer.step]
-        path = trainer.run.path / FILE
-        if held or path.exists():
-            write_text(path, "".join(to_json(x.to_json()) + "\n" for x in self.looks))
+        self.looks = looks_until(trainer.run.path, trainer.step)
 
     def _costs(self, trainer: Trainer, batch: Sequence[Any]) -> Costs:
         assert self.probe is not None
