@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule
-from chainrule import nn, optim, tensor
+from chainrule import nn, ops, optim, tensor
 from chainrule.data import Preprocessing, Schema
 from chainrule.errors import (
     ArgumentError,
@@ -278,6 +279,35 @@ def test_waves_end_where_the_rate_is_zero():
     assert ends(1500) == [100, 300, 700, 1500]
     assert [coslog(e / 1500) for e in ends(1500)] == pytest.approx([0.0] * 4, abs=1e-12)
     assert ends(2) == [2]
+
+
+def test_weights_are_drawn_once_where_others_are_given(monkeypatch):
+    """A network with many columns draws millions of numbers: stacking, choosing and loading none.
+
+    Members start with a draw each; what is made of them takes theirs.
+    """
+    drawn = []
+    forward = type(ops.normal).forward
+
+    def counted(self, state, *, shape, dtype):
+        drawn.append(math.prod(shape))
+        return forward(self, state, shape=shape, dtype=dtype)
+
+    monkeypatch.setattr(type(ops.normal), "forward", counted)
+    alone = start(data(), Member(np.arange(100), None, 0, recipe()), 5)
+    once, drawn[:] = sum(drawn), []
+    normal = [
+        p
+        for n, p in alone.named_parameters()
+        if n.endswith(("frequency", "table1")) or (n[:6] == "linear" and "bias" not in n)
+    ]
+    assert once == sum(p.numel() for p in normal)
+    ensemble = fit_tabular(data(), recipe(epochs=2), members=3)
+    assert sum(drawn) == 3 * once
+    drawn.clear()
+    TabularEnsemble.from_state(ensemble.config, ensemble.state_dict())
+    nn.TabularMLP.stacked([ensemble.model.member(k) for k in (0, 2)])
+    assert not drawn
 
 
 def test_a_bar_is_drawn_where_it_is_asked_for(capsys, monkeypatch):

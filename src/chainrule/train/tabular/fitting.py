@@ -118,7 +118,7 @@ class TableFit:
 
     def _train(self, run: Run | None, on_epoch: Any, signals: Interrupts) -> None:
         members, total = self.members, self.recipe.epochs
-        saved = time.monotonic()
+        saved, kept = time.monotonic(), -1
         self.stopped = self.signal = None
         while not (signals.asked or members.epoch >= total or all(members.done)):
             began = time.perf_counter()
@@ -129,13 +129,13 @@ class TableFit:
                 run.log(self.rows[-1])
                 if time.monotonic() - saved >= run.checkpoint_seconds:
                     run.checkpoints.save(self.state_dict())
-                    saved = time.monotonic()
+                    saved, kept = time.monotonic(), members.epoch
             if on_epoch is not None:
                 on_epoch(self.rows[-1])
         self.signal = signals.asked
         ended = "epochs" if members.epoch >= total else "early stopping"
         self.stopped = "interrupted" if self.signal else ended
-        if run is not None:
+        if run is not None and kept != members.epoch:
             run.checkpoints.save(self.state_dict())
 
     def _close(self, run: Run | None) -> TableModel:

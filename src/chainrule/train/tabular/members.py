@@ -18,7 +18,8 @@ from ... import functional as F
 from ...data.sampler import RandomSampler
 from ...errors import ArgumentError
 from ...jit import compile
-from ...nn import TabularMLP
+from ...nn import TabularMLP, init
+from ...nn.utils import skip_init
 from ...ops.core import quietly
 from ...optim import AdamW
 from ...tensor.autograd import grad, no_grad
@@ -186,13 +187,12 @@ class Members:
 
     def finished(self) -> TabularMLP:
         """The networks with the weights of their best epochs, else with the last ones."""
-        count = len(self.members)
-        model = TabularMLP(**self.model.settings, members=count)
-        model.load_state_dict(self.model.state_dict())
+        model = skip_init(TabularMLP, **self.model.settings, members=len(self.members))
+        state = self.model.state_dict()
         if self.held_out is not None:
-            with no_grad():
-                for p, kept in zip(model.parameters(), self.kept, strict=True):
-                    p.copy_(wrap(kept.copy()))
+            names = [name for name, _ in self.model.named_parameters()]
+            state |= zip(names, map(wrap, self.kept), strict=True)
+        model.load_state_dict(state)
         return model.eval()
 
     def only(self, places: Sequence[int]) -> Members:
@@ -220,7 +220,8 @@ def start(data: TabularData, member: Member, seed: int) -> TabularMLP:
     with drawing_from(Generator().manual_seed(seed)):
         sampler = RandomSampler(range(len(rows)))
         few = rows[sampler.order(0)[:STARTING_ROWS]]
-        model = member.recipe.network(data)
+        with init.skipping():  # model.start draws
+            model = member.recipe.network(data)
         arrays = (data.numeric, data.categorical)
         model.start(*(None if a is None else wrap(a[few]) for a in arrays))
         if model.target is not None:
