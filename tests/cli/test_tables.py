@@ -79,8 +79,25 @@ def test_several_labels_at_once(chainrule):
     Path("a.csv").write_text("x,z,big,wide\n" + "\n".join(rows) + "\n")
     both = ("--target", "big", "--target", "wide")
     told = json.loads(chainrule("train", "a.csv", *both, *QUICK, "--json").stdout)
-    assert set(told["evaluation"]["scores"]) == {"f1", "labels_right", "rows_right"}
+    held = told["evaluation"]
+    assert set(held["scores"]) == {"f1", "labels_right", "rows_right"}
     assert "p_big" in chainrule("predict", "a").stdout
+    again = json.loads(chainrule("evaluate", "a", "--json").stdout)
+    assert again == held
+    jsonschema.Draft202012Validator(schemas.schema("evaluation")).validate(again)
+    assert [f["name"] for f in held["labels"]] == ["big", "wide"]
+    assert held["scores"]["f1"] == pytest.approx(np.mean([f["f1"] for f in held["labels"]]))
+    losses = [w["loss"] for w in held["worst"]]
+    assert losses == sorted(losses, reverse=True)
+    assert all(w["holds"].startswith("a.csv, line ") for w in held["worst"])
+    said = chainrule("evaluate", "a").stdout
+    assert "label  " in said
+    assert held["worst"][0]["holds"] in said
+    assert chainrule("report", "a").exit_code == 0
+    page = Path("runs/a-0001/report.html").read_text()
+    assert "the mean over 2 labels" in page
+    assert held["worst"][0]["wrong"] in page
+    assert "held-out rows have all labels right" in page
 
 
 @pytest.mark.slow
