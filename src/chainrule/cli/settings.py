@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from ..errors import some_names
 from .app import UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
 from .recipe import WITH_MOMENTUM, Recipe
@@ -54,7 +55,7 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
         where = f"{path}:{_line_of(key, text)}"
         if name not in known:
             raise UsageProblem(
-                f"{where}: there is no setting {key!r}", expected=", ".join(sorted(known))[:90],
+                f"{where}: there is no setting {key!r}", expected=some_names(sorted(known)),
                 got=key, fix=did_you_mean(name, tuple(known)), line="",
             )  # fmt: skip
         if name in found:

@@ -62,6 +62,7 @@ class Members:
     """
 
     def __init__(self, data: TabularData, members: Sequence[Member], seed: int) -> None:
+        data.check_classes()
         recipe = members[0].recipe
         if any(m.recipe.together != recipe.together for m in members):
             raise ArgumentError("Members: these networks can't be trained as one",
