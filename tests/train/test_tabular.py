@@ -166,6 +166,21 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
 
 
 @pytest.mark.slow
+def test_the_rate_that_is_logged_is_that_of_the_last_step(monkeypatch):
+    made, settings = [], Members._settings
+
+    def noted(self):
+        made.append(settings(self))
+        return made[-1]
+
+    monkeypatch.setattr(Members, "_settings", noted)
+    table = {"x": X[:, 0], "y": np.where(LATENT > 0, "a", "b")}
+    fit = TableFit(table, "y", recipe=recipe(epochs=5, lr=0.3))
+    fit.run()
+    assert [r["lr"] for r in fit.rows] == pytest.approx([t[-1, 0, 0] for t in made], rel=1e-6)
+    assert len({r["lr"] for r in fit.rows}) == 5
+
+
 def test_the_weights_of_the_best_epoch_answer():
     of = data()
     ensemble = fit_tabular(of, recipe(), members=5, seed=1)

@@ -25,7 +25,6 @@ from .folds import hold_out
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import Recipe
-from .schedules import coslog
 
 TASKS = {"binary": "classification", "multiclass": "classification"}
 """The tasks of a schema that are called otherwise here."""
@@ -162,7 +161,8 @@ class TableFit:
         row = {"epoch": made["epoch"], "step": self.members.steps,
                "loss": float(np.mean([made["loss"][k] for k in at]))}  # fmt: skip
         row |= self._judged(float(np.mean([made["score"][k] for k in at])))
-        return row | {"lr": self._lr(), "seconds": seconds}
+        lr = float(self.members.lr_at(max(self.members.steps - 1, 0))[0])
+        return row | {"lr": lr, "seconds": seconds}
 
     def _judged(self, score: float) -> dict[str, float]:
         """The score by the name that users know."""
@@ -171,10 +171,6 @@ class TableFit:
         if self.task == "regression":
             return {"val_rmse": score * float(np.mean(self.preprocessing.std))}
         return {"val_accuracy": 1.0 - score}
-
-    def _lr(self) -> float:
-        total = self.recipe.epochs * self.members.steps_an_epoch
-        return float((self.recipe.lr or 0.0) * coslog(max(self.members.steps - 1, 0) / total))
 
     def model(self) -> TableModel:
         """The networks as they are at their best epochs so far; without those that diverged."""

@@ -130,19 +130,26 @@ class Members:
         ]
         return np.concatenate(orders, 1), self._settings()
 
+    def lr_at(self, step: int) -> Any:
+        """The learning rate of every member at a step, counted from 0: (M,)."""
+        lr = np.array([m.recipe.lr for m in self.members], np.float64)
+        return lr * coslog(self._share(step))
+
+    def _share(self, step: int) -> float:
+        """How much of the fit is done before a step."""
+        return step / (self.recipe.epochs * self.steps_an_epoch)
+
     def _settings(self) -> Any:
         """(steps, settings, M): see LR and those that follow."""
         each = [m.recipe for m in self.members]
-        lr, decay, dropout, smoothing = (
+        decay, dropout, smoothing = (
             np.array([getattr(r, name) for r in each], np.float64)
-            for name in ("lr", "weight_decay", "dropout", "label_smoothing")
+            for name in ("weight_decay", "dropout", "label_smoothing")
         )
-        total = self.recipe.epochs * self.steps_an_epoch
         table = np.empty((self.steps_an_epoch, 6, len(each)), np.float32)
         group = self.rule.param_groups[0]
         for i in range(self.steps_an_epoch):
-            t = (self.steps + i) / total
-            now, flat = lr * coslog(t), flat_cos(t)
+            now, flat = self.lr_at(self.steps + i), flat_cos(self._share(self.steps + i))
             h = self.rule.prepare({**group, "lr": now}, self.steps + i + 1)
             table[i] = [now, h["rate"], np.full_like(now, h["eps"]), decay * flat, dropout * flat,
                         smoothing]  # fmt: skip
