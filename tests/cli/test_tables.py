@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_bits_and_the_file_repeats_the_run(chainrul
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(chainrule, penguins):
     words = [penguins, "--target", "species", "--layers", "8", "--folds", "2", "--no-report",
-             "--epochs", "600", "--no-early-stopping", "-q"]  # fmt: skip
+             "--epochs", "1200", "--no-early-stopping", "-q"]  # fmt: skip
     command = [sys.executable, "-m", "chainrule", "train", *words]
     child = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL)
     folder = Path("runs/penguins-0001/checkpoints")
