@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterable
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -81,6 +82,21 @@ def source_of(site: Site | None) -> str:
         return ""
     text = linecache.getline(code.co_filename, line).encode()[start:end].decode(errors="replace")
     return text if len(text) <= LONGEST_SOURCE else text[: LONGEST_SOURCE - 3] + "..."
+
+
+def some_names(names: Iterable[str], room: int = 90) -> str:
+    """Names with commas between, all of them or as many as there is room for, then "...".
+
+    >>> some_names(["adam", "sgd", "lion"], room=12)
+    'adam, sgd, ...'
+    """
+    text = ""
+    for name in names:
+        longer = f"{text}, {name}" if text else name
+        if text and len(longer) > room:
+            return f"{text}, ..."
+        text = longer
+    return text
 
 
 class ChainruleError(Exception):

@@ -15,12 +15,15 @@ from chainrule.cli.evaluate import (
     interval,
     lines_of,
     of_classes,
+    of_labels,
     of_numbers,
 )
 from chainrule.cli.terminal import Terminal, text_of
+from chainrule.report.labels import Labels
 from chainrule.train import metrics, open_run
 
 rng = np.random.default_rng(0)
+OF_LABELS = {"f1", "labels_right", "rows_right"}
 
 
 def test_scores_are_those_of_the_training(chainrule, xor_run):
@@ -42,11 +45,21 @@ def test_lines_fit(width, plain, seed):
     for held in (
         of_classes("a-0001", "rows", p, rng.integers(0, 3, 50), ("x", "yy", "zzz")),
         of_numbers("a-0001", "rows", rng.normal(size=(50, 1)), rng.normal(size=(50, 1))),
+        of_labels(
+            "a-0001",
+            "rows",
+            Labels(
+                rng.integers(0, 2, (50, 4)),
+                rng.integers(0, 9, (50, 4)) / 8,
+                ("x", "never", "a b", "z" * 30),
+                "a.csv, line {}: a cell and another".format,
+            ),
+        ),
     ):
         lines = [text_of(x) for x in lines_of(held, Terminal(width, plain=plain))]
         assert all(len(line) <= width for line in lines)
         json.dumps(held.to_json(), allow_nan=False)
-        assert set(held.scores) in (set(OF_CLASSES), set(OF_NUMBERS))
+        assert set(held.scores) in (set(OF_CLASSES), set(OF_NUMBERS), OF_LABELS)
         assert all(math.isfinite(v) for v in held.scores.values())
 
 
@@ -56,6 +69,20 @@ def test_sure_of_what_is_wrong_and_classes_without_rows():
     assert held.scores["roc_auc"] is None
     assert held.scores["log_loss"] == pytest.approx(745 / 2)
     assert any("not in every class" in text_of(x) for x in lines_of(held, Terminal()))
+
+
+def test_labels_are_told_one_by_one():
+    h = Labels(np.array([[1, 0], [1, 0]]), np.array([[0.9, 0.1], [0.25, 0.5]]), ("big", "rare"),
+               "line {}: x".format)  # fmt: skip
+    held = of_labels("a", "rows", h)
+    said = [text_of(x) for x in lines_of(held, Terminal())]
+    assert "label    rows  predicted   right  precision  recall      f1" in said
+    assert "big         2          1       1     1.0000  0.5000  0.6667" in said
+    assert "rare        0          0       0          -       -       -" in said
+    at = said.index("  missed big (0.25); loss 1.04")
+    assert said[at + 1] == "  line 1: x"
+    plain = " ".join(text_of(x) for x in lines_of(held, Terminal(plain=True)))
+    assert "Label big: in 2 rows, predicted in 1, right in 1; precision 1.0000, recall" in plain
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():

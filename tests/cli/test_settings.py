@@ -16,6 +16,7 @@ from chainrule.cli import recipe as recipes
 from chainrule.cli.app import UsageProblem
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.settings import NOT_HELD, read_settings, to_toml
+from chainrule.errors import some_names
 from chainrule.train import open_run
 
 number = st.floats(1e-6, 0.9)
@@ -89,6 +90,24 @@ def test_a_file_that_does_not_fit(chainrule, text, said):
     Path("a.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert said in refused(chainrule("train", "--config", "a.toml"))
     assert not Path("runs").exists()
+
+
+def test_names_that_are_left_out_end_at_a_word(chainrule):
+    Path("a.toml").write_text("lrr = 1")
+    told = " ".join(refused(chainrule("train", "--config", "a.toml")).split())
+    names = told.split("expected ")[1].split(" got ")[0].split(", ")
+    assert names[-1] == "..."
+    assert set(names[:-1]) <= {p.name for p in train.command.params}
+
+
+@given(st.lists(st.text("abc", min_size=1), max_size=9), st.integers(1, 40))
+def test_some_names(names, room):
+    told = some_names(names, room)
+    whole = ", ".join(names)
+    assert told == whole if len(whole) <= room or len(names) < 2 else told.endswith(", ...")
+    kept = told.removesuffix(", ...")
+    assert kept == ", ".join(names[: kept.count(",") + 1])
+    assert len(kept) <= max(room, len(names[0]) if names else 0)
 
 
 def test_no_file(chainrule):

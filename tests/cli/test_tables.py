@@ -80,8 +80,25 @@ def test_several_labels_at_once(chainrule):
     Path("a.csv").write_text("x,z,big,wide\n" + "\n".join(rows) + "\n")
     both = ("--target", "big", "--target", "wide")
     told = json.loads(chainrule("train", "a.csv", *both, *QUICK, "--json").stdout)
-    assert set(told["evaluation"]["scores"]) == {"f1", "labels_right", "rows_right"}
+    held = told["evaluation"]
+    assert set(held["scores"]) == {"f1", "labels_right", "rows_right"}
     assert "p_big" in chainrule("predict", "a").stdout
+    again = json.loads(chainrule("evaluate", "a", "--json").stdout)
+    assert again == held
+    jsonschema.Draft202012Validator(schemas.schema("evaluation")).validate(again)
+    assert [f["name"] for f in held["labels"]] == ["big", "wide"]
+    assert held["scores"]["f1"] == pytest.approx(np.mean([f["f1"] for f in held["labels"]]))
+    losses = [w["loss"] for w in held["worst"]]
+    assert losses == sorted(losses, reverse=True)
+    assert all(w["holds"].startswith("a.csv, line ") for w in held["worst"])
+    said = chainrule("evaluate", "a").stdout
+    assert "label  " in said
+    assert held["worst"][0]["holds"] in said
+    assert chainrule("report", "a").exit_code == 0
+    page = Path("runs/a-0001/report.html").read_text()
+    assert "the mean over 2 labels" in page
+    assert held["worst"][0]["wrong"] in page
+    assert "held-out rows have all labels right" in page
 
 
 @pytest.mark.slow
@@ -111,7 +128,7 @@ def test_the_same_seed_gives_the_same_bits_and_the_file_repeats_the_run(chainrul
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(chainrule, penguins):
     words = [penguins, "--target", "species", "--layers", "8", "--folds", "2", "--no-report",
-             "--epochs", "600", "--no-early-stopping", "-q"]  # fmt: skip
+             "--epochs", "1200", "--no-early-stopping", "-q"]  # fmt: skip
     command = [sys.executable, "-m", "chainrule", "train", *words]
     child = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL)
     folder = Path("runs/penguins-0001/checkpoints")

@@ -131,6 +131,14 @@ def test_columns_go_by_name():
         prep.transform(read_table({n.replace("size", "Size"): v for n, v in COLUMNS.items()}))
     assert "no column 'size'" in str(caught.value)
     assert "is 'Size' the same" in str(caught.value)
+    assert "; the first that is new: 'Size'" in caught.value.got
+    wide = {f"c{i}": np.arange(N) % (i + 2) for i in range(99)} | COLUMNS
+    with pytest.raises(ChainruleError) as caught:
+        prep.transform(read_table({n: v for n, v in wide.items() if n != "size"}))
+    assert caught.value.got.endswith("more; the first that is new: 'c0'")
+    with pytest.raises(ChainruleError) as caught:
+        prep.transform(read_table({n: v for n, v in COLUMNS.items() if n != "size"}))
+    assert "new" not in caught.value.got
     with pytest.raises(ChainruleError) as caught:
         prep.transform(read_table({f"{n.upper()}_": [1] for n in COLUMNS}))
     assert not [

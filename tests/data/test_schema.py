@@ -146,6 +146,14 @@ REFUSED = {
         {"c": [f"{i + 1},123.5" for i in range(N)]}, "y", {}, ["'c'", "write 1123.5"],
     ),
     "a class with one row": ({"y": ["a"] * 30 + ["b"] * 29 + ["c"]}, "y", {}, ["'c'", "row 59"]),
+    "classes with a row each": (
+        {"y": [*(f"t{i}" for i in range(5)), *["a"] * 55]}, "y", {},
+        ["'t0'", "4 more such classes"],
+    ),
+    "amounts as classes": (
+        {"y": [*(i / 7 for i in range(1, 21)), *[0.5] * 40]}, "y", {"task": "multiclass"},
+        ["'y' holds numbers that are no classes", "in 60 rows", "task='regression'"],
+    ),
     "a class a row": ({"y": [f"t{i}" for i in range(N)]}, "y", {}, ["60 classes in 60 rows"]),
     "three for binary": ({}, "y", {"task": "binary"}, ["3 classes"]),
     "texts for amounts": ({"y": ["a", "b"] * 30}, "y", {"task": "regression"}, ["'y'", "'a'"]),

@@ -100,6 +100,9 @@ class Called(nn.Module):
         return self.layer(*[filled(x) for x in args], **{k: filled(v) for k, v in kwargs.items()})
 
 
+RECURRENT = (nn.RNN, nn.LSTM, nn.GRU)
+TOLERANCE = 2e-6
+"""In units of the largest number of a result: some tens of float32 roundings."""
 HOLD = ("nn.Module()", "nn.ModuleList()", "nn.ModuleDict()")
 """Cases of what computes nothing itself."""
 
@@ -125,6 +128,15 @@ def exported(case) -> Exported:
     model = Called(layer, args, kwargs)
     model.eval()
     return Exported(case.name, model, [t.numpy() for t in tensors_in([*args, *kwargs.values()])])
+
+
+def ran(path, arrays):
+    """What onnxruntime makes of a file; inputs that it does not read are not given."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    held = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return held.run(None, {i.name: a for i, a in zip(held.get_inputs(), arrays, strict=True)})
 
 
 def eagerly(model, arrays):

@@ -15,24 +15,23 @@ from chainrule.onnx.writer import ENTRIES
 from compiler.agreement import agree, narrow, scale_of
 from compiler.moves import programs
 from compiler.native import by_lines
-from export.exported import HOLD, eagerly, exported, narrowed, worst
+from export.exported import (
+    HOLD,
+    RECURRENT,
+    TOLERANCE,
+    eagerly,
+    exported,
+    narrowed,
+    ran,
+    worst,
+)
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
-runtime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
-runtime.set_default_logger_severity(4)
+pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
 
-TOLERANCE = 2e-6
-"""In units of the largest number of a result: some tens of float32 roundings."""
 ROWS = 13
 LISTED = [case for case in CASES if case.name not in HOLD]
 ONE_OF_EACH = {case.name.split("(")[0]: case for case in reversed(LISTED)}
-RECURRENT = (nn.RNN, nn.LSTM, nn.GRU)
-
-
-def ran(path, arrays):
-    """What onnxruntime makes of a file; inputs that it does not read are not given."""
-    held = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return held.run(None, {i.name: a for i, a in zip(held.get_inputs(), arrays, strict=True)})
 
 
 def difference(case, path):
@@ -41,10 +40,13 @@ def difference(case, path):
     export(case.model, tuple(case.arrays), path, dynamic_batch=False)
     apart = worst(ran(path, case.arrays), eagerly(case.model, case.arrays))
     layer, ndim = case.model.layer, min(a.ndim for a in case.arrays)
-    axis = int(isinstance(layer, RECURRENT) and not layer.batch_first and ndim == 3)
-    if ndim <= axis:
+    if not ndim:
         return apart
-    shapes = [(*a.shape[:axis], ROWS, *a.shape[axis + 1 :]) for a in case.arrays]
+    axes = [0] * len(case.arrays)
+    if isinstance(layer, RECURRENT) and ndim == 3:
+        axes = [0 if layer.batch_first else 1] + [1] * (len(axes) - 1)
+    pairs = list(zip(case.arrays, axes, strict=True))
+    shapes = [(*a.shape[:axis], ROWS, *a.shape[axis + 1 :]) for a, axis in pairs]
     larger = [np.resize(a, s) for a, s in zip(case.arrays, shapes, strict=True)]
     try:
         wanted = eagerly(case.model, larger)
@@ -52,7 +54,7 @@ def difference(case, path):
         return apart
     no_batch = " row" in case.name or (isinstance(layer, RECURRENT) and ndim == 2)
     try:
-        export(case.model, tuple(case.arrays), path, batch_dim=axis)
+        export(case.model, tuple(case.arrays), path)
     except ExportError:
         assert no_batch
         return apart
@@ -278,6 +280,12 @@ class Drawing(nn.Module):
         (nn.Linear(2, 2), {"opset": 9}, ArgumentError, r"opset must be .* in \[18, 22\]"),
         (nn.Linear(2, 2), {"opset": True}, ArgumentError, "opset"),
         (nn.Linear(2, 2), {"batch_dim": 2}, ArgumentTypeError, "no dimension 2"),
+        (nn.Linear(2, 2), {"dynamic_axes": ["input"]}, ArgumentTypeError, "must be a dict"),
+        (nn.Linear(2, 2), {"dynamic_axes": {"y": [0]}}, ArgumentError, "names an input(.|\n)*'x'"),
+        (nn.Linear(2, 2), {"dynamic_axes": {"x": [2]}}, ArgumentError, "no dimension 2"),
+        (nn.Linear(2, 2), {"dynamic_axes": {"x": 1}}, ArgumentTypeError, "of 'x'"),
+        (nn.Linear(2, 2), {"dynamic_axes": {"x": {1: "2 n"}}}, ArgumentTypeError, "of 'x'"),
+        (nn.Linear(2, 2), {"dynamic_axes": {"x": {1: "n"}}}, ChainruleError, "inner sizes differ"),
         (lambda x: x, {}, ArgumentTypeError, "needs a Module"),
         (nn.Linear(3, 2), {}, ChainruleError, "inner sizes differ"),
     ],

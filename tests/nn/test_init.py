@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn
+from chainrule.errors import ArgumentTypeError
 from chainrule.nn import init
+from chainrule.tensor.random import generator_in_use
 
 SHAPE = (120, 80)
 FAN_IN, FAN_OUT = 80, 120
@@ -47,6 +50,15 @@ FUNCTIONS = [
     n for n, f in vars(init).items() if n.endswith("_") and n[0] != "_" and inspect.isfunction(f)
 ]
 RANDOM = [n for n in FUNCTIONS if "generator" in inspect.signature(getattr(init, n)).parameters]
+
+
+WEIGHTED = {
+    "Linear": (3, 2), "Conv1d": (3, 2, 3), "Conv2d": (3, 2, 3), "Embedding": (5, 3), "RNN": (3, 2),
+    "LSTM": (3, 2), "GRU": (3, 2), "LSTMCell": (3, 2), "MultiheadAttention": (4, 2),
+    "NTPLinear": (3, 2), "PeriodicEmbedding": (3,), "CategoryEncoding": ([5, 20],),
+    "TabularMLP": (3, [5, 20]), "LayerNorm": (3,), "BatchNorm1d": (3,),
+}  # fmt: skip
+"""Layers with weights, and how they are made."""
 
 
 def filled(name, shape=SHAPE, dtype=np.float32, **more):
@@ -150,3 +162,47 @@ def test_empty_weights_are_left_alone():
     assert layer.weight.shape == (3, 0)
     assert bool((layer.bias == 0).all())
     init.orthogonal_(chainrule.zeros(0, 3))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_is_skipped_stays_and_counts(name):
+    """The tensor keeps its numbers, and what is drawn afterwards is the same."""
+    for more in ({}, {"generator": chainrule.Generator().manual_seed(4)} if name in RANDOM else {}):
+        one = more.get("generator", generator_in_use())
+        states = []
+        for skipped in (False, True):
+            one.manual_seed(4)
+            with init.skipping() if skipped else nullcontext():
+                values = filled(name, **more)
+            states.append(one.get_state().tolist())
+        assert not values.any()
+        assert states[0] == states[1]
+    assert filled("ones_").all()  # the block is over
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTED))
+def test_a_module_made_without_drawing_is_filled_from_another(name):
+    cls, arguments = getattr(nn, name), WEIGHTED[name]
+    chainrule.manual_seed(1)
+    drawn, after = cls(*arguments), chainrule.rand(3)
+    chainrule.manual_seed(1)
+    made = nn.utils.skip_init(cls, *arguments)
+    assert chainrule.rand(3).tolist() == after.tolist()
+    assert repr(made) == repr(drawn)
+    made.load_state_dict(drawn.state_dict())
+    for (key, a), (other, b) in zip(
+        made.state_dict().items(), drawn.state_dict().items(), strict=True
+    ):
+        assert (key, a.tolist()) == (other, b.tolist())
+
+
+@pytest.mark.parametrize("what", [nn.Linear(1, 1), int, "Linear"])
+def test_only_a_class_of_modules_is_made_without_drawing(what):
+    with pytest.raises(ArgumentTypeError, match=r"nn\.Linear"):
+        nn.utils.skip_init(what)
+
+
+def test_an_error_ends_the_skipping():
+    with pytest.raises(TypeError):
+        nn.utils.skip_init(nn.Linear)
+    assert nn.Linear(3, 2).weight.detach().numpy().any()

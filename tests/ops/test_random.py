@@ -7,9 +7,12 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule import ops
+from chainrule.ops import random
 from chainrule.ops.core import arrays, interpret
 from chainrule.ops.random import Random, philox, random_words, unit_interval
 from chainrule.ops.special import erf, normal_quantile
@@ -58,6 +61,35 @@ def test_the_same_bits_every_time_and_wherever(op):
         assert first.tobytes() == again.tobytes()
         other = sample.inputs[0] + np.array([0, 1], np.uint64)
         assert op.forward(other, **sample.params).tobytes() != first.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(shape=st.lists(st.integers(0, 9), max_size=3), run=st.sampled_from([4, 8, 64]))
+def test_a_draw_made_in_runs_has_the_bits_of_one_made_at_once(dtype, shape, run):
+    state, given_run = np.array([5, 9], np.uint64), random.RUN
+    for op in (ops.uniform, ops.normal):
+        whole = op.forward(state, shape=tuple(shape), dtype=np.dtype(dtype))
+        try:
+            random.RUN = run
+            parts = op.forward(state, shape=tuple(shape), dtype=np.dtype(dtype))
+        finally:
+            random.RUN = given_run
+        assert parts.shape == whole.shape == tuple(shape)
+        assert parts.tobytes() == whole.tobytes()
+
+
+def test_a_draw_longer_than_a_run():
+    state, n = np.array([5, 9], np.uint64), 2 * random.RUN + 3
+    for dtype, bits in ((np.float32, 24), (np.float64, 53)):
+        drawn = ops.uniform.forward(state, shape=(n,), dtype=np.dtype(dtype))
+        np.testing.assert_array_equal(drawn, unit_interval(state, n, bits).astype(dtype))
+
+
+def test_a_quantile_does_not_depend_on_its_neighbours():
+    u = np.array([2.0**-53, 1e-12, 0.05, 0.075, 0.3, 0.5, 0.925, 0.99, 1 - 2.0**-53])
+    assert normal_quantile(u).tolist() == [float(normal_quantile(np.float64(v))) for v in u]
+    middle = u[3:6]
+    assert normal_quantile(middle).tolist() == normal_quantile(u)[3:6].tolist()
 
 
 def test_frozen_draws():

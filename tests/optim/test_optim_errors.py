@@ -411,3 +411,21 @@ def test_resuming_with_last_epoch():
     assert opt.param_groups[0]["lr"] == 0.05
     again = s.ExponentialLR(opt, 0.5, last_epoch=1)
     assert (again.last_epoch, again.base_lrs, opt.param_groups[0]["lr"]) == (2, [0.1], 0.05)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "said"),
+    [
+        ("ab", "ac", "3 parameters|2 parameters, the first that differs is 'c'"),
+        ("ab", "abc", "3 parameters, the first that differs is 'c'"),
+        ("abc", "ab", "2 parameters, the first that differs is 'c'"),
+    ],
+)
+def test_the_first_name_that_differs_is_told(mine, theirs, said):
+    opt, other = stepped(list(named(*theirs))), optim.Adam(list(named(*mine)))
+    before = snapshot(other)
+    with pytest.raises(ValueError, match=said) as caught:
+        other.load_state_dict(opt.state_dict())
+    assert caught.value.expected.startswith(f"{len(mine)} parameters")
+    assert caught.value.fix
+    assert snapshot(other) == before

@@ -19,6 +19,7 @@ from chainrule.report.looks import read_looks
 from chainrule.report.page import table_rows
 from chainrule.report.svg import Scale, apart, draw, y_scale
 from chainrule.report.vega import data_of, specification
+from chainrule.train.metrics import calibration_error
 from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
 
 
@@ -232,6 +233,20 @@ def test_counts_of_the_matrix_are_those_of_the_rows():
     counted = sum(int(r[1]) for r in results.calibration(held).rows)
     assert counted == len(held.true)
     assert str(held.right) in chart.title
+
+
+def test_calibration_is_that_of_the_metric():
+    held = held_out(count=200)
+    chart = results.calibration(held)
+    error = calibration_error(np.log(held.p), held.true)
+    assert f"expected calibration error {said(error, 3)}." in chart.summary
+    sure = held.p.max(1)
+    for k, (_, n, mean, hit) in enumerate(chart.rows):
+        inside = (sure >= k / 10) & ((sure < (k + 1) / 10) | (k == 9))
+        assert n == inside.sum()
+        if n:
+            right = (held.predicted == held.true)[inside]
+            assert (mean, hit) == pytest.approx((sure[inside].mean(), right.mean()))
 
 
 def test_numbers_for_readers():

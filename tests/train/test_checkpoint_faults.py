@@ -220,5 +220,18 @@ def test_a_generation_that_cannot_be_read_now_is_skipped_and_kept(tmp_path):
 
 
 def test_no_checkpoint_at_all_is_said(tmp_path):
-    with pytest.raises(FormatError, match="no checkpoint that can be loaded"):
+    with pytest.raises(FormatError, match="no checkpoint that can be loaded") as caught:
         Run.create("r", tmp_path).checkpoints.load()
+    assert caught.value.fix == "the same without resume: nothing was saved yet"
+
+
+def test_where_all_generations_are_broken_the_next_thing_to_do_is_said(tmp_path):
+    run = filled(tmp_path, 3)
+    for path in run.checkpoints.folder.glob("*.json"):
+        path.write_text("{")
+    with pytest.raises(FormatError, match="no checkpoint that can be loaded") as caught:
+        run.checkpoints.load()
+    told = str(caught.value)
+    assert "000003.json" in told
+    assert "a copy of these files from before, or the same without resume" in told
+    assert len(told.splitlines()) <= 6

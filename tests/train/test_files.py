@@ -373,3 +373,25 @@ def test_missing_files_suggest_the_nearest_name(tmp_path):
 def test_sha256_of_a_file(tmp_path):
     files.write_bytes(tmp_path / "x", b"abc")
     assert files.file_sha256(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "near"),
+    [
+        ("nope.st", ["e.st"], None),
+        ("f.st", ["e.st"], None),
+        ("data.csv", ["rows.csv", "a.csv"], None),
+        ("modle.st", ["model.st", "e.st"], "model.st"),
+        ("model.st", ["model.safetensors", "a.st"], "model.safetensors"),
+        ("model", ["model.safetensors"], "model.safetensors"),
+        ("penguin.csv", ["penguins.json", "penguins.csv"], "penguins.csv"),
+        ("x.csv", [], None),
+    ],
+)
+def test_only_a_name_that_is_near_is_suggested(asked, there, near, tmp_path):
+    for name in there:
+        (tmp_path / name).write_text("")
+    with pytest.raises(files.MissingFileError) as caught:
+        chainrule.load(tmp_path / asked)
+    wanted = None if near is None else f"did you mean {tmp_path / near}?"
+    assert caught.value.fix == wanted

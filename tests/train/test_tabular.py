@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule
-from chainrule import nn, optim, tensor
+from chainrule import nn, ops, optim, tensor
 from chainrule.data import Preprocessing, Schema
 from chainrule.errors import (
     ArgumentError,
@@ -165,6 +166,21 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
 
 
 @pytest.mark.slow
+def test_the_rate_that_is_logged_is_that_of_the_last_step(monkeypatch):
+    made, settings = [], Members._settings
+
+    def noted(self):
+        made.append(settings(self))
+        return made[-1]
+
+    monkeypatch.setattr(Members, "_settings", noted)
+    table = {"x": X[:, 0], "y": np.where(LATENT > 0, "a", "b")}
+    fit = TableFit(table, "y", recipe=recipe(epochs=5, lr=0.3))
+    fit.run()
+    assert [r["lr"] for r in fit.rows] == pytest.approx([t[-1, 0, 0] for t in made], rel=1e-6)
+    assert len({r["lr"] for r in fit.rows}) == 5
+
+
 def test_the_weights_of_the_best_epoch_answer():
     of = data()
     ensemble = fit_tabular(of, recipe(), members=5, seed=1)
@@ -280,6 +296,35 @@ def test_waves_end_where_the_rate_is_zero():
     assert ends(2) == [2]
 
 
+def test_weights_are_drawn_once_where_others_are_given(monkeypatch):
+    """A network with many columns draws millions of numbers: stacking, choosing and loading none.
+
+    Members start with a draw each; what is made of them takes theirs.
+    """
+    drawn = []
+    forward = type(ops.normal).forward
+
+    def counted(self, state, *, shape, dtype):
+        drawn.append(math.prod(shape))
+        return forward(self, state, shape=shape, dtype=dtype)
+
+    monkeypatch.setattr(type(ops.normal), "forward", counted)
+    alone = start(data(), Member(np.arange(100), None, 0, recipe()), 5)
+    once, drawn[:] = sum(drawn), []
+    normal = [
+        p
+        for n, p in alone.named_parameters()
+        if n.endswith(("frequency", "table1")) or (n[:6] == "linear" and "bias" not in n)
+    ]
+    assert once == sum(p.numel() for p in normal)
+    ensemble = fit_tabular(data(), recipe(epochs=2), members=3)
+    assert sum(drawn) == 3 * once
+    drawn.clear()
+    TabularEnsemble.from_state(ensemble.config, ensemble.state_dict())
+    nn.TabularMLP.stacked([ensemble.model.member(k) for k in (0, 2)])
+    assert not drawn
+
+
 def test_a_bar_is_drawn_where_it_is_asked_for(capsys, monkeypatch):
     monkeypatch.setattr(progress, "BEGINS_S", 0.0)
     fit_tabular(data(), recipe(epochs=2), members=1)
@@ -308,6 +353,9 @@ BAD = {
     "cardinalities": (broken(cardinalities=[3]), ShapeError, "cardinalities"),
     "nothing": (broken(numeric=None, categorical=None, cardinalities=[]), ArgumentError, "columns"),
     "class": (broken(target=np.full(150, -1)), IndexRangeError, "class"),
+    "one class": (lambda: fit_tabular(broken(target=np.ones(150, int))()), ArgumentError,
+                  "one class(.|\n)*1 in all 150 rows"),
+    "amounts": (broken(target=LATENT), ArgumentTypeError, "150 different values"),
     "labels": (broken(task="multilabel", target=np.full(150, 2)), ArgumentError, "0 or 1"),
     "weight": (broken(weight=-np.ones(150)), ArgumentError, "weights"),
     "task": (broken(task="ranking"), ArgumentError, "classification"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from ..errors import StateError
+from ..report.labels import Labels
 from ..train import Run
 from ..train.metrics import METRICS, confusion_matrix
 from .app import Command, UsageProblem
@@ -20,7 +21,7 @@ from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
 from .recipe import from_config, load
 from .report import probabilities
-from .results import confused, matrix_in_words, matrix_lines
+from .results import confused, count, matrix_in_words, matrix_lines
 from .tables.choices import is_table_run
 from .tables.options import only_of_tables, reading_options
 from .terminal import Line, Terminal, detect, words
@@ -29,11 +30,17 @@ SCHEMA = "chainrule evaluation 1"
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
 AVERAGED = ("precision", "recall", "f1")
 OF_NUMBERS = ("rmse", "mae", "r2")
+SHOWN = 5
+"""Of the worst rows, those that are listed in a terminal."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by name, None where there can be none; the matrix [true][predicted] of classes."""
+    """Scores by name, None where there can be none; the matrix [true][predicted] of classes.
+
+    labels: of a multilabel target each with its counts and scores.  worst: then the rows with the
+    highest loss, with what they hold and what is wrong.
+    """
 
     run: str
     rows: int
@@ -41,6 +48,8 @@ class Evaluation:
     scores: dict[str, float | None]
     names: tuple[str, ...] = ()
     matrix: list[list[int]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    worst: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
@@ -115,17 +124,17 @@ def of_numbers(run: str, on: str, predicted: Any, true: Any) -> Evaluation:
     return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in OF_NUMBERS})
 
 
-def of_labels(run: str, on: str, p: Any, true: Any) -> Evaluation:
-    """Scores of the probabilities (N, L) of labels against 0 and 1 (N, L)."""
-    found, wanted = p > 0.5, np.asarray(true) > 0.5
-    both = (found & wanted).sum(0)
-    below = found.sum(0) + wanted.sum(0)
-    f1 = np.where(below > 0, 2 * both / np.maximum(below, 1), 0.0)
+def of_labels(run: str, on: str, h: Labels) -> Evaluation:
+    """Scores of the probabilities of labels against those that rows have."""
+    rows = len(h.true)
     scores: dict[str, float | None] = {
-        "f1": float(f1.mean()), "labels_right": float((found == wanted).mean()),
-        "rows_right": float((found == wanted).all(1).mean()),
+        "f1": h.f1, "labels_right": h.labels_right, "rows_right": h.rows_right / rows,
     }  # fmt: skip
-    return Evaluation(run, len(wanted), on, scores)
+    losses = h.losses.tolist()
+    worst = [{"row": i, "loss": losses[i] if math.isfinite(losses[i]) else None,
+              "wrong": h.wrong(i), "holds": h.told(i)} for i in h.worst()]  # fmt: skip
+    each = [label.to_json() for label in h.each()]
+    return Evaluation(run, rows, on, scores, h.names, labels=each, worst=worst)
 
 
 def _score(name: str, prediction: Any, true: Any) -> float | None:
@@ -159,11 +168,48 @@ def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
         said = f"{named[name].ljust(wide)}  {_said(name, value, held)}"
         fits = not t.plain and len(said) <= t.width
         lines += [[(said, "")]] if fits else words(said, t.width, indent="  ")
+    blank: list[Line] = [] if t.plain else [[]]
+    if held.labels:
+        return [*lines, *blank, *label_lines(held.labels, t), *blank, *worst_lines(held.worst, t)]
     if not held.matrix:
         return lines
-    blank: list[Line] = [] if t.plain else [[]]
     table = matrix_in_words(held, t.width) if t.plain else matrix_lines(held, t.width)
     return [*lines, *blank, *table, *blank, *confused(held, t)]
+
+
+def label_lines(labels: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
+    """A label a line: counts, precision, recall and F1; in words where that is too wide."""
+    wide = max(5, *(len(f["name"]) for f in labels))
+    heads = ("rows", "predicted", "right", "precision", "recall", "f1")
+    room = [max(len(name), 6) + 2 for name in heads]
+    head = "label".ljust(wide) + "".join(map(str.rjust, heads, room))
+    if t.plain or len(head) > t.width:
+        return [line for f in labels for line in words(_label_in_words(f), t.width, indent="  ")]
+    lines: list[Line] = [[(head, "faint")]]
+    for f in labels:
+        cells = [f"{f[n]}" for n in heads[:3]]
+        cells += ["-" if f[n] is None else f"{f[n]:.4f}" for n in heads[3:]]
+        lines.append(
+            [(f["name"].ljust(wide), "strong"), ("".join(map(str.rjust, cells, room)), "")]
+        )
+    return lines
+
+
+def _label_in_words(f: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{n} {'-' if f[n] is None else format(f[n], '.4f')}"
+                       for n in ("precision", "recall", "f1"))  # fmt: skip
+    return (f"Label {f['name']}: in {count(f['rows'], 'row')}, predicted in {f['predicted']}, "
+            f"right in {f['right']}; {shares}.")  # fmt: skip
+
+
+def worst_lines(worst: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
+    """The rows with the highest loss, what is wrong with each and what it holds."""
+    lines = words("worst rows (missed or added: a label, with its probability)", t.width, "faint")
+    for w in worst[:SHOWN]:
+        loss = "inf" if w["loss"] is None else f"{w['loss']:.4g}"
+        for text, style in ((f"{w['wrong']}; loss {loss}", ""), (w["holds"], "faint")):
+            lines += [[("  ", ""), *line] for line in words(text, t.width - 2, style, indent="  ")]
+    return lines
 
 
 def _label(name: str, held: Evaluation) -> str:

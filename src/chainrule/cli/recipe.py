@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import data, nn, optim
 from ..data import TensorDataset, random_split
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError, FormatError, some_names
 from ..ops.core import is_number
 from ..optim import Optimizer, lr_scheduler
 from ..tensor.core import Tensor, wrap
@@ -256,8 +256,8 @@ def from_config(config: Any, where: str) -> Recipe:
         odd = sorted(set(held) ^ known) if isinstance(held, dict) else ["recipe"]
         raise FormatError(
             f"{where}: not a run of `chainrule train`",
-            expected="a recipe with " + ", ".join(sorted(known))[:60] + ", ..",
-            got=f"missing or unknown: {', '.join(map(str, odd))[:60]}",
+            expected=f"a recipe with {some_names(sorted(known), 60)}",
+            got=f"missing or unknown: {some_names(map(str, odd), 60)}",
             line="",
         )
     held = {**held, "eager": held.get("eager", True)}  # older runs knew no other way

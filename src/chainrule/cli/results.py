@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
+from ..train.metrics import confusion_matrix
 from .options import in_folder
 from .recipe import Parts, Recipe, load
 from .terminal import Line, Terminal, as_typed, words
@@ -93,8 +94,7 @@ def outcome_of(
     names = load(r.data).names
     scores = trainer.evaluate(parts.test)
     predicted, true = np.asarray(trainer.predict(x)).argmax(1), np.asarray(y)
-    matrix = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(matrix, (true, predicted), 1)
+    matrix = confusion_matrix(predicted, true, num_classes=len(names))
     accuracy = float((predicted == true).mean())
     if run is not None:
         run.write_result(

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from ..errors import FormatError
+from ..errors import FormatError, some_names
 from .app import UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
 from .recipe import WITH_MOMENTUM, Recipe
@@ -62,7 +62,7 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
             continue
         if name not in known:
             raise UsageProblem(
-                f"{where}: there is no setting {key!r}", expected=", ".join(sorted(known))[:90],
+                f"{where}: there is no setting {key!r}", expected=some_names(sorted(known)),
                 got=key, fix=did_you_mean(name, tuple(known)), line="",
             )  # fmt: skip
         if name in found:

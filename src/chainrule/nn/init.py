@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,41 @@ from ..functional.arguments import choice
 from ..ops.special import normal_quantile
 from ..tensor.autograd import no_grad
 from ..tensor.core import Tensor, wrap
-from ..tensor.random import Generator, rand, randn
+from ..tensor.random import Generator, generator_in_use, rand, randn
 
 NONLINEARITIES = (
     "linear", "conv1d", "conv2d", "conv3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu",
 )  # fmt: skip
+
+
+class _Thread(threading.local):
+    """Whether tensors stay as they are in the running thread."""
+
+    skips: bool = False
+
+
+_thread = _Thread()
+
+
+class skipping:
+    """Within the block no function of this module fills anything: other weights are to come.
+
+    The generator counts the draws all the same: whatever is drawn later has the same bits.
+    """
+
+    def __enter__(self) -> None:
+        self.outer, _thread.skips = _thread.skips, True
+
+    def __exit__(self, *exc: object) -> None:
+        _thread.skips = self.outer
+
+
+def _skipped(draws: int, generator: Generator | None = None) -> bool:
+    """Whether there is nothing to do but to count so many draws."""
+    if _thread.skips:
+        for _ in range(draws):
+            (generator or generator_in_use()).next()
+    return _thread.skips
 
 
 class RangeError(ArgumentError, RuntimeError):
@@ -52,7 +83,8 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     with no_grad():
-        tensor.copy_(values)
+        if not _skipped(0):
+            tensor.copy_(values)
     return tensor
 
 
@@ -62,6 +94,8 @@ def uniform_(
     """Uniform in [a, b)."""
     if not a <= b:
         raise RangeError("uniform_: needs a <= b", got=f"a={a}, b={b}")
+    if _skipped(1, generator):
+        return tensor
     return _fill(tensor, rand(tensor.shape, dtype=tensor.dtype, generator=generator) * (b - a) + a)
 
 
@@ -71,6 +105,8 @@ def normal_(
     """Normal with this mean and standard deviation."""
     if not std >= 0:
         raise RangeError("normal_: std must be >= 0", got=str(std))
+    if _skipped(1, generator):
+        return tensor
     return _fill(tensor, randn(tensor.shape, dtype=tensor.dtype, generator=generator) * std + mean)
 
 
@@ -79,6 +115,8 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """Normal, limited to [a, b]: uniform between the probabilities of the limits, inverted."""
+    if _skipped(1, generator):
+        return tensor
     low, high = (0.5 * (1 + math.erf((v - mean) / std / math.sqrt(2))) for v in (a, b))
     u = rand(tensor.shape, dtype=np.float64, generator=generator)._value
     p = np.clip(low + u * (high - low), 1e-16, 1 - 1e-16)
@@ -149,7 +187,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
         raise ShapeError("orthogonal_: needs at least 2 dimensions", got=str(tensor.shape))
     rows = tensor.shape[0]
     columns = int(np.prod(tensor.shape[1:], dtype=np.int64))
-    if not rows or not columns:
+    if not rows or not columns or _skipped(1, generator):
         return tensor
     flat = randn(rows, columns, dtype=np.float64, generator=generator)._value
     q, r = np.linalg.qr(flat.T if rows < columns else flat)
@@ -164,6 +202,8 @@ def sparse_(
     """Normal, with a share of every column set to 0 (Martens 2010)."""
     if len(tensor.shape) != 2 or not 0 <= sparsity <= 1:
         raise ArgumentError("sparse_: needs a matrix and a share in [0, 1]", got=str(sparsity))
+    if _skipped(2, generator):
+        return tensor
     rows, columns = tensor.shape
     order = np.argsort(rand(rows, columns, dtype=np.float64, generator=generator)._value, 0)
     values = randn(rows, columns, dtype=np.float64, generator=generator)._value * std

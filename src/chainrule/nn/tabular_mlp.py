@@ -29,6 +29,7 @@ from .tabular import (
     over_rows,
     whole_number,
 )
+from .utils.init import skip_init
 
 SETTINGS = (
     "num_numeric", "cardinalities", "num_outputs", "hidden", "activation", "dropout", "frequencies",
@@ -223,7 +224,7 @@ class TabularMLP(Module):
         alike = {**first, "dropout": None}  # each has its own, in a buffer
         if any(m.members is not None or {**m.settings, "dropout": None} != alike for m in models):
             raise ArgumentError("TabularMLP.stacked: the networks differ in their settings")
-        one = cls(**first, members=len(models))
+        one = skip_init(cls, **first, members=len(models))
         states = [dict(_state(m)) for m in models]
         with no_grad():
             for name, value in _state(one):
@@ -236,7 +237,7 @@ class TabularMLP(Module):
             last = (self.members or 0) - 1
             raise ArgumentError("TabularMLP.member: there is no such member",
                                 expected=f"0 to {last}", got=repr(i))  # fmt: skip
-        alone = type(self)(**self.settings)
+        alone = skip_init(type(self), **self.settings)
         held = dict(_state(self))
         with no_grad():
             for name, value in _state(alone):

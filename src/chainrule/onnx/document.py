@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, ExportError
-from ..export.recording import example_of, module_of, record_model
+from ..errors import ArgumentError, ChainruleError, ExportError
+from ..export.recording import Recorded, example_of, module_of, record_model
 from ..graph import Node
 from ..nn import Module
-from ..tensor.core import Tensor
 from ..train.files import write_bytes
 from ..version import __version__
 from . import moving, pointwise, reducing
-from .growth import ROWS, Dim, Size, Sizes, Spec, resized
+from .axes import Asked, Axes, Straight, chosen, recorded, resized
+from .growth import Dim, Size, Sizes, Spec, points
 from .patterns import merged
 from .writer import ENTRIES, Line, Writer, unused
 
@@ -31,25 +31,30 @@ WRITTEN = (pointwise, moving, reducing)
 
 def export(
     model: Module, example_input: Any, path: Any, *, opset: int = OPSET, dynamic_batch: bool = True,
-    batch_dim: int = 0, metadata: Mapping[str, str] | None = None,
+    batch_dim: int | None = None, dynamic_axes: Asked | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Any:  # fmt: skip
     """Writes a model in evaluation mode as an ONNX file, and gives the onnx.ModelProto.
 
     model: any Module, of yours too.  example_input: what it is called with, a tensor or an array; a
     tuple for several arguments.  path: the file; one that is there is replaced.  opset: the version
     of ONNX's operators, 18 to 22.  dynamic_batch: the file takes any batch size; else the example's
-    alone.  batch_dim: the dimension of every input that is the batch (1 for a recurrent layer
-    that is not batch_first).  metadata: texts by name that the file also holds (None).
+    alone.  batch_dim: the dimension of every input that is the batch; None: the one that nn.RNN,
+    LSTM or GRU has it in where the input goes straight into such a layer, else 0.  dynamic_axes:
+    more dimensions that may have any size, {input: {dimension: name of its size}}, such as
+    {'x': {1: 'time'}}, or {input: [dimensions]}; one name is one size; 'batch' is the batch, and
+    so is another name at its dimension.  metadata: texts by name that the file also holds (None).
 
     Inputs are named after the arguments of `forward`, weights as in the state_dict; the results are
     `output`, or output_0, output_1, ... in the order in which they stand in what it returns.  All
-    other sizes are those of the example, a sequence's length too: recurrent layers are written
-    step by step.  Values are float32 or float64 as in the model; nothing is rounded.
+    other sizes are those of the example.  Values are float32 or float64 as in the model; nothing
+    is rounded.
 
     Raises ExportError, with the op, the layer and the line, for what ONNX can't say: random draws,
-    steps or sizes that depend on the batch size in their own way, more than 2 GB of weights.  The
-    model and its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless
-    said otherwise, and the file is checked by onnx.checker before it is written.
+    steps or sizes that depend on the batch or another dynamic axis in their own way (as recurrent
+    layers do on time: they are written step by step), more than 2 GB of weights.  The model and
+    its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless said
+    otherwise, and the file is checked by onnx.checker before it is written.
 
     >>> import chainrule, os, tempfile
     >>> model = chainrule.nn.Sequential(chainrule.nn.Linear(4, 3), chainrule.nn.ReLU())
@@ -66,12 +71,11 @@ def export(
                             got=repr(opset))  # fmt: skip
     args = example_of(OWNER, example_input)
     _check_size(model)
-    recordings, rows = [record_model(OWNER, model, args)], [0]
-    if dynamic_batch:
-        rows = list(ROWS)
-        recordings = [record_model(OWNER, model, _resized(args, batch_dim, n)) for n in ROWS]
-    sizes = Sizes(OWNER, recordings, rows)
-    proto = _model(onnx, sizes, opset, batch_dim if dynamic_batch else None)
+    example, straight = recorded(OWNER, model, args)
+    axes = chosen(OWNER, example, straight, _names(example), dynamic_batch=dynamic_batch,
+                  batch_dim=batch_dim, dynamic_axes=dynamic_axes)  # fmt: skip
+    told = straight if dynamic_batch and batch_dim is None else Straight({}, [])
+    proto = _model(onnx, _sizes(model, args, example, axes, told), opset, axes)
     if metadata:
         onnx.helper.set_model_props(proto, dict(metadata))
     onnx.checker.check_model(proto, full_check=True)
@@ -105,28 +109,39 @@ def _check_size(model: Any) -> None:
         )  # fmt: skip
 
 
-def _resized(x: Any, axis: int, rows: int) -> Any:
-    """An example with another number of rows, in tuples and lists too."""
-    if isinstance(x, (tuple, list)):
-        return tuple(_resized(v, axis, rows) for v in x)
-    if not isinstance(x, (Tensor, np.ndarray)):
-        return x
-    if x.ndim <= axis:
-        raise ArgumentTypeError(
-            f"{OWNER}: an input has no dimension {axis} that could be the batch",
-            got=f"shape {tuple(x.shape)}", fix="dynamic_batch=False, or another batch_dim",
-        )  # fmt: skip
-    return resized(x, axis, rows)
+def _names(found: Recorded) -> list[str]:
+    """The names of the file's inputs."""
+    taken: set[str] = set()
+    named = [unused(n.name.replace("#", "_"), taken) for n in (*found.values, *found.arguments)]
+    return named[len(found.values) :]
 
 
-def _model(onnx: Any, sizes: Sizes, opset: int, axis: int | None) -> Any:
+def _sizes(
+    model: Any, args: tuple[Any, ...], example: Recorded, axes: Axes, straight: Straight
+) -> Sizes:
+    """The program for any sizes of the axes that grow."""
+    if not axes.names:
+        return Sizes(OWNER, [example], [{}])
+    at = points(axes.names)
+    try:
+        recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]
+        return Sizes(OWNER, recordings, at, axes.batch)
+    except ChainruleError as error:
+        if straight.beyond:
+            error.fix = (f"batch_dim=1 where {straight.beyond[0]} gets (time, batch, ..): it is "
+                         f"not batch_first; or {error.fix or 'dynamic_batch=False'}")  # fmt: skip
+        raise
+
+
+def _model(onnx: Any, sizes: Sizes, opset: int, axes: Axes) -> Any:
     """The whole file."""
     helper, recorded = onnx.helper, sizes.recorded
     w = Writer(helper, sizes)
     for node in (*recorded.values, *recorded.arguments):
         w.names[node] = w.fresh(node.name.replace("#", "_"))
-    if axis is not None:
-        w.rows = (w.names[recorded.arguments[0]], axis)
+    for node, grows in zip(recorded.arguments, axes.inputs, strict=True):
+        for axis, name in grows.items():
+            w.growing.setdefault(name, (w.names[node], axis))
     for node in recorded.graph.nodes:
         write(w, node)
     outputs = _outputs(w)
@@ -208,10 +223,7 @@ def _info(w: Writer, name: str, spec: Spec) -> Any:
 
 def _label(n: Size) -> int | str:
     """A size as ONNX names it."""
-    if not isinstance(n, Dim):
-        return n
-    text = "batch" if n.scale == 1 else f"{n.scale}*batch"
-    return f"{text}{n.offset:+}" if n.offset else text
+    return str(n) if isinstance(n, Dim) else n
 
 
 def _renamed(nodes: list[Any], kept: set[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .growth import Dim, Size
+from .growth import Dim, Size, product
 from .pointwise import COMPUTED
 from .writer import ENTRIES, Line, Writer, entry
 
@@ -163,27 +163,13 @@ def index_add(w: Writer, line: Line) -> str:
     """Rows added where an index says, which is laid out for every element of a row."""
     axis, (v, index) = line.p["axis"], line.ins
     several = len(index.shape) != 1
-    if several and any(isinstance(n, Dim) for n in index.shape):
-        count: Any = _product(index.shape)
-    else:
-        count = int(np.prod(index.shape, dtype=np.int64)) if several else index.shape[0]
+    count = product(index.shape)
     flat = [*v.shape[:axis], count, *v.shape[axis + len(index.shape) :]]
     values = w.reshape(line.x[0], flat) if several else line.x[0]
     rows = w.reshape(w.index(line.x[1], index.dtype), [count])
     zeros = w.filled(0, line.shape, line.dtype)
     return w.put("ScatterElements", zeros, _along(w, rows, axis, flat), values, axis=axis,
                  reduction="add")  # fmt: skip
-
-
-def _product(sizes: Sequence[Size]) -> Size:
-    """The number of elements, where one size grows evenly."""
-    total = Dim(0, 1)
-    for n in sizes:
-        if isinstance(n, Dim):
-            total = Dim(n.scale * total.offset, n.offset * total.offset)
-        else:
-            total = Dim(total.scale * n, total.offset * n)
-    return total
 
 
 @entry("scatter_add")
@@ -227,17 +213,23 @@ def windows(w: Writer, line: Line) -> str:
     grid, x, (spec,) = line.p["grid"], line.x[0], line.ins
     n = len(grid.kernel)
     lead = len(spec.shape) - n
-    if any(isinstance(size, Dim) for size in spec.shape[lead:]):
-        raise w.refused(line, "windows lie along the batch")
     if any(grid.padding):
         widths = [*(0,) * lead, *grid.padding] * 2
         x = w.put("Pad", x, w.whole(*widths), w.like(0, line.dtype))
-    for d, count in reversed(list(enumerate(grid.counts(spec.shape[lead:])))):
-        first = np.arange(count) * grid.stride[d]
-        places = first[:, None] + np.arange(grid.kernel[d]) * grid.dilation[d]
-        x = w.put("Gather", x, w.const(places, np.int64), axis=lead + d)
+    for d in reversed(range(n)):
+        places = _places(w, line.shape[lead + d], grid.stride[d],
+                         np.arange(grid.kernel[d]) * grid.dilation[d])  # fmt: skip
+        x = w.put("Gather", x, places, axis=lead + d)
     order = [*range(lead), *range(lead, lead + 2 * n, 2), *range(lead + 1, lead + 2 * n, 2)]
     return w.permute(x, order)
+
+
+def _places(w: Writer, count: Size, stride: int, taps: Any) -> str:
+    """(count, taps): what each window reads along a dimension."""
+    if not isinstance(count, Dim):
+        return w.const(np.arange(count)[:, None] * stride + taps, np.int64)
+    first = w.put("Mul", w.counted(count), w.like(stride, dtypes.int64))
+    return w.put("Add", w.put("Unsqueeze", first, w.whole(1)), w.const(taps, np.int64))
 
 
 @entry("fold")
@@ -248,7 +240,7 @@ def fold(w: Writer, line: Line) -> str:
     lead = len(shape) - 2 * n
     counts, sizes = shape[lead : lead + n], line.p["sizes"]
     if any(isinstance(size, Dim) for size in sizes):
-        raise w.refused(line, "windows lie along the batch")
+        raise w.refused(line, "windows are added along a dimension that grows")
     pairs = [a for d in range(n) for a in (lead + d, lead + n + d)]
     x = w.permute(x, [*range(lead), *pairs])
     for d in range(n):  # the first pair of dimensions becomes the last one

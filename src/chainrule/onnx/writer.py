@@ -67,7 +67,7 @@ class Writer:
         self.known: dict[Any, str] = {}  # sizes that are computed
         self.names: dict[Node, str] = {}  # of values
         self.place = ""  # the layer whose lines are being written
-        self.rows: tuple[str, int] | None = None  # the input, and its dimension, that has the batch
+        self.growing: dict[str, tuple[str, int]] = {}  # size -> the input and dimension that has it
 
     def fresh(self, name: str) -> str:
         """A name that nothing has."""
@@ -109,18 +109,25 @@ class Writer:
             return self.whole(n)
         if n not in self.known:
             outer, self.place = self.place, "sizes"
-            assert self.rows is not None
-            name, axis = self.rows
-            if "rows" not in self.known:
-                self.known["rows"] = self.put("Shape", name, start=axis, end=axis + 1)
-            found = self.known["rows"]
-            if n.scale != 1:
-                found = self.put("Mul", found, self.whole(n.scale))
-            if n.offset:
-                found = self.put("Add", found, self.whole(n.offset))
+            parts = [self._term(names, factor) for names, factor in n.terms]
+            found = parts[0]
+            for part in parts[1:]:
+                found = self.put("Add", found, part)
             self.known[n] = found
             self.place = outer
         return self.known[n]
+
+    def _term(self, names: Sequence[str], factor: int) -> str:
+        """A product of sizes of inputs and a number, (1,)."""
+        found = ""
+        for name in names:
+            if name not in self.known:
+                x, axis = self.growing[name]
+                self.known[name] = self.put("Shape", x, start=axis, end=axis + 1)
+            found = self.put("Mul", found, self.known[name]) if found else self.known[name]
+        if not found:
+            return self.whole(factor)
+        return found if factor == 1 else self.put("Mul", found, self.whole(factor))
 
     def shape(self, sizes: Sequence[Size]) -> str:
         """A shape, (n,)."""

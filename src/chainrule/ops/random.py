@@ -7,7 +7,7 @@ compiled, and a mask can be made again instead of being stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+RUN = 1 << 15
+"""So many numbers are made at a time: what is worked out on the way stays in the cache."""
 
 
 def philox(seed: int, draw: int, index: Any) -> Any:
@@ -68,20 +70,37 @@ def _philox_of(make: Any, seed: Any, draw: Any, block: Any) -> list[Any]:
     return [even[0], odd[0], even[1], odd[1]]
 
 
-def random_words(state: Any, count: int) -> Any:
-    """`count` words of 32 random bits, as uint64, for the state (seed, draws before)."""
+def random_words(state: Any, count: int, first: int = 0) -> Any:
+    """`count` words of 32 random bits, as uint64, for the state (seed, draws before).
+
+    first: the place of the first of them in the draw, a multiple of 4.
+    """
     seed, draw = (int(s) for s in state)
-    index = np.arange(-(-count // 4), dtype=np.uint64)
+    index = np.arange(first // 4, -(-(first + count) // 4), dtype=np.uint64)
     return philox(seed, draw, index).reshape(-1)[:count]
 
 
-def unit_interval(state: Any, count: int, bits: int) -> Any:
-    """`count` float64 values k / 2^bits in [0, 1): 24 bits take one word each, 53 bits two."""
+def unit_interval(state: Any, count: int, bits: int, first: int = 0) -> Any:
+    """`count` float64 values k / 2^bits in [0, 1): 24 bits take one word each, 53 bits two.
+
+    first: the place of the first of them in the draw, a multiple of 4.
+    """
     if bits <= 32:
-        return (random_words(state, count) >> np.uint64(32 - bits)).astype(np.float64) * 2.0**-bits
-    words = random_words(state, 2 * count).reshape(count, 2)
+        words = random_words(state, count, first)
+        return (words >> np.uint64(32 - bits)).astype(np.float64) * 2.0**-bits
+    words = random_words(state, 2 * count, 2 * first).reshape(count, 2)
     whole = (words[:, 0] << np.uint64(21)) ^ (words[:, 1] >> np.uint64(11))
     return whole.astype(np.float64) * 2.0**-53
+
+
+def drawn(state: Any, shape: Shape, dtype: DType, bits: int, of: Callable[[Any], Any]) -> Any:
+    """An array of that shape: `of` the numbers k / 2^bits in [0, 1), a run after the other."""
+    out = np.empty(shape, dtype)
+    flat = out.reshape(-1)
+    for first in range(0, flat.size, RUN):
+        part = flat[first : first + RUN]
+        part[:] = of(unit_interval(state, part.size, bits, first))
+    return out
 
 
 class Random(Op):
@@ -126,8 +145,7 @@ class Uniform(Random):
 
     def forward(self, state: Any, *, shape: Shape, dtype: DType) -> Any:
         bits = 24 if dtype == dtypes.float32 else 53
-        count = int(np.prod(shape, dtype=np.int64))
-        return unit_interval(state, count, bits).astype(dtype).reshape(shape)
+        return drawn(state, shape, dtype, bits, lambda u: u)
 
     def element(self, make: Any, i: Any, state: Any, *, shape: Shape, dtype: DType) -> Any:
         bits = 24 if dtype == dtypes.float32 else 53
@@ -144,9 +162,11 @@ class Normal(Random):
 
     def forward(self, state: Any, *, shape: Shape, dtype: DType) -> Any:
         bits = 32 if dtype == dtypes.float32 else 53
-        count = int(np.prod(shape, dtype=np.int64))
-        middle = unit_interval(state, count, bits) + 2.0 ** -(bits + 1)  # never 0 or 1
-        return normal_quantile(np.minimum(middle, 1 - 2.0**-53)).astype(dtype).reshape(shape)
+        half = 2.0 ** -(bits + 1)  # never 0 or 1
+        return drawn(
+            state, shape, dtype, bits,
+            lambda u: normal_quantile(np.minimum(u + half, 1 - 2.0**-53)),
+        )  # fmt: skip
 
     def element(self, make: Any, i: Any, state: Any, *, shape: Shape, dtype: DType) -> Any:
         bits = 32 if dtype == dtypes.float32 else 53

@@ -87,14 +87,22 @@ def exact_log(x: Any) -> Any:
 
 def normal_quantile(u: Any) -> Any:
     """The x below which a standard normal value lies with probability u, 0 < u < 1."""
-    q = u - 0.5
-    r = 0.180625 - q * q
-    centre = q * _ratio(_CENTRE, r)
-    tail = np.sqrt(-exact_log(np.minimum(u, 1 - u)))
-    outer = np.where(
-        tail <= 5, _ratio(_SHOULDER, tail - 1.6), _ratio(_TAIL, np.maximum(tail, 5) - 5)
-    )
-    return np.where(np.abs(q) <= 0.425, centre, np.copysign(outer, q))
+    q = np.asarray(u - 0.5)
+    x = np.asarray(q * _ratio(_CENTRE, 0.180625 - q * q))
+    outside = np.abs(q) > 0.425  # 15 % of what is drawn
+    if outside.any():
+        x[outside] = np.copysign(_outer_quantile(np.minimum(u, 1 - u)[outside]), q[outside])
+    return x
+
+
+def _outer_quantile(u: Any) -> Any:
+    """The amount of a quantile far from the middle; u: how much lies beyond it, (n,)."""
+    tail = np.sqrt(-exact_log(u))
+    x = _ratio(_SHOULDER, tail - 1.6)
+    far = tail > 5
+    if far.any():
+        x[far] = _ratio(_TAIL, tail[far] - 5)
+    return x
 
 
 def normal_quantile_of(make: Any, u: Any) -> Any:

@@ -292,6 +292,7 @@ class Optimizer(OptimizerLike):
         by_name = {self._names[p]: p for p in params if p in self._names}
         named = bool(listed) and len(by_name) == len(params)
         strange = [n for n in listed if n not in by_name] if named else []
+        strange += [n for n in by_name if n not in listed] if named else []
         if len(params) != len(numbers):
             raise OptimizerStateError(
                 "loaded state dict contains a parameter group that doesn't match the size of "
@@ -305,7 +306,9 @@ class Optimizer(OptimizerLike):
             raise OptimizerStateError(
                 f"loaded state dict holds state for {strange[0]!r}, which this optimizer does not "
                 "have",
-                expected=brief_list(sorted(by_name)),
+                expected=f"{len(params)} parameters: {brief_list(sorted(by_name))}",
+                got=f"{len(numbers)} parameters, the first that differs is {strange[0]!r}",
+                fix="the optimizer of the same model, with the same groups",
             )
         return dict(zip(numbers, [by_name[n] for n in listed] if named else params, strict=True))
 

@@ -10,7 +10,18 @@ from markupsafe import Markup
 
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
-from . import amounts, boundary, dynamics, flow, graph, inside, results, stepping, worked
+from . import (
+    amounts,
+    boundary,
+    dynamics,
+    flow,
+    graph,
+    inside,
+    labels,
+    results,
+    stepping,
+    worked,
+)
 from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
@@ -22,7 +33,7 @@ UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside
              "it was trained.")  # fmt: skip
 
 CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "optimizer",
-          "graph", "confusion", "calibration", "dynamics", "boundary")  # fmt: skip
+          "graph", "confusion", "labels", "calibration", "dynamics", "boundary")  # fmt: skip
 """In the order of the page."""
 
 
@@ -89,9 +100,9 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
         ("model", s.config.get("model")), ("parameters", s.config.get("parameters")),
         ("data", recipe.get("data")),
     ]  # fmt: skip
-    if s.held is not None or s.amounts:
-        true = s.held.true if s.held is not None else s.amounts[0].true
-        found.append(("held-out rows", len(true)))
+    said_of = s.held or s.labels or next(iter(s.amounts), None)
+    if said_of is not None:
+        found.append(("held-out rows", len(said_of.true)))
     found += [(words, recipe[k]) for k, words in RECIPE.items() if recipe.get(k) is not None]
     found += [
         ("seed", env.get("seed", recipe.get("seed"))),
@@ -296,11 +307,14 @@ def _image(s: Subject, row: Any) -> Markup | None:
 def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
     values: dict[str, Any] = {"confusion_inner": "", "worst": [], "no_why": None, "no_results": (
         f"No results: {s.no_model}." if s.model is None else "No held-out rows.")}  # fmt: skip
-    h = s.held
+    h, given = s.held, s.held or s.labels
+    if given is not None and not np.isfinite(given.p).all():
+        return values | {"no_results": "The model gives no finite number for some held-out rows."}
+    if s.labels is not None:
+        charts["labels"] = labels.table(s.labels)
+        return values | {"worst": labels.worst(s.labels)}
     if h is None:
         return values
-    if not np.isfinite(h.p).all():
-        return values | {"no_results": "The model gives no finite number for some held-out rows."}
     charts["confusion"], cells = results.confusion(h)
     charts["calibration"] = results.calibration(h)
     layers = s.no_model if s.model is None else worked.layers_of(s.model)

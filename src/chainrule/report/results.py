@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..train.metrics import confusion_matrix
+from ..train.metrics.probabilities import reliability
 from .charts import BLUE, DASHES, GREY, Chart, Lines, Panel, Series, percent, said
 
 WORST, BINS = 12, 10
@@ -61,8 +63,7 @@ class Cell:
 def confusion(h: Held) -> tuple[Chart, list[list[Cell]]]:
     """The table of true against predicted classes."""
     size = len(h.names)
-    matrix = np.zeros((size, size), np.int64)
-    np.add.at(matrix, (h.true, h.predicted), 1)
+    matrix = confusion_matrix(h.predicted, h.true, num_classes=size)
     cells = []
     for i, row in enumerate(matrix.tolist()):
         total = sum(row)
@@ -89,25 +90,20 @@ def confusion(h: Held) -> tuple[Chart, list[list[Cell]]]:
 
 def calibration(h: Held) -> Chart:
     """How often the prediction is right, by how sure it was."""
-    sure = h.p.max(1)
-    right = h.predicted == h.true
-    place = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+    found = reliability(h.p, h.true, BINS)
     rows: list[list[Any]] = []
     x, y = [], []
-    error = 0.0
-    for k in range(BINS):
-        inside = place == k
-        n = int(inside.sum())
+    bins = zip(found.rows.tolist(), found.sure.tolist(), found.right.tolist(), strict=True)
+    for k, (n, sure, right) in enumerate(bins):
         name = f"{k / BINS:g} to {(k + 1) / BINS:g}"
         if not n:
             rows.append([name, 0, "no rows", "no rows"])
             continue
-        mean, hit = float(sure[inside].mean()), float(right[inside].mean())
-        rows.append([name, n, mean, hit])
-        x.append(mean)
-        y.append(hit)
-        error += n / len(sure) * abs(hit - mean)
-    bold = float(sure.mean()) - float(right.mean())
+        rows.append([name, n, sure / n, right / n])
+        x.append(sure / n)
+        y.append(right / n)
+    mean, accuracy = float(h.p.max(1).mean()), h.right / len(h.true)
+    bold = mean - accuracy
     word = (
         "too sure" if bold > 0.02 else "too cautious" if bold < -0.02 else "about as sure as right"
     )
@@ -117,13 +113,13 @@ def calibration(h: Held) -> Chart:
         Series("this model", x, list(y), BLUE)])  # fmt: skip
     return Chart(
         "calibration", f"The model is {word}",
-        f"Mean confidence {said(float(sure.mean()))}, accuracy {said(float(right.mean()))}, "
-        f"expected calibration error {said(error, 3)}.",
+        f"Mean confidence {said(mean)}, accuracy {said(accuracy)}, "
+        f"expected calibration error {said(found.error, 3)}.",
         "Rows grouped by the probability of the predicted class: of each group the share that is "
         "right. The dashed line is where both are equal.",
         "On the dashed line. Below it the model is too sure, above it too cautious; label "
         "smoothing makes models cautious on purpose.",
-        f"{int((place == BINS - 1).sum())} of {len(sure)} rows lie in the surest tenth.",
+        f"{int(found.rows[-1])} of {len(h.true)} rows lie in the surest tenth.",
         ["confidence", "rows", "mean confidence", "share right"], rows,
         Lines("probability of the predicted class", [panel]),
     )  # fmt: skip

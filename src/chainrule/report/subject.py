@@ -16,6 +16,7 @@ from . import dynamics
 from .amounts import Amounts
 from .boundary import FILE, read_frames
 from .charts import percent, said
+from .labels import Labels
 from .looks import read_looks
 from .moments import read_moments
 from .results import Held
@@ -32,9 +33,9 @@ class Subject:
     findings: of the diagnosis, as dicts with id, severity, layers, steps, evidence, cause and
     fixes; None where nobody has diagnosed.  loss: of logits and class numbers.  row, label: the
     training example that is worked, counted from 0 in the training rows as `row_number`.  image:
-    rows and columns of an input that is a picture.  held, amounts: what is said of held-out rows,
-    of classes or of numbers.  steps: what the optimizer would do next, and the step of its
-    checkpoint.  columns: of a table, with name, kind and why.
+    rows and columns of an input that is a picture.  held, amounts, labels: what is said of
+    held-out rows, of classes, of numbers or of several labels a row.  steps: what the optimizer
+    would do next, and the step of its checkpoint.  columns: of a table, with name, kind and why.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Subject:
     label: int = 0
     held: Held | None = None
     amounts: list[Amounts] = field(default_factory=list)
+    labels: Labels | None = None
     columns: list[dict[str, Any]] = field(default_factory=list)
     image: tuple[int, int] | None = None
     steps: tuple[Steps, int] | None = None
@@ -123,6 +125,10 @@ def _reached(s: Subject) -> str:
         a = s.amounts[0]
         return (f"{a.name} of {len(a.true)} held-out rows is off by {said(a.rmse)} (root mean "
                 f"square; the mean would be by {said(a.spread)}).")  # fmt: skip
+    if s.labels is not None:
+        h = s.labels
+        return (f"{h.rows_right} of {len(h.true)} held-out rows have all labels right, F1 is "
+                f"{said(h.f1)} (the mean over the labels).")  # fmt: skip
     accuracy = (s.result or {}).get("test_accuracy")
     if isinstance(accuracy, (int, float)):
         return f"Held-out accuracy {percent(accuracy, 2)}."

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from ..train.inputs import listed
+
+
+def check_classes(y: Any) -> None:
+    """scikit-learn's check that targets are classes; its error with how many values there are."""
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        if y.dtype.kind != "f":
+            raise
+        count = len(np.unique(y))
+        raise ValueError(f"{error} There are {count} different values in {len(y)} rows.") from None
 
 
 def check_two(est: Any, classes: Any, y: Any) -> None:

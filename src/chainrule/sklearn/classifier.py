@@ -14,12 +14,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
-    check_classification_targets,
     type_of_target,
 )
 from sklearn.utils.validation import check_is_fitted
 
-from .classes import check_known, check_two
+from .classes import check_classes, check_known, check_two
 from .inputs import checked
 from .mlp import BaseMLP
 from .objective import LOSSES, Loss, custom
@@ -147,7 +146,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         x, y = checked(self, x, y, dtype=self._floats(), reset=reset, multi_output=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        check_classes(y)
         if reset and not (keep and hasattr(self, "classes_")):
             self._learn_classes(y)
         else:

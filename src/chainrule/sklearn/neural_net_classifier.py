@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 
 from .. import nn
-from .classes import check_known, check_two
+from .classes import check_classes, check_known, check_two
 from .neural_net import CONSTRAINTS, BaseNeuralNet
 from .parameters import CLASS_WEIGHT
 
@@ -91,7 +91,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
 
     def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
         x, y = self._inputs(x, y, reset=reset, multi_output=True)
-        check_classification_targets(y)
+        check_classes(y)
         several = type_of_target(y).startswith("multilabel")
         y = y if several else column_or_1d(y, warn=True)
         if reset and not (keep and hasattr(self, "classes_")):

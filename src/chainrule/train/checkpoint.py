@@ -127,7 +127,9 @@ class Checkpoints:
         raise FormatError(
             f"{self.folder}: no checkpoint that can be loaded",
             got="; ".join(f"{p.name}: {why}" for p, why in skipped) or "the folder holds none",
-            fix=None if skipped else "the same without resume: nothing was saved yet",
+            fix="a copy of these files from before, or the same without resume, which begins anew"
+            if skipped
+            else "the same without resume: nothing was saved yet",
             line="",
         )
 

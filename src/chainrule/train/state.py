@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ChainruleError, StateError
+from ..errors import ChainruleError, StateError, some_names
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor.core import Tensor
@@ -201,10 +201,14 @@ def load_named_state(optimizer: Optimizer, model: Module, state: Mapping[str, An
     numbers = {name: i for i, name in enumerate(parameter_names(optimizer, model))}
     theirs = [name for g in state["param_groups"] for name in g["params"]]
     if set(theirs) != set(numbers):
+        strange = [name for name in theirs if name not in numbers]
+        gone = [name for name in numbers if name not in theirs]
+        first = f"{strange[0]!r}, which is new" if strange else f"{gone[0]!r}, which is missing"
         raise StateError(
             "resume: the checkpoint's optimizer has other parameters",
-            expected=", ".join(sorted(numbers))[:80],
-            got=", ".join(sorted(theirs))[:80],
+            expected=f"{len(numbers)} parameters: {some_names(numbers)}",
+            got=f"{len(theirs)} parameters, the first that differs is {first}",
+            fix="the model of before, or a fit without resume",
         )
     groups = [  # in this optimizer's order: by numbers alone it goes by the place in the group
         {**g, "params": sorted(numbers[name] for name in g["params"])}

@@ -14,6 +14,7 @@ from ...data.tables import Table, read_table
 from ...data.tables.target import encode_target
 from ...errors import ChainruleError
 from ...report.amounts import Amounts
+from ...report.labels import Labels
 from ...report.results import Held
 from ...report.subject import Subject
 from ...train import Run
@@ -139,7 +140,7 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
         return of_numbers(run, judged.on, judged.scores, judged.true)
     names = tuple(str(label) for label in target.labels)
     if target.task == "multilabel":
-        return of_labels(run, judged.on, judged.scores, judged.true)
+        return of_labels(run, judged.on, labels_of(model, judged))
     return of_classes(run, judged.on, judged.scores, judged.true, names)
 
 
@@ -186,12 +187,20 @@ def reported(run: Run, s: Subject) -> Subject:
             Amounts(name, judged.true[:, k], judged.scores[:, k], places)
             for k, name in enumerate(target.names[:MOST_AMOUNTS])
         ]
-    elif target.task != "multilabel":
+    elif target.task == "multilabel":
+        s.labels = labels_of(model, judged)
+    else:
         names = tuple(str(label) for label in target.labels)
         told = [cells_of(model, judged.table, i) for i in rows]
         empty = np.zeros((len(told), 0))
         s.held = Held(empty, judged.true, judged.scores, names, told)
     return s
+
+
+def labels_of(model: TableModel, judged: Judged) -> Labels:
+    """What is said of the labels of rows."""
+    names = tuple(str(label) for label in model.target.labels)
+    return Labels(judged.true, judged.scores, names, lambda i: cells_of(model, judged.table, i))
 
 
 def cells_of(model: TableModel, table: Table, row: int) -> str:

@@ -234,12 +234,15 @@ def _need_columns(table: Table, schema: Schema) -> None:
         return
     known = {f.name for f in schema.used}
     others = [n for n in table.names if n not in known]
+    met = {f.name for f in schema.features} | set(schema.target.names if schema.target else ())
+    new = next((n for n in table.names if n not in met), None)
+    first = f"; the first that is new: {shorten(new)!r}" if new is not None else ""
     shown = gone[:MOST_GONE]
     more = f" and {len(gone) - len(shown)} more" if len(gone) > len(shown) else ""
     raise ArgumentError(
         f"{table.source} has no column {', '.join(repr(shorten(n)) for n in shown)}{more}",
         expected=f"the {counted(len(known), 'column')} that the model learned from",
-        got=f"{counted(len(table.names), 'column')}: {some_of(table.names, 60)}",
+        got=f"{counted(len(table.names), 'column')}: {some_of(table.names, 60)}{first}",
         fix=_other_names({name: closest(name, others) for name in shown}),
     )
 

@@ -186,13 +186,20 @@ def _classes(table: Table, name: str, cells: Cells, task: str | None) -> Target:
             fix="another target, or task='regression' for numbers",
         )
     alone = np.flatnonzero(counts == 1)
+    if 2 * len(alone) > len(labels) and _not_whole(cells):
+        raise ArgumentError(
+            f"the target {shorten(name)!r} holds numbers that are no classes",
+            expected="classes, each in several rows",
+            got=f"{len(labels)} different numbers in {counted(len(cells), 'row')}",
+            fix="task='regression'",
+        )
     if len(alone):
         row = int(np.flatnonzero(cells.levels[1] == alone[0])[0])
         raise ArgumentError(
             f"the target {shorten(name)!r} has a class with one row",
             expected="at least two rows of each: one to learn from, one to test on",
             got=f"{shorten(str(cells.levels[0][alone[0]]))!r} in {table.place(row)}"
-            + (f", and {counted(len(alone) - 1, 'class')} more" if len(alone) > 1 else ""),
+            + (f", and {len(alone) - 1} more such classes" if len(alone) > 1 else ""),
             fix="leave those rows out, or give them another class",
         )
     found = "binary" if len(labels) == 2 else "multiclass"
@@ -205,6 +212,14 @@ def _classes(table: Table, name: str, cells: Cells, task: str | None) -> Target:
     most = ", ".join(f"{shorten(str(cells.levels[0][i]))} {counts[i]}" for i in order)
     why = f"{len(labels)} classes ({most}{', ..' if len(labels) > 4 else ''})"
     return Target((name,), task or found, "", labels, dtype, None, why)
+
+
+def _not_whole(cells: Cells) -> bool:
+    """Whether a column holds numbers alone, and not only whole ones."""
+    if cells.column.values.dtype.kind in "bM":
+        return False
+    values, bad = cells.numbers
+    return not len(bad) and bool((values != np.round(values)).any())
 
 
 def _are_amounts(cells: Cells) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, ArgumentTypeError, IndexRangeError
+from ...errors import ArgumentError, ArgumentTypeError, IndexRangeError, some_names
 from ...nn import Module
 from ...ops.core import is_number, quietly
 from ...optim import Optimizer
@@ -214,7 +214,7 @@ class Explaining:
         known = list(self.program.leaves)
         return ArgumentError(
             f"explain: there is no parameter or layer {harmless(name)!r} that the loss depends on",
-            expected=", ".join(known[:12]) + (", ..." if len(known) > 12 else ""),
+            expected=some_names(known, 120),
         )
 
     def _checked(self, name: str, index: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import dtypes, ops
-from ...errors import ArgumentError
+from ...errors import ArgumentError, some_names
 from ...grad import gradients
 from ...graph import Graph, Node, run, trace
 from ...ops.core import Spec, quietly
@@ -197,7 +197,7 @@ class Program:
         if name not in self.leaves:
             raise ArgumentError(
                 f"explain: there is no parameter {name!r} that the loss depends on",
-                expected=", ".join(list(self.leaves)[:12]) or "a tensor that requires a gradient",
+                expected=some_names(self.leaves, 120) or "a tensor that requires a gradient",
             )
         return self.leaves[name]
 

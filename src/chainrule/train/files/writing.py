@@ -338,8 +338,8 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
             yield file
     except FileNotFoundError as error:
         folder, name = os.path.split(text)
-        near = get_close_matches(name, _neighbours(folder or "."), 1)
-        fix = f"did you mean {os.path.join(folder, near[0])}?" if near else None
+        near = nearest_file(name, _neighbours(folder or "."))
+        fix = f"did you mean {os.path.join(folder, near)}?" if near else None
         raise _filled(MissingFileError(f"there is no file {text}", fix=fix), error, text) from error
     except IsADirectoryError:
         raise FormatError(f"{text} is a folder", expected="a file") from None
@@ -355,6 +355,17 @@ def names_in(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise _input_error(os.fspath(folder), error) from error
+
+
+def nearest_file(name: str, others: Sequence[str]) -> str | None:
+    """The name that is most alike, None where none is near.
+
+    What stands before the ending must be alike by itself: `e.st` is not near to `nope.st`.
+    """
+    stem = os.path.splitext(name)[0]
+    near = [n for n in others if get_close_matches(stem, [os.path.splitext(n)[0]])]
+    found = get_close_matches(name, near, 1, cutoff=0.0)
+    return found[0] if found else None
 
 
 def _neighbours(folder: str) -> list[str]:

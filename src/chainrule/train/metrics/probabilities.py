@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,6 +109,31 @@ def _softmax(x: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
+class Reliability(NamedTuple):
+    """Rows in equally wide bins of confidence, the largest probability: (bins,) each.
+
+    rows: how many lie in a bin.  sure: the sum of their confidence.  right: how many are classified
+    right.  error: sum_k |right_k - sure_k| / N.
+    """
+
+    rows: Array
+    sure: Array
+    right: Array
+    error: float
+
+
+def reliability(p: Array, wanted: Array, bins: int = 10) -> Reliability:
+    """How often probabilities (N, C) are right about classes (N,), by how sure they are."""
+    sure, right = p.max(axis=1), p.argmax(axis=1) == wanted
+    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+
+    def total(weights: Array) -> Array:
+        return np.bincount(place, weights=weights, minlength=bins)
+
+    error = float(np.abs(total(right - sure)).sum() / len(wanted))
+    return Reliability(np.bincount(place, minlength=bins), total(sure), total(right), error)
+
+
 class CalibrationError(_Kept):
     """sum_k (n_k / N) |share right in k - mean confidence in k|, over bins k of confidence.
 
@@ -133,8 +158,4 @@ class CalibrationError(_Kept):
     def compute(self) -> float:
         """The error so far."""
         x, wanted = self._all()
-        p = _softmax(x)
-        sure, right = p.max(axis=1), p.argmax(axis=1) == wanted
-        place = np.minimum((sure * self.bins).astype(np.int64), self.bins - 1)
-        apart = np.bincount(place, weights=right - sure, minlength=self.bins)
-        return float(np.abs(apart).sum() / len(wanted))
+        return reliability(_softmax(x), wanted, self.bins).error

@@ -59,6 +59,15 @@ class TabularData:
     def __len__(self) -> int:
         return self.rows
 
+    def check_classes(self) -> None:
+        """Raises where all rows are of one class."""
+        if self.task == "classification" and (self.target == self.target[0]).all():
+            raise ArgumentError(
+                "the target has one class: there is nothing to learn", line="",
+                expected="at least two different classes",
+                got=f"{self.target[0]} in all {self.rows} rows",
+            )  # fmt: skip
+
 
 def inputs(numeric: Any, categorical: Any, cardinalities: Sequence[int]) -> tuple[Any, Any]:
     """Numbers as float32 (N, n) and categories as int64 (N, K), each None where there are none."""
@@ -120,8 +129,11 @@ def _categories(c: Any, cardinalities: Sequence[int]) -> Any:
 
 def _classes(y: Any, num_classes: int | None) -> int:
     if y.ndim != 1 or y.dtype.kind not in "iub":
-        raise ArgumentTypeError("TabularData: the target must be classes, whole numbers (N,)",
-                                got=f"{y.dtype} {y.shape}", fix="task='regression'")  # fmt: skip
+        raise ArgumentTypeError(
+            "TabularData: the target must be classes, whole numbers (N,)",
+            got=f"{y.dtype} {y.shape}, {len(np.unique(y))} different values",
+            fix="task='regression'",
+        )
     most = int(y.max())
     count = max(most + 1, 2) if num_classes is None else int(num_classes)
     if count < 2 or most >= count or int(y.min()) < 0:

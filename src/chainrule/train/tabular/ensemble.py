@@ -11,6 +11,7 @@ from ... import functional as F
 from ...errors import NonFiniteError
 from ...jit import compile
 from ...nn import TabularMLP
+from ...nn.utils import skip_init
 from ...ops.core import quietly
 from ...tensor.autograd import no_grad
 from ...tensor.core import Tensor, wrap
@@ -103,7 +104,7 @@ class TabularEnsemble:
     @classmethod
     def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Any]) -> TabularEnsemble:
         """The ensemble whose `config` and `state_dict` these are."""
-        model = TabularMLP(**config["network"], members=config["members"])
+        model = skip_init(TabularMLP, **config["network"], members=config["members"])
         model.load_state_dict(dict(state))
         return cls(model, config["task"], config["scores"], config["best_epochs"])
 

@@ -27,7 +27,6 @@ from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import Recipe
 from .recording import Recording
-from .schedules import coslog
 from .watching import TableWatch
 
 TASKS = {"binary": "classification", "multiclass": "classification"}
@@ -241,8 +240,7 @@ class TableFit:
     @property
     def lr(self) -> float:
         """The learning rate of the last step."""
-        total = self.recipe.epochs * self.members.steps_an_epoch
-        return float((self.recipe.lr or 0.0) * coslog(max(self.members.steps - 1, 0) / total))
+        return float(self.members.lr_at(max(self.members.steps - 1, 0))[0])
 
     def model(self) -> TableModel:
         """The networks as they are at their best epochs so far; without those that diverged."""

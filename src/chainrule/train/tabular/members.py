@@ -18,7 +18,8 @@ from ... import functional as F
 from ...data.sampler import RandomSampler
 from ...errors import ArgumentError
 from ...jit import compile
-from ...nn import TabularMLP
+from ...nn import TabularMLP, init
+from ...nn.utils import skip_init
 from ...ops.core import quietly
 from ...optim import AdamW
 from ...tensor.autograd import grad, no_grad
@@ -62,6 +63,7 @@ class Members:
     """
 
     def __init__(self, data: TabularData, members: Sequence[Member], seed: int) -> None:
+        data.check_classes()
         recipe = members[0].recipe
         if any(m.recipe.together != recipe.together for m in members):
             raise ArgumentError("Members: these networks can't be trained as one",
@@ -139,6 +141,15 @@ class Members:
             judged = self._judge(found)
         self.history.append({"epoch": self.epoch, "loss": found.tolist(), "score": judged})
 
+    def lr_at(self, step: int) -> Any:
+        """The learning rate of every member at a step, counted from 0: (M,)."""
+        lr = np.array([m.recipe.lr for m in self.members], np.float64)
+        return lr * coslog(self._share(step))
+
+    def _share(self, step: int) -> float:
+        """How much of the fit is done before a step."""
+        return step / (self.recipe.epochs * self.steps_an_epoch)
+
     def _tables(self, count: int) -> tuple[Any, Any]:
         """(rows, settings) of the next steps of the epoch."""
         if self.order is None:
@@ -153,16 +164,14 @@ class Members:
     def _settings(self, count: int) -> Any:
         """(count, settings, M): see LR and those that follow."""
         each = [m.recipe for m in self.members]
-        lr, decay, dropout, smoothing = (
+        decay, dropout, smoothing = (
             np.array([getattr(r, name) for r in each], np.float64)
-            for name in ("lr", "weight_decay", "dropout", "label_smoothing")
+            for name in ("weight_decay", "dropout", "label_smoothing")
         )
-        total = self.recipe.epochs * self.steps_an_epoch
         table = np.empty((count, 6, len(each)), np.float32)
         group = self.rule.param_groups[0]
         for i in range(count):
-            t = (self.steps + i) / total
-            now, flat = lr * coslog(t), flat_cos(t)
+            now, flat = self.lr_at(self.steps + i), flat_cos(self._share(self.steps + i))
             h = self.rule.prepare({**group, "lr": now}, self.steps + i + 1)
             table[i] = [now, h["rate"], np.full_like(now, h["eps"]), decay * flat, dropout * flat,
                         smoothing]  # fmt: skip
@@ -208,13 +217,12 @@ class Members:
 
     def finished(self) -> TabularMLP:
         """The networks with the weights of their best epochs, else with the last ones."""
-        count = len(self.members)
-        model = TabularMLP(**self.model.settings, members=count)
-        model.load_state_dict(self.model.state_dict())
+        model = skip_init(TabularMLP, **self.model.settings, members=len(self.members))
+        state = self.model.state_dict()
         if self.held_out is not None:
-            with no_grad():
-                for p, kept in zip(model.parameters(), self.kept, strict=True):
-                    p.copy_(wrap(kept.copy()))
+            names = [name for name, _ in self.model.named_parameters()]
+            state |= zip(names, map(wrap, self.kept), strict=True)
+        model.load_state_dict(state)
         return model.eval()
 
     def only(self, places: Sequence[int]) -> Members:
@@ -242,7 +250,8 @@ def start(data: TabularData, member: Member, seed: int) -> TabularMLP:
     with drawing_from(Generator().manual_seed(seed)):
         sampler = RandomSampler(range(len(rows)))
         few = rows[sampler.order(0)[:STARTING_ROWS]]
-        model = member.recipe.network(data)
+        with init.skipping():  # model.start draws
+            model = member.recipe.network(data)
         arrays = (data.numeric, data.categorical)
         model.start(*(None if a is None else wrap(a[few]) for a in arrays))
         if model.target is not None:

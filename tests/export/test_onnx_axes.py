@@ -1,0 +1,194 @@
+"""ONNX files whose inputs have other sizes: which dimensions grow, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import chainrule
+from chainrule import nn, tensor
+from chainrule.errors import ArgumentError, ExportError
+from chainrule.onnx import export
+from chainrule.onnx.growth import Dim, points, product
+from export.exported import RECURRENT, TOLERANCE, eagerly, ran, worst
+
+pytest.importorskip("onnx", reason="pip install onnx")
+pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
+
+
+class Encoder(nn.Module):
+    """Embedding, positions, attention under a mask, a convolution, and a mean over time."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.table, self.places = nn.Embedding(11, width), nn.Embedding(64, width)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.norm, self.conv = nn.LayerNorm(width), nn.Conv1d(width, 6, 3, padding=1)
+        self.pool, self.head = nn.MaxPool1d(3, 1), nn.Linear(6, 3)
+
+    def forward(self, words, extra):
+        time = words.shape[1]
+        x = self.table(words) + self.places(chainrule.arange(time)) + extra
+        later = chainrule.arange(time).unsqueeze(0) > chainrule.arange(time).unsqueeze(1)
+        x = self.norm(x + self.attention(x, x, x, attn_mask=later)[0])
+        x = self.pool(self.conv(x.transpose(1, 2)).relu()).transpose(1, 2)
+        flat = x.reshape(-1, 6)
+        return self.head(x.mean(1)), flat, chainrule.cat([x, x], 1)
+
+
+def test_a_sequence_of_any_length(tmp_path):
+    model, path = Encoder().eval(), tmp_path / "m.onnx"
+    rng = np.random.default_rng(0)
+
+    def given(rows, time):
+        extra = rng.normal(size=(rows, time, 8)).astype(np.float32)
+        return [rng.integers(0, 11, (rows, time)), extra]
+
+    axes = {"words": {0: "rows", 1: "time"}, "extra": {1: "time"}}
+    proto = export(model, tuple(given(2, 6)), path, dynamic_axes=axes)
+    shapes = {
+        v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*proto.graph.input, *proto.graph.output)
+    }
+    assert shapes == {
+        "words": ["rows", "time"], "extra": ["rows", "time", 8], "output_0": ["rows", 3],
+        "output_1": ["rows*time-2*rows", 6], "output_2": ["rows", "2*time-4", 6],
+    }  # fmt: skip
+    for rows, time in ((1, 3), (4, 6), (7, 4), (2, 40)):
+        arrays = given(rows, time)
+        assert worst(ran(path, arrays), eagerly(model, arrays)) <= TOLERANCE
+    axes = {"words": [1], "extra": {-2: "words_dim_1"}}
+    export(model, tuple(given(2, 6)), path, dynamic_axes=axes, dynamic_batch=False)
+    arrays = given(2, 9)
+    assert worst(ran(path, arrays), eagerly(model, arrays)) <= TOLERANCE
+
+
+class Images(nn.Module):
+    """Two dimensions that grow, and windows of several kinds."""
+
+    def __init__(self, stride=1):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(2, 3, 3, padding=1, groups=1), nn.AvgPool2d(2, stride)
+
+    def forward(self, image):
+        return nn.functional.pad(self.pool(self.conv(image)), (1, 2)).flatten(1)
+
+
+def test_an_image_of_any_size(tmp_path):
+    model, path = Images().eval(), tmp_path / "m.onnx"
+    rng = np.random.default_rng(0)
+    axes = {"image": {2: "height", 3: "width"}}
+    export(model, np.zeros((1, 2, 5, 6), np.float32), path, dynamic_axes=axes)
+    for shape in ((2, 2, 5, 6), (1, 2, 9, 4), (3, 2, 8, 8)):
+        arrays = [rng.normal(size=shape).astype(np.float32)]
+        assert worst(ran(path, arrays), eagerly(model, arrays)) <= TOLERANCE
+    double = model.double()  # op by op
+    export(double, np.zeros((1, 2, 5, 6)), path, dynamic_axes=axes)
+    arrays = [rng.normal(size=(3, 2, 7, 9))]
+    assert worst(ran(path, arrays), eagerly(double, arrays)) < 1e-14
+    with pytest.raises(ExportError, match=r"'height' in a way(.|\n)*for 5, 7, 11 of 'height'"):
+        export(Images(2).eval(), np.zeros((1, 2, 5, 6), np.float32), path, dynamic_axes=axes)
+
+
+class Tagger(nn.Module):
+    """A recurrent layer behind another one, or straight behind the inputs."""
+
+    def __init__(self, kind=nn.LSTM, table=False, **settings):
+        super().__init__()
+        self.table = nn.Embedding(5, 3) if table else None
+        self.inner = kind(3, 4, **settings)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x, state=None):
+        x = x if self.table is None else self.table(x)
+        y, _ = self.inner(x, hx=state)
+        return self.head(y)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("given_state", [False, True])
+def test_the_batch_is_where_a_recurrent_layer_has_it(kind, batch_first, given_state, tmp_path):
+    model, path = Tagger(kind, batch_first=batch_first).eval(), tmp_path / "m.onnx"
+    rng = np.random.default_rng(0)
+
+    def arrays(rows):
+        shape = (rows, 6, 3) if batch_first else (6, rows, 3)
+        states = [(1, rows, 4)] * ((2 if kind is nn.LSTM else 1) if given_state else 0)
+        return [rng.normal(size=s).astype(np.float32) for s in (shape, *states)]
+
+    def call(held):
+        x, *states = held
+        state = None if not states else tuple(states) if len(states) == 2 else states[0]
+        return (x,) if state is None else (x, state)
+
+    export(model, call(arrays(2)), path)
+    assert "forward" not in vars(model.inner)
+    for rows in (1, 5):
+        held = arrays(rows)
+        with chainrule.no_grad():
+            wanted = model(*(tuple(map(tensor, v)) if isinstance(v, tuple) else tensor(v)
+                             for v in call(held))).numpy()  # fmt: skip
+        assert worst(ran(path, held), [wanted]) <= TOLERANCE
+
+
+def test_where_the_batch_can_not_be_found_it_is_said(tmp_path):
+    model, path, words = Tagger(table=True).eval(), tmp_path / "m.onnx", np.zeros((6, 2), np.int64)
+    wanted = (
+        r"batch_dim=1 where inner \(LSTM\) gets \(time, batch, \.\.\): it is not batch_first; or"
+    )
+    with pytest.raises(ExportError, match=wanted):
+        export(model, words, path)
+    export(model, words, path, batch_dim=1)
+    given = [np.random.default_rng(0).integers(0, 5, (6, 3))]
+    assert worst(ran(path, given), eagerly(model, given)) <= TOLERANCE
+    export(model, words, path, dynamic_axes={"x": {1: "batch"}})
+    assert worst(ran(path, given), eagerly(model, given)) <= TOLERANCE
+
+
+def test_the_layer_that_does_not_take_every_length_is_named(tmp_path):
+    model, x = Tagger(nn.GRU, batch_first=True), np.zeros((2, 6, 3), np.float32)
+    with pytest.raises(ExportError) as caught:
+        export(model, x, tmp_path / "m.onnx", dynamic_axes={"x": {1: "time"}})
+    told = str(caught.value)
+    assert "can't be exported: it depends on 'time'" in told
+    assert "inner (GRU)" in told
+    assert "'time' left out of dynamic_axes" in told
+    assert "dynamic_batch" not in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_name_is_one_size(tmp_path):
+    class Both(nn.Module):
+        def forward(self, a, b):
+            return a.mean(1) + b.mean(1)
+
+    arrays = np.zeros((2, 6), np.float32), np.zeros((2, 5), np.float32)
+    axes = {"a": {1: "time"}, "b": {1: "time"}}
+    with pytest.raises(ArgumentError, match="6 at a dimension 1, 5 at b dimension 1"):
+        export(Both(), arrays, tmp_path / "m.onnx", dynamic_axes=axes)
+
+
+NAMES = ("batch", "time", "width")
+FACTORS = st.integers(-5, 9)
+
+
+@given(
+    held=st.lists(st.tuples(st.dictionaries(st.sampled_from(NAMES), FACTORS), FACTORS), max_size=3)
+)
+def test_a_size_is_the_product_of_its_factors(held):
+    """What a shape holds in all, from sizes that are sums: at any sizes of the inputs."""
+    sizes = []
+    for terms, constant in held:
+        kept = tuple(((name,), k) for name, k in sorted(terms.items()) if k)
+        sizes.append(Dim((*kept, *([((), constant)] if constant else []))) if kept else constant)
+    found = product(sizes)
+    for at in points(NAMES):
+        here = [n.at(at) if isinstance(n, Dim) else n for n in sizes]
+        assert (found.at(at) if isinstance(found, Dim) else found) == math.prod(here)
+        shown = str(found).replace("--", "+")
+        assert eval(shown, {}, dict(at)) == math.prod(here)
