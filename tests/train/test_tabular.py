@@ -167,17 +167,17 @@ def test_it_is_the_loop_that_one_would_write_by_hand(task):
 
 @pytest.mark.slow
 def test_the_rate_that_is_logged_is_that_of_the_last_step(monkeypatch):
-    made, settings = [], Members._settings
+    made, settings = {}, Members._settings
 
-    def noted(self):
-        made.append(settings(self))
-        return made[-1]
+    def noted(self, count):
+        made[self.epoch] = settings(self, count)
+        return made[self.epoch]
 
     monkeypatch.setattr(Members, "_settings", noted)
     table = {"x": X[:, 0], "y": np.where(LATENT > 0, "a", "b")}
     fit = TableFit(table, "y", recipe=recipe(epochs=5, lr=0.3))
     fit.run()
-    assert [r["lr"] for r in fit.rows] == pytest.approx([t[-1, 0, 0] for t in made], rel=1e-6)
+    assert [r["lr"] for r in fit.rows] == pytest.approx([t[-1, 0, 0] for t in made.values()], rel=1e-6)
     assert len({r["lr"] for r in fit.rows}) == 5
 
 
