@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from statements import statements
+
 ROOT = Path(__file__).parents[1]
 MAX_LINES, MAX_COLUMNS, MAX_FUNCTION = 450, 100, 80
 PRAGMA = re.compile(r"\s*# (type: ignore|noqa|fmt|pragma).*")
@@ -51,14 +53,15 @@ def facts_of(path):
     The tree of a file is not kept: so many nodes cost seconds.
     """
     functions, imports, pickles = [], set(), False
-    for node in ast.walk(ast.parse(text_of(path))):
+    for node in statements(text_of(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             functions.append((node.lineno, node.name, node.end_lineno - node.lineno))
         elif isinstance(node, ast.Import):
             imports |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imports.add((node.module or "").split(".")[0])
-        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+    for node in ast.walk(ast.parse(text_of(path))) if "allow_pickle" in text_of(path) else ():
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             pickles |= not (isinstance(node.value, ast.Constant) and node.value.value is False)
     return functions, imports, pickles
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import chainrule
+from statements import statements
 
 ROOT = Path(chainrule.__file__).parent
 
@@ -44,7 +45,7 @@ def imported_units(path: Path) -> set[tuple[str, int]]:
     """Every part of the package that a file imports, inside functions too, with the line."""
     package = path.relative_to(ROOT.parent).with_suffix("").parts[:-1]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in statements(path.read_text()):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [a.name for a in node.names]
