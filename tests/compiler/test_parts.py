@@ -50,7 +50,7 @@ def test_parts_compute_what_the_whole_does(size, loss, thread_count, monkeypatch
     """And what is compiled in a hurry computes what is not."""
     monkeypatch.setattr(emit, "PART", size)
     monkeypatch.setattr(emit, "LOSS", loss)
-    graph, arrays = training_step(layers=3)
+    graph, arrays = training_step(layers=2)
     kernels = dict(steps(graph, compiler.host()))["llvm"].kernels()
     wanted = None
     for count in (1, 2, 3, 100):
