@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
 
 import chainrule
-from statements import statements
+from sources import facts_of
 
 ROOT = Path(chainrule.__file__).parent
 
@@ -45,18 +44,13 @@ def imported_units(path: Path) -> set[tuple[str, int]]:
     """Every part of the package that a file imports, inside functions too, with the line."""
     package = path.relative_to(ROOT.parent).with_suffix("").parts[:-1]
     found = set()
-    for node in statements(path.read_text()):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [a.name for a in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) if node.level else []
-            stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
-            names = [f"{stem}.{a.name}" for a in node.names]
-        for name in names:
+    for line, dots, module, names in facts_of(path).imports:
+        base = list(package[: len(package) - dots + 1]) if dots else []
+        stem = ".".join([*base, *module.split(".")]).strip(".")
+        for name in [f"{stem}.{n}" for n in names] or [stem]:
             parts = name.split(".")
             if parts[0] == "chainrule" and len(parts) > 1 and parts[1] in RANK:
-                found.add((parts[1], node.lineno))
+                found.add((parts[1], line))
     return found
 
 
