@@ -19,10 +19,10 @@ types:
 	$(PYTHON) -m mypy
 
 test:
-	$(PYTHON) -m pytest -q -n auto -m "not slow and not reference and not browser"
+	$(PYTHON) -m pytest -q -n auto --dist worksteal -m "not slow and not reference and not browser"
 
 slow:
-	$(PYTHON) -m pytest -q -n auto -m "(slow or reference) and not browser"
+	$(PYTHON) -m pytest -q -n auto --dist worksteal -m "(slow or reference) and not browser"
 
 browser:
 	REQUIRE_BROWSER=1 $(PYTHON) -m pytest -q -n auto -m browser tests/browser

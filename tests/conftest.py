@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import warnings
@@ -23,10 +24,27 @@ settings.load_profile("chainrule")
 
 
 def pytest_configure(config):
-    """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run."""
-    folder = tempfile.TemporaryDirectory(prefix="chainrule-")
-    os.environ["CHAINRULE_CACHE_DIR"] = folder.name
-    config.add_cleanup(folder.cleanup)
+    """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run, and
+    that all processes of the run share; what is collected stays, so no garbage is looked for."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="chainrule-")
+        os.environ["CHAINRULE_CACHE_DIR"] = folder.name
+        config.add_cleanup(folder.cleanup)
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """An example cannot mark itself; tensorboardX imports PyTorch where that is installed."""
+    for item in items:
+        if item.name == "chainrule.train.tensorboard.TensorBoard":
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """Garbage of tests is found as ever, without a walk through thousands of collected tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def switches() -> dict[str, object]:

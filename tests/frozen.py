@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,16 +31,37 @@ class Case(NamedTuple):
     dtypes: tuple[str, ...] = DTYPES
 
 
+def by_name(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    """The cases of each function or layer: what stands before the settings in a case's name."""
+    found: dict[str, list[Case]] = {}
+    for c in cases:
+        found.setdefault(re.split("[:(]", c.name)[0], []).append(c)
+    return found
+
+
 def in_its_types(cases: Iterable[Case]) -> list[Any]:
-    """Parameters of a test: a case and a type each; what is exact in double is fast in it alone."""
+    """Parameters of a test: the cases of one function or layer, and a type; what is exact in
+    double is fast in it alone."""
+    found: dict[tuple[str, str, bool], list[Case]] = {}
+    for name, its in by_name(cases).items():
+        for c in its:
+            for d in c.dtypes:
+                slow = d == "float32" and "float64" in c.dtypes
+                found.setdefault((name, d, slow), []).append(c)
     return [
-        pytest.param(
-            c, d, id=f"{c.name} {d}",
-            marks=pytest.mark.slow if d == "float32" and "float64" in c.dtypes else (),
-        )
-        for c in cases
-        for d in c.dtypes
-    ]  # fmt: skip
+        pytest.param(its, d, id=f"{name} {d}", marks=pytest.mark.slow if slow else ())
+        for (name, d, slow), its in found.items()
+    ]
+
+
+@contextmanager
+def about(what: Any) -> Iterator[None]:
+    """An error within says what it is about: one of many things that a test looks at."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"about {what}")
+        raise
 
 
 def _mixing(shape: tuple[int, ...], dtype: Any) -> Any:

@@ -3,10 +3,10 @@ with an example that runs (the examples themselves are run by pytest)."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -24,13 +24,12 @@ PUBLIC = (
 )  # fmt: skip
 
 
-def symbols():
-    for module_name in PUBLIC:
-        module = importlib.import_module(module_name)
-        for name, value in vars(module).items():
-            ours = getattr(value, "__module__", "chainrule").startswith("chainrule")
-            if name[0] != "_" and ours and (callable(value) or inspect.ismodule(value)):
-                yield pytest.param(value, id=f"{module_name}.{name}")
+def symbols(module_name):
+    module = importlib.import_module(module_name)
+    for name, value in vars(module).items():
+        ours = getattr(value, "__module__", "chainrule").startswith("chainrule")
+        if name[0] != "_" and ours and (callable(value) or inspect.ismodule(value)):
+            yield name, value
 
 
 def modules():
@@ -39,23 +38,26 @@ def modules():
             yield info.name
 
 
-@pytest.mark.parametrize("symbol", list(symbols()))
-def test_every_public_name_has_a_docstring(symbol):
-    doc = inspect.getdoc(symbol)
-    assert doc, "no docstring"
-    first = doc.splitlines()[0]
-    assert len(first) <= 100
-    assert first[-1] in ".:)" or len(doc.splitlines()) > 1
-    if inspect.isclass(symbol):
-        for name, member in vars(symbol).items():
-            public = name[0] != "_" and inspect.isfunction(member)
-            assert not public or inspect.getdoc(getattr(symbol, name)), f"{name} has no docstring"
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_has_a_docstring(module):
+    for name, symbol in symbols(module):
+        doc = inspect.getdoc(symbol)
+        assert doc, f"{name} has no docstring"
+        first = doc.splitlines()[0]
+        assert len(first) <= 100, name
+        assert first[-1] in ".:)" or len(doc.splitlines()) > 1, name
+        for method, member in vars(symbol).items() if inspect.isclass(symbol) else ():
+            public = method[0] != "_" and inspect.isfunction(member)
+            assert not public or inspect.getdoc(getattr(symbol, method)), (
+                f"{name}.{method} has no docstring"
+            )
 
 
-@pytest.mark.parametrize("name", list(modules()))
-def test_every_module_has_a_docstring(name):
-    source = Path(importlib.util.find_spec(name).origin).read_text()
-    assert not source.strip() or ast.get_docstring(ast.parse(source))
+def test_every_module_has_a_docstring():
+    for name in modules():
+        source = Path(importlib.util.find_spec(name).origin).read_text()
+        # the first statement of a module is its docstring: no other needs to be parsed
+        assert not source.strip() or re.match(r'\s*r?"""\s*[^\s"]', source), name
 
 
 def described():

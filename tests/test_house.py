@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from sources import facts_of, text_of
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES, MAX_COLUMNS, MAX_FUNCTION = 450, 100, 80
@@ -39,30 +40,6 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-@functools.cache
-def text_of(path):
-    return path.read_text(encoding="utf-8")
-
-
-@functools.cache
-def facts_of(path):
-    """Functions as (line, name, lines), packages imported, whether pickles are allowed anywhere.
-
-    The tree of a file is not kept: so many nodes cost seconds.
-    """
-    functions, imports, pickles = [], set(), False
-    for node in ast.walk(ast.parse(text_of(path))):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            functions.append((node.lineno, node.name, node.end_lineno - node.lineno))
-        elif isinstance(node, ast.Import):
-            imports |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imports.add((node.module or "").split(".")[0])
-        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            pickles |= not (isinstance(node.value, ast.Constant) and node.value.value is False)
-    return functions, imports, pickles
-
-
 def test_there_is_something_to_hold():
     assert ROOT / "src" / "chainrule" / "grad.py" in CODE
     assert ROOT / "README.md" in TEXTS
@@ -87,7 +64,7 @@ def test_functions_are_short():
     long = [
         f"{name_of(p)}:{line} {name}"
         for p in CODE
-        for line, name, size in facts_of(p)[0]
+        for line, name, size in facts_of(p).functions
         if size >= MAX_FUNCTION
     ]
     assert not long
@@ -100,7 +77,18 @@ def test_nothing_is_left_for_later():
 
 def imported(path):
     """The packages that a file imports."""
-    return facts_of(path)[1]
+    return {module.split(".")[0] for _, _, module, _ in facts_of(path).imports}
+
+
+def allows_pickles(path):
+    """Whether any call in a file may read or write them."""
+    text = text_of(path)
+    return "allow_pickle" in text and any(
+        isinstance(node, ast.keyword)
+        and node.arg == "allow_pickle"
+        and not (isinstance(node.value, ast.Constant) and node.value.value is False)
+        for node in ast.walk(ast.parse(text))
+    )
 
 
 def test_nothing_is_pickled():
@@ -110,8 +98,7 @@ def test_nothing_is_pickled():
         p for p in CODE if ROOT / "tests" not in p.parents
     ]  # tests may prove that it is refused
     assert not {name_of(p): found for p in ours if (found := imported(p) & forbidden)}
-    allowed = [name_of(p) for p in CODE if facts_of(p)[2]]
-    assert not allowed
+    assert not [name_of(p) for p in CODE if allows_pickles(p)]
 
 
 def test_no_path_of_one_machine():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+
 import pytest
 from cli_cases import SMALL
 from click.testing import CliRunner, Result
@@ -28,11 +31,37 @@ def chainrule():
     return call
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Carries out commands in a folder of their own, once for all tests: trained(("train", "xor")).
+
+    Only for data sets of the library: a run of a table knows the folder of its file.
+    """
+    made = {}
+
+    def runs(*commands):
+        if commands not in made:
+            folder = tmp_path_factory.mktemp("trained")
+            with contextlib.chdir(folder):
+                for words in commands:
+                    result = CliRunner().invoke(app, list(words))
+                    assert result.exit_code == 0, result.output
+            made[commands] = folder / "runs"
+        return made[commands]
+
+    return runs
+
+
 @pytest.fixture
-def xor_run(chainrule):
+def copied(trained, own_folder):
+    """Copies into the test's folder the runs that commands made."""
+    return lambda *commands: shutil.copytree(trained(*commands), own_folder / "runs")
+
+
+@pytest.fixture
+def xor_run(copied):
     """A small finished run, xor-0001."""
-    result = chainrule("train", "xor", *SMALL)
-    assert result.exit_code == 0, result.output
+    copied(("train", "xor", *SMALL))
     return "xor-0001"
 
 

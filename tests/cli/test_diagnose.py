@@ -36,9 +36,9 @@ DEEP = ("moons", "--layers", "8,8,8,8,8,8", "--optimizer", "sgd", "--epochs", "2
 
 
 @pytest.fixture
-def faulty(chainrule):
+def faulty(copied):
     """A run whose gradients vanish."""
-    assert chainrule("train", *DEEP, "--activation", "sigmoid", "-q").exit_code == 0
+    copied(("train", *DEEP, "--activation", "sigmoid", "-q"))
     return "moons-0001"
 
 

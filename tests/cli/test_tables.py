@@ -237,7 +237,9 @@ TABLES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k != "both" else ()) for k in TABLES]
+)
 def test_the_networks_go_to_other_programs(chainrule, kind):
     onnxruntime = pytest.importorskip("onnxruntime")
     target, text = TABLES[kind]

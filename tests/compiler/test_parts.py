@@ -31,6 +31,10 @@ def thread_count():
 DEFINED = "define weak_odr void @f"
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def compiled(graph):
     return compile_graph(graph, compiler.host(), Times())
 
@@ -45,12 +49,12 @@ def nothing_made(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", [0.0, 1e-3, math.inf])
-@pytest.mark.parametrize("size", [1, 4000, emit.PART])
+@pytest.mark.parametrize("size", [slow(1), 4000, slow(emit.PART)])
 def test_parts_compute_what_the_whole_does(size, loss, thread_count, monkeypatch):
     """And what is compiled in a hurry computes what is not."""
     monkeypatch.setattr(emit, "PART", size)
     monkeypatch.setattr(emit, "LOSS", loss)
-    graph, arrays = training_step(layers=3)
+    graph, arrays = training_step(layers=2)
     kernels = dict(steps(graph, compiler.host()))["llvm"].kernels()
     wanted = None
     for count in (1, 2, 3, 100):

@@ -59,19 +59,19 @@ def hold_gradient(p, targets):
     hold(p.gradient(), p.arrays, targets)
 
 
-@drawn(15)
+@drawn(10)
 @given(programs())
 def test_values(p):
     hold_values(p, FEW)
 
 
-@drawn(15)
+@drawn(10)
 @given(updating())
 def test_updates(p):
     hold_updates(p, FEW)
 
 
-@drawn(15)
+@drawn(10)
 @given(programs(moves=PLAIN, special=True))
 def test_infinities_and_nan(p):
     hold_values(p, FEW)
@@ -83,13 +83,13 @@ def hold_in_blocks(p, targets):
         hold_values(p, targets)
 
 
-@drawn(10)
+@drawn(8)
 @given(programs(moves=PRODUCTS, length=3))
 def test_products_in_blocks(p):
     hold_in_blocks(p, FEW)
 
 
-@drawn(15)
+@drawn(10)
 @given(programs(smooth=True, length=5))
 def test_gradients(p):
     hold_gradient(p, FEW)

@@ -8,6 +8,7 @@ from layer_function_cases import CASES
 import chainrule
 from chainrule.check import gradcheck
 from chainrule.tensor.core import wrap
+from frozen import about, by_name
 from recorded import assert_recorded
 
 IN_PLACE = "batch_norm: running"  # a recorded program has no memory to write to
@@ -22,15 +23,20 @@ SMOOTH = [
 ]
 
 
-@pytest.mark.parametrize("case", SMOOTH, ids=lambda c: c.name)
-def test_gradients_are_those_of_differences(case):
-    inputs = tuple(wrap(x.copy()).requires_grad_(x.dtype.kind == "f") for x in case.inputs)
-    if any(x.requires_grad for x in inputs):
-        assert gradcheck(lambda *xs: case.run(chainrule, *xs), inputs)
+@pytest.mark.parametrize("cases", by_name(SMOOTH).values(), ids=by_name(SMOOTH))
+def test_gradients_are_those_of_differences(cases):
+    for case in cases:
+        inputs = tuple(wrap(x.copy()).requires_grad_(x.dtype.kind == "f") for x in case.inputs)
+        if any(x.requires_grad for x in inputs):
+            with about(case.name):
+                assert gradcheck(lambda *xs, case=case: case.run(chainrule, *xs), inputs)
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if not c.name.startswith(IN_PLACE)], ids=lambda c: c.name
-)
-def test_it_is_recorded_without_a_look_at_values(case):
-    assert_recorded(case)
+RECORDED = by_name(c for c in CASES if not c.name.startswith(IN_PLACE))
+
+
+@pytest.mark.parametrize("cases", RECORDED.values(), ids=RECORDED)
+def test_it_is_recorded_without_a_look_at_values(cases):
+    for case in cases:
+        with about(case.name):
+            assert_recorded(case)

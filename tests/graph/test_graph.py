@@ -13,27 +13,35 @@ from chainrule.graph.verify import GraphError
 from chainrule.ops import REGISTRY, Spec, mul, sum
 from chainrule.tensor import wrap
 from chainrule.tensor.autograd import grad
+from frozen import about
+
+each = pytest.mark.parametrize("op", REGISTRY.values(), ids=REGISTRY)
 
 
-def samples():
-    rng = np.random.default_rng(11)
-    return [
-        pytest.param(op, s, id=f"{name}-{i}")
-        for name, op in REGISTRY.items()
-        for i, s in enumerate(op.samples(rng))
-    ]
+def at_each_sample(hold, op):
+    for i, sample in enumerate(op.samples(np.random.default_rng(11))):
+        with about(f"sample {i}"):
+            hold(op, sample)
 
 
-@pytest.mark.parametrize(("op", "sample"), samples())
-def test_recorded_program_computes_what_eager_computes(op, sample):
+@each
+def test_recorded_program_computes_what_eager_computes(op):
+    at_each_sample(hold_values, op)
+
+
+def hold_values(op, sample):
     program = G.trace(lambda *xs: op(*xs, **sample.params), *sample.inputs)
     G.verify(program)
     (y,) = G.run(program, *sample.inputs)
     assert np.array_equal(y, op.forward(*sample.inputs, **sample.params))
 
 
-@pytest.mark.parametrize(("op", "sample"), samples())
-def test_recorded_gradient_is_eager_gradient(op, sample):
+@each
+def test_recorded_gradient_is_eager_gradient(op):
+    at_each_sample(hold_gradient, op)
+
+
+def hold_gradient(op, sample):
     floats = [i for i, x in enumerate(sample.inputs) if x.dtype == np.float64]
     if not op.differentiable or not floats:
         return

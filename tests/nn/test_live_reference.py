@@ -14,9 +14,10 @@ from nn_cases import ACTIVATIONS
 import chainrule
 from chainrule import nn
 from frozen import Case, compare, evaluate
+from later import Later
 
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
-torch = pytest.importorskip("torch")
+torch = Later("torch")
 
 few = settings(max_examples=25, deadline=None)
 numbers = st.integers(0, 2**31).map(np.random.default_rng)

@@ -20,6 +20,9 @@ from chainrule.tensor.core import wrap
 KINDS = public(chainrule.optim, Optimizer)
 RATES = {"SGD": 0.02, "Adam": 0.05, "AdamW": 0.05, "RMSprop": 0.01, "Adagrad": 0.5}
 DTYPES = ("float32", "float64")
+in_each_type = pytest.mark.parametrize(
+    "dtype", [DTYPES[0], pytest.param(DTYPES[1], marks=pytest.mark.slow)]
+)
 by_name = {"ids": lambda run: run.name}
 every_run = pytest.mark.parametrize("run", RUNS, **by_name)
 PLAIN = [run for run in RUNS if run.second is None and not run.changes]
@@ -57,7 +60,7 @@ def valley(x):
     return (1.0 - x[0]) ** 2 + 5.0 * (x[1] - x[0] ** 2) ** 2
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@in_each_type
 @pytest.mark.parametrize("f", [parabola, valley])
 @pytest.mark.parametrize("kind", KINDS)
 def test_finds_the_minimum(kind, f, dtype):
@@ -74,7 +77,7 @@ def test_finds_the_minimum(kind, f, dtype):
 
 
 @every_run
-@pytest.mark.parametrize("dtype", DTYPES)
+@in_each_type
 def test_a_saved_state_gives_the_same_bits(run, dtype):
     p = parameters(chainrule, dtype=dtype)
     opt = optimizer_of(chainrule, run, p)
@@ -147,7 +150,7 @@ def test_without_a_gradient_nothing_happens(run):
 
 
 @pytest.mark.parametrize("run", [r for r in PLAIN if "maximize" in r.settings], **by_name)
-@pytest.mark.parametrize("dtype", DTYPES)
+@in_each_type
 def test_maximize_is_minimize_with_the_gradient_turned_round(run, dtype):
     up, down = tensors([(3, 2), ()], dtype), tensors([(3, 2), ()], dtype)
     a = make(run.kind, up, **run.settings)
@@ -162,7 +165,7 @@ def test_maximize_is_minimize_with_the_gradient_turned_round(run, dtype):
 
 
 @pytest.mark.parametrize("run", PLAIN, **by_name)
-@pytest.mark.parametrize("dtype", DTYPES)
+@in_each_type
 def test_side_by_side_and_in_blocks_give_the_bits_of_the_whole(run, dtype, monkeypatch):
     """Small, just small enough, more than a buffer's worth of them, and cut into three blocks."""
     monkeypatch.setattr(layout, "SMALL", 60)
@@ -214,7 +217,7 @@ def test_any_shapes_with_any_gradients_missing(data, run, shapes, dtype):
 
 
 @pytest.mark.parametrize("run", PLAIN, **by_name)
-@pytest.mark.parametrize("dtype", DTYPES)
+@in_each_type
 def test_the_rule_means_the_same_for_tensors_and_arrays(run, dtype):
     """The same lines, run by two interpreters, and traced by a third one day: the same bits."""
     (p,) = tensors([(5,)], dtype)

@@ -21,7 +21,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(writing, "disk", QuickDisk())
 
 
-EPOCHS, STEPS = 3, 9  # 23 rows in batches of 4, two a step: 3 steps an epoch
+EPOCHS, EPOCH, STEPS = 3, 3, 9  # 23 rows in batches of 4, two a step: 3 steps an epoch
 FIT = {"validation": data(), "epochs": EPOCHS, "batch_size": 4}
 
 
@@ -30,6 +30,15 @@ def undisturbed(both_ways):
     t = trainer()
     t.fit(data(), **FIT)
     return bits(t)
+
+
+def steps(first):
+    """Any step; those at which an epoch begins, is half done or ends are fast."""
+    telling = {0, 1, EPOCH, EPOCH + 2, STEPS}
+    return [
+        pytest.param(at, marks=() if at in telling else pytest.mark.slow)
+        for at in range(first, STEPS + 1)
+    ]
 
 
 class Interrupt(Callback):
@@ -44,7 +53,7 @@ class Interrupt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("at", range(1, STEPS + 1))
+@pytest.mark.parametrize("at", steps(1))
 def test_interrupted_at_any_step(tmp_path, undisturbed, at):
     said = []
     run = Run.create("r", tmp_path, say=said.append)
@@ -62,7 +71,7 @@ def test_interrupted_at_any_step(tmp_path, undisturbed, at):
     assert [r["epoch"] for r in run.rows] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("at", range(STEPS + 1))
+@pytest.mark.parametrize("at", steps(0))
 def test_stopped_by_steps_at_any_step(tmp_path, undisturbed, at):
     run = Run.create("r", tmp_path)
     trainer(run=run).fit(data(), **{**FIT, "epochs": None, "steps": at})

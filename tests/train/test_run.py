@@ -1,5 +1,6 @@
 """Run folders: numbers, files, generations that are skipped when they are not whole."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -134,6 +135,7 @@ def interrupted(tmp_path):
     return run
 
 
+@functools.cache
 def undisturbed():
     t = trainer()
     t.fit(data(), **FIT)

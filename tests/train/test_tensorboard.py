@@ -1,6 +1,7 @@
 """The callback TensorBoard: what TensorBoard itself reads back is what the training gave."""
 
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from chainrule.errors import ArgumentError, OutputError
 from chainrule.train import LambdaCallback, Run, TensorBoard, Trainer, Watch
 from chainrule.train.tensorboard import export
 
-pytest.importorskip("tensorboardX")
+pytestmark = pytest.mark.skipif(find_spec("tensorboardX") is None, reason="no tensorboardX")
 
 
 def fitted(folder, run=None, epochs=4, resume=False, stop_at=None):

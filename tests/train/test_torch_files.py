@@ -13,8 +13,10 @@ import chainrule
 sys.path.append(str(Path(__file__).parents[1] / "nn"))
 from module_cases import STATES
 
+from later import Later
+
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
-torch = pytest.importorskip("torch")
+torch = Later("torch")
 
 
 def marked(model, lib, seed):

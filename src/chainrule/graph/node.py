@@ -144,17 +144,21 @@ class Graph:
 
     def __str__(self) -> str:
         names: dict[int, str] = {id(n): n.name for n in self.inputs}
+
+        def shown(x: Any) -> str:
+            return names[id(x)] if id(x) in names else repr(x)
+
         header = ", ".join(f"{n.name}: {type_text(n)}" for n in self.inputs)
         lines = [f"graph({header})"]
         for i, node in enumerate(self.nodes):
             assert node.op is not None
             names[id(node)] = f"%{i}"
-            operands = [names.get(id(x), repr(x)) for x in node.inputs]
+            operands = [shown(x) for x in node.inputs]
             settings = [f"{k}={_setting(v)}" for k, v in node.params.items()]
             call = f"{node.op.name}({', '.join([*operands, *settings])})"
             lines.append(f"  %{i}: {type_text(node)} = {call}")
-        lines += [f"  {x.name} <- {names.get(id(v), repr(v))}" for x, v in self.updates]
-        results = ", ".join(names.get(id(x), repr(x)) for x in self.outputs)
+        lines += [f"  {x.name} <- {shown(v)}" for x, v in self.updates]
+        results = ", ".join(shown(x) for x in self.outputs)
         return "\n".join([*lines, f"  return {results}"])
 
 

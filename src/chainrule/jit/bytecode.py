@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from .reads import Walk
 
 
+@functools.lru_cache(maxsize=1024)
+def instructions_of(code: CodeType) -> tuple[dis.Instruction, ...]:
+    """What a piece of code consists of; most pieces are walked through many times."""
+    return tuple(dis.get_instructions(code))
+
+
 class Code:
     """One walk through a piece of code, with what its stack and its variables may hold."""
 
@@ -42,7 +49,7 @@ class Code:
     def run(self) -> None:
         """Instruction by instruction, as they lie."""
         at_target: dict[int, list[Any]] = {}
-        for at in dis.get_instructions(self.code):
+        for at in instructions_of(self.code):
             self.stack.arrive(at_target.pop(at.offset, None))
             if at.opcode in dis.hasjrel or at.opcode in dis.hasjabs:
                 change = dis.stack_effect(at.opcode, at.arg, jump=True)

@@ -325,6 +325,8 @@ def is_number(x: Any) -> bool:
 
 def broadcast_shapes(op_name: str, *shapes: Shape) -> Shape:
     """The common shape of values that meet element by element; raises where there is none."""
+    if shapes.count(shapes[0]) == len(shapes):  # as nearly always
+        return shapes[0]
     ndim = max(len(s) for s in shapes)
     result = []
     for axis in range(-ndim, 0):
