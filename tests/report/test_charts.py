@@ -115,7 +115,7 @@ def test_few_looks_are_counted_and_the_worst_layer_comes_first(tmp_path):
              look(126, [layer("fc1"), layer("out")])]  # fmt: skip
     chart = flow.update_ratios(as_looks(tmp_path, looks))
     assert chart.title == "out is outside the usual pace at 1 of 2 looks"
-    assert "fc1: outside at 1 of 2 looks. Only 2 steps were looked at: " in chart.here
+    assert "out, fc1: outside at 1 of 2 looks. Only 2 steps were looked at: " in chart.here
     many = [look(s, [layer("fc1", ratio=2e-3 if s < 15 else 1.0)]) for s in range(20)]
     chart = flow.update_ratios(as_looks(tmp_path, many))
     assert chart.title == "fc1 is outside the usual pace at 25 % of the looks"

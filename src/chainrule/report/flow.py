@@ -151,7 +151,9 @@ def update_ratios(looks: list[Look]) -> Chart:
     inside = [n for n in known if not apart[n]]
     title = "Every layer changes at a usual pace"
     here = "Inside the band at every look: " + (", ".join(inside) or "no layer") + "."
-    here += "".join(f" {n}: outside at {looks_outside(ratios[n])}." for n in order if apart[n])
+    told = {n: looks_outside(ratios[n]) for n in order if apart[n]}
+    for share in dict.fromkeys(told.values()):
+        here += f" {', '.join(n for n in told if told[n] == share)}: outside at {share}."
     here += _few(ratios.values())
     if len(known) < len(names):
         lost = ", ".join(n for n in names if n not in known)
