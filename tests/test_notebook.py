@@ -303,7 +303,7 @@ def test_a_watch_shows_flow_and_pace_by_layer_and_step():
         assert "script" not in reader.tags
         said = " ".join(reader.text)
         assert "Median |gradient|: fc1 0.01, " in said
-        assert "at 100 % of the looks" in said
+        assert "at 3 of 3 looks" in said
         assert "0.6 = 0.9 \u00d7 0.667" in said
         assert "3 (since step 1)" in said
         assert reader.tags.count("svg") >= 2

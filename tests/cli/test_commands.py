@@ -153,7 +153,7 @@ def test_log_lines_and_result(chainrule):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     form = (r"epoch=\d+ loss=\d\.\d{4} val_loss=\d\.\d{4} val_acc=\d\.\d{3} lr=\S+ "
-            r"worst=(fc1|out):\d\.\de-\d\d verdict=[a-z:-]+")  # fmt: skip
+            r"worst=(fc1|out):\d\.\de-\d\d look=\d+ verdict=[a-z:-]+")  # fmt: skip
     found = [bool(re.fullmatch(form, line)) for line in lines[:5]]
     assert found == [True, False, True, True, False]
     assert re.fullmatch(r"steps: \S+( k)?/s (compiled|loaded) in \d\.\d s, 1 thread", lines[1])

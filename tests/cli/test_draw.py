@@ -36,6 +36,7 @@ def some_facts(layers: int = 3) -> Facts:
               weights=0.88, slope=0.69)
         for i in range(1, layers)
     ]  # fmt: skip
+    f.moved_at = f.probed_at = 1001
     f.layers.append(Layer("out", grad=6.8e-3, ratio=1.1e-3))
     f.verdict = verdict_of([], f)
     return f
@@ -45,7 +46,7 @@ def test_the_log_line():
     f = some_facts()
     assert log_line(f) == (
         "epoch=34 loss=0.1084 val_loss=0.1192 val_acc=0.957 lr=0.003 worst=fc1:1.2e-03 "
-        "verdict=healthy"
+        "look=1001 verdict=healthy"
     )
 
 
@@ -71,6 +72,7 @@ def test_the_view_at_80_columns():
         "fc1    3.1e-03  1.2e-03 ok   0 %   3 %  0.61 = 0.88 \u00d7 0.69",
         "fc2    3.1e-03  1.2e-03 ok   0 %   3 %  0.61 = 0.88 \u00d7 0.69",
         "out    6.8e-03  1.1e-03 ok     -     -  -",
+        "seen at step 1001",
         "✔ healthy. Validation has not improved for 2 epochs (patience 10).",
     ]
 

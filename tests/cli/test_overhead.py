@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from chainrule import nn, optim
-from chainrule.cli.terminal import text_of
-from chainrule.cli.view.draw import counters
+from chainrule.cli.terminal import Terminal, text_of
+from chainrule.cli.view.draw import counters, layers
 from chainrule.cli.view.facts import Facts
+from chainrule.cli.view.log import log_line
 from chainrule.cli.view.screen import Silent
 from chainrule.cli.view.show import APART, SHORT, Show
 from chainrule.train import Run, Trainer, Watch
@@ -61,6 +62,13 @@ def test_the_overhead_that_is_told_is_the_time_that_was_taken(tmp_path):
     assert run.result["watch_overhead"] == round(facts.overhead, 4), "one measure everywhere"
     assert screen.first is None, "the first frame can't say yet"
     assert "overhead -" in text_of(counters(Facts())[-1])
+
+
+def test_numbers_of_layers_are_told_with_the_steps_that_they_are_of():
+    facts, _ = shown(Slow(0.0), 20, 100)  # two looks at steps, the second brief, and a closing one
+    assert (facts.moved_at, facts.probed_at) == (21, 41)
+    assert "update seen at step 21, all else at step 41" in text_of(layers(facts, Terminal())[-1])
+    assert " look=21 " in log_line(facts)
 
 
 def test_many_short_epochs_are_judged_farther_and_farther_apart():

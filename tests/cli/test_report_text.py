@@ -47,6 +47,13 @@ def test_a_shade_is_a_power_of_ten(tmp_path):
     assert "█ 1e-1, ▓ 1e-2, ▒ 1e-3, ░ 1e-4 and up; blank below" in legend
 
 
+def test_a_ratio_of_0_is_a_0_and_not_a_gap(tmp_path):
+    looks = [look(s, [layer("fc1", ratio=r)]) for s, r in ((1, 0.0), (21, 1e-9), (101, None))]
+    row = drawn(flow.update_ratios(as_looks(tmp_path, looks)))[2]
+    assert row.startswith("fc1")
+    assert list(dict.fromkeys(row[15:].split()[0])) == ["0", UNICODE.spark[0], "?"]
+
+
 def test_dead_units_stand_by_name(tmp_path):
     looks = [look(s, [layer("fc1", dead=0.2, dead_units=[3, *range(10, 30)])]) for s in (0, 5)]
     told = " ".join(drawn(inside.units(as_looks(tmp_path, looks))))

@@ -83,6 +83,16 @@ def test_the_next_step_is_the_one_that_a_longer_run_makes(chainrule, tmp_path):
             assert mine[key] == pytest.approx(theirs[key], rel=1e-4)
 
 
+def test_a_run_that_early_stopping_ended_has_a_next_step(chainrule, tmp_path):
+    chainrule("train", "xor", "--layers", "4", "--patience", "1", "--lr", "3", "--no-report")
+    assert Run(tmp_path / "runs" / "xor-0001").result["stopped"] == "early stopping"
+    was, now = told(chainrule, "xor-0001", "--lr", "0.05", "--first", "3")["next"]
+    assert was["loss_before"] == now["loss_before"]
+    assert None not in (was["loss_after"], now["loss_after"])
+    assert all(a["update"] > b["update"] > 0 for a, b in zip(was["layers"], now["layers"],
+                                                            strict=True))  # fmt: skip
+
+
 def test_without_a_checkpoint_the_start_is_shown(chainrule, xor_run, tmp_path):
     for path in (tmp_path / "runs" / xor_run / "checkpoints").iterdir():
         path.unlink()

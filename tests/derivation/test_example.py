@@ -7,6 +7,7 @@ import pytest
 from chainrule.derivation.derive import Deriving
 from chainrule.derivation.example import CARRIED, NOT_CLAIMED, RIGHT, WRONG, Example
 from chainrule.derivation.naming import ASCII, Naming
+from chainrule.derivation.network import Layer, Network
 from chainrule.derivation.record import CASE_STUDY, case_study, read
 from chainrule.errors import FormatError
 
@@ -94,6 +95,18 @@ def test_a_planted_slip_is_told(case):
     found = {c.name: c for c in Example(case_study(), {**right_claims(), name: claimed}).check()}
     assert found[name].verdict == WRONG
     assert found[name].slip.startswith(words)
+
+
+def test_the_prediction_may_be_called_as_other_layers_are():
+    (one,) = Example(case_study(), {"a2": "0.749"}).check().lines
+    (other,) = Example(case_study(), {"yhat": "0.749"}).check().lines
+    assert (one.name, one.verdict, one.right) == ("a2", RIGHT, other.right)
+    first = Layer([[1.0, 2.0]], [0.0, 0.0], "tanh")
+    second = Layer([[1.0, 2.0], [3.0, 4.0]], [0.0, 0.0], "sigmoid")
+    wide = Network([0.5], [first, second], [0.0, 1.0])
+    assert [c.name for c in Example(wide, {"a2[2]": "1", "dL/da2[1]": "0"}).check().lines]
+    with pytest.raises(FormatError, match=r"yhat\[1\], yhat\[2\]"):
+        Example(wide, {"a3": "1"})
 
 
 @pytest.mark.parametrize("claims", [{"z3": "1"}, {"z1": "1"}, {"L": "one"}, {"L": "nan"}])

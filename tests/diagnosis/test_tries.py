@@ -159,6 +159,7 @@ def test_what_if_is_the_training_with_the_change_and_nothing_else():
     assert by_function.base.last == found.base.last
     assert by_function.other.last != found.other.last, "the seed is handed to the function"
     text, html = str(found), found._repr_html_()
+    assert max(map(len, text.split("verdict")[0].splitlines())) < 80
     for row in found.rows():
         assert row[0] in text
         assert all(f">{cell}<" in html for cell in row[1:])

@@ -110,6 +110,31 @@ def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():
     assert "warm-up of the learning rate ends at step 40, loss 1 to 0.25." in chart.here
 
 
+def test_few_looks_are_counted_and_the_worst_layer_comes_first(tmp_path):
+    looks = [look(1, [layer("fc1", ratio=2e-3), layer("out", ratio=5e-3)]),
+             look(21, [layer("fc1", ratio=2e-2), layer("out", ratio=5e-2)]),
+             look(126, [layer("fc1"), layer("out")])]  # fmt: skip
+    chart = flow.update_ratios(as_looks(tmp_path, looks))
+    assert chart.title == "out is outside the usual pace at 1 of 2 looks"
+    assert "out, fc1: outside at 1 of 2 looks. Only 2 steps were looked at: " in chart.here
+    many = [look(s, [layer("fc1", ratio=2e-3 if s < 15 else 1.0)]) for s in range(20)]
+    chart = flow.update_ratios(as_looks(tmp_path, many))
+    assert chart.title == "fc1 is outside the usual pace at 25 % of the looks"
+    assert "Only" not in chart.here
+
+
+def test_a_look_without_the_probe_does_not_hide_what_the_one_before_saw(tmp_path):
+    seen = {"gain": 0.5, "weights": 1.0, "slope": 0.5, "saturated": 0.25, "activation": "Tanh"}
+    probed = look(1, [layer("fc1", **seen), layer("out")])
+    brief = look(21, [layer("fc1", grad=0.1), layer("out", grad=0.1)])
+    looks = as_looks(tmp_path, [probed, brief])
+    assert flow.ledger(looks).title == "fc1 multiplies the error that reaches it by 0.5"
+    assert "step 1" in flow.ledger(looks).here
+    units = inside.units(looks)
+    assert (units.title, units.here) == ("No layer is saturated",
+                                         "No layer is saturated at step 1.")  # fmt: skip
+
+
 def test_what_was_not_computed_is_not_0(tmp_path):
     looks = as_looks(tmp_path, [look(0, [layer("fc1", grad=0.1), layer("out", grad=0.0)])])
     for chart in (flow.update_ratios(looks), flow.ledger(looks), inside.units(looks)):

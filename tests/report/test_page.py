@@ -289,6 +289,21 @@ def test_two_runs_part_where_they_differ(tmp_path):
     assert "By epoch 5 (step 50) the logs differ: loss" in compare.parting(first, later)
 
 
+def test_numbers_of_different_data_are_not_compared(tmp_path):
+    first = full_subject(tmp_path)
+    other = full_subject(tmp_path, name="other-0001", config={"recipe": {"data": "other"}})
+    assert compare.parting(first, other) == (
+        "They learn from different data, made and other: neither their layers nor their losses "
+        "compare."
+    )
+    page = Page(compare.build([first, other])).text
+    assert "do not compare: the data differ" in page
+    assert "the lowest validation loss," not in page
+    assert "held-out rmse" not in page, "a column that no run has"
+    longer = full_subject(tmp_path, looks=[], rows=[{**r, "step": 2 * r["step"]} for r in rows(5)])
+    assert "epoch 1 ends at step 10 against 20" in compare.parting(first, longer)
+
+
 def test_nan_is_alike_nan(tmp_path):
     looks = as_looks(tmp_path, [look(0, [layer("fc1", grad=math.nan)])])
     s = full_subject(tmp_path, looks=looks)

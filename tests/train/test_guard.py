@@ -64,6 +64,20 @@ def test_the_error_names_the_operation_its_line_and_the_layer():
         t.fit(data(), epochs=1)
 
 
+def test_before_the_first_update_no_learning_rate_is_advised():
+    net = nn.Linear(3, 3)
+    net.register_forward_hook(lambda module, args, y: (y * 0 - 1).log())
+    t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 0.1))
+    with pytest.raises(NonFiniteError, match="no step has changed the weights yet") as told:
+        t.fit(data(), epochs=1)
+    assert "lr=" not in told.value.fix
+    net = nn.Linear(3, 3)
+    t = Trainer(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), 1e39))
+    with pytest.raises(NonFiniteError, match="the update is not finite") as told:
+        t.fit(data(), epochs=1)
+    assert told.value.fix == "lr=0.01, or clip_grad_norm=1.0"
+
+
 def test_advice_speaks_of_the_scale_of_the_inputs():
     net = nn.Linear(2, 1)
     x = np.array([[1e5, 1.0], [-9e4, 2.0]] * 8, np.float32)

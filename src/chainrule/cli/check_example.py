@@ -66,9 +66,9 @@ def command(file: str, as_json: bool, plain: bool) -> int:
 
     FILE holds a small network, an example and what is claimed of them, as TOML (or YAML, or JSON):
     x, y, layers with weight, bias and activation, and claims such as "z1[2]" = 0.29. A name is a
-    letter, the layer and, in brackets, the unit from 1: z1[2], a1[2], yhat, L, delta2,
-    dL/dW1[1,2], dL/db2. Each line is held to as many digits as it has. Exit code 1 if one is wrong.
-    Gradients that an example with gradients leaves out are given as well.
+    letter, the layer and, in brackets, the unit from 1: z1[2], a1[2], yhat (or a2, of two layers),
+    L, delta2, dL/dW1[1,2], dL/db2. Each line is held to as many digits as it has. Exit code 1 if
+    one is wrong. Gradients that an example with gradients leaves out are given as well.
 
     \b
     Examples:

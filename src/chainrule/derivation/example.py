@@ -82,17 +82,23 @@ class Claims(list[Claim]):
 
 
 class Example:
-    """The claims of an example about a network; in a notebook, the table of what became of them."""
+    """The claims of an example about a network; in a notebook, the table of what became of them.
+
+    yhat may be called a and the number of the last layer, as other layers are.
+    """
 
     def __init__(self, network: Network, claims: Mapping[str, str]) -> None:
         self.network = network
         self.naming = Naming(Deriving(network).derivation("", []), ASCII)
         places = {self.naming(p): p for name in network.nodes for p in network.places(name)}
+        shown = [n for n in places if n.rstrip("0123456789,[]") not in ("x", "y")]
+        last = "a" if self.naming.alone else f"a{len(network.layers)}"
+        places = {n.replace(ASCII.prediction, last): p for n, p in places.items()} | places
         unknown = [name for name in claims if name not in places]
         if unknown:
             raise FormatError(
                 "claims about what is not there", got=", ".join(unknown),
-                expected=", ".join(n for n in places if n[0] not in "xy"),
+                expected=", ".join(shown),
             )  # fmt: skip
         self.claims: dict[Place, float] = {}
         self.places = {n: places[n] for n in claims}

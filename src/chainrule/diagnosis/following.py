@@ -79,6 +79,7 @@ def next_step(trainer: Trainer, data: Any, **how: Any) -> NextStep:
     seen = _Seen()
     trainer.first_step, trainer.first_epoch = trainer.step, trainer.epoch
     trainer.add_callback(seen)
+    trainer.stop_reason = None  # a training that was stopped has a next step, too
     found = NextStep(trainer.step + 1, rate_of(trainer.optimizer))
     try:
         trainer.fit(copy.copy(data), steps=1, progress=False, **how)

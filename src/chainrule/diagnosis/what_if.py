@@ -101,7 +101,10 @@ class WhatIf:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [self.title, *aligned(HEADS, self.rows())]
+        rows = self.rows()  # a verdict may be long: it would tear the columns apart
+        lines = [self.title, *aligned(HEADS, [r for r in rows if r[0] != "verdict"])]
+        lines += [f"verdict {HEADS[1]}: {was}; {HEADS[2]}: {now}"
+                  for what, was, now in rows if what == "verdict"]  # fmt: skip
         return "\n".join([*lines, self.note] if self.note else lines)
 
     __repr__ = __str__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -27,6 +28,11 @@ def build(subjects: list[Subject]) -> str:
     charts: dict[str, Chart | None] = {
         "learning": compared({n: s.rows for n, s in zip(names, subjects, strict=True)}),
     }
+    if charts["learning"] and len({data_of(s) for s in subjects} - {None}) > 1:
+        charts["learning"] = replace(
+            charts["learning"], title="The losses, which do not compare: the data differ",
+            here="The runs learn from different data; a lower loss of one of them says nothing.",
+        )  # fmt: skip
     pairs = list(combinations(range(len(subjects)), 2))[:MOST_PAIRS]
     partings = [
         {"names": f"{names[a]} and {names[b]}", "words": parting(subjects[a], subjects[b])}
@@ -51,8 +57,22 @@ def names_of(subjects: list[Subject]) -> list[str]:
 
 def parting(a: Subject, b: Subject) -> str:
     """The first step where two runs differ, and in which layer, as far as it was recorded."""
+    if not _same_data(a, b):
+        return (f"They learn from different data, {data_of(a)} and {data_of(b)}: neither their "
+                "layers nor their losses compare.")  # fmt: skip
     parts = [p for p in (_in_layers(a, b), _in_epochs(a, b)) if p]
     return " ".join(parts)
+
+
+def data_of(s: Subject) -> str | None:
+    """The data set of a recipe; None where a run does not say."""
+    found = (s.config.get("recipe") or {}).get("data")
+    return found if isinstance(found, str) else None
+
+
+def _same_data(a: Subject, b: Subject) -> bool:
+    """Whether two runs may have learned from the same data."""
+    return data_of(a) is None or data_of(b) is None or data_of(a) == data_of(b)
 
 
 def _in_layers(a: Subject, b: Subject) -> str:
@@ -99,6 +119,9 @@ def _in_epochs(a: Subject, b: Subject) -> str:
         for key in left:
             if key in CLOCK or key not in right or not _differ(left[key], right[key]):
                 continue
+            if key == "step":
+                return (f"Their epochs are not of one length: epoch {left.get('epoch')} ends at "
+                        f"step {said(left[key])} against {said(right[key])}.")  # fmt: skip
             return (f"By epoch {left.get('epoch')} (step {left.get('step')}) the logs differ: "
                     f"{key} is {said(left[key], 6)} against {said(right[key], 6)}.")  # fmt: skip
     shorter = min(len(a.rows), len(b.rows))
@@ -141,8 +164,8 @@ def endings(names: list[str], subjects: list[Subject]) -> Chart:
                      last.get("loss"), min(best, default=None), result.get("test_accuracy"),
                      result.get("test_rmse"),
                      sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
-    return Chart(
-        "outcomes", "How the runs ended", "", "", "", "",
-        ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
-         "held-out accuracy", "held-out rmse", "seconds"], rows,
-    )  # fmt: skip
+    heads = ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
+             "held-out accuracy", "held-out rmse", "seconds"]  # fmt: skip
+    kept = [i for i in range(len(heads)) if any(row[i] is not None for row in rows)]
+    return Chart("outcomes", "How the runs ended", "", "", "", "", [heads[i] for i in kept],
+                 [[row[i] for i in kept] for row in rows])  # fmt: skip

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
 from ..train.watch import Look
-from ..train.watch.series import HIGH, LOW, log10, names_of, outside, pooled, series_of
+from ..train.watch.series import (
+    HIGH,
+    LOW,
+    last_with,
+    log10,
+    looks_outside,
+    names_of,
+    outside,
+    pooled,
+    series_of,
+)
 from .charts import (
     BAD,
     COLOURS,
@@ -19,13 +30,14 @@ from .charts import (
     Panel,
     Series,
     finite,
-    percent,
     said,
 )
 from .learning import MOST_POINTS
 from .thin import kept
 
 MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, len(DASHES)
+ENOUGH = 4
+"""So many steps with a number make a line; where there are fewer it is said how to get more."""
 FAR = 1e-3
 """A first layer's gradient below this share of the last's is said to vanish."""
 
@@ -111,7 +123,7 @@ def _flow_words(names: list[str], powers: dict[str, list[float | None]]) -> tupl
     if ends[0] is None or ends[1] is None or len(names) < 2:
         return "The gradient of one layer over the steps", "There are no two layers to compare."
     factor = 10 ** (ends[0] - ends[1])
-    words = (f"In the median over the steps the gradient of {names[0]}, the first layer, is "
+    words = (f"In the median over the looks the gradient of {names[0]}, the first layer, is "
              f"{said(factor, 3)} times that of {names[-1]}, the last.")  # fmt: skip
     if factor < FAR:
         return f"The gradient vanishes on its way to {names[0]}", words
@@ -125,7 +137,7 @@ def update_ratios(looks: list[Look]) -> Chart:
     names = names_of(looks)
     ratios = {n: series_of(looks, n, "ratio") for n in names}
     apart = {n: outside(ratios[n]) for n in names}
-    order = sorted(names, key=lambda n: -apart[n])
+    order = sorted(names, key=lambda n: (-apart[n], -_from_band(ratios[n])))
     shown = order[:MOST_LINES]
     places = kept([ratios[n] for n in names], MOST_POINTS)
     steps = [float(look.step) for look in looks]
@@ -138,14 +150,16 @@ def update_ratios(looks: list[Look]) -> Chart:
     known = [n for n in names if any(v is not None for v in ratios[n])]
     inside = [n for n in known if not apart[n]]
     title = "Every layer changes at a usual pace"
-    here = "Inside the band all the time: " + (", ".join(inside) or "no layer") + ". "
-    here += " ".join(f"{n}: {percent(apart[n])} of the looks outside." for n in order
-                     if apart[n])  # fmt: skip
+    here = "Inside the band at every look: " + (", ".join(inside) or "no layer") + "."
+    told = {n: looks_outside(ratios[n]) for n in order if apart[n]}
+    for share in dict.fromkeys(told.values()):
+        here += f" {', '.join(n for n in told if told[n] == share)}: outside at {share}."
+    here += _few(ratios.values())
     if len(known) < len(names):
         lost = ", ".join(n for n in names if n not in known)
         title = here = f"The pace of {lost} was not computed"
     if apart[worst]:
-        title = f"{worst} is outside the usual pace at {percent(apart[worst])} of the looks"
+        title = f"{worst} is outside the usual pace at {looks_outside(ratios[worst])}"
     left = len(names) - len(shown)
     return Chart(
         "ratios", title,
@@ -164,6 +178,22 @@ def update_ratios(looks: list[Look]) -> Chart:
     )  # fmt: skip
 
 
+def _from_band(values: list[float | None]) -> float:
+    """How far the value farthest outside the band is from it, in powers of ten."""
+    powers = [log10(v) for v in values if v is not None and not LOW <= v <= HIGH]
+    middle = (math.log10(LOW) + math.log10(HIGH)) / 2
+    return max((abs(p - middle) for p in powers if p is not None and p == p), default=0.0)
+
+
+def _few(ratios: Iterable[list[float | None]]) -> str:
+    """What helps where hardly a step was looked at."""
+    most = max(sum(v is not None for v in row) for row in ratios)
+    if not 0 < most < ENOUGH:
+        return ""
+    return (f" Only {most} step{'s were' if most > 1 else ' was'} looked at: train --watch-every "
+            "10, or Watch(every=10), looks at more.")  # fmt: skip
+
+
 def _median(values: list[float | None]) -> float | None:
     good = [v for v in values if v is not None and finite(v)]
     return median(good) if good else None
@@ -171,7 +201,7 @@ def _median(values: list[float | None]) -> float | None:
 
 def ledger(looks: list[Look]) -> Chart:
     """Gain = weights times slope, layer by layer, at the last look."""
-    last = looks[-1]
+    last = last_with(looks, "gain")
     rows = [[layer.name, layer.activation or "none",
              layer.gain, layer.weights, layer.slope]
             for layer in last.layers]  # fmt: skip
@@ -188,7 +218,7 @@ def ledger(looks: list[Look]) -> Chart:
                 f"its {guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
     return Chart(
         "ledger", title,
-        f"At step {last.step}, the last look: " + ", ".join(
+        f"At step {last.step}, the last look that saw it: " + ", ".join(
             f"{layer.name} {said(g, 3)}" for g, layer in gains) + ".",
         "How the error changes on its way back through a layer: gain = weights × slope. The last "
         "layer has none: the error starts there.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..train.watch import Look
-from ..train.watch.series import dead_since, names_of
+from ..train.watch.series import dead_since, last_with, names_of
 from .charts import BLUE, GREEN, Chart, Histogram, Histograms, said
 from .looks import histogram
 
@@ -40,14 +40,17 @@ def histograms(looks: list[Look], what: str) -> Chart | None:
         what, _title(what, names[0], [p for p in parts if p.row == names[0]]),
         f"Counts at steps {', '.join(str(k.step) for k in chosen)}; {len(names)} "
         f"layer{'s' * (len(names) > 1)}.",
-        f"How often {WORDS[what]} take which value, layer by layer, at three moments. The upright "
-        "line is 0."
+        f"How often {WORDS[what]} take which value, layer by layer, at {_MOMENTS[len(chosen)]}. "
+        "The upright line is 0."
         + (f" {left} more layers are in the table." if left > 0 else ""),
         HEALTHY[what],
         _here(what, chosen),
         ["layer", "step", "low", "high", "values", "counts of equal bins"], rows,
         Histograms("value", parts, BLUE if what == "activations" else GREEN),
     )  # fmt: skip
+
+
+_MOMENTS = {1: "one moment", 2: "two moments", 3: "three moments"}
 
 
 def _titles(count: int) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def _here(what: str, chosen: list[Look]) -> str:
 
 def units(looks: list[Look]) -> Chart:
     """Dead and saturated units, by name and since when."""
-    last = looks[-1]
+    last = last_with(looks, "dead", "saturated")
     rows = []
     for x in last.layers:
         since = dead_since(looks, x.name)
@@ -91,8 +94,12 @@ def units(looks: list[Look]) -> Chart:
         title = f"{flat[0][0]} is saturated"
     elif all(r[2] is None and r[3] is None for r in rows):
         title = "Dead and saturated units were not computed"
+    elif all(r[2] is None for r in rows):  # no activation that can die
+        title = "No layer is saturated"
+    elif all(r[3] is None for r in rows):
+        title = "No unit is dead"
     return Chart(
-        "units", title, f"At step {last.step}, the last look.",
+        "units", title, f"At step {last.step}, the last look that saw it.",
         "The share of units that give 0 for every row looked at (dead), and the share of values "
         "where the activation is flat (saturated), with the units by number from 0.",
         "None dead, few saturated. A dead unit gets no gradient and can't come back by itself.",

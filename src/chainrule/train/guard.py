@@ -173,7 +173,7 @@ class Guard:
             expected=f"finite numbers; {good}",
             got=f"gradient norms of the steps before: {trend}"
             + (f"; {where.text}" if where.text else ""),
-            fix=self.advice(trainer, group),
+            fix=self.advice(trainer, group, what.startswith(("the loss", "the gradient"))),
         )
 
     def origin(self, trainer: Trainer, group: Sequence[Any]) -> Origin:
@@ -187,8 +187,12 @@ class Guard:
                 return Origin(f"first in the gradient of {name}", gradient=name)
         return Origin()
 
-    def advice(self, trainer: Trainer, group: Sequence[Any]) -> str:
-        """A smaller rate; scaled inputs where they are large."""
+    def advice(self, trainer: Trainer, group: Sequence[Any], computed: bool = False) -> str:
+        """A smaller rate; scaled inputs where they are large.
+
+        computed: whether it is the step's loss or gradient; before the first update no rate and no
+        clipping changes these.
+        """
         rate = advised_rate(trainer)
         if not math.isfinite(trainer.lr) or rate is None:
             return "a finite learning rate: look at the schedule"
@@ -197,6 +201,9 @@ class Guard:
              if t.dtype.kind == "f"), default=0.0,
         )  # fmt: skip
         advice = f"lr={rate:g}, or clip_grad_norm=1.0"
+        if computed and trainer.step == 0:
+            advice = ("a look at the first weights and at what this line computes: no step has "
+                      "changed the weights yet, so that no learning rate mends it")  # fmt: skip
         if largest > 100 and math.isfinite(largest):
             advice += f", or inputs scaled to mean 0 and deviation 1 (now up to {largest:.3g})"
         return advice

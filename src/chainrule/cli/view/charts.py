@@ -89,10 +89,12 @@ def _panel(p: Panel, x_title: str, t: Terminal) -> list[Line]:
 
 
 def _bars(s: Series, p: Panel, t: Terminal) -> Line:
+    """Name, bars and ends; on a logarithmic scale 0 is a 0."""
     room = _room(t, TAIL)
     powers = [log10(v) if p.log else v for v in s.y]
     cells = _fitted(powers, room)
     drawn = sparkline([math.nan if v is None else v for v in cells], t.signs.spark, room)
+    drawn = "".join("0" if v == -math.inf else c for v, c in zip(cells, drawn, strict=True))
     good = finite_of(s.y)
     if not good:
         return [(_name(s.name, t), ""), (f" {NOT_COMPUTED}", "")]

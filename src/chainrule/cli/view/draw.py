@@ -12,7 +12,7 @@ from .facts import BAD, WARN, Facts, Series
 from .trend import in_words, sparkline
 from .verdict import alarming, ratio_word
 
-FIXED_LINES = 14  # all but the layers and the keys
+FIXED_LINES = 15  # all but the layers and the keys
 KEYS = ("[e]xplain", "[d]iagnose", "[r]eport", "[p]ause", "[q]uit")
 
 
@@ -160,7 +160,14 @@ def layers(f: Facts, t: Terminal) -> list[Line]:
     lines = table(used, t.width)
     if hidden:
         lines.append([(f"and {hidden} more layers, none of them worse", "faint")])
-    return lines
+    return [*lines, *words(seen(f), t.width, "faint")] if f.moved_at is not None else lines
+
+
+def seen(f: Facts) -> str:
+    """Of which steps the table of layers is: watching looks inside at a few steps only."""
+    if f.moved_at == f.probed_at:
+        return f"seen at step {f.moved_at}"
+    return f"gradient and update seen at step {f.moved_at}, all else at step {f.probed_at}"
 
 
 def _concern(layer: Layer, lifted: float) -> float:

@@ -70,6 +70,8 @@ class Facts:
     val_loss: Series = field(default_factory=Series)
     val_acc: Series = field(default_factory=lambda: Series(higher_is_better=True))
     layers: list[Layer] = field(default_factory=list)  # at the last look inside
+    moved_at: int | None = None  # the step whose gradient and update these are
+    probed_at: int | None = None  # the step before which all else of them was seen
     lifted: float = 1.0  # highest lr so far / lr of that look: what a schedule can't excuse
     keys: bool = False  # whether keys can be pressed
     paused: bool = False

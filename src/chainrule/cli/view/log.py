@@ -11,10 +11,10 @@ from .trend import in_words
 
 
 def log_line(f: Facts) -> str:
-    """`epoch=34 loss=0.1084 val_loss=0.1192 val_acc=0.957 lr=0.003 worst=fc1:1.2e-03 verdict=..`
+    """`epoch=34 loss=0.1084 val_loss=0.1192 .. worst=fc1:1.2e-03 look=1001 verdict=healthy`
 
-    worst: the layer whose update:weight ratio is farthest from 1e-3, with that ratio.  What was
-    not computed has no entry.
+    worst: the layer whose update:weight ratio is farthest from 1e-3, with that ratio.  look: the
+    step at which that was seen.  What was not computed has no entry.
     """
     entries = [f"epoch={f.epoch}"]
     if f.loss.now is not None:
@@ -27,6 +27,7 @@ def log_line(f: Facts) -> str:
     layer = worst(f)
     if layer is not None:
         entries.append(f"worst={layer.name}:{layer.ratio:.1e}")
+        entries += [] if f.moved_at is None else [f"look={f.moved_at}"]
     entries.append(f"verdict={f.verdict.name}")
     return " ".join(entries)
 

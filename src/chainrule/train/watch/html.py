@@ -14,7 +14,9 @@ from .series import (
     LOW,
     dead_since,
     finite_of,
+    last_with,
     log10,
+    looks_outside,
     names_of,
     outside,
     pooled,
@@ -45,15 +47,16 @@ def watch_html(watch: Watch) -> str:
 def figures(watch: Watch) -> list[str]:
     """Heat maps of gradients, update:weight and what units give, the last look; all as tables."""
     looks = watch.looks
-    names = names_of(looks)
+    names, last = names_of(looks), last_with(looks, "gain", "dead", "saturated")
     if not names:
         return ["<p>No layer with weights.</p>"]
     return [
         _figure(looks, names, "grad", "|gradient| by layer and step", _flow(looks, names)),
         _figure(looks, names, "ratio", "update:weight by layer and step", _pace(looks, names)),
         table(("layer", "|gradient|", "update:weight", "gain = weights \u00d7 slope", "dead",
-               "flat", "dead units"), [_last(looks, x) for x in looks[-1].layers],
-              f"The last look, at step {looks[-1].step}; dead and flat on {watch.data}",
+               "flat", "dead units"), [_last(looks, x) for x in last.layers],
+              f"The last look that saw all of it, at step {last.step}; dead and flat on "
+              f"{watch.data}",
               numbers=range(1, 6)),
         *activation_parts(looks, watch.data),
         folded("gradients as a table", _table(looks, names, "grad")),
@@ -73,10 +76,10 @@ def _flow(looks: Sequence[Look], names: list[str]) -> str:
 
 def _pace(looks: Sequence[Look], names: list[str]) -> str:
     """What lies outside the usual band."""
-    shares = {n: outside(series_of(looks, n, "ratio")) for n in names}
-    apart = [f"{n} at {100 * s:.0f} % of the looks" for n, s in shares.items() if s]
+    ratios = {n: series_of(looks, n, "ratio") for n in names}
+    apart = [f"{n} at {looks_outside(r)}" for n, r in ratios.items() if outside(r)]
     band = f"the usual {LOW:g} to {HIGH:g}"
-    if not any(v is not None for n in names for v in series_of(looks, n, "ratio")):
+    if not any(v is not None for row in ratios.values() for v in row):
         return "update:weight was not computed."
     return f"Outside {band}: {', '.join(apart)}." if apart else f"Every layer is within {band}."
 

@@ -10,6 +10,8 @@ from .look import Look
 
 LOW, HIGH = 1e-4, 1e-2
 """The usual band of update:weight; 1e-3 is what to aim at."""
+FEW = 10
+"""So many looks are counted, more are told as a share."""
 
 
 def names_of(looks: Iterable[Look]) -> list[str]:
@@ -60,6 +62,29 @@ def outside(values: Iterable[float | None]) -> float:
     """The share of the known values that lie outside the usual band of update:weight."""
     held = [v for v in values if v is not None]
     return sum(not LOW <= v <= HIGH for v in held) / len(held) if held else 0.0
+
+
+def looks_outside(values: Iterable[float | None]) -> str:
+    """`outside` in words: of a few looks their number, which a percentage would make more of.
+
+    >>> looks_outside([0.5, 0.001, None])
+    '1 of 2 looks'
+    """
+    held = [v for v in values if v is not None]
+    share = outside(held)
+    if len(held) <= FEW:
+        return f"{round(share * len(held))} of {len(held)} look{'s' * (len(held) > 1)}"
+    return f"{100 * share:.0f} % of the looks"
+
+
+def last_with(looks: Sequence[Look], *numbers: str) -> Look:
+    """The last look at which one of these numbers of a layer was computed; else the last one.
+
+    A training that breaks off may end with a look without the probe.
+    """
+    known = (look for look in reversed(looks) for x in look.layers for n in numbers
+             if getattr(x, n) is not None)  # fmt: skip
+    return next(known, looks[-1])
 
 
 def dead_since(looks: Iterable[Look], name: str) -> dict[int, int]:
