@@ -158,5 +158,6 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
         lines = [[(f"score {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
-        lines += [[], *headline_of(held, baseline(rows.schema, rows.learned, rows.true), t)]
+        base = baseline(rows.schema, rows.learned, rows.true)
+        lines += [[], *headline_of(held, base, rows.schema, t)]
     return lines
