@@ -75,10 +75,18 @@ def command(
 
     rows = prepare(dataclasses.replace(c, folds=1), say, t)
     tried = drawn(rows.fit.recipe, configs or 32, c.seed)
+    told: list[list[Line]] = []
+
+    def tell(held: list[dict[str, Any]]) -> None:
+        lines = rung(held, t)
+        if lines not in told[-1:]:  # else all that were left had ended by themselves
+            say(lines)
+        told.append(lines)
+
     try:
         found = successive_halving(
             tried, rows.fit.data, rows.fit.recipe, keep=keep or 0.5, seed=c.seed,
-            on_rung=lambda held: say(rung(held, t)),
+            on_rung=tell,
         )  # fmt: skip
     except ArgumentError as error:
         raise as_usage(error) from None
