@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from cli_cases import refused
 
+from chainrule.cli import tune
 from chainrule.cli.tune import drawn
+from chainrule.errors import ArgumentError
 from chainrule.train.tabular import Recipe
 
 ROWS = "".join(f"{i % 7},{(i * 3) % 5},{i % 7 > 3}\n" for i in range(120))
@@ -53,3 +55,16 @@ def test_refusals(chainrule):
     assert "what is to be learned" in refused(chainrule("tune", "a.csv"))
     assert "no target 'yy'" in refused(chainrule("tune", "a.csv", "--target", "yy"))
     assert "--keep" in refused(chainrule("tune", "a.csv", "--target", "y", "--keep", "1"))
+
+
+def test_a_wave_in_which_nothing_moved_is_not_said_again(chainrule, monkeypatch):
+    held = [{"settings": {}, "score": 0.5, "epochs": 3, "rung": 0}]
+
+    def halving(*_, on_rung, **__):
+        for more in ({}, {}, {"score": 0.25}):
+            on_rung([{**held[0], **more}])
+        raise ArgumentError("that is all")
+
+    monkeypatch.setattr(tune, "successive_halving", halving)
+    said = chainrule("tune", "a.csv", "--target", "y", *QUICK).stdout
+    assert said.count("best 0.5 ") == said.count("best 0.25 ") == 1

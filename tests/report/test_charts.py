@@ -104,6 +104,9 @@ def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():
     assert "At step 60 the learning rate is multiplied by 0.1: the loss fell by 50 %." in chart.here
     smooth = rows(40, lr=lambda e: 0.1 * math.cos(e / 40 * math.pi / 2))
     assert learning(smooth).picture.panels[-1].marks == [], "a slope is no step"
+    waves = rows(80, lr=lambda e: 0.1 * (1.001 - math.cos(math.tau * e / 20)) * (1 + e / 80))
+    chart = learning(waves)
+    assert chart.picture.panels[-1].marks == [], "a trough is no step, a later crest no warm-up"
     warm = rows(12, lr=lambda e: min(e, 4) / 100)
     chart = learning(warm)
     assert chart.picture.panels[-1].marks == [(40, "warm-up ends, loss 1 to 0.25")]

@@ -178,10 +178,22 @@ def test_what_lbfgs_has_not():
         MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
 
 
+@pytest.mark.parametrize("settings", [
+    {"max_iter": 1}, {"max_iter": 1, "solver": "lbfgs"}, {"batch_size": 99, "tol": 1.0},
+], ids=lambda case: "-".join(case))  # fmt: skip
+def test_a_warning_points_at_the_line_that_fits(settings):
+    model = MLPClassifier(**settings)
+    with pytest.warns(UserWarning, match="converge|clipped") as found:
+        model.fit(X, Y)
+    assert [w.filename for w in found] == [__file__]
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"lrr": 0.1}, "has no argument 'lrr'.*did you mean 'lr'"),
+        ({"max_iter": 3}, "has no argument 'max_iter'.*did you mean 'max_epochs'"),
+        ({"alpha": 3}, "has no argument 'alpha'.*did you mean 'optimizer__weight_decay'"),
         ({"hidden": 3}, "has no argument 'hidden'.*module__hidden"),
         ({"optimizer": "Adamw"}, "Did you mean 'AdamW'"),
         ({"module": lambda: 3}, "must be or make an nn.Module"),

@@ -177,7 +177,8 @@ def test_the_rate_that_is_logged_is_that_of_the_last_step(monkeypatch):
     table = {"x": X[:, 0], "y": np.where(LATENT > 0, "a", "b")}
     fit = TableFit(table, "y", recipe=recipe(epochs=5, lr=0.3))
     fit.run()
-    assert [r["lr"] for r in fit.rows] == pytest.approx([t[-1, 0, 0] for t in made.values()], rel=1e-6)
+    last = [t[-1, 0, 0] for t in made.values()]
+    assert [r["lr"] for r in fit.rows] == pytest.approx(last, rel=1e-6)
     assert len({r["lr"] for r in fit.rows}) == 5
 
 

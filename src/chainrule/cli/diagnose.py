@@ -25,6 +25,7 @@ from .app import FAILED, OK, Command, UsageProblem, as_usage
 from .command_line import changed, command_of
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import Recipe, from_config
+from .tables.choices import is_table_run
 from .terminal import Line, Terminal, as_typed, detect, words
 from .trying import Tries
 
@@ -47,9 +48,9 @@ def thresholds_of(typed: tuple[str, ...]) -> dict[str, float]:
 
 
 def recipe_of(run: Run) -> Recipe | None:
-    """The recipe of a run of `chainrule train`; None for a run made in Python."""
+    """The recipe of a run of `chainrule train` on a data set; None for a table, or Python's."""
     try:
-        return from_config(run.config, str(run.path))
+        return None if is_table_run(run.config) else from_config(run.config, str(run.path))
     except FormatError:
         return None
 
@@ -143,6 +144,12 @@ def _list_rules(as_json: bool, t: Terminal) -> int:
 
 
 def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
+    if is_table_run(run.config):
+        raise UsageProblem(
+            f"--try: {run.name} is a run of a table, and fixes are tried on runs of data sets",
+            fix=f"without --try; chainrule train --config {run.path / 'config.toml'} with another "
+            "choice, then chainrule compare", line="",
+        )  # fmt: skip
     if recipe is None:
         raise UsageProblem(
             f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",

@@ -110,18 +110,23 @@ def of_run(
     return of_classes(run.name, f"held-out rows of {r.data}", p, np.asarray(true), sets.names)
 
 
-def of_classes(run: str, on: str, p: Any, true: Any, names: tuple[str, ...]) -> Evaluation:
-    """Scores of probabilities (N, C) against classes (N,)."""
+def of_classes(
+    run: str, on: str, p: Any, true: Any, names: tuple[str, ...], asked: str = OF_CLASSES[0]
+) -> Evaluation:
+    """Scores of probabilities (N, C) against classes (N,); asked: one that is among them."""
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(p), -745.0)  # of the smallest number that is not 0
     matrix = confusion_matrix(p, true, num_classes=len(names))
-    scores = {name: _score(name, logits, true) for name in OF_CLASSES}
+    scores = {name: _score(name, logits, true) for name in dict.fromkeys((*OF_CLASSES, asked))}
     return Evaluation(run, len(true), on, scores, names, matrix.tolist())
 
 
-def of_numbers(run: str, on: str, predicted: Any, true: Any) -> Evaluation:
-    """Scores of numbers (N, T) against their targets."""
-    return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in OF_NUMBERS})
+def of_numbers(
+    run: str, on: str, predicted: Any, true: Any, asked: str = OF_NUMBERS[0]
+) -> Evaluation:
+    """Scores of numbers (N, T) against their targets; asked: one that is among them."""
+    names = dict.fromkeys((*OF_NUMBERS, asked))
+    return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in names})
 
 
 def of_labels(run: str, on: str, h: Labels) -> Evaluation:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import click
 import numpy as np
 
 from .. import data, nn, optim
@@ -22,6 +23,7 @@ from ..tensor.core import Tensor, wrap
 from ..tensor.create import tensor
 from ..tensor.random import Generator, manual_seed
 from ..train import Callback, EarlyStopping, Trainer
+from .app import UsageProblem
 
 SPLIT_SEED = 0
 """The validation rows are the same for every seed of a training."""
@@ -242,13 +244,20 @@ def trainer(parts: Parts, r: Recipe, callbacks: Sequence[Callback]) -> Trainer:
     )  # fmt: skip
 
 
+FOR_TABLES = (
+    "predict", "evaluate", "compare", "report", "diagnose", "export", "lr-find", "verify-resume",
+)  # fmt: skip
+"""Commands that take a run of a table, too."""
+
+
 def from_config(config: Any, where: str) -> Recipe:
     """The recipe in a config.json; raises where it is not one."""
     known = {f.name for f in fields(Recipe)}
     if isinstance(config, dict) and "table" in config:
-        raise FormatError(
-            f"{where} is a run of a table, and this command is for runs of data sets", line="",
-            fix="train, predict, evaluate, compare, report, export, lr-find take runs of tables",
+        asking = click.get_current_context(silent=True)
+        raise UsageProblem(
+            f"{where} is a run of a table, and {asking.info_name if asking else 'this'} is for "
+            "runs of data sets", line="", fix=f"{', '.join(FOR_TABLES)} take runs of tables",
         )  # fmt: skip
     held = config.get("recipe") if isinstance(config, dict) else None
     whole = isinstance(held, dict) and set(held) | {"eager"} == known

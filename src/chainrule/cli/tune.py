@@ -75,10 +75,18 @@ def command(
 
     rows = prepare(dataclasses.replace(c, folds=1), say, t)
     tried = drawn(rows.fit.recipe, configs or 32, c.seed)
+    told: list[list[Line]] = []
+
+    def tell(held: list[dict[str, Any]]) -> None:
+        lines = rung(held, t)
+        if lines not in told[-1:]:  # else all that were left had ended by themselves
+            say(lines)
+        told.append(lines)
+
     try:
         found = successive_halving(
             tried, rows.fit.data, rows.fit.recipe, keep=keep or 0.5, seed=c.seed,
-            on_rung=lambda held: say(rung(held, t)),
+            on_rung=tell,
         )  # fmt: skip
     except ArgumentError as error:
         raise as_usage(error) from None
@@ -158,5 +166,6 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
         lines = [[(f"score {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
-        lines += [[], *headline_of(held, baseline(rows.schema, rows.learned, rows.true), t)]
+        base = baseline(rows.schema, rows.learned, rows.true)
+        lines += [[], *headline_of(held, base, rows.schema, t)]
     return lines

@@ -21,6 +21,7 @@ from .command_line import changed, command_of
 from .diagnose import recipe_of, watched_every
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import OPTIMIZERS, Parts, Recipe, build, trainer
+from .tables.choices import is_table_run
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import choices
 from .trying import Tries
@@ -65,10 +66,16 @@ def command(run: str, steps: int, runs_dir: str, as_json: bool, plain: bool, **c
     """
     found = find_run(run, runs_dir)
     recipe = recipe_of(found)
+    if is_table_run(found.config):
+        raise UsageProblem(
+            f"whatif: {found.name} is a run of a table, and whatif is for runs of data sets",
+            fix=f"chainrule train --config {found.path / 'config.toml'} with another choice, then "
+            "chainrule compare", line="",
+        )  # fmt: skip
     if recipe is None:
         raise UsageProblem(
-            f"whatif: {found.name} was not made by `chainrule train` on a data set of its own, so "
-            "its start can't be repeated", fix="in Python, chainrule.what_if(trainer, lr=0.1)",
+            f"whatif: {found.name} was not made by `chainrule train`, so its start can't be "
+            "repeated", fix="in Python, chainrule.what_if(trainer, lr=0.1)",
             line="",
         )  # fmt: skip
     changes = {k: v for k, v in chosen.items() if v is not None}

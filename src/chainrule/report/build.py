@@ -96,6 +96,10 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
     """What there is to know of a run before its curves."""
     recipe = s.config.get("recipe") or s.config.get("table") or {}
     result, env = s.result or {}, s.environment
+    lasted, steps = sum(r.get("seconds") or 0.0 for r in s.rows), result.get("steps")
+    rate = result.get("steps_per_second")
+    if rate is None and steps is not None and finite(steps) and lasted > 0:
+        rate = steps / lasted
     found: list[tuple[str, Any]] = [
         ("model", s.config.get("model")), ("parameters", s.config.get("parameters")),
         ("data", recipe.get("data")),
@@ -107,9 +111,9 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
     found += [
         ("seed", env.get("seed", recipe.get("seed"))),
         ("epochs", result.get("epochs", len(s.rows))),
-        ("steps", result.get("steps")), ("ended by", result.get("stopped") or "not yet"),
-        ("time of the epochs, s", sum(r.get("seconds") or 0.0 for r in s.rows)),
-        ("steps a second", result.get("steps_per_second")),
+        ("steps", steps), ("ended by", result.get("stopped") or "not yet"),
+        ("time of the epochs, s", lasted),
+        ("steps a second", rate),
     ]  # fmt: skip
     if result.get("compiled") is not None:
         seconds = said(result.get("compile_seconds"))

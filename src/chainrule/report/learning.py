@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def events(columns: Any, steps: list[float]) -> list[Event]:
     if top is None:
         return []
     found = []
-    if lr[top] and lr[0] is not None and lr[0] < lr[top]:
+    if lr[top] and lr[0] is not None and lr[0] < lr[top] and _rises(lr[: top + 1]):
         effect = f", loss {said(loss[0], 3)} to {said(loss[top], 3)}" if finite(loss[top]) else ""
         place = f"The warm-up of the learning rate ends at step {steps[top]:g}"
         found.append(Event(steps[top], f"warm-up ends{effect}", f"{place}{effect}."))
@@ -157,6 +158,15 @@ def events(columns: Any, steps: list[float]) -> list[Event]:
                  if change is not None else "."))
         for i, factor, change in _drops(lr, loss)
     ]  # fmt: skip
+
+
+def _level(a: float, b: float | None) -> bool:
+    return b is not None and 0.99 * a <= b <= 1.01 * a
+
+
+def _rises(values: list[float | None]) -> bool:
+    known = [v for v in values if v is not None]
+    return all(a <= b for a, b in itertools.pairwise(known))
 
 
 def _effect(change: float | None, form: str) -> str:
@@ -170,8 +180,10 @@ def _drops(
     found: list[tuple[int, float, float | None]] = []
     for i in range(1, len(lr) - 1):
         before, now, after = lr[i - 1], lr[i], lr[i + 1]
-        if not before or not now or now > 0.8 * before or after is None or after < 0.99 * now:
+        if not before or not now or now > 0.8 * before:
             continue
+        if not _level(now, after) or (i > 1 and not _level(before, lr[i - 2])):
+            continue  # a slope, or a wave's trough
         one, two = loss[i - 1], loss[i + 1]
         change = None
         if one and two is not None and finite(one) and finite(two):

@@ -31,6 +31,11 @@ from .parameters import COUNT, DTYPE, FLOATS, FRACTION, NOT_NEGATIVE, POSITIVE, 
 from .solvers import OPTIMIZERS, SCHEDULES, as_arrays
 
 PARTS = ("module", "criterion", "optimizer", "scheduler")
+MLP_NAMES = {
+    "max_iter": "max_epochs", "learning_rate_init": "lr", "learning_rate": "scheduler",
+    "solver": "optimizer", "loss": "criterion", "alpha": "optimizer__weight_decay",
+}  # fmt: skip
+"""What scikit-learn's MLP calls some arguments, and what they are called here."""
 TRAINERS: Any = weakref.WeakKeyDictionary()
 """The trainer of each estimator fitted in this process: no part of it, never stored with it."""
 LOSSES = {n: c for n, c in vars(nn).items() if n.endswith("Loss") and isinstance(c, type)}
@@ -116,7 +121,8 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         for name in self._given():
             if _of_a_part(name):
                 continue
-            near = get_close_matches(name, self._get_param_names(), 1)
+            near = ([MLP_NAMES[name]] if name in MLP_NAMES
+                    else get_close_matches(name, self._get_param_names(), 1))  # fmt: skip
             raise ArgumentTypeError(
                 f"{type(self).__name__} has no argument {name!r}", line="",
                 expected="its own, or those of " + ", ".join(f"{p}__..." for p in PARTS),

@@ -125,7 +125,7 @@ class Training:
             else:
                 self._not_converged(incremental)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
             self.history.interrupted = True
             self.emit("on_interrupt")
         self.history.stopped = self.stop_reason or "epochs"
@@ -286,7 +286,7 @@ class Training:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.est.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
-                ConvergenceWarning, stacklevel=5,
+                ConvergenceWarning, stacklevel=6,
             )  # fmt: skip
 
     def _diverged(self, losses: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
+from ..markup import counted
 from .alike import Part, compared
 from .attempt import Attempt, Job, Kill, TrainerJob, attempt
 from .run import Run
@@ -131,7 +132,8 @@ def part_told(part: Part) -> str:
         return "none"
     if part.differ:
         return f"{part.differ} of {part.values} differ; {part.first}"
-    return f"same, {part.bytes:,} bytes in {part.values} value{'s' * (part.values > 1)}"
+    size = f"{part.bytes:,} byte{'s' * (part.bytes != 1)}"
+    return f"same, {size} in {counted(part.values, 'value')}"
 
 
 def verify_resume(

@@ -137,11 +137,11 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
     """Scores of what the model says against what is true."""
     target = model.target
     if target.task == "regression":
-        return of_numbers(run, judged.on, judged.scores, judged.true)
+        return of_numbers(run, judged.on, judged.scores, judged.true, target.metric)
     names = tuple(str(label) for label in target.labels)
     if target.task == "multilabel":
         return of_labels(run, judged.on, labels_of(model, judged))
-    return of_classes(run, judged.on, judged.scores, judged.true, names)
+    return of_classes(run, judged.on, judged.scores, judged.true, names, target.metric)
 
 
 def answers(model: TableModel, judged: Judged) -> Answers:

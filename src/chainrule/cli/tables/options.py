@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -28,6 +29,11 @@ class Source(click.ParamType):  # type: ignore[type-arg]
             return text.lower()
         if is_table(text):
             return text
+        if os.path.isdir(text):
+            raise UsageProblem(
+                f"{text!r} is a folder, and a table is one file", line="",
+                fix=f"chainrule train {os.path.join(text, 'data.csv')} --target COLUMN",
+            )  # fmt: skip
         near = did_you_mean(text.lower(), tuple(DATA))
         raise UsageProblem(
             f"there is no data set {text!r}, and no such file", got=repr(value),
@@ -101,7 +107,8 @@ def table_options(function: Any) -> Any:
                      help="Of a table: leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="Of a table [found out]."),
         click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
-                     help="Of a table: accuracy, rmse, .. [by the task]."),
+                     help="Of a table: what the result is said in, accuracy, rmse, .. [by the "
+                          "task]; the best epoch is that of fewest errors."),
         click.option("--folds", type=Number(1, 100, whole=True),
                      help=f"Of a table: networks, each held out from other rows {told}."),
         click.option("--test-fraction", type=Number(0, 0.9),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -70,7 +71,11 @@ def _read(c: TableChoices) -> Table:
         try:
             return c.table(progress)
         except MissingFileError:
-            raise UsageProblem(f"no file {c.data!r}", fix="the path of a table", line="") from None
+            raise UsageProblem(
+                f"no file {c.data!r} in {os.getcwd()}" if not os.path.isabs(c.data)
+                else f"no file {c.data!r}", line="",
+                fix="the path of a table, as seen from here: paths in a config.toml are, too",
+            ) from None  # fmt: skip
 
 
 def _check_rows(c: TableChoices, rows: int) -> None:

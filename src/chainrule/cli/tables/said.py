@@ -76,11 +76,17 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
         name, value = next(iter(judged.items()))
         said = f"{name.replace('val_', 'validation ')} {value:.4g} in the last epoch"
         return [*words(said, t.width, "strong"), *words(ended, t.width)]
-    return [*headline_of(held, base, t), *words(ended, t.width)]
+    return [*headline_of(held, base, fit.preprocessing.schema, t), *words(ended, t.width)]
 
 
-def headline_of(held: Evaluation, base: float | None, t: Terminal) -> list[Line]:
-    """The score of held-out rows, and what knowing nothing would get."""
+def headline_of(held: Evaluation, base: float | None, schema: Schema, t: Terminal) -> list[Line]:
+    """The score of held-out rows by the target's metric, and what knowing nothing would get."""
+    assert schema.target is not None
+    metric = schema.target.metric
+    if metric in held.scores and metric not in ("rmse", "accuracy"):
+        value = held.scores[metric]
+        found = "can't be said of these rows" if value is None else f"{value:.4f}"
+        return words(f"held-out {metric.replace('_', ' ')} {found}", t.width, "strong")
     rmse = held.scores.get("rmse")
     share = held.scores.get("accuracy")
     if rmse is not None:
