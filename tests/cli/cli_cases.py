@@ -1,5 +1,10 @@
 """What the tests of the commands share."""
 
+from importlib.resources import files
+
+PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
+"""The bundled table, as text."""
+
 SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200", "--no-report")
 """A training that takes milliseconds."""
 

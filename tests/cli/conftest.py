@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from pathlib import Path
 
 import pytest
-from cli_cases import SMALL
+from cli_cases import PENGUINS, SMALL
 from click.testing import CliRunner, Result
 
 from builds import sharing_builds
@@ -19,6 +20,13 @@ def own_folder(tmp_path, monkeypatch):
     for name in ("NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def penguins(own_folder):
+    """The bundled table as a file of the test's folder."""
+    Path("penguins.csv").write_text(PENGUINS)
+    return "penguins.csv"
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
-from cli_cases import refused
+from cli_cases import PENGUINS, refused
 from click.testing import CliRunner
 
 from chainrule import schemas
@@ -27,17 +26,9 @@ from chainrule.cli.tables.options import ONLY_FOR_TABLES
 from chainrule.data.tables import read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
-from chainrule.train.watch import read_looks
 from compiler.in_c import CC, STRICT
 
-PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
 QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
-
-
-@pytest.fixture
-def penguins(own_folder):
-    Path("penguins.csv").write_text(PENGUINS)
-    return "penguins.csv"
 
 
 @pytest.fixture
@@ -419,34 +410,3 @@ def test_names_and_labels_can_be_said(chainrule, own_folder):
     assert "multilabel" in told["columns"][0]
     again = ("train", "--config", "runs/a-0001/config.toml", "--no-report", "-q")
     assert chainrule(*again).exit_code == 0
-
-
-@pytest.mark.slow
-def test_a_network_that_is_no_better_than_a_guess_is_not_called_healthy(chainrule, penguins):
-    quick = ("--epochs", "20", "--layers", "32", "--folds", "2", "--no-report", "-q")
-    for target in ("species", "body_mass_g"):
-        words = ("train", penguins, "--target", target, "--skip-missing", *quick)
-        assert chainrule(*words).exit_code == 0
-        assert "healthy" in chainrule("diagnose", "penguins").stdout
-    path = Path("runs/penguins-0002/result.json")
-    result = json.loads(path.read_text())
-    jsonschema.validate(result, schemas.schema("result"))
-    assert result["test_rows"] == 68
-    path.write_text(json.dumps({**result, "test_r2": -0.1, "test_mae": result["guess_mae"]}))
-    said = chainrule("diagnose", "penguins")
-    assert said.exit_code == 1
-    assert "r2 -0.1 on 68 held-out rows" in " ".join(said.stdout.split())
-
-
-def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
-    words = ("train", penguins, "--target", "species", *QUICK[:-1], "--watch-every", "1")
-    assert chainrule(*words).exit_code == 0
-    looks = read_looks("runs/penguins-0001")
-    assert [look.step for look in looks] == [1, 2, 4]
-    for line in Path("runs/penguins-0001/layers.jsonl").read_text().splitlines():
-        jsonschema.validate(json.loads(line), schemas.schema("layers"))
-    config = json.loads(Path("runs/penguins-0001/config.json").read_text())
-    jsonschema.validate(config, schemas.schema("config"))
-    found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
-    assert list(found["skipped"]) == ["batch-leak"]
-    assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()

@@ -45,7 +45,7 @@ class TableWatch:
     >>> watch = TableWatch(every=10)
     >>> _ = fit.run(watch=watch)
     >>> [look.step for look in watch.looks], [layer.name for layer in watch.looks[0].layers]
-    ([1, 3, 11, 21, 31], ['numeric', 'linear.0', 'linear.1'])
+    ([1, 3, 11, 31], ['numeric', 'linear.0', 'linear.1'])
     """
 
     def __init__(self, every: int | None = None) -> None:

@@ -1,0 +1,45 @@
+"""A run of a table as `chainrule diagnose` sees it: its layers, and whether it has learned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from chainrule import schemas
+from chainrule.train.watch import read_looks
+
+QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2")
+
+
+@pytest.mark.slow
+def test_a_network_that_is_no_better_than_a_guess_is_not_called_healthy(chainrule, penguins):
+    quick = ("--epochs", "20", "--layers", "32", "--folds", "2", "--no-report", "-q")
+    for target in ("species", "body_mass_g"):
+        words = ("train", penguins, "--target", target, "--skip-missing", *quick)
+        assert chainrule(*words).exit_code == 0
+        assert "healthy" in chainrule("diagnose", "penguins").stdout
+    path = Path("runs/penguins-0002/result.json")
+    result = json.loads(path.read_text())
+    jsonschema.validate(result, schemas.schema("result"))
+    assert result["test_rows"] == 68
+    path.write_text(json.dumps({**result, "test_r2": -0.1, "test_mae": result["guess_mae"]}))
+    said = chainrule("diagnose", "penguins")
+    assert said.exit_code == 1
+    assert "r2 -0.1 on 68 held-out rows" in " ".join(said.stdout.split())
+
+
+def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", *QUICK, "--watch-every", "1")
+    assert chainrule(*words).exit_code == 0
+    looks = read_looks("runs/penguins-0001")
+    assert [look.step for look in looks] == [1, 2, 4]
+    for line in Path("runs/penguins-0001/layers.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), schemas.schema("layers"))
+    config = json.loads(Path("runs/penguins-0001/config.json").read_text())
+    jsonschema.validate(config, schemas.schema("config"))
+    found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
+    assert list(found["skipped"]) == ["batch-leak"]
+    assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()
