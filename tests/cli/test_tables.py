@@ -193,24 +193,6 @@ def test_rows_come_from_stdin(chainrule, species):
     assert found.stdout == wanted.stdout
 
 
-@pytest.mark.parametrize(("target", "name"), [
-    ("species", "log_loss"), ("species", "top_k"), ("species", "f1"), ("body_mass_g", "mae"),
-    ("body_mass_g", "mse"), ("species", "accuracy"),
-])  # fmt: skip
-def test_the_result_is_said_in_the_metric_asked_for(chainrule, penguins, target, name):
-    more = ("--skip-missing", "--metric", name, "--no-save", "-q")
-    if name == "top_k":  # of five: there must be more classes
-        made = [line.split(",") for line in PENGUINS.splitlines()]
-        Path(penguins).write_text("\n".join(
-            ",".join([row[0] + ("" if n == 0 else str(n % 2)), *row[1:]])
-            for n, row in enumerate(made)
-        ))  # fmt: skip
-    result = chainrule("train", penguins, "--target", target, *QUICK, *more)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.split("held-out ")[1].startswith(name.replace("_", " "))
-    assert f"\n{name.replace('_', ' ')} " in result.stdout, "among the scores"
-
-
 def test_a_folder_is_no_table(chainrule, own_folder):
     Path("data").mkdir()
     said = refused(chainrule("train", "data", "--target", "y"))

@@ -129,17 +129,31 @@ def of_numbers(
     return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in names})
 
 
-def of_labels(run: str, on: str, h: Labels) -> Evaluation:
-    """Scores of the probabilities of labels against those that rows have."""
+def of_labels(run: str, on: str, h: Labels, asked: str = "f1") -> Evaluation:
+    """Scores of the probabilities of labels against those that rows have; asked: one of them."""
     rows = len(h.true)
     scores: dict[str, float | None] = {
         "f1": h.f1, "labels_right": h.labels_right, "rows_right": h.rows_right / rows,
     }  # fmt: skip
+    if asked not in scores:
+        scores[asked] = _of_all_labels(asked, h)
     losses = h.losses.tolist()
     worst = [{"row": i, "loss": losses[i] if math.isfinite(losses[i]) else None,
               "wrong": h.wrong(i), "holds": h.told(i)} for i in h.worst()]  # fmt: skip
     each = [label.to_json() for label in h.each()]
     return Evaluation(run, rows, on, scores, h.names, labels=each, worst=worst)
+
+
+def _of_all_labels(name: str, h: Labels) -> float | None:
+    """The mean over the labels; accuracy is that of all labels of all rows."""
+    if name == "accuracy":
+        return h.labels_right
+    if name in AVERAGED:
+        return float(np.mean([getattr(label, name) or 0.0 for label in h.each()]))
+    wanted = h.wanted.astype(np.int64)
+    each = [_score(name, h.p[:, k], wanted[:, k]) for k in range(len(h.names))]
+    known = [v for v in each if v is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _score(name: str, prediction: Any, true: Any) -> float | None:
@@ -226,7 +240,7 @@ def _label(name: str, held: Evaluation) -> str:
 def _said(name: str, value: float | None, held: Evaluation) -> str:
     if value is None:
         return "- (not in every class are rows)"
-    if name != "accuracy":
+    if name != "accuracy" or not held.matrix:
         return f"{value:.4g}"
     low, high = interval(round(value * held.rows), held.rows)
     return f"{100 * value:.2f} %  (95 %: {100 * low:.1f} to {100 * high:.1f} %)"

@@ -140,7 +140,7 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
         return of_numbers(run, judged.on, judged.scores, judged.true, target.metric)
     names = tuple(str(label) for label in target.labels)
     if target.task == "multilabel":
-        return of_labels(run, judged.on, labels_of(model, judged))
+        return of_labels(run, judged.on, labels_of(model, judged), target.metric)
     return of_classes(run, judged.on, judged.scores, judged.true, names, target.metric)
 
 

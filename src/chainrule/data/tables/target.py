@@ -25,7 +25,7 @@ METRICS_OF = {
     "multiclass": (*OF_CLASSES, "top_k"),
     "multilabel": ("f1", "accuracy", "precision", "recall", "roc_auc"),
 }
-"""The metrics of a task, the default first; those of multilabel are over all labels of all rows."""
+"""The metrics of a task, the default first; those of multilabel are means over labels."""
 MOST_CLASSES = 20
 """Whole numbers with more different values than this are amounts, not classes."""
 MOST_TENTHS = 10
