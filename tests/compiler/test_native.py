@@ -98,7 +98,7 @@ def test_an_op_in_every_type(op):
 
 @smooth
 def test_a_gradient(op):
-    hold(*together(op, gradient, dtypes.ALL[:2]), {"host": HOST})
+    hold(*together(op, gradient, dtypes.ALL[:1]), {"host": HOST})
 
 
 def edges_of(op, dtype):

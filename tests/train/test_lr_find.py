@@ -30,7 +30,10 @@ def linear(curvature, lr=1e-3, **parts):
     return Trainer(model, nn.MSELoss(), optimizer, seed=0, **parts), (x, x.sum(1, keepdims=True))
 
 
-@pytest.mark.parametrize("curvature", [0.2, 5.0, 100.0])
+@pytest.mark.parametrize(
+    "curvature",
+    [5.0, pytest.param(0.2, marks=pytest.mark.slow), pytest.param(100.0, marks=pytest.mark.slow)],
+)
 def test_the_suggestion_is_below_the_rate_at_which_sgd_diverges(curvature):
     trainer, data = linear(curvature)
     found = lr_find(trainer, data, batch_size=8)
