@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from cli_cases import PENGUINS
 
-PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
 QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
 
 
@@ -32,3 +31,12 @@ def test_the_result_is_said_in_the_metric_asked_for(chainrule, own_folder, targe
     assert result.exit_code == 0, result.output
     assert result.stdout.split("held-out ")[1].startswith(name.replace("_", " "))
     assert f"\n{name.replace('_', ' ')} " in result.stdout, "among the scores"
+
+
+def test_a_file_that_was_learned_from_is_called_so(chainrule, penguins):
+    words = ("--epochs", "2", "--layers", "8", "--folds", "2", "--no-report", "-q")
+    assert chainrule("train", penguins, "--target", "species", *words).exit_code == 0
+    said = " ".join(chainrule("evaluate", "penguins", penguins).stdout.split())
+    assert "on 344 rows of penguins.csv, from most of which it has learned" in said
+    Path("some.csv").write_text("\n".join(PENGUINS.splitlines()[:50]))
+    assert "learned" not in chainrule("evaluate", "penguins", "some.csv").stdout

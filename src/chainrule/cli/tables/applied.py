@@ -24,7 +24,7 @@ from ..app import UsageProblem
 from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
 from ..written import Answers, label, rounded
-from .choices import TableChoices, from_config, of_run
+from .choices import TableChoices, from_config, of_run, sha256_of
 from .wording import as_typed_badly
 
 STDIN = "-"
@@ -89,6 +89,8 @@ def judge(
     with as_typed_badly():
         table = _read(file, choices, given)
         on = f"rows of {'stdin' if file == STDIN else Path(file).name}"
+        if file != STDIN and sha256_of(file) == run.config.get("sha256"):
+            on += ", from most of which it has learned"
         return _judged(run, model, table, file, on, with_target)
 
 
