@@ -39,7 +39,7 @@ def build(subjects: list[Subject]) -> str:
         for a, b in pairs
     ]
     choices = differing(names, subjects)
-    outcomes = endings(names, subjects)
+    outcomes = _without_empty(endings(names, subjects))
     charts |= {"choices": choices, "outcomes": outcomes}
     title = f"{' and '.join(names) if len(names) < 4 else f'{len(names)} runs'} compared"
     count = len(choices.rows)
@@ -166,6 +166,11 @@ def endings(names: list[str], subjects: list[Subject]) -> Chart:
                      sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
     heads = ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
              "held-out accuracy", "held-out rmse", "seconds"]  # fmt: skip
-    kept = [i for i in range(len(heads)) if any(row[i] is not None for row in rows)]
-    return Chart("outcomes", "How the runs ended", "", "", "", "", [heads[i] for i in kept],
-                 [[row[i] for i in kept] for row in rows])  # fmt: skip
+    return Chart("outcomes", "How the runs ended", "", "", "", "", heads, rows)
+
+
+def _without_empty(chart: Chart) -> Chart:
+    """A table without the columns in which no run has anything."""
+    kept = [i for i in range(len(chart.columns)) if any(r[i] is not None for r in chart.rows)]
+    rows = [[row[i] for i in kept] for row in chart.rows]
+    return replace(chart, columns=[chart.columns[i] for i in kept], rows=rows)
