@@ -18,6 +18,11 @@ from chainrule.compiler.verify import verify_step
 from chainrule.ops.core import current
 from chainrule.runtime.pace import Pace
 
+LONG = {
+    "chainrule.train.tensorboard.TensorBoard",  # whose package imports PyTorch, if there is one
+    "10-reading-a-run.md",  # every command that reads a run, each tested in tests/cli
+}
+
 # Machines differ in speed.  Runs of one commit draw the same examples in CI; elsewhere new ones.
 settings.register_profile("chainrule", deadline=None, database=None, derandomize="CI" in os.environ)
 settings.load_profile("chainrule")
@@ -35,9 +40,9 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """An example cannot mark itself; tensorboardX imports PyTorch where that is installed."""
+    """Examples and pages cannot mark themselves."""
     for item in items:
-        if item.name == "chainrule.train.tensorboard.TensorBoard":
+        if item.name in LONG:
             item.add_marker(pytest.mark.slow)
 
 

@@ -149,7 +149,11 @@ def test_a_gradient_on_every_processor(op):
     hold(*together(op, gradient, dtypes.ALL[:2]), EXECUTABLE)
 
 
-@pytest.mark.parametrize("target", FIXED.values(), ids=FIXED.keys())
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param(t, id=name, marks=pytest.mark.slow if name in ("sse2", "avx2") else ())
+     for name, t in FIXED.items()],
+)  # fmt: skip
 def test_code_for_a_processor_that_need_not_be_here(target):
     """LLVM takes the text of the largest registry programs, and makes object code of it."""
     build.ready_for_all()
