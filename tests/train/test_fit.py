@@ -126,6 +126,17 @@ def test_a_summed_loss_accumulates_as_a_sum():
 @settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 9))  # every size of a batch is compiled
 def test_the_loss_of_an_epoch_is_the_mean_over_examples(batch_size, rows):
+    loss_of_an_epoch(batch_size, rows)
+
+
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_the_loss_of_any_epoch_is_the_mean_over_examples(batch_size, rows):
+    loss_of_an_epoch(batch_size, rows)
+
+
+def loss_of_an_epoch(batch_size, rows):
     x, y = data(rows)
     t = plain(lr=1e-300)
     expected = t.evaluate((x, y), batch_size=7)["loss"]
