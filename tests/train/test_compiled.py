@@ -254,6 +254,18 @@ def test_a_callback_hears_of_every_step(turns, every):
     assert t.current
 
 
+def test_a_callback_may_hear_of_current_steps_only(turns):
+    each, some = Looking(1000), Looking(7)
+    some.only_current = True
+    plain(callbacks=[some, each]).fit(data(200), epochs=2, batch_size=4)
+    assert [s[0] for s in each.seen] == list(range(1, 101)), "others hear of every step"
+    heard = [s[0] for s in some.seen]
+    assert heard == list(some.held), "the state is there whenever it hears"
+    assert set(heard) >= {s for s in range(1, 101) if s % 7 == 0}
+    assert len(heard) < 100
+    assert [s for s in each.seen if s[0] in heard] == some.seen
+
+
 def test_the_state_between_is_not_to_be_saved():
     def save(t):
         if not t.current:

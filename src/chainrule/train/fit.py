@@ -100,13 +100,16 @@ class Fit:
         """Goes through steps that were made, as if they were made now."""
         trainer = self.trainer
         last = len(done.losses) - 1
+        heard = trainer.listening("on_step_end")
+        always = [c for c in heard if not c.only_current]
         i = -1
         try:
             for i in range(last + 1):
                 trainer.take_in(done, i)
                 if i == last and done.error is not None:
                     raise done.error
-                trainer.emit("on_step_end")
+                for callback in heard if i == last else always:
+                    callback.on_step_end(trainer)
                 if i == last and self.recorder is not None:
                     self.recorder.after_step()
         finally:

@@ -46,6 +46,7 @@ class Show(Callback):
     """
 
     every_steps = SELDOM
+    only_current = True
 
     def __init__(
         self, facts: Facts, watch: Watch, screen: Any, total_steps: int,
@@ -78,7 +79,7 @@ class Show(Callback):
     def on_step_end(self, trainer: Trainer) -> None:
         """Redraws if it is time; does what a key asks for."""
         began = time.perf_counter()
-        if began < self.wake or not trainer.current:
+        if began < self.wake:
             return
         self.wake = began + POLL_S
         key = self.screen.key()

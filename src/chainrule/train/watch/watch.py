@@ -62,6 +62,8 @@ class Watch(Callback):
     ['0', '2']
     """
 
+    only_current = True
+
     def __init__(
         self, every: int | None = None, rows: int = ROWS, probe: Sequence[Any] | None = None
     ) -> None:
