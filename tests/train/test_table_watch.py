@@ -107,6 +107,20 @@ def test_looks_of_a_resumed_fit_go_on_where_it_does(tmp_path):
     assert found == wanted
 
 
+def test_a_fit_that_was_broken_off_has_the_few_looks_of_one_that_went_through(tmp_path):
+    whole, run = Run.create("whole", tmp_path), Run.create("r", tmp_path)
+    fit(epochs=80).run(whole, watch=TableWatch())
+    first = fit(epochs=80)
+    first.run(run, watch=TableWatch(), every_steps=1,
+              on_steps=lambda steps: first.stop("enough") if steps[-1] == 13 else None)  # fmt: skip
+    rest = fit(epochs=80)
+    rest.resume(run)
+    rest.run(run, watch=TableWatch())
+    wanted, found = ([(x.step, x.probe) for x in read_looks(r.path)] for r in (whole, run))
+    assert found == wanted
+    assert len(wanted) == 3
+
+
 def test_rules_are_asked_of_a_table_and_find_what_is_planted(tmp_path):
     healthy, wild = Run.create("healthy", tmp_path), Run.create("wild", tmp_path)
     fit("amounts", epochs=60).run(healthy, watch=TableWatch(10))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from ..run import Run
 from ..watch.layers import layers_of, weights_of
 from ..watch.look import Layer, Look, append_look, looks_until
 from ..watch.numbers import moved, norm
-from ..watch.plan import LEAST, Costs, next_step, planned
+from ..watch.plan import Plan
 from ..watch.probe import Probe
 from ..watch.start import spread
 from ..watch.watch import EVERY, ROWS
@@ -73,21 +72,16 @@ class TableWatch:
         batch, loss = _task(fit.data, self.net, members.members[0].train)
         self.probe = Probe(self.net, loss, batch)
         layers = self._measure(find_twins=not members.steps)
-        costs = self._costs(len(batch[-1]))
-        self.interval = costs.interval(self.every)
-        self.planned, self.brief = None, False
-        if self.sparing:
-            steps = last - members.steps
-            most = costs.most(steps, steps / members.steps_an_epoch)
-            self.brief, most = most < LEAST, max(most, LEAST)
-            self.planned = planned(members.steps + 1, last, most, self.every, self.interval)
+        costs = self.probe.costs(members.batch * len(members.members))
+        epochs = last / members.steps_an_epoch
+        self.plan = Plan(costs, self.every, self.sparing, 1, last, epochs)
         if run is not None and "watch" not in run.described:
             run.describe(watch={
-                "every": self.every, "interval": self.interval, "rows": len(batch[-1]),
+                "every": self.every, "interval": self.plan.interval, "rows": len(batch[-1]),
                 "batches": members.steps_an_epoch, "frozen": [],
                 "inputs": spread([x for x in batch[:-1] if x is not None]),
             })  # fmt: skip
-        self.next = self._after(members.steps)
+        self.next = self.plan.after(members.steps)
         if self.next == members.steps + 1:
             self._begin(layers)
         self.spent += time.perf_counter() - self.began
@@ -105,17 +99,18 @@ class TableWatch:
         began = time.perf_counter()
         if self.begun is not None and steps == self.next:
             self._finish(*self.begun)
-            self.begun, self.next = None, self._after(steps)
+            self.begun, self.next = None, self.plan.after(steps)
         if steps == self.next - 1:
-            self._begin(self._named() if self.brief else self._measure())
+            self._begin()
         self.spent += time.perf_counter() - began
 
     def end(self) -> None:
         """A look at the weights that the fit leaves: those of the best epoch."""
         began, members = time.perf_counter(), self.fit.members
         layers = self._measure([wrap(kept) for kept in members.kept])
+        weights = self._weights()
         for layer in layers:
-            layer.weight = math.hypot(*map(norm, self._weights()[layer.name]))
+            layer.weight = math.hypot(*map(norm, weights[layer.name]))
         self._keep(Look(members.steps + 1, max(members.epoch, 1), self.fit.lr,
                         probe=self.probe.value, layers=layers))  # fmt: skip
         self.spent += time.perf_counter() - began
@@ -151,8 +146,12 @@ class TableWatch:
         """Those of every layer, as they are in the network that is measured."""
         return {n: [p._value for _, p in weights_of(m)] for n, m in layers_of(self.net)}
 
-    def _begin(self, layers: list[Layer]) -> None:
+    def _begin(self, layers: list[Layer] | None = None) -> None:
+        """layers: as they are, where they were measured already."""
         members = self.fit.members
+        if self.plan.brief(self.next):
+            layers = self._named()
+        layers = self._measure() if layers is None else layers
         look = Look(self.next, members.epoch + 1, 0.0, probe=self.probe.value, layers=layers)
         self.begun = look, {n: [w.copy() for w in held] for n, held in self._weights().items()}
 
@@ -170,20 +169,6 @@ class TableWatch:
         self.looks.append(look)
         if self.run is not None:
             append_look(self.run.path, look)
-
-    def _after(self, step: int) -> int:
-        """The next step to look at, beyond a step."""
-        if self.planned is None:
-            return next_step(step, self.every, self.interval)
-        return next((n for n in self.planned if n > step), sys.maxsize)
-
-    def _costs(self, rows: int) -> Costs:
-        members = self.fit.members
-        return Costs(
-            work=self.probe.work, values=self.probe.values, layers=len(self.probe.stages),
-            weights=sum(p.numel() for p in self.net.parameters()),
-            batch=members.batch * len(members.members), rows=rows,
-        )  # fmt: skip
 
 
 def _task(data: TabularData, net: Any, learned: Any) -> tuple[tuple[Any, ...], Any]:

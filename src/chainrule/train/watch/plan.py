@@ -8,6 +8,7 @@ where that is above LIMIT a look of the plan is left out, which changes none of 
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,3 +102,32 @@ def planned(first: int, last: int, most: int, every: int, interval: int) -> list
 def next_step(after: int, every: int, interval: int) -> int:
     """The first step to look at beyond `after`."""
     return next(n for n in steps(every, interval) if n > after)
+
+
+class Plan:
+    """When one fit is looked into.
+
+    every: steps between two looks, at least.  sparing: only as many looks as a fit from step
+    `first` to `last` (None: not known) in so many epochs can afford.
+    """
+
+    def __init__(
+        self, costs: Costs, every: int, sparing: bool, first: int, last: int | None, epochs: float
+    ) -> None:
+        self.every, self.interval = every, costs.interval(every)
+        self.chosen: list[int] | None = None  # all the steps, where looks are spared
+        self.few = False
+        if sparing and last is not None:
+            most = costs.most(last - first + 1, epochs)
+            self.few = most < LEAST
+            self.chosen = planned(first, last, max(most, LEAST), every, self.interval)
+
+    def after(self, step: int) -> int:
+        """The next step to look at, beyond a step."""
+        if self.chosen is None:
+            return next_step(step, self.every, self.interval)
+        return next((n for n in self.chosen if n > step), sys.maxsize)
+
+    def brief(self, step: int) -> bool:
+        """Whether the look at a step does without the probe."""
+        return self.few and self.chosen is not None and step > self.chosen[0]

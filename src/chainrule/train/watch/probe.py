@@ -24,6 +24,7 @@ from ..evaluation import mode
 from .layers import Recording, Stage, weights_of
 from .look import Layer
 from .numbers import bins, dead_units, flat_share, norm, spread_of, thinned, twins
+from .plan import Costs
 
 ZEROED = ("ReLU", "ReLU6")
 
@@ -73,6 +74,14 @@ class Probe:
         for stage in stages:  # what it gave is no longer needed
             stage.z = stage.a = None
         return layers
+
+    def costs(self, batch: int) -> Costs:
+        """What a look costs, and a step on so many rows; after `measure`."""
+        return Costs(
+            work=self.work, values=self.values, layers=len(self.stages),
+            weights=sum(p.numel() for p in self.model.parameters()), batch=batch,
+            rows=len(self.batch[-1]) if self.batch else 0,
+        )  # fmt: skip
 
     def _forward(self) -> tuple[Tensor, list[Stage]]:
         recording = Recording(self.model)

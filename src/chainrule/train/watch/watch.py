@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from .html import watch_html
 from .layers import layers_of, weights_of
 from .look import Layer, Look, append_look, looks_until
 from .numbers import moved, norm
-from .plan import FREE_S, LEAST, LIMIT, Costs, next_step, planned
+from .plan import FREE_S, LIMIT, Plan
 from .probe import Probe
 from .start import class_counts, expected_loss, rows_of, spread, targets_of
 
@@ -82,13 +81,10 @@ class Watch(Callback):
         self.origin: dict[str, Any] | None = None
         self.probe: Probe | None = None
         self.problem: str | None = None  # why the layers can't be measured
-        self.interval = every
         self.spent = self.began = self.idle = 0.0
         self.share = 0.0  # of the time, at the end of the fit
         self.cheapest, self.made, self.left_out = math.inf, 0, 0  # looks of this fit
         self.next = 1
-        self.planned: list[int] | None = None  # all the steps to look at, in a short fit
-        self.brief = False  # whether those after the first do without the probe
         self.begun: tuple[Look, list[Any], list[Any]] | None = None
         self.every_steps = 1
 
@@ -131,13 +127,11 @@ class Watch(Callback):
         batch = self._rows(trainer)
         self.probe = Probe(trainer.model, trainer.loss, batch)
         layers = self._measure(trainer)
-        costs = self._costs(trainer, batch)
-        self.interval = costs.interval(self.every)
-        self.planned = self._planned(trainer, costs)
-        self.next = self._after(trainer.step)
+        self.plan = self._planned(trainer, batch)
+        self.next = self.plan.after(trainer.step)
         self._note(trainer, batch)
         if self.next == trainer.step + 1:
-            self._begin(trainer, None if self._briefly else layers)
+            self._begin(trainer, layers)
         self._aim(trainer)
         self.spent += time.perf_counter() - self.began
 
@@ -155,9 +149,9 @@ class Watch(Callback):
         if self.begun is not None and trainer.step == self.next:
             self._finish(trainer, *self.begun)
             self.begun = None
-            self.next = self._after(trainer.step)
+            self.next = self.plan.after(trainer.step)
         if trainer.step == self.next - 1 and self._affordable(trainer):
-            self._begin(trainer, None if self._briefly else self._measure(trainer))
+            self._begin(trainer)
             self.cheapest = min(self.cheapest, time.perf_counter() - began)
             self.made += 1
         self._aim(trainer)
@@ -181,24 +175,6 @@ class Watch(Callback):
 
     # ------------------------------------------------------------ a look
 
-    def _planned(self, trainer: Trainer, costs: Costs) -> list[int] | None:
-        """All the steps to look at, where the end of the fit is known and looks are spared."""
-        assert trainer.loader is not None
-        self.brief = False
-        if trainer.last_step is None or not self.sparing:
-            return None
-        steps = trainer.last_step - trainer.first_step
-        most = costs.most(steps, steps * trainer.accumulate / max(len(trainer.loader), 1))
-        self.brief = most < LEAST
-        first, last = trainer.first_step + 1, trainer.last_step
-        return planned(first, last, max(most, LEAST), self.every, self.interval)
-
-    def _after(self, step: int) -> int:
-        """The next step to look at, beyond a step."""
-        if self.planned is None:
-            return next_step(step, self.every, self.interval)
-        return next((n for n in self.planned if n > step), sys.maxsize)
-
     def _affordable(self, trainer: Trainer) -> bool:
         """Whether looks have kept within their share of the time; else the next is left out.
 
@@ -208,7 +184,7 @@ class Watch(Callback):
         if taken <= FREE_S + LIMIT * (time.perf_counter() - self.began - self.idle):
             return True
         self.left_out += 1
-        self.next = self._after(self.next)
+        self.next = self.plan.after(self.next)
         return trainer.step == self.next - 1
 
     def _aim(self, trainer: Trainer) -> None:
@@ -233,14 +209,12 @@ class Watch(Callback):
         found = layers_of(trainer.model)
         return [Layer(n or type(m).__name__, type(m).__name__) for n, m in found]
 
-    @property
-    def _briefly(self) -> bool:
-        """Whether the next look does without the probe."""
-        return self.brief and self.planned is not None and self.next > self.planned[0]
-
-    def _begin(self, trainer: Trainer, layers: list[Layer] | None) -> None:
+    def _begin(self, trainer: Trainer, layers: list[Layer] | None = None) -> None:
+        """layers: as they are, where they were measured already."""
         assert self.probe is not None
-        layers = self._named(trainer) if layers is None else layers
+        if self.plan.brief(self.next):
+            layers = self._named(trainer)
+        layers = self._measure(trainer) if layers is None else layers
         look = Look(self.next, trainer.epoch + 1, trainer.lr, probe=self.probe.value, layers=layers)
         named = _modules(trainer)
         weights = [[p for _, p in weights_of(named[x.name])] for x in layers]
@@ -258,9 +232,9 @@ class Watch(Callback):
     def _close(self, trainer: Trainer) -> None:
         """The look at the end of a fit; one that goes on from there has none here."""
         assert self.probe is not None
-        layers = self._measure(trainer)
+        layers, named = self._measure(trainer), _modules(trainer)
         for layer in layers:
-            weights = [p for _, p in weights_of(_modules(trainer)[layer.name])]
+            weights = [p for _, p in weights_of(named[layer.name])]
             layer.weight = math.hypot(*(norm(p._value) for p in weights))
         self._keep(trainer, Look(
             trainer.step + 1, max(trainer.epoch, 1), trainer.lr, probe=self.probe.value,
@@ -295,15 +269,13 @@ class Watch(Callback):
             return
         self.looks = looks_until(trainer.run.path, trainer.step)
 
-    def _costs(self, trainer: Trainer, batch: Sequence[Any]) -> Costs:
+    def _planned(self, trainer: Trainer, batch: Sequence[Any]) -> Plan:
         assert self.probe is not None
         assert trainer.loader is not None
-        size = trainer.loader.batch_size or 1
-        return Costs(
-            work=self.probe.work, values=self.probe.values, layers=len(self.probe.stages),
-            weights=sum(p.numel() for p in trainer.model.parameters()),
-            batch=size * trainer.accumulate, rows=len(batch[-1]) if batch else 0,
-        )  # fmt: skip
+        size, first, last = trainer.loader.batch_size or 1, trainer.first_step, trainer.last_step
+        costs = self.probe.costs(size * trainer.accumulate)
+        epochs = ((last or first) - first) * trainer.accumulate / max(len(trainer.loader), 1)
+        return Plan(costs, self.every, self.sparing, first + 1, last, epochs)
 
     def _note(self, trainer: Trainer, batch: Sequence[Any]) -> None:
         """What rules have to know of data, loss and layers, into config.json."""
@@ -316,7 +288,7 @@ class Watch(Callback):
         named = _modules(trainer)
         self.start = {
             "every": self.every,
-            "interval": self.interval,
+            "interval": self.plan.interval,
             "rows": len(batch[-1]) if batch else 0,
             "batches": len(trainer.loader),
             "expected_loss": None if expected is None else expected.value,
