@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from ..errors import StateError
+from ..markup import counted
 from ..report.labels import Labels
 from ..train import Run
 from ..train.metrics import METRICS, confusion_matrix
@@ -21,7 +22,7 @@ from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
 from .recipe import from_config, load
 from .report import probabilities
-from .results import confused, count, matrix_in_words, matrix_lines
+from .results import confused, matrix_in_words, matrix_lines
 from .tables.choices import is_table_run
 from .tables.options import only_of_tables, reading_options
 from .terminal import Line, Terminal, detect, words
@@ -217,7 +218,7 @@ def label_lines(labels: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
 def _label_in_words(f: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{n} {'-' if f[n] is None else format(f[n], '.4f')}"
                        for n in ("precision", "recall", "f1"))  # fmt: skip
-    return (f"Label {f['name']}: in {count(f['rows'], 'row')}, predicted in {f['predicted']}, "
+    return (f"Label {f['name']}: in {counted(f['rows'], 'row')}, predicted in {f['predicted']}, "
             f"right in {f['right']}; {shares}.")  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ArgumentError
+from ..markup import counted
 from ..playground.network import small
 from ..train import EarlyStopping, Run, Trainer
 from ..train.metrics import confusion_matrix
@@ -152,7 +153,7 @@ def results(o: Outcome, t: Terminal, page: Path | None = None) -> list[Line]:
 def headline(o: Outcome, t: Terminal) -> list[Line]:
     """Held-out accuracy, then how it came about."""
     why = "" if o.stopped in ("epochs", "steps") else f", ended by {ENDS.get(o.stopped, o.stopped)}"
-    ended = f"{count(o.epochs, 'epoch')}, {count(o.steps, 'step')} in {o.seconds:.1f} s{why}."
+    ended = f"{counted(o.epochs, 'epoch')}, {counted(o.steps, 'step')} in {o.seconds:.1f} s{why}."
     ended += f" Steps: {o.way}."
     if o.kept_epoch is not None:
         ended += f" Kept: the weights of epoch {o.kept_epoch}, with the lowest validation loss."
@@ -160,11 +161,6 @@ def headline(o: Outcome, t: Terminal) -> list[Line]:
         ended += f" Best validation accuracy {o.best_val[0] * 100:.2f} % (epoch {o.best_val[1]})."
     said = f"held-out accuracy {o.accuracy * 100:.2f} % ({o.right} of {o.rows} right)"
     return [*words(said, t.width, "strong"), *words(ended, t.width)]
-
-
-def count(n: int, what: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def matrix_lines(o: Counted, width: int) -> list[Line]:
