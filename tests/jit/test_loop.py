@@ -97,6 +97,21 @@ def test_a_schedule_is_stepped_after_every_step():
     assert b.compiled.traces == 1
 
 
+def test_only_the_first_step_after_an_emptied_state_is_a_first_step():
+    found = []
+    for together in (False, True):
+        case = Case()
+        case.optimizer.param_groups[0]["dampening"] = 0.5  # which a first step leaves out
+        case.loop((X, Y), 10, epochs=2)  # by now it is known how many steps a turn has
+        case.optimizer.state.clear()
+        if together:
+            case.loop((X, Y), 10, epochs=2)
+        else:
+            case.by_hand(np.tile(np.arange(50), 2), 10)
+        found.append(case)
+    assert same(*found)
+
+
 def test_shuffle_follows_the_seed_and_visits_every_row():
     seen = chainrule.compile(lambda x: x + 0)
     chainrule.manual_seed(8)

@@ -130,6 +130,8 @@ class Turns:
         self.check(program, arrays, call, rows.size)
         executable: Any = program.executable
         threads = worthwhile(executable.shared_work)
+        if any(getattr(part, "is_first", False) for part in program.parts):
+            most = 1
         count, team = executable.pace.plan(min(most, rows.left), threads)
         planned = None
         if self.scheduler is not None and count > 1:

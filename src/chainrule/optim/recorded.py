@@ -339,6 +339,12 @@ class Steps:
         found += [s[slot]._value for s, slot in self.slot_inputs]
         return found
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the next run is the first update of some parameters, which runs after it are not:
+        the program is told so once a turn."""
+        return any(age.is_new for age in self.ages if age.fresh is not None)
+
     def done(self, times: int = 1) -> None:
         """After that many runs: the counts in `state` are those that the program has written.
 
