@@ -13,10 +13,10 @@ from train_cases import QuickDisk, bits, data, model, trainer
 import chainrule
 from chainrule.errors import ArgumentError, ChainruleError, FormatError, OutputError
 from chainrule.train import LambdaCallback, Run, list_runs, open_run
-from chainrule.train.checkpoint import Checkpoints
+from chainrule.train.checkpoint import Checkpoints, _digest
 from chainrule.train.environment import command
 from chainrule.train.files import writing
-from chainrule.train.packing import pack, unpack
+from chainrule.train.packing import _MARKED, pack, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +287,24 @@ def test_a_crash_at_any_point_of_a_save_leaves_the_last_state_or_the_new(
         assert (loaded["w"].numpy() == loaded["step"]).all()
         found.save(state(4))
         assert found.load().state["step"] == 4
+
+
+@pytest.mark.parametrize("kind", _MARKED)
+def test_a_manifest_whose_state_is_no_state_is_skipped(tmp_path, kind):
+    checkpoints = two_generations(tmp_path / "c")
+    newest = checkpoints.manifests()[0]
+    content = json.loads(newest.read_text())
+    content["state"] = {kind: {"$tensor": "w", "$float": "inf"}.get(kind, [])}
+    del content["sha256"]
+    newest.write_text(json.dumps({**content, "sha256": _digest(content)}))
+    loaded = checkpoints.load()
+    if kind in ("$counter", "$dict"):  # a dict, though an empty one, which `resume` refuses
+        assert loaded.state == {}
+        return
+    assert loaded.state["step"] == 1
+    ((path, why),) = loaded.skipped
+    assert path == newest
+    assert "is not a checkpoint" in why
 
 
 # ---------------------------------------------------------------- packing

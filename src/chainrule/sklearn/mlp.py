@@ -120,9 +120,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         U(-r, r) with r = sqrt(6 / (inputs + outputs)), and 2 in place of 6 for 'logistic'.
         """
         coefs, intercepts = [], []
+        kinds = design.activations or (self.activation,)  # which counts without hidden layers too
         for i, (n, m) in enumerate(pairwise(design.units)):
-            near = design.activations[min(i, len(design.activations) - 1) :][:1]
-            bound = np.sqrt((2.0 if near == ("logistic",) else 6.0) / (n + m))
+            near = kinds[min(i, len(kinds) - 1)]
+            bound = np.sqrt((2.0 if near == "logistic" else 6.0) / (n + m))
             coefs.append(rng.uniform(-bound, bound, (n, m)).astype(design.dtype))
             intercepts.append(rng.uniform(-bound, bound, m).astype(design.dtype))
         return coefs, intercepts

@@ -142,7 +142,11 @@ class Checkpoints:
             tensors.update(load_tensors(path))
             if file_sha256(path) != expected:
                 raise FormatError(f"{path.name} is another file than was written", line="")
-        state: dict[str, Any] = unpack(content["state"], tensors)
+        state = unpack(content["state"], tensors)
+        if not isinstance(state, dict):  # {"$tensor": ...} is an object in the file, but no state
+            raise FormatError(
+                f"{manifest.name} is not a checkpoint", got=type(state).__name__, line=""
+            )
         return state
 
 
