@@ -67,4 +67,4 @@ def test_a_wave_in_which_nothing_moved_is_not_said_again(chainrule, monkeypatch)
 
     monkeypatch.setattr(tune, "successive_halving", halving)
     said = chainrule("tune", "a.csv", "--target", "y", *QUICK).stdout
-    assert said.count("best 0.5 ") == said.count("best 0.25 ") == 1
+    assert said.count("best error 0.5 ") == said.count("best error 0.25 ") == 1
