@@ -12,7 +12,8 @@ from cli_cases import refused
 from chainrule.cli import tune
 from chainrule.cli.tune import drawn
 from chainrule.errors import ArgumentError
-from chainrule.train.tabular import Recipe
+from chainrule.train import open_run
+from chainrule.train.tabular import Recipe, TableModel
 
 ROWS = "".join(f"{i % 7},{(i * 3) % 5},{i % 7 > 3}\n" for i in range(120))
 QUICK = ("--epochs", "7", "--layers", "8", "--configs", "4")
@@ -67,4 +68,44 @@ def test_a_wave_in_which_nothing_moved_is_not_said_again(chainrule, monkeypatch)
 
     monkeypatch.setattr(tune, "successive_halving", halving)
     said = chainrule("tune", "a.csv", "--target", "y", *QUICK).stdout
-    assert said.count("best 0.5 ") == said.count("best 0.25 ") == 1
+    assert said.count("best error 0.5 ") == said.count("best error 0.25 ") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "metric", "told"), [
+    ("y", "roc_auc", "roc_auc"), ("y", None, "error"), ("price", "mae", "mae"),
+    ("price", None, "rmse"),
+])  # fmt: skip
+def test_folds_and_metric_rank_what_the_command_then_trains(chainrule, target, metric, told):
+    """Scores are in the metric and the target's unit; the winner is what its command makes."""
+    rows = "".join(
+        f"{i % 7},{(i * 3) % 5},{i % 7 > 3},{900 + 100 * (i % 7) + i % 11 / 4}\n"
+        for i in range(120)
+    )
+    other = {"y": "price", "price": "y"}[target]
+    Path("a.csv").write_text("x,z,y,price\n" + rows)
+    words = ("a.csv", "--target", target, "--drop", other, "--folds", "3")
+    words += ("--metric", metric) if metric else ()
+    made = chainrule("tune", *words, *QUICK, "--json")
+    assert made.exit_code == 0, made.output
+    found = json.loads(made.stdout)
+    assert (found["metric"], found["folds"]) == (told, 3)
+    scores = [r["score"] for r in found["tried"] if r["rung"] == found["tried"][0]["rung"]]
+    if target == "price":
+        assert all(1.0 < s < 1000.0 for s in scores), "in the target's unit"
+    typed = shlex.split(found["command"])[1:]
+    assert chainrule(*typed, "--no-report", "-q").exit_code == 0
+    run = open_run("a-0001")
+    assert run.config["table"]["metric"] == metric
+    given = found["evaluation"]["scores"]
+    assert {
+        k.removeprefix("test_"): v
+        for k, v in run.result.items()
+        if k in {f"test_{name}" for name in given}
+    } == {k: v for k, v in given.items() if v is not None}
+    model = TableModel.load(run.path / "model.safetensors")
+    mean = sum(model.networks.scores) / 3
+    unit = found["tried"][0]["score"] / mean
+    assert unit == pytest.approx(1.0) if metric or target == "y" else 100 < unit < 400
+    heading = chainrule("tune", *words, *QUICK).stdout
+    assert f"best {told.replace('_', ' ')} " in heading

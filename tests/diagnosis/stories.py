@@ -129,6 +129,7 @@ FAULTS = {
         story(rows=rows([*FALLING[:9], 2.4]), result=ENDED),  # learned, and lost again
         story(rows=rows([2.6, 2.4]), looks=closed(looks())),
         story(rows=rows([4.0] * 8, val_accuracy=[0.9] * 8), result=ENDED),
+        story(rows=rows([4.0] * 8, val_roc_auc=[0.9] * 8), result={**ENDED, "test_accuracy": 0.9}),
     ],
     "loss-oscillating": [story(rows=rows([2.0 + 0.4 * (-1) ** i for i in range(20)]))],
     "loss-diverging": [

@@ -235,9 +235,10 @@ def test_what_has_hardly_begun_has_not_failed_to_learn():
 
 
 def test_a_loss_that_is_high_with_most_rows_right_is_not_nothing():
-    (f,) = found("loss-flat", FAULTS["loss-flat"][7])
-    assert f.title != "nothing is learned"
-    assert "90 % of the held-out rows are right" in f.evidence
+    for case in FAULTS["loss-flat"][7:]:  # by the log, or by the result where that has no accuracy
+        (f,) = found("loss-flat", case)
+        assert f.title != "nothing is learned"
+        assert "90 % of the held-out rows are right" in f.evidence
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.none()

@@ -19,7 +19,7 @@ from chainrule.report.looks import read_looks
 from chainrule.report.page import table_rows
 from chainrule.report.svg import Scale, apart, draw, y_scale
 from chainrule.report.vega import data_of, specification
-from chainrule.train.metrics import calibration_error
+from chainrule.train.metrics import METRICS, calibration_error
 from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
 
 
@@ -95,6 +95,19 @@ def test_a_huge_first_loss_does_not_flatten_the_rest(first, later, log):
     known = [v for s in panel.series for v in s.y if v is not None and math.isfinite(v)]
     if log:
         assert {y(min(known)), y(max(known))} == {0.0, 200.0}, "all of the height is used"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_best_in_its_direction_and_of_equal_epochs_in_the_last(name):
+    """As a table's fit keeps it, whose log holds one metric and no validation loss."""
+    course = [0.5, 0.25, 0.75, 0.25, 0.75, 0.5]
+    held = [{"epoch": e, "step": 10 * e, "loss": 1 / e, f"val_{name}": v}
+            for e, v in enumerate(course, 1)]  # fmt: skip
+    chart = learning(held)
+    best, word = (5, "highest") if METRICS[name].higher_is_better else (4, "lowest")
+    called = f"Validation {name.replace('_', ' ')}"
+    assert f"{called} is best at epoch {best} of 6" in chart.here
+    assert re.search(rf"{called}: .*{word} 0.[27]5 at epoch {best},", chart.summary)
 
 
 def test_a_drop_of_the_learning_rate_is_marked_with_its_effect():

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainrule.errors import ArgumentError, StateError
 from chainrule.report import labels
 from chainrule.report.build import build
 from chainrule.report.labels import MOST, WORST, Labels
 from chainrule.report.subject import verdict_of
+from chainrule.train.metrics import over_labels
 from report_cases import HOSTILE, full_subject
 
 
@@ -84,3 +86,29 @@ def test_the_page_of_labels(tmp_path):
     assert f"{h.rows_right} of 30 held-out rows have all labels right" in verdict_of(s).sentence
     broken = dataclasses.replace(h, p=np.full((30, 3), np.nan))
     assert "no finite number" in build(dataclasses.replace(s, labels=broken))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(*[st.tuples(st.booleans(), st.sampled_from([0.1, 0.4, 0.6, 0.9]))] * 3),
+        min_size=1, max_size=20,
+    )
+)  # fmt: skip
+def test_means_over_labels_are_those_of_the_page(rows):
+    """`over_labels`, by which networks are chosen, against the counts of each label."""
+    true, p = (np.array([[cell[i] for cell in row] for row in rows], float) for i in (0, 1))
+    h = made(true, p)
+    assert over_labels("f1", p, true, 0.5) == pytest.approx(h.f1)
+    assert over_labels("accuracy", p, true, 0.5) == h.labels_right
+    for name in ("precision", "recall"):
+        mean = np.mean([getattr(label, name) or 0.0 for label in h.each()])
+        assert over_labels(name, p, true, 0.5) == pytest.approx(mean)
+    logits = np.log(p / (1 - p))
+    assert over_labels("f1", logits, true) == over_labels("f1", p, true, 0.5)
+
+
+def test_what_is_no_metric_of_labels_is_refused():
+    with pytest.raises(ArgumentError, match=r"no metric of labels(.|\n)*roc_auc"):
+        over_labels("rmse", np.zeros((2, 2)), np.zeros((2, 2)))
+    with pytest.raises(StateError, match="none of 2 labels has both"):
+        over_labels("roc_auc", np.zeros((2, 2)), np.zeros((2, 2)))

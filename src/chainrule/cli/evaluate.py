@@ -16,7 +16,7 @@ from ..errors import StateError
 from ..markup import counted
 from ..report.labels import Labels
 from ..train import Run
-from ..train.metrics import METRICS, confusion_matrix
+from ..train.metrics import METRICS, confusion_matrix, over_labels
 from .app import Command, UsageProblem
 from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
@@ -147,14 +147,10 @@ def of_labels(run: str, on: str, h: Labels, asked: str = "f1") -> Evaluation:
 
 def _of_all_labels(name: str, h: Labels) -> float | None:
     """The mean over the labels; accuracy is that of all labels of all rows."""
-    if name == "accuracy":
-        return h.labels_right
-    if name in AVERAGED:
-        return float(np.mean([getattr(label, name) or 0.0 for label in h.each()]))
-    wanted = h.wanted.astype(np.int64)
-    each = [_score(name, h.p[:, k], wanted[:, k]) for k in range(len(h.names))]
-    known = [v for v in each if v is not None]
-    return float(np.mean(known)) if known else None
+    try:
+        return over_labels(name, h.p, h.wanted, 0.5)
+    except StateError:  # no label that some rows have and some have not
+        return None
 
 
 def _score(name: str, prediction: Any, true: Any) -> float | None:

@@ -10,6 +10,7 @@ import click
 
 from ..errors import ChainruleError
 from ..train import list_runs
+from ..train.metrics import METRICS
 from ..train.run import Run
 from .app import Command
 from .options import find_run, plain_option, run_argument, runs_dir
@@ -23,8 +24,6 @@ def summary(run: Run) -> dict[str, Any]:
     try:
         rows, result = run.rows, run.result
         recipe = run.config.get("recipe") or run.config.get("table") or {}
-        best = [r["val_accuracy"] for r in rows if "val_accuracy" in r]
-        errors = [r["val_rmse"] for r in rows if "val_rmse" in r]
         scores = {k: v for k, v in (result or {}).items() if k.startswith("test_")}
         return row | {
             "started": run.environment.get("started"),
@@ -36,8 +35,9 @@ def summary(run: Run) -> dict[str, Any]:
             "epochs": len(rows),
             "loss": rows[-1]["loss"] if rows else None,
             "val_loss": rows[-1].get("val_loss") if rows else None,
-            "best_val_accuracy": max(best, default=None),
-            "best_val_rmse": min(errors, default=None),
+            "best_val_accuracy": None,
+            "best_val_rmse": None,
+            **_best(rows),
             "test_accuracy": None,
             **scores,
             "seconds": sum(r.get("seconds", 0.0) for r in rows),
@@ -56,12 +56,25 @@ def summary(run: Run) -> dict[str, Any]:
         return row | {"state": f"damaged: {type(error).__name__}: {error}"}
 
 
+def _best(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The best value of each metric that the log holds of validation rows."""
+    found = {}
+    for name, metric in METRICS.items():
+        values = [r[f"val_{name}"] for r in rows if f"val_{name}" in r]
+        if values:
+            found[f"best_val_{name}"] = (max if metric.higher_is_better else min)(values)
+    return found
+
+
 def _percent(value: Any) -> str:
     return "-" if value is None else f"{value * 100:.2f} %"
 
 
 def _score(row: dict[str, Any], which: str) -> str:
-    """Accuracy, or what else a run is judged by."""
+    """The metric that was asked for, accuracy, or what else a run is judged by."""
+    asked = (row.get("recipe") or {}).get("metric")
+    if asked not in (None, "accuracy") and row.get(f"{which}_{asked}") is not None:
+        return f"{asked.replace('_', ' ')} {row[f'{which}_{asked}']:.4g}"
     for name in ("rmse", "f1"):
         value = row.get(f"{which}_{name}")
         if row.get(f"{which}_accuracy") is None and value is not None:

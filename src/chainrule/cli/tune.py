@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from ..errors import ArgumentError
-from ..train.tabular import Halving, Recipe, TableModel, successive_halving
+from ..train.tabular import Halving, Recipe, TableFit, TableModel, successive_halving
 from .app import Command, UsageProblem, as_usage
 from .evaluate import Evaluation
 from .options import Number, Sizes, plain_option
@@ -22,7 +22,7 @@ from .tables.choices import TableChoices, choose
 from .tables.command_line import command_of
 from .tables.options import Source, table_options
 from .tables.prepare import Prepared, prepare
-from .tables.said import baseline, headline_of
+from .tables.said import baseline, headline_of, in_words
 from .terminal import Line, Terminal, as_typed, detect, words
 from .view.draw import Column, table
 
@@ -57,10 +57,15 @@ def command(
     worse half leaves; the last one is trained when it is found. The recipe as it is is among them.
     Nothing is written: the command that is printed trains with the best.
 
+    Settings are ranked by their errors, or by --metric, on one fifth of the rows. With --folds each
+    is so many networks, held out from other rows, and ranked by the mean: surer, and as many times
+    as long.
+
     \b
     Examples:
       chainrule tune houses.csv --target price
       chainrule tune houses.csv --target price --configs 64 --layers 64,64
+      chainrule tune houses.csv --target price --metric mae --folds 5
     """
     if data in DATA:
         raise UsageProblem("tune is for tables", got=data, fix=f"chainrule lr-find {data}", line="")
@@ -73,29 +78,41 @@ def command(
         for line in lines:
             click.echo(t.paint(line), file=stream, color=True)
 
-    rows = prepare(dataclasses.replace(c, folds=1), say, t)
-    tried = drawn(rows.fit.recipe, configs or 32, c.seed)
+    rows = prepare(dataclasses.replace(c, folds=c.folds or 1), say, t)
+    fit = rows.fit
+    tried = drawn(fit.recipe, configs or 32, c.seed)
     told: list[list[Line]] = []
 
     def tell(held: list[dict[str, Any]]) -> None:
-        lines = rung(held, t)
+        lines = rung(named(held, fit), fit.named(0.0)[0], t)
         if lines not in told[-1:]:  # else all that were left had ended by themselves
             say(lines)
         told.append(lines)
 
     try:
         found = successive_halving(
-            tried, rows.fit.data, rows.fit.recipe, keep=keep or 0.5, seed=c.seed,
+            tried, fit.data, fit.recipe, splits=splits(fit), keep=keep or 0.5, seed=c.seed,
             on_rung=tell,
         )  # fmt: skip
     except ArgumentError as error:
         raise as_usage(error) from None
     held = scored(found, rows)
     if as_json:
-        click.echo(json.dumps(as_data(found, held, c), indent=2, allow_nan=False))
+        click.echo(json.dumps(as_data(found, held, c, fit), indent=2, allow_nan=False))
         return
     say(lines_of(found, held, rows, t))
     click.echo(as_typed(f"next  {command_of(c, found.best)}"))
+
+
+def splits(fit: TableFit) -> list[tuple[Any, Any]] | None:
+    """Those of the networks that --folds asks for, None without: as `train` has them then."""
+    members = fit.members.members
+    return [(m.train, m.held_out) for m in members] if len(members) > 1 else None
+
+
+def named(held: list[dict[str, Any]], fit: TableFit) -> list[dict[str, Any]]:
+    """Rows of a Halving's table with scores as users know them, see `TableFit.named`."""
+    return [{**r, "score": fit.named(r["score"])[1]} for r in held]
 
 
 def drawn(r: Recipe, count: int, seed: int) -> list[dict[str, Any]]:
@@ -130,32 +147,37 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def as_data(found: Halving, held: Evaluation | None, c: TableChoices) -> dict[str, Any]:
+def as_data(
+    found: Halving, held: Evaluation | None, c: TableChoices, fit: TableFit
+) -> dict[str, Any]:
     """What --json prints."""
     return {
         "schema": SCHEMA, "data": c.data, "target": list(c.target), "programs": found.programs,
-        "best": found.best, "command": command_of(c, found.best),
-        "tried": [{**r, "score": _finite(r["score"])} for r in found.table],
+        "best": found.best, "command": command_of(c, found.best), "metric": fit.named(0.0)[0],
+        "folds": len(found.ensemble),
+        "tried": [{**r, "score": _finite(r["score"])} for r in named(found.table, fit)],
         "evaluation": None if held is None else held.to_json(),
     }  # fmt: skip
 
 
-def rung(held: list[dict[str, Any]], t: Terminal) -> list[Line]:
+def rung(held: list[dict[str, Any]], metric: str, t: Terminal) -> list[Line]:
     """How it stands after a wave."""
     top = held[0]
     left = sum(r["epochs"] == top["epochs"] for r in held)
     best = ", ".join(f"{k} {v:g}" for k, v in top["settings"].items()) or "the recipe as it is"
-    said = f"epoch {top['epochs']}: {left} of {len(held)} in, best {top['score']:.4g} ({best})"
+    said = f"epoch {top['epochs']}: {left} of {len(held)} in, best {in_words(metric)} "
+    said += f"{top['score']:.4g} ({best})"
     return words(said, t.width, indent="  ")
 
 
 def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Terminal) -> list[Line]:
     """The settings that came farthest, and the winner's score."""
-    top = found.table[:SHOWN]
+    top = named(found.table[:SHOWN], rows.fit)
+    metric = in_words(rows.fit.named(0.0)[0])
     names = sorted({k for r in found.table for k in r["settings"]})
     own = {k: getattr(rows.fit.recipe, k) for k in names}
     columns = [
-        Column("error", [[(f"{r['score']:.4g}", "strong")] for r in top], 9, True),
+        Column(metric, [[(f"{r['score']:.4g}", "strong")] for r in top], 9, True),
         Column("epochs", [[(str(r["epochs"]), "")] for r in top], 8, True),
         *(Column(k.replace("_", " "), [[(f"{r['settings'].get(k, own[k]):g}", "")] for r in top],
                  5, True) for k in names),
@@ -163,7 +185,7 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     lines: list[Line] = [[], *table(columns, t.width)]
     if t.plain:
         told = [(r, r["settings"] or "as it is") for r in top]
-        lines = [[(f"score {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
+        lines = [[(f"{metric} {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
         base = baseline(rows.schema, rows.learned, rows.true)

@@ -88,7 +88,7 @@ RECIPE = {
     "weight_decay": "weight decay", "schedule": "schedule", "batch_size": "batch size",
     "dropout": "dropout", "init": "first weights", "label_smoothing": "label smoothing",
     "clip_grad_norm": "gradient clipped at", "val_fraction": "share of validation rows",
-    "patience": "patience of early stopping",
+    "patience": "patience of early stopping", "metric": "best epoch by",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..train.metrics import METRICS
 from .charts import (
     BLUE,
     COLOURS,
@@ -39,11 +40,26 @@ def column(rows: list[dict[str, Any]], name: str) -> list[float | None]:
     return [float(v) if isinstance(v := row.get(name), (int, float)) else None for row in rows]
 
 
-def best_of(values: Sequence[float | None], largest: bool = False) -> int | None:
-    """Where the best value stands."""
+def best_of(
+    values: Sequence[float | None], largest: bool = False, last: bool = False
+) -> int | None:
+    """Where the best value stands: of equal ones the first, or the last."""
     good = [i for i, v in enumerate(values) if finite(v)]
     pick = max if largest else min
-    return pick(good, key=lambda i: values[i] or 0.0) if good else None
+    return pick(reversed(good) if last else good, key=lambda i: values[i] or 0.0) if good else None
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a column of the log is better the higher it is."""
+    metric = METRICS.get(name.removeprefix("val_"))
+    return "acc" in name if metric is None else metric.higher_is_better
+
+
+def _called(name: str) -> str:
+    """A column that is neither a loss nor a rate, at the start of a sentence."""
+    if not name.startswith("val_"):
+        return name
+    return f"Validation {name.removeprefix('val_').replace('_', ' ')}"
 
 
 def learning(rows: list[dict[str, Any]]) -> Chart | None:
@@ -57,7 +73,7 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
     loss = _loss(columns, steps, chosen, rows, best)
     panels = [loss]
     panels += [
-        _panel(columns, steps, chosen, [k], k.removeprefix("val_"), PURPLE)
+        _panel(columns, steps, chosen, [k], k.removeprefix("val_").replace("_", " "), PURPLE)
         for k in columns
         if k not in ("loss", "val_loss", "lr")
     ]
@@ -110,7 +126,7 @@ def _panel(
         "val_loss": ("validation", VERMILLION, DASHES[1]),
     }
     for k in names:
-        name, colour, dash = looks.get(k, (k.replace("val_", "validation "), first, DASHES[1]))
+        name, colour, dash = looks.get(k, (_called(k).lower(), first, DASHES[1]))
         x = [steps[i] for i in chosen]
         y = [columns[k][i] for i in chosen]
         if len(steps) >= SMOOTH_FROM:
@@ -221,9 +237,12 @@ def trend(values: list[float | None]) -> str:
     return f"{word} by {percent(abs(change), 1)} over the last {len(last)}"
 
 
-def course(name: str, values: list[float | None], epochs: list[Any], largest: bool = False) -> str:
+def course(
+    name: str, values: list[float | None], epochs: list[Any], largest: bool = False,
+    last: bool = False,
+) -> str:  # fmt: skip
     """Start, end, best and trend in one sentence."""
-    best = best_of(values, largest)
+    best = best_of(values, largest, last)
     if best is None:
         return f"{name}: no finite value."
     good = [v for v in values if v is not None and math.isfinite(v)]
@@ -240,7 +259,7 @@ def _summary(columns: Any, rows: Any) -> str:
     if "val_loss" in columns:
         parts.append(course("Validation loss", columns["val_loss"], epochs))
     parts += [
-        course(k.replace("val_", "Validation "), v, epochs, largest="acc" in k)
+        course(_called(k), v, epochs, higher_is_better(k), last="val_loss" not in columns)
         for k, v in columns.items()
         if k not in ("loss", "val_loss", "lr")
     ]
@@ -248,12 +267,15 @@ def _summary(columns: Any, rows: Any) -> str:
 
 
 def _judged(columns: Any, rows: Any) -> str:
-    """Where rows were held back but only a metric was kept of them."""
+    """Where rows were held back but only a metric was kept of them, as of tables.
+
+    Of equally good epochs the last counts there.
+    """
     name = next((k for k in columns if k.startswith("val_")), None)
-    best = None if name is None else best_of(columns[name], largest="acc" in name)
+    best = None if name is None else best_of(columns[name], higher_is_better(name), last=True)
     if name is None or best is None:
         return "No validation rows."
-    return (f"{name.replace('val_', 'Validation ')} is best at epoch {rows[best].get('epoch')} of "
+    return (f"{_called(name)} is best at epoch {rows[best].get('epoch')} of "
             f"{len(rows)}, {said(columns[name][best])}.")  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class TableChoices:
         chosen = {there: getattr(self, here) for here, there in OF_RECIPE.items()}
         assert set(chosen) <= names
         given = {k: v for k, v in chosen.items() if v is not None or k == "patience"}
-        return Recipe(**given)
+        return Recipe(metric=self.metric, **given)
 
     def used(self, r: Recipe, folds: int) -> TableChoices:
         """With what a training took for all that was not said."""

@@ -107,8 +107,8 @@ def table_options(function: Any) -> Any:
                      help="Of a table: leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="Of a table [found out]."),
         click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
-                     help="Of a table: what the result is said in, accuracy, rmse, .. [by the "
-                          "task]; the best epoch is that of fewest errors."),
+                     help="Of a table: what chooses the best epoch (and by tune the best settings) "
+                          "and says the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),
                      help=f"Of a table: networks, each held out from other rows {told}."),
         click.option("--test-fraction", type=Number(0, 0.9),

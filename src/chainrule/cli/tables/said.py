@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.tables import Schema, Table
 from ...train.tabular import TableFit, TableModel
+from ...train.tabular.judging import OWN
 from ..evaluate import Evaluation
 from ..evaluate import lines_of as evaluation_lines
 from ..options import in_folder
@@ -34,9 +35,11 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     """Rows, networks and the recipe's numbers."""
     count, r = len(fit.members.members), fit.recipe
     parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
-    how = "one network, a part of the rows held out from it to choose its best epoch"
+    by = "" if r.measure in OWN else f" by {in_words(r.measure)}"
+    how = f"one network, a part of the rows held out from it to choose its best epoch{by}"
     if count > 1:
         how = f"{count} networks trained as one, each with another {count}th of the rows held out"
+        how += by and f" to choose its best epoch{by}"
     net = f"mlp {'-'.join(map(str, r.hidden))} {r.activation}, {fit.parameters} params"
     rule = f"{net}, adamw lr {r.lr:g}, batch {fit.members.batch}, at most {r.epochs} epochs"
     return [*words(f"{parts}; {how}.", t.width), *words(rule, t.width), []]
@@ -74,9 +77,19 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
     if held is None:
         judged = {k: v for k, v in fit.rows[-1].items() if k.startswith("val_")}
         name, value = next(iter(judged.items()))
-        said = f"{name.replace('val_', 'validation ')} {value:.4g} in the last epoch"
+        said = f"{validation(name)} {value:.4g} in the last epoch"
         return [*words(said, t.width, "strong"), *words(ended, t.width)]
     return [*headline_of(held, base, fit.preprocessing.schema, t), *words(ended, t.width)]
+
+
+def validation(name: str) -> str:
+    """What a log calls val_log_loss, in words."""
+    return f"validation {in_words(name.removeprefix('val_'))}"
+
+
+def in_words(metric: str) -> str:
+    """A metric's name as it is said."""
+    return metric.replace("_", " ")
 
 
 def headline_of(held: Evaluation, base: float | None, schema: Schema, t: Terminal) -> list[Line]:
@@ -86,7 +99,7 @@ def headline_of(held: Evaluation, base: float | None, schema: Schema, t: Termina
     if metric in held.scores and metric not in ("rmse", "accuracy"):
         value = held.scores[metric]
         found = "can't be said of these rows" if value is None else f"{value:.4f}"
-        return words(f"held-out {metric.replace('_', ' ')} {found}", t.width, "strong")
+        return words(f"held-out {in_words(metric)} {found}", t.width, "strong")
     rmse = held.scores.get("rmse")
     share = held.scores.get("accuracy")
     if rmse is not None:

@@ -25,7 +25,7 @@ from ..waiting import waiting
 from .applied import Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
-from .said import baseline, ended, guessed
+from .said import baseline, ended, guessed, validation
 
 SCHEMA = "chainrule table outcome 1"
 
@@ -156,7 +156,7 @@ def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
 
 def _note(row: dict[str, Any]) -> str:
     judged = next((k for k in row if k.startswith("val_")), None)
-    tail = "" if judged is None else f", {judged.replace('val_', 'validation ')} {row[judged]:.4g}"
+    tail = "" if judged is None else f", {validation(judged)} {row[judged]:.4g}"
     return f"loss {row['loss']:.4g}{tail}"
 
 

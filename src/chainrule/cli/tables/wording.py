@@ -22,6 +22,7 @@ PYTHON = (
     (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
     (r"header=False", "--no-header"), (r"header=True", "--header"),
     (r"quote=, if the file uses another sign", "the file from its source again"),
+    (r"fewer folds, or a larger share", "fewer --folds, or a larger --val-fraction"),
     (r"smaller hidden\b", "smaller --layers"), (r"read_table\(np\.load\(path\)\)", "it as CSV"),
     (r"\b(delimiter|encoding|decimal|task|separator|missing)=(?!['\"\w])", r"--\1"),
 )  # fmt: skip

@@ -47,9 +47,10 @@ class Schema:
         columns of numbers a regression with several outputs.
         kinds: for some columns "numeric", "categorical", "boolean", "date" or "drop". drop: columns
         to leave out. task: "regression", "binary", "multiclass" or "multilabel". metric: one of
-        `chainrule.train.metrics` that fits the task (default "rmse", "accuracy" or "f1"). missing:
-        the texts that stand for a missing value. forms: for some columns the form of their dates,
-        as `datetime.strptime` takes it. separator: the sign between the labels in one cell of the
+        `chainrule.train.metrics` that fits the task (default "rmse", "accuracy" or "f1"): in it the
+        result is said, and another than that also chooses the best epoch (see Recipe). missing: the
+        texts that stand for a missing value. forms: for some columns the form of their dates, as
+        `datetime.strptime` takes it. separator: the sign between the labels in one cell of the
         target.
 
         Raises ArgumentError for a column that isn't there (with the closest name), for cells that

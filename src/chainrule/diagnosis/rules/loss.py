@@ -99,6 +99,9 @@ class Flat(Rule):
         is wrong then is how sure the network is."""
         counts = [n for n in story.start.get("class_counts") or () if isinstance(n, int)]
         held = [v for v in story.column("val_accuracy") if math.isfinite(v)]
+        tested = story.result.get("test_accuracy")
+        if not held and isinstance(tested, (int, float)):  # the log holds another metric
+            held = [float(tested)]
         if not held or not sum(counts):
             return None
         guess = max(counts) / sum(counts)

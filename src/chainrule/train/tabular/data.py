@@ -22,7 +22,8 @@ class TabularData:
     numbers (N,) or (N, T); for 'multilabel' 0 and 1 (N, T).  task: 'classification'.  num_classes:
     as many as the largest class asks for.  unknown: whether category 0 stands for those that were
     not there to be learned, as in data.Preprocessing (True).  weight: what each row counts in the
-    training loss, numbers >= 0 (N,) (None: 1 each).
+    training loss, numbers >= 0 (N,) (None: 1 each).  unit: what 1 of each target of a regression
+    is in the unit in which metrics say it, numbers > 0 (T,) (None: 1, the targets are in it).
 
     Raises ShapeError, NonFiniteError, IndexRangeError or ArgumentError for arrays that don't fit.
 
@@ -36,7 +37,7 @@ class TabularData:
     def __init__(
         self, numeric: Any, categorical: Any, target: Any, *, task: str = "classification",
         cardinalities: Sequence[int] = (), num_classes: int | None = None, unknown: bool = True,
-        weight: Any = None,
+        weight: Any = None, unit: Any = None,
     ) -> None:  # fmt: skip
         choice("TabularData", "task", task, TASKS)
         self.task, self.unknown = task, unknown
@@ -55,6 +56,7 @@ class TabularData:
             self.target = _columns(y, task)
             self.num_outputs = self.target.shape[1]
         self.weight = None if weight is None else _weights(weight, self.rows)
+        self.unit = np.ones(self.num_outputs) if unit is None else _units(unit, self.num_outputs)
 
     def __len__(self) -> int:
         return self.rows
@@ -162,3 +164,11 @@ def _weights(weight: Any, rows: int) -> Any:
     if not np.isfinite(w).all() or (w < 0).any() or not w.any():
         raise ArgumentError("TabularData: weights must be finite, >= 0, and not all 0")
     return w
+
+
+def _units(unit: Any, columns: int) -> Any:
+    u = np.asarray(_array("unit", unit), np.float64)
+    if u.shape != (columns,) or not (np.isfinite(u) & (u > 0)).all():
+        raise ArgumentError("TabularData: unit must be a number above 0 for each target",
+                            expected=f"{columns} of them", got=f"{u.tolist()}"[:80])  # fmt: skip
+    return u

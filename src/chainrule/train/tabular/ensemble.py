@@ -32,8 +32,9 @@ class TabularEnsemble:
     """Networks whose mean answers: of probabilities, or of a regression's numbers.
 
     model: a TabularMLP with members, in evaluation mode.  task: see TabularData.  scores,
-    best_epochs: of each member on its held-out rows (empty where unknown).  history: a row an
-    epoch.  `state_dict` and `config` are all that it takes to make it again (`from_state`).
+    best_epochs: of each member on its held-out rows, by `Recipe.metric` (empty where unknown).
+    history: a row an epoch.  `state_dict` and `config` are all that it takes to make it again
+    (`from_state`).
     """
 
     def __init__(
@@ -123,13 +124,15 @@ def fit_tabular(
 
     members: of k, each learns from all parts but one of k `folds` (5); one alone is judged by a
     fifth of the rows.  splits: instead of members, a pair (rows, held-out rows or None) for each;
-    without held-out rows the last weights count, else those of the best epoch.  seed: decides
-    folds, weights, orders and dropout: the same bits on every run and any number of threads.
-    on_epoch: called with each row of the history: epoch, loss and score of every member.
+    without held-out rows the last weights count, else those of the epoch that is best by
+    `recipe.metric`, of equally good ones the last.  seed: decides folds, weights, orders and
+    dropout: the same bits on every run and any number of threads.  on_epoch: called with each row
+    of the history: epoch, loss and score of every member.
     progress: a bar with rate and time left (None: where stderr is a terminal).
 
     A member is, bit by bit, the network that comes of it alone, `Members(data, [member], seed)`, in
-    batches of the same size.  Raises NonFiniteError where a network has no epoch with finite
+    batches of the same size.  Raises ArgumentError for a metric that has no value on held-out rows,
+    such as roc_auc on rows of one class, NonFiniteError where a network has no epoch with finite
     numbers.  Holzmüller, Grinsztajn and Steinwart 2024, 'Better by Default'.
 
     >>> import numpy as np

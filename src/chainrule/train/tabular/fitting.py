@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...data.tables import Table, read_table
 from ...data.tables.preprocessing import Preprocessing
 from ...data.tables.schema import Schema
 from ...data.tables.table import need_memory
+from ...data.tables.target import METRICS_OF
 from ...errors import ArgumentError, NonFiniteError, StateError
 from ...markup import counted
 from ..interrupts import Interrupts
@@ -23,6 +25,7 @@ from .data import TabularData
 from .ensemble import TabularEnsemble
 from .folds import folds as folds_of
 from .folds import hold_out
+from .judging import check_metric
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import Recipe
@@ -47,10 +50,11 @@ class TableFit:
     table: whatever `read_table` takes.  target: the column, or several (see `Schema.infer`); or
     schema: a Schema.  recipe: see Recipe.  folds: k >= 2 networks, each held out from another k-th
     of the rows and judged by it; their answers are averaged.  1: one network, judged by `val_share`
-    of the rows (0.2).  The weights kept are those of the best epoch of each.  seed: of the weights
-    and of the order of rows; the split is always the same.
-    Raises what `Schema.infer` and `Preprocessing.fit` raise, and NonFiniteError where every network
-    diverges.
+    of the rows (0.2).  The weights kept are those of the best epoch of each, by `recipe.metric`;
+    where that is None, by the metric of the schema, if it is another than its task has of itself.
+    seed: of the weights and of the order of rows; the split is always the same.
+    Raises what `Schema.infer` and `Preprocessing.fit` raise, ArgumentError for a metric that has no
+    value on held-out rows, and NonFiniteError where every network diverges.
 
     >>> import chainrule
     >>> from chainrule.train.tabular import Recipe, TableFit
@@ -79,8 +83,9 @@ class TableFit:
             arrays.numeric, arrays.categorical, arrays.target, task=self.task,
             cardinalities=self.preprocessing.cardinalities,
             num_classes=self.schema.target.outputs if self.task == "classification" else None,
+            unit=self.preprocessing.std if self.task == "regression" else None,
         )  # fmt: skip
-        self.recipe = (recipe or Recipe()).of(self.task)
+        self.recipe = self._asked(recipe or Recipe()).of(self.task)
         self.seed = seed
         labels = self.data.target if self.task == "classification" else None
         pairs = (
@@ -88,6 +93,8 @@ class TableFit:
             if folds == 1
             else folds_of(self.data, folds)
         )
+        check_metric(self.data, [held for _, held in pairs], self.recipe.measure,
+                     [str(label) for label in self.schema.target.labels])  # fmt: skip
         self._need_memory(len(pairs))
         members = [Member(a, b, i, self.recipe) for i, (a, b) in enumerate(pairs)]
         self.members = Members(self.data, members, seed)
@@ -96,6 +103,13 @@ class TableFit:
         self.signal: str | None = None
         self.stop_reason: str | None = None  # what `stop` was given
         self.seconds = 0.0
+
+    def _asked(self, recipe: Recipe) -> Recipe:
+        """The recipe with the metric that was asked of the schema, where it has none of its own."""
+        target = self.schema.target
+        assert target is not None
+        asked = target.metric != METRICS_OF[target.task][0]
+        return replace(recipe, metric=target.metric) if asked and not recipe.metric else recipe
 
     def _need_memory(self, networks: int) -> None:
         """Raises OutOfMemory before networks are made that surely have no room."""
@@ -231,11 +245,15 @@ class TableFit:
 
     def _judged(self, score: float) -> dict[str, float]:
         """The score by the name that users know."""
-        if self.recipe.metric == "loss":
-            return {"val_loss": score}
-        if self.task == "regression":
-            return {"val_rmse": score * float(np.mean(self.preprocessing.std))}
-        return {"val_accuracy": 1.0 - score}
+        name, value = self.named(score)
+        return {"val_accuracy": 1.0 - value} if name == "error" else {f"val_{name}": value}
+
+    def named(self, score: float) -> tuple[str, float]:
+        """A score of the members with its name: an error of amounts is their rmse in their unit."""
+        metric = self.recipe.measure
+        if metric == "error" and self.task == "regression":
+            return "rmse", score * float(np.mean(self.preprocessing.std))
+        return metric, score
 
     @property
     def lr(self) -> float:
@@ -311,7 +329,7 @@ class TableFit:
             "optimizer": {"name": "AdamW", "groups": [{"lr": self.recipe.lr}]},
             "loss": self.task, "scheduler": "coslog", "schedule_by": "step",
             "clip_grad_norm": None, "clip_grad_value": None, "accumulate": 1, "ema": None,
-            "metrics": [self.recipe.metric], "seed": self.seed, "compile": True, "callbacks": [],
+            "metrics": [self.recipe.measure], "seed": self.seed, "compile": True, "callbacks": [],
         }  # fmt: skip
 
     @property

@@ -13,6 +13,7 @@ from ..progress import Bar
 from .data import TabularData
 from .ensemble import TabularEnsemble, moved
 from .folds import checked, folds
+from .judging import turn
 from .members import Member, Members
 from .recipe import Recipe
 from .schedules import ends
@@ -22,9 +23,9 @@ class Halving:
     """What `successive_halving` found.
 
     table: a dict for each set of settings, the best first: config (its number in the list),
-    settings, score (the mean over the splits, the last that it got), epochs (how far it came),
-    rung (how many cuts it lived through).  best: the settings of the first.  ensemble: its
-    networks, trained to the end.  programs: how many were compiled.
+    settings, score (by the recipe's metric, the mean over the splits, the last that it got), epochs
+    (how far it came), rung (how many cuts it lived through).  best: the settings of the first.
+    ensemble: its networks, trained to the end.  programs: how many were compiled.
     """
 
     def __init__(
@@ -63,12 +64,12 @@ def successive_halving(
 
     configs: changes of the recipe, as {'lr': 0.02, 'dropout': 0.3}.  Those that differ in lr,
     weight_decay, dropout and label_smoothing only are one program.  splits: as for fit_tabular; a
-    config's score is the mean over them (None: a fifth of the rows held out, once).  keep: the
-    share that stays (0.5), at least one.  seed: as for fit_tabular.  on_rung: called with the
-    table so far.  progress: a bar (None: where stderr is a terminal).
+    config's score is the mean over them of the recipe's metric (None: a fifth of the rows held
+    out, once).  keep: the share that stays (0.5), at least one.  seed: as for fit_tabular.
+    on_rung: called with the table so far.  progress: a bar (None: where stderr is a terminal).
 
-    Raises ArgumentError for unknown settings, different numbers of epochs, or splits without
-    held-out rows; NonFiniteError where no network has finite numbers.
+    Raises ArgumentError for unknown settings, different numbers of epochs or metrics, or splits
+    without held-out rows; NonFiniteError where no network has finite numbers.
     Jamieson and Talwalkar 2016.
 
     >>> import numpy as np
@@ -105,10 +106,11 @@ def _recipes(configs: Sequence[Mapping[str, Any]], base: Recipe, task: str) -> l
         raise ArgumentError("successive_halving: needs settings to compare",
                             expected="[{'lr': 0.02}, {'lr': 0.04}, ..]")  # fmt: skip
     recipes = [base.changed(c).of(task) for c in configs]
-    if len({r.epochs for r in recipes}) > 1:
-        listed = ", ".join(map(str, sorted({r.epochs for r in recipes})))
-        raise ArgumentError("successive_halving: all must have the same number of epochs",
-                            got=listed)  # fmt: skip
+    for name, what in (("epochs", "number of epochs"), ("metric", "metric")):
+        found = sorted({getattr(r, name) for r in recipes})
+        if len(found) > 1:
+            raise ArgumentError(f"successive_halving: all must have the same {what}",
+                                got=", ".join(map(str, found)))  # fmt: skip
     return recipes
 
 
@@ -124,7 +126,8 @@ class Race:
     ) -> None:
         self.data, self.recipes, self.splits = data, recipes, len(pairs)
         self.order = list(range(len(recipes)))
-        self.score, self.epochs = [math.inf] * len(recipes), [0] * len(recipes)
+        self.turn = turn(recipes[0].measure)
+        self.score, self.epochs = [self.turn * math.inf] * len(recipes), [0] * len(recipes)
         self.rung = [0] * len(recipes)
         alike: dict[Any, list[int]] = {}
         for n, r in enumerate(recipes):
@@ -151,7 +154,7 @@ class Race:
             best = np.array(members.best).reshape(len(numbers), self.splits).mean(1)
             for n, score in zip(numbers, best.tolist(), strict=True):
                 self.score[n], self.epochs[n], self.rung[n] = score, members.epoch, rung
-        self.order.sort(key=lambda n: (self.score[n], n))
+        self.order.sort(key=lambda n: (self.turn * self.score[n], n))
         if not math.isfinite(self.score[self.order[0]]):
             raise NonFiniteError("successive_halving: no network has finite numbers",
                                  fix="lower learning rates", line="")  # fmt: skip
@@ -173,7 +176,9 @@ class Race:
 
     def table(self, configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """All settings: who came furthest first, then by score."""
-        places = sorted(range(len(configs)), key=lambda n: (-self.rung[n], self.score[n], n))
+        places = sorted(
+            range(len(configs)), key=lambda n: (-self.rung[n], self.turn * self.score[n], n)
+        )
         return [
             {"config": n, "settings": dict(configs[n]), "score": self.score[n],
              "epochs": self.epochs[n], "rung": self.rung[n]}

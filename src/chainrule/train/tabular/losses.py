@@ -1,4 +1,4 @@
-"""What members learn to make small, and what they are judged by."""
+"""What members learn to make small."""
 
 from __future__ import annotations
 
@@ -65,24 +65,3 @@ def _learned(data: TabularData, model: TabularMLP) -> tuple[Any, Any]:
 def _weights(weight: Any) -> Any:
     """Weights with mean 1."""
     return (weight / weight.mean()).astype(np.float32)
-
-
-def scores(data: TabularData, outputs: Any, rows: Any, metric: str) -> float:
-    """How bad outputs (V, C) of a network are on some rows; see `Recipe.metric`.  In float64."""
-    y = data.target[rows]
-    z = outputs.astype(np.float64)
-    if not np.isfinite(z).all():
-        return float("nan")
-    if data.task == "regression":
-        mean = float(((z - y) ** 2).mean())
-        return mean if metric == "loss" else mean**0.5
-    if data.task == "multilabel":
-        if metric == "error":
-            return float(((z > 0) != (y > 0)).mean())
-        return float((np.logaddexp(0.0, z) - z * y).mean())
-    if metric == "error":
-        return float((z.argmax(1) != y).mean())
-    top = z.max(1)
-    return float(
-        (np.log(np.exp(z - top[:, np.newaxis]).sum(1)) + top - z[np.arange(len(y)), y]).mean()
-    )

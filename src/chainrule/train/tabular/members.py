@@ -26,7 +26,8 @@ from ...tensor.autograd import grad, no_grad
 from ...tensor.core import Tensor, wrap
 from ...tensor.random import Generator, drawing_from
 from .data import TabularData
-from .losses import member_losses, scores
+from .judging import check_metric, score, turn
+from .losses import member_losses
 from .recipe import Recipe
 from .schedules import coslog, flat_cos
 
@@ -58,7 +59,8 @@ class Members:
     """Networks in training.  epoch, steps: how many they have made; made: of these, in the epoch
     that goes on.
 
-    best, best_epoch: the score of each held-out part and when it was, 0 where there is none yet.
+    best, best_epoch: the score of each held-out part, by `Recipe.metric`, and when it was, 0 where
+    there is none yet.
     done: whose patience has ended, or whose numbers are not finite any more (`diverged`).
     """
 
@@ -68,6 +70,8 @@ class Members:
         if any(m.recipe.together != recipe.together for m in members):
             raise ArgumentError("Members: these networks can't be trained as one",
                                 expected="the same shapes, epochs and batch size")  # fmt: skip
+        parts = [m.held_out for m in members if m.held_out is not None and len(m.held_out)]
+        check_metric(data, parts, recipe.measure)
         self.data, self.members, self.recipe = data, list(members), recipe
         self.generator = Generator().manual_seed(seed)
         self.seeds = [seed_of(seed, m.number) for m in members]
@@ -75,7 +79,7 @@ class Members:
         self._take(TabularMLP.stacked(models))
         count = len(members)
         self.epoch = self.steps = self.made = 0
-        self.best, self.best_epoch = [math.inf] * count, [0] * count
+        self.best, self.best_epoch = [turn(recipe.measure) * math.inf] * count, [0] * count
         self.improved = [0] * count  # the epoch of the last score that was better, not as good
         self.done, self.diverged = [False] * count, [False] * count
         self.history: list[dict[str, Any]] = []
@@ -184,12 +188,12 @@ class Members:
 
         Of epochs that are equally good the last counts: its learning rate is the lower one.
         """
-        finite = np.isfinite(losses)
+        finite, sign = np.isfinite(losses), turn(self.recipe.measure)
         found = None
         if self.held_out is not None:
             given = self.outputs(self.held_out)._value
             found = [
-                scores(self.data, given[k][: len(m.held_out)], m.held_out, self.recipe.metric)
+                score(self.data, given[k][: len(m.held_out)], m.held_out, self.recipe.measure)
                 for k, m in enumerate(self.members)
             ]
         for k in range(len(self.members)):
@@ -198,13 +202,14 @@ class Members:
             value = found[k] if found is not None else 0.0
             if not finite[k] or not math.isfinite(value):
                 self.done[k] = self.diverged[k] = True
-            elif found is None or value <= self.best[k]:
+            elif found is None or sign * value <= sign * self.best[k]:
                 self._keep(k, value)
             self.done[k] = self.done[k] or (found is not None and self._waited(k))
         return found
 
     def _keep(self, k: int, value: float) -> None:
-        if value < self.best[k]:
+        sign = turn(self.recipe.measure)
+        if sign * value < sign * self.best[k]:
             self.improved[k] = self.epoch
         self.best[k], self.best_epoch[k] = value, self.epoch
         if self.held_out is not None:

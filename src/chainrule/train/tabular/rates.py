@@ -12,7 +12,7 @@ from ...errors import ArgumentError
 from ..lr_find import LRFinding, Trial
 from .data import TabularData
 from .fitting import TableFit
-from .losses import scores
+from .judging import score
 from .members import Member, Members
 
 COUNT = 16
@@ -81,4 +81,4 @@ def _blind(data: TabularData, member: Member) -> float:
     else:
         z = np.log(np.bincount(y, minlength=data.num_outputs) + 1.0)
     rows = member.held_out
-    return scores(data, np.broadcast_to(z, (len(rows), len(z))), rows, "loss")
+    return score(data, np.broadcast_to(z, (len(rows), len(z))), rows, "loss")

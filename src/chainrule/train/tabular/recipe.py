@@ -9,8 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from ...errors import ArgumentError
+from ...functional.arguments import choice
 from ...nn import TabularMLP
 from ...ops.core import is_number
+from .judging import MEASURES, OWN
 
 OF_TASK: Mapping[str, Mapping[str, Any]] = {
     "classification": {"lr": 0.04, "activation": "selu", "label_smoothing": 0.1},
@@ -33,9 +35,11 @@ class Recipe:
     (0.02) and dropout (0.15): as `flat_cos` goes.  label_smoothing: (0.1 for classification).
     These four may differ between networks that are trained as one; what follows may not.  epochs:
     256.  batch_size: 256, or all rows where there are fewer; what is left over of an epoch is left
-    out.  betas: of AdamW, (0.9, 0.95).  metric: what decides about the best epoch: 'error' (share
-    of wrong classes, or root of the mean squared error) or 'loss' ('error').  patience: a network
-    ends after epoch e where it was better than before in b and e > 2 b + patience; None: never.
+    out.  betas: of AdamW, (0.9, 0.95).  metric: what decides about the best epoch, early stopping
+    and the winner of many settings: 'error' (share of wrong classes or labels, or root of the mean
+    squared error, of a TableFit in deviations of the target), 'loss', or a metric of the task, in
+    its own direction: 'roc_auc', 'f1', 'mae', .. ('error').  patience: a network ends after epoch
+    e where it was better than before in b and e > 2 b + patience; None: never.
     hidden, activation, frequencies, embedding_dim, sigma, max_one_hot (10: eight categories,
     the unknown and the missing), category_dim: of the network, see nn.TabularMLP.
 
@@ -51,7 +55,7 @@ class Recipe:
     epochs: int = 256
     batch_size: int = 256
     betas: tuple[float, float] = (0.9, 0.95)
-    metric: str = "error"
+    metric: str | None = None
     patience: int | None = None
     hidden: tuple[int, ...] = (256, 256, 256)
     activation: str | None = None
@@ -73,16 +77,21 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"Recipe: {name} must be a whole number >= 1", got=repr(value))
-        if self.metric not in ("error", "loss"):
-            raise ArgumentError("Recipe: metric must be 'error' or 'loss'", got=repr(self.metric))
+        if self.metric is not None:
+            choice("Recipe", "metric", self.metric, MEASURES)
         if self.patience is not None and self.patience < 0:
             raise ArgumentError("Recipe: patience must be >= 0, or None", got=repr(self.patience))
         object.__setattr__(self, "hidden", tuple(int(h) for h in self.hidden))
 
     def of(self, task: str) -> Recipe:
         """With the numbers of a task in place of None."""
-        given = OF_TASK[task]
+        given = {"metric": self.measure, **OF_TASK[task]}
         return replace(self, **{k: v for k, v in given.items() if getattr(self, k) is None})
+
+    @property
+    def measure(self) -> str:
+        """What decides: the metric, or 'error' where none is given."""
+        return self.metric or OWN[0]
 
     def changed(self, settings: Mapping[str, Any]) -> Recipe:
         """With other settings; ArgumentError for one that there is not."""

@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from ..metrics import METRICS
 from ..run import Run
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ class Recording:
         """How good the last epoch is (larger is better); None in the middle of an epoch."""
         if not self.fit.rows or self.fit.members.made:
             return None
-        row = self.fit.rows[-1]
-        value = row["val_accuracy"] if "val_accuracy" in row else -row[judged_in(row)]
-        return value if math.isfinite(value) else None
+        name = judged_in(self.fit.rows[-1])
+        value = self.fit.rows[-1][name]
+        if not math.isfinite(value):
+            return None
+        metric = METRICS.get(name.removeprefix("val_"))
+        return value if metric is not None and metric.higher_is_better else -value
 
     def _now(self) -> tuple[int, int]:
         return self.fit.members.steps, self.fit.members.epoch
