@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
+import datetime
+import io
 import json
 import subprocess
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule.data import Preprocessing, Schema
@@ -74,9 +79,9 @@ def mixed(rows=60, seed=0, *, of="learned"):
     start = np.datetime64("1931-02-03T04:05:06")
     moments = start + (rng.random(rows) * 100 * 366 * 86400).astype("m8[s]")
     columns = {
-        "x1": gaps([repr(v) for v in rng.normal(0, stretch, rows)]),
-        "large": [repr(v) for v in 1.7e12 + rng.integers(0, 5000, rows).astype(float)],
-        "tiny and, wide": [repr(v) for v in rng.normal(size=rows) * 10.0 ** rng.integers(-300, 300, rows)],
+        "x1": gaps([repr(float(v)) for v in rng.normal(0, stretch, rows)]),
+        "large": [repr(float(v)) for v in 1.7e12 + rng.integers(0, 5000, rows).astype(float)],
+        "tiny and, wide": [f"{v:.9f}e{rng.integers(-300, 300)}" for v in rng.random(rows).tolist()],
         "flat": ["4" if i else "5" for i in range(rows)],
         "word": gaps([words[i] for i in rng.integers(0, len(words), rows)]),
         "size": [f"  s{i} " for i in rng.integers(0, 3, rows)],
@@ -86,18 +91,17 @@ def mixed(rows=60, seed=0, *, of="learned"):
         "day": [str(m)[:10] for m in moments[::-1]],
     }  # fmt: skip
     columns |= {
-        "class": [WORDS[i % 3] for i in range(rows)], "whole": [str(i % 3 - 1) for i in range(rows)],
-        "amount": [repr(v) for v in 2.5e9 + rng.normal(size=rows)],
-        "other": [repr(v) for v in rng.normal(size=rows) * 1e-3],
+        "class": [WORDS[i % 3] for i in range(rows)],
+        "whole": [str(i % 3 - 1) for i in range(rows)],
+        "amount": [repr(float(v)) for v in 2.5e9 + rng.normal(size=rows)],
+        "other": [repr(float(v)) for v in rng.normal(size=rows) * 1e-3],
         "a": [str(i % 2) for i in range(rows)], "b": [str(i // 2 % 2) for i in range(rows)],
         "tags": [["u|v", "v", "u|w", "w"][i % 4] for i in range(rows)],
     }  # fmt: skip
-    quoted = [['"' + str(v).replace('"', '""') + '"' for v in c] for c in columns.values()]
-    lines = [
-        ",".join('"' + n + '"' for n in columns),
-        *(",".join(r) for r in zip(*quoted, strict=True)),
-    ]
-    return "\n".join(lines) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return text.getvalue()
 
 
 TARGETS = {
@@ -234,9 +238,9 @@ def test_onnx_refuses_what_predict_refuses(name, value, said, tmp_path):
 
 
 def test_numbers_that_stand_for_missing_ones(tmp_path):
-    """As --missing -999 and inf say; '' is no text for it then, and so an unknown one."""
-    lines = [f"{v},{w},{i % 2}" for i, (v, w) in enumerate([("-999", "u"), ("1", "NA"), ("2.5", "v"),
-             ("inf", ""), ("4", "u"), ("7", "v")] * 6)]  # fmt: skip
+    """As --missing -999 and inf say; '' is a category then."""
+    pairs = [("-999", "u"), ("1", "NA"), ("2.5", "v"), ("inf", ""), ("4", "u"), ("7", "v")] * 6
+    lines = [f"{v},{w},{i % 2}" for i, (v, w) in enumerate(pairs)]
     table = read(tmp_path, "\n".join(["x,w,y", *lines]))
     model = model_of(table, "y", missing=["-999", "NA", "inf"])
     held = session(model, tmp_path / "m.onnx")
@@ -262,6 +266,24 @@ def test_every_month_weekday_and_hour(tmp_path):
     compared(model, table, held.run(None, fed(held, columns)))
     if CC is not None:
         compared(model, table, in_c(model, columns, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory):
+    """(a model of dates, its session)."""
+    folder = tmp_path_factory.mktemp("dated")
+    moments = [f"20{i:02}-{i % 12 + 1:02}-{i % 28 + 1:02} {i % 24:02}:30" for i in range(50)]
+    moments[7] = ""
+    table = read(folder, "\n".join(["when,y", *(f"{m},{i}.5" for i, m in enumerate(moments))]))
+    model = model_of(table, "y")
+    return model, session(model, folder / "m.onnx")
+
+
+@given(moments=st.lists(st.datetimes(datetime.datetime(1, 1, 1)), min_size=1, max_size=20))
+def test_any_moment(dated, moments):
+    model, held = dated
+    table = read_table({"when": np.array(moments, "M8[us]")})
+    compared(model, table, held.run(None, fed(held, raw(model, table))))
 
 
 # ---------------------------------------------------------------- C

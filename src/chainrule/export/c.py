@@ -24,8 +24,8 @@ from .recording import example_of, module_of, record_model, record_step
 OWNER = "export_c"
 LARGEST = 5_000_000
 """Numbers that a file holds at most: compilers take a hundred bytes and more for each."""
-MATHS = re.compile(r"\b(?:INFINITY|NAN|isnan|(?:exp|expm1|log|log1p|sin|cos|tanh|erf|sqrt|floor|rint"
-                   r"|fabs|pow|fmod|copysign|hypot)f?)\b")  # fmt: skip
+MATHS = re.compile(r"\b(?:INFINITY|NAN|isnan|(?:exp|expm1|log|log1p|sin|cos|tanh|erf|sqrt|floor"
+                   r"|rint|fabs|pow|fmod|copysign|hypot)f?)\b")  # fmt: skip
 STRINGS = re.compile(r"\b(?:mem|str)\w+\(")
 STATE = "chainrule_state"
 

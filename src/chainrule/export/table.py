@@ -152,7 +152,7 @@ def export_table_c(model: TableModel, path: Any) -> None:
     columns = columns_of(model)
     lists, numbers = text_lists(columns)
     names = _member_names([c.block.name for c in columns])
-    members = [Member(c, *both) for c, *both in zip(columns, names, numbers, strict=True)]
+    members = list(map(Member, columns, names, numbers))
     own = [*_row(members), *_labels(model), *_helpers(columns), *lists,
            *_predict(model, members, f.answers)]  # fmt: skip
     text = [*constant_arrays(values), *arena_arrays(arenas_of([f])), *helpers.values(),

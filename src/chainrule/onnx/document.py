@@ -67,7 +67,7 @@ def export(
     """
     onnx = library(OWNER, opset)
     args = example_of(OWNER, example_input)
-    _check_size(model)
+    check_size(OWNER, model)
     example, straight = recorded(OWNER, model, args)
     axes = chosen(OWNER, example, straight, _names(example), dynamic_batch=dynamic_batch,
                   batch_dim=batch_dim, dynamic_axes=dynamic_axes)  # fmt: skip
@@ -94,7 +94,7 @@ def library(owner: str, opset: int) -> Any:
     return onnx
 
 
-def _check_size(model: Any) -> None:
+def check_size(owner: str, model: Any) -> None:
     """Raises where the weights are too many for one file."""
     model = module_of(model)
     if not isinstance(model, Module):
@@ -103,7 +103,7 @@ def _check_size(model: Any) -> None:
     total = sum(t.numel() * t.element_size() for t in held)
     if total > LARGEST:
         raise ExportError(
-            f"{OWNER}: the weights are too large for one ONNX file",
+            f"{owner}: the weights are too large for one ONNX file",
             expected=f"at most {LARGEST / 1e9:.2f} GB, since the format counts bytes to 2 GiB",
             got=f"{total / 1e9:.2f} GB", fix="the parts of the model as files of their own",
         )  # fmt: skip

@@ -23,7 +23,7 @@ from ..export.answering import (
 )
 from ..train.tabular import TableModel
 from .axes import chosen, recorded
-from .document import OPSET, begun, finished, library, sizes_of, write_lines
+from .document import OPSET, begun, check_size, finished, library, sizes_of, write_lines
 from .growth import BATCH
 from .writer import Writer, unused
 
@@ -69,6 +69,7 @@ def export_table(model: TableModel, path: Any, *, opset: int = OPSET) -> Any:
     """
     onnx = library(OWNER, opset)
     module, args = Answering(model), answering.prepared(model)
+    check_size(OWNER, module)
     columns = answering.columns_of(model)
     example, straight = recorded(OWNER, module, args)
     names = [node.name for node in example.arguments]
@@ -105,7 +106,8 @@ def _told(model: TableModel) -> dict[str, str]:
     """The metadata of the file."""
     what = "targets" if model.target.task == "regression" else "classes"
     return {"target": answering.listed(model.target.names), "task": model.target.task,
-            what: answering.listed(answering.names_of(model))}  # fmt: skip
+            what: answering.listed(answering.names_of(model)),
+            "missing": answering.listed(model.preprocessing.schema.missing)}  # fmt: skip
 
 
 def _input(w: Writer, column: Given, name: str) -> Any:
@@ -120,8 +122,9 @@ def _input(w: Writer, column: Given, name: str) -> Any:
 def _read(w: Writer, column: Given, x: str, numeric: list[str], codes: list[str]) -> None:
     """Adds a column's numbers and codes, (batch, 1) each, to those that there are."""
     if column.kind == TEXT:
-        code = w.put("LabelEncoder", x, domain=ML, keys_strings=list(column.codes),
-                     values_int64s=list(column.codes.values()), default_int64=column.other)  # fmt: skip
+        code = w.put("LabelEncoder", x, domain=ML, default_int64=column.other,
+                     keys_strings=list(column.codes),
+                     values_int64s=list(column.codes.values()))  # fmt: skip
         if isinstance(column.block, CategoricalBlock):
             codes.append(code)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ... import onnx
+from ...data.tables.table import shorten
 from ...export.answering import columns_of, listed, names_of
 from ...export.table import export_table_c
 from ...onnx.table import ML, ML_OPSET
@@ -15,13 +16,11 @@ def written(model: TableModel, path: Path, in_c: bool) -> str:
     """Writes it; gives the lines that say what goes in and what comes out."""
     if in_c:
         export_table_c(model, path)
-        head = (f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which reads a table as CSV from stdin "
-                "and predicts its rows; or predict(), a row a call")  # fmt: skip
+        head = f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which predicts rows of CSV from stdin"
     else:
         made = onnx.export_table(model, path)
         names = ", ".join(y.name for y in made.graph.output)
-        head = (f"{path}: gives {names}; opset {onnx.OPSET}, {ML} {ML_OPSET}; takes raw columns, "
-                "each (batch, 1)")  # fmt: skip
-    given = [f"{c.block.name}: {c.said}" for c in columns_of(model)]
+        head = f"{path}: raw columns (batch, 1) to {names}; opset {onnx.OPSET}, {ML} {ML_OPSET}"
+    given = [f"{shorten(c.block.name)!r}: {c.said}" for c in columns_of(model)]
     what = "amounts" if model.target.task == "regression" else "probabilities"
     return "\n  ".join([head, *given, f"{what} of {listed(names_of(model))}"])
