@@ -131,8 +131,9 @@ def export_table_c(model: TableModel, path: Any) -> None:
 
     The file predicts and does not learn.  What `export_c` says of memory and libraries holds here.
     Compiled with -DCHAINRULE_MAIN it is a program that reads a table as CSV from stdin, with its
-    line of names, in UTF-8, and prints what `chainrule predict` prints; dates are in seconds there
-    too.  Raises ExportError for more than 5 million numbers.  PyTorch has no such function.
+    line of names, in UTF-8, and prints what `chainrule predict` prints; dates have the form of the
+    column there, or are in seconds where it has other parts than numbers.  Raises ExportError for
+    more than 5 million numbers.  PyTorch has no such function.
 
     >>> import chainrule, os, tempfile
     >>> from chainrule.train.tabular import Recipe, TableFit

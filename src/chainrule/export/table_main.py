@@ -6,16 +6,18 @@ import csv
 import io
 from collections.abc import Iterator
 
+from ..data.tables.blocks import DateBlock
 from ..train.tabular import TableModel
-from .answering import NUMBER, SECONDS, TEXT, Given, names_of
+from .answering import TEXT, Given, names_of
+from .table_dates import DATES, form_of
 from .table_text import literal_text, text_list
 
 READING = r"""
 enum { LONGEST = 4096, MOST = 16384 }; /* bytes of a cell, columns of a file */
 
-static void stop(const char *what, long row)
+static void stop(const char *what, const char *column, long row)
 {
-    fprintf(stderr, "error: row %ld: %s\n", row, what);
+    fprintf(stderr, "error: row %ld: %s%s%s\n", row, column, *column ? ": " : "", what);
     exit(1);
 }
 
@@ -33,7 +35,7 @@ static int next_cell(char *cell, long row)
         if (!quoted && c == '\r')
             continue;
         if (size == LONGEST - 1)
-            stop("a cell is too long", row);
+            stop("a cell is too long", "", row);
         cell[size++] = (char)c;
     }
     cell[size] = 0;
@@ -42,7 +44,7 @@ static int next_cell(char *cell, long row)
 """
 
 NUMBERS = r"""
-static double number(const char *cell, long row)
+static double number(const char *cell, const char *column, long row)
 {
     char *end;
     double x;
@@ -52,11 +54,11 @@ static double number(const char *cell, long row)
         return NAN;
     x = strtod(cell, &end);
     if (end == cell || cell[strspn(cell, "+-.0123456789eE ")])
-        stop("a cell is no number", row);
+        stop("a cell is no number", column, row);
     while (*end == ' ')
         end++;
     if (*end)
-        stop("a cell is no number", row);
+        stop("a cell is no number", column, row);
     return x;
 }
 """
@@ -70,7 +72,7 @@ int main(void)
     do {
         char *name = cells[COLUMNS];
         if (columns == MOST)
-            stop("too many columns", 0);
+            stop("too many columns", "", 0);
         end = next_cell(name, 0);
         if (!columns && !strncmp(name, "\\357\\273\\277", 3))
             name += 3; /* the byte order mark */
@@ -95,7 +97,7 @@ ROWS = """
         int i = 0, blank;
         do {
             if (i == columns)
-                stop("more cells than names", row);
+                stop("more cells than names", "", row);
             end = next_cell(cells[places[i]], row);
             i++;
         } while (end == ',');
@@ -105,41 +107,52 @@ ROWS = """
             continue;
         }
         if (i != columns)
-            stop("fewer cells than names", row);
+            stop("fewer cells than names", "", row);
 """
 
 
 def main_of(model: TableModel, members: list[tuple[str, Given]], place: str) -> Iterator[str]:
     """Its lines.  place: the function that finds a text among others."""
     columns = [c for _, c in members]
-    numeric = any(c.kind in (NUMBER, SECONDS) for c in columns)
+    read = "".join(_read(c, k) for k, c in enumerate(columns))
+    numbers, dates = "number(" in read, "moment(" in read
     yield ""
     yield "#ifdef CHAINRULE_MAIN"
     yield "#include <stdio.h>"
     yield "#include <stdlib.h>"
     yield "#include <string.h>"
-    if numeric and not any(c.kind == TEXT for c in columns):
+    if (numbers or dates) and not any(c.kind == TEXT for c in columns):
         yield place
     yield ""
     yield f"#define COLUMNS {len(columns)}"
     yield from text_list("names", (c.block.name for c in columns))
     yield READING
-    if numeric:
+    if numbers or dates:
         spelled = sorted(t for t in model.preprocessing.schema.missing if "\0" not in t)
         yield f"#define MISSING {len(spelled)}"
         yield from text_list("missing", spelled)
-        yield NUMBERS.rstrip("\n")
+    yield from [NUMBERS.rstrip("\n")] * numbers
+    yield from [DATES.rstrip("\n")] * dates
     yield NAMES.rstrip("\n")
     yield from _heading(model)
     yield ROWS.strip("\n")
     for k, (name, column) in enumerate(members):
-        read = f"number(cells[{k}], row)" if column.kind != TEXT else f"cells[{k}]"
-        yield f"        given.{name} = {read};"
+        yield f"        given.{name} = {_read(column, k)};"
     yield from _answer(model)
     yield "    }"
     yield "    return 0;"
     yield "}"
     yield "#endif"
+
+
+def _read(column: Given, k: int) -> str:
+    """A cell as a member of the row."""
+    if column.kind == TEXT:
+        return f"cells[{k}]"
+    form = form_of(column.block) if isinstance(column.block, DateBlock) else None
+    if form is not None:
+        return f"moment(cells[{k}], {form}, names[{k}], row)"
+    return f"number(cells[{k}], names[{k}], row)"
 
 
 def _heading(model: TableModel) -> Iterator[str]:
@@ -168,7 +181,7 @@ def _answer(model: TableModel) -> Iterator[str]:
     given = {"regression": "", "multilabel": ", label"}.get(task, ", &label")
     digits = 9 if task == "regression" else 6
     yield f"        if (predict(&given, y{given}))"
-    yield '            stop("a number is infinite, a word no truth, or a date out of range", row);'
+    yield '            stop("infinite, no truth, or a date out of range", "", row);'
     yield '        printf("%ld", row);'
     if task == "multilabel":
         yield f"        for (int k = 0; k < {model.target.outputs}; k++)"
