@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from . import moving, pointwise, reducing
 from .axes import Asked, Axes, Straight, chosen, recorded, resized
 from .growth import Dim, Size, Sizes, Spec, points
 from .patterns import merged
+from .recurrent import Own, in_one_line
 from .writer import ENTRIES, Line, Writer, unused
 
 OPSET, OLDEST, NEWEST = 18, 18, 22
@@ -50,9 +52,13 @@ def export(
     other sizes are those of the example.  Values are float32 or float64 as in the model; nothing
     is rounded.
 
+    Recurrent layers are written step by step, for the example's length; with a dynamic axis other
+    than the batch as ONNX's own RNN, LSTM and GRU, for any length.
+
     Raises ExportError, with the op, the layer and the line, for what ONNX can't say: random draws,
-    steps or sizes that depend on the batch or another dynamic axis in their own way (as recurrent
-    layers do on time: they are written step by step), more than 2 GB of weights.  The model and
+    steps or sizes that depend on the batch or another dynamic axis in their own way (as loops of
+    yours over time do, LSTM with projections, and recurrent layers in double, for which runtimes
+    have no operator), more than 2 GB of weights.  The model and
     its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless said
     otherwise, and the file is checked by onnx.checker before it is written.
 
@@ -123,8 +129,10 @@ def sizes_of(
     if not axes.names:
         return Sizes(OWNER, [example], [{}])
     at = points(axes.names)
+    steps = in_one_line(model) if set(axes.names) - {axes.batch} else nullcontext()
     try:
-        recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]
+        with steps:
+            recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]
         return Sizes(OWNER, recordings, at, axes.batch)
     except ChainruleError as error:
         if straight.beyond:
@@ -184,6 +192,9 @@ def write(w: Writer, node: Node) -> None:
     assert node.op is not None
     w.place = w.sizes.recorded.paths.get(node.module, "") or ""
     line = line_of(w, node)
+    if isinstance(node.op, Own):
+        w.names[node] = node.op.write(w, line)
+        return
     how = ENTRIES.get(node.op.name, "there is no entry for this op")
     if isinstance(how, str):
         raise w.refused(line, how)
