@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule.data.tables import read_table
-from chainrule.errors import ChainruleError
+from chainrule.errors import ArgumentTypeError, ChainruleError
 from chainrule.export.answering import FIRST_SECOND, TEXT, columns_of, names_of
 from compiler.in_c import CC, library, needs_cc
 from export.raw_tables import TARGETS, compared, made, mixed, model_of, program, raw, read
@@ -244,3 +244,10 @@ def test_too_large_a_model_for_c(tmp_path, monkeypatch):
     with pytest.raises(ChainruleError, match="too many numbers"):
         chainrule.export_table_c(model, tmp_path / "m.c")
     assert not (tmp_path / "m.c").exists()
+
+
+def test_what_is_no_model_of_a_table(tmp_path):
+    for export in (chainrule.onnx.export_table, chainrule.export_table_c):
+        with pytest.raises(ArgumentTypeError, match=r"needs the model of a table(.|\n)*Linear"):
+            export(chainrule.nn.Linear(2, 1), tmp_path / "m")
+    assert not list(tmp_path.iterdir())

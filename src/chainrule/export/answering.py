@@ -26,6 +26,7 @@ from ..data.tables.blocks import (
 from ..data.tables.cells import TRUTH
 from ..data.tables.target import as_labels
 from ..dtypes import float64
+from ..errors import ArgumentTypeError
 from ..nn import Module
 from ..tensor.core import Tensor
 from ..tensor.create import tensor, zeros
@@ -76,6 +77,16 @@ class Given(NamedTuple):
 def _some(levels: tuple[str, ...]) -> str:
     more = f" and {len(levels) - SHOWN} more" if len(levels) > SHOWN else ""
     return f"one of {listed(levels[:SHOWN])}{more}"
+
+
+def need_model(owner: str, model: Any) -> None:
+    """Raises for anything but the model of a table."""
+    if not isinstance(model, TableModel):
+        raise ArgumentTypeError(
+            f"{owner}: needs the model of a table", expected="what TableFit(..).run() gives",
+            got=type(model).__name__,
+            fix="chainrule.onnx.export or export_c" if isinstance(model, Module) else None,
+        )  # fmt: skip
 
 
 def columns_of(model: TableModel) -> list[Given]:

@@ -24,6 +24,7 @@ from .answering import (
     Given,
     columns_of,
     names_of,
+    need_model,
     prepared,
 )
 from .c import arena_arrays, arenas_of, check_size, commented, constant_arrays, definition, includes
@@ -145,6 +146,7 @@ def export_table_c(model: TableModel, path: Any) -> None:
     ...     print([line for line in file if line.startswith("int predict")][0], end="")
     int predict(const chainrule_row *row, double *probabilities, int *label)
     """
+    need_model(OWNER, model)
     f = function_of("networks", record_model(OWNER, Answering(model), prepared(model)), False)
     f.local = True
     values = shared_values([f])

@@ -68,6 +68,7 @@ def export_table(model: TableModel, path: Any, *, opset: int = OPSET) -> Any:
     Source: https://onnx.ai/onnx/operators/ (version 18), and its ai.onnx.ml.
     """
     onnx = library(OWNER, opset)
+    answering.need_model(OWNER, model)
     module, args = Answering(model), answering.prepared(model)
     check_size(OWNER, module)
     columns = answering.columns_of(model)
