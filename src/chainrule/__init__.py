@@ -203,6 +203,7 @@ if TYPE_CHECKING:
     from .diagnosis.tries import try_fixes as try_fixes
     from .diagnosis.what_if import what_if as what_if
     from .export import export_c as export_c
+    from .export import export_table_c as export_table_c
     from .jit import assert_no_recompile as assert_no_recompile
     from .jit import compile as compile
     from .nn.diagram import diagram as diagram
@@ -222,7 +223,7 @@ _FUNCTIONS = {
     "try_fixes": ".diagnosis.tries", "what_if": ".diagnosis.what_if",
     "compile": ".jit", "assert_no_recompile": ".jit", "explain": ".derivation.models",
     "explain_optimizer": ".derivation.models",
-    "export_c": ".export",
+    "export_c": ".export", "export_table_c": ".export",
     "diagram": ".nn.diagram", "summary": ".nn.summary",
 }  # fmt: skip
 

@@ -26,7 +26,6 @@ from chainrule.cli.tables.options import ONLY_FOR_TABLES
 from chainrule.data.tables import read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
-from compiler.in_c import CC, STRICT
 
 QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
 
@@ -226,47 +225,6 @@ def test_runs_are_listed_with_their_scores_and_what_they_took(chainrule, species
     assert values["lr"] == [0.04, 0.2]
     taken = open_run(species).config["table"]
     assert [taken[k] for k in ("folds", "epochs", "layers", "batch_size")] == [2, 3, [8], 256]
-
-
-TABLES = {
-    "both": ("species", PENGUINS),
-    "numbers": ("y", "\n".join(["a,/*b*/,y", *(f"{i},{i % 11}.5,{i}.25" for i in range(40))])),
-    "categories": ("y", "\n".join(["c,d,y", *(f"u{i % 3},v{i % 4},{i % 2}" for i in range(40))])),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow if k != "both" else ()) for k in TABLES]
-)
-def test_the_networks_go_to_other_programs(chainrule, kind):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    target, text = TABLES[kind]
-    Path("t.csv").write_text(text)
-    assert chainrule("train", "t.csv", "--target", target, *QUICK).exit_code == 0
-    model = TableModel.load("runs/t-0001/model.safetensors")
-    arrays = model.preprocessing.transform(read_table("t.csv"), target=False)
-    wanted = model.of_arrays(arrays.numeric, arrays.categorical)
-    said = chainrule("export", "t", "--onnx", "m.onnx").stdout
-    session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
-    told = session.get_modelmeta().custom_metadata_map
-    names = [i.name for i in session.get_inputs()]
-    assert set(told) == {*names, "output", "preprocessing"}
-    assert all(f"{k}: {v}" in said for k, v in told.items())
-    given = {name: getattr(arrays, name) for name in names}
-    for name in names:
-        assert json.loads(told[name]) == list(getattr(model.preprocessing, f"{name}_names"))
-    (found,) = session.run(None, given)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-    assert chainrule("export", "t", "--c", "m.c").exit_code == 0
-    if CC is None:
-        return
-    subprocess.run([CC, *STRICT, "-DCHAINRULE_MAIN", "m.c", "-o", "m", "-lm"], check=True)
-    lines = [" ".join(str(v) for name in names for v in given[name][i]) for i in range(40)]
-    done = subprocess.run(
-        ["./m"], input="\n".join(lines), capture_output=True, text=True, check=True
-    )
-    printed = np.array([line.split() for line in done.stdout.splitlines()], float)
-    np.testing.assert_allclose(printed, wanted[:40], rtol=1e-5, atol=1e-6)
 
 
 def test_too_few_rows_are_said_in_words(chainrule):

@@ -100,7 +100,7 @@ class Tagger(nn.Module):
     def __init__(self, kind=nn.LSTM, table=False, **settings):
         super().__init__()
         self.table = nn.Embedding(5, 3) if table else None
-        self.inner = kind(3, 4, **settings)
+        self.inner = kind(3, 5 if "proj_size" in settings else 4, **settings)
         self.head = nn.Linear(4, 2)
 
     def forward(self, x, state=None):
@@ -151,15 +151,94 @@ def test_where_the_batch_can_not_be_found_it_is_said(tmp_path):
 
 
 def test_the_layer_that_does_not_take_every_length_is_named(tmp_path):
-    model, x = Tagger(nn.GRU, batch_first=True), np.zeros((2, 6, 3), np.float32)
+    model = Tagger(nn.LSTM, batch_first=True, proj_size=4).eval()
+    x = np.zeros((2, 6, 3), np.float32)
     with pytest.raises(ExportError) as caught:
         export(model, x, tmp_path / "m.onnx", dynamic_axes={"x": {1: "time"}})
     told = str(caught.value)
     assert "can't be exported: it depends on 'time'" in told
-    assert "inner (GRU)" in told
+    assert "inner (LSTM)" in told
     assert "'time' left out of dynamic_axes" in told
     assert "dynamic_batch" not in told
     assert not list(tmp_path.iterdir())
+
+
+SETTINGS = [
+    {}, {"bias": False, "batch_first": True}, {"num_layers": 2, "bidirectional": True},
+    {"num_layers": 3, "dropout": 0.5, "batch_first": True, "bidirectional": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
+@pytest.mark.parametrize("kind", [*RECURRENT, "relu"])
+@pytest.mark.parametrize("given_state", [False, True])
+def test_recurrent_layers_take_any_length(kind, settings, given_state, tmp_path):
+    """With states of their own or given ones; the last states come out too."""
+    settings = {**settings, "nonlinearity": "relu"} if kind == "relu" else settings
+    layer = nn.RNN if kind == "relu" else kind
+    model, path = layer(3, 4, **settings).eval(), tmp_path / "m.onnx"
+    rng, first = np.random.default_rng(0), settings.get("batch_first", False)
+    many = settings.get("num_layers", 1) * (1 + settings.get("bidirectional", False))
+
+    def arrays(rows, time):
+        shape = (rows, time, 3) if first else (time, rows, 3)
+        states = [(many, rows, 4)] * ((2 if kind is nn.LSTM else 1) if given_state else 0)
+        return [rng.normal(size=s).astype(np.float32) for s in (shape, *states)]
+
+    x, *states = arrays(2, 6)
+    state = tuple(states) if len(states) == 2 else states[0] if states else None
+    example = (x,) if state is None else (x, state)
+    proto = export(model, example, path, dynamic_axes={"x": {1 if first else 0: "time"}})
+    assert "_run" not in vars(model)
+    assert sum(n.op_type in ("RNN", "LSTM", "GRU") for n in proto.graph.node) == many
+    for rows, time in ((2, 6), (1, 1), (5, 33)):
+        x, *states = held = arrays(rows, time)
+        state = [tuple(map(tensor, states)) if len(states) == 2 else tensor(s) for s in states[:1]]
+        with chainrule.no_grad():
+            y, last = model(tensor(x), *state)
+        wanted = [t.numpy() for t in (y, *(last if isinstance(last, tuple) else (last,)))]
+        assert worst(ran(path, held), wanted) <= TOLERANCE
+
+
+class Reader(nn.Module):
+    """Words to a recurrent layer, of which the last step and the mean over time are used."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.inner = nn.Embedding(7, 3), nn.GRU(3, 4, batch_first=True)
+        self.outer, self.head = nn.LSTM(4, 5), nn.Linear(5, 2)
+
+    def forward(self, words):
+        y, _ = self.inner(self.table(words))
+        y, (_, c) = self.outer(y.transpose(0, 1))
+        return self.head(y[-1]), y.mean(0), c
+
+
+def test_recurrent_layers_within_a_model_take_any_length(tmp_path):
+    model, path = Reader().eval(), tmp_path / "m.onnx"
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 7, (2, 6))
+    export(model, words, path, dynamic_axes={"words": {1: "time"}}, batch_dim=0)
+    for shape in ((1, 1), (4, 9), (2, 50)):
+        words = rng.integers(0, 7, shape)
+        assert worst(ran(path, [words]), eagerly(model, [words])) <= TOLERANCE
+
+
+def test_a_sequence_without_a_batch_takes_any_length(tmp_path):
+    model, path = nn.LSTM(3, 4).eval(), tmp_path / "m.onnx"
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 3)).astype(np.float32)
+    export(model, x, path, dynamic_axes={"x": {0: "time"}}, dynamic_batch=False)
+    for time in (1, 6, 31):
+        x = rng.normal(size=(time, 3)).astype(np.float32)
+        assert worst(ran(path, [x]), eagerly(model, [x])) <= TOLERANCE
+
+
+def test_double_is_refused_with_a_length_that_grows(tmp_path):
+    """Runtimes have no recurrent operator in double."""
+    model = nn.GRU(3, 4).double()
+    with pytest.raises(ExportError, match="depends on 'time'"):
+        export(model, np.zeros((6, 2, 3)), tmp_path / "m.onnx", dynamic_axes={"x": {0: "time"}})
 
 
 def test_one_name_is_one_size(tmp_path):

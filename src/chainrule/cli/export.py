@@ -49,18 +49,13 @@ def as_csv(run: Run) -> str:
     return text.getvalue()
 
 
-def predictor(run: Run) -> tuple[nn.Module, Any, dict[str, str]]:
+def predictor(run: Run) -> tuple[nn.Module, Any]:
     """The model of a run as `chainrule predict` applies it, from rows to the probability of each
-    class, an example of what it takes, and what its inputs are where these are a table's."""
-    if is_table_run(run.config):
-        from .tables.applied import model_of
-        from .tables.exported import exportable
-
-        return exportable(model_of(run))
+    class, and an example of what it takes."""
     recipe = from_config(run.config, str(run.path))
     model, features = restored(run, recipe, len(load(recipe.data).names))
     layers = OrderedDict(model.named_children(), probability=nn.Softmax(-1))
-    return nn.Sequential(layers), zeros(1, features), {}
+    return nn.Sequential(layers), zeros(1, features)
 
 
 @click.command(cls=Command, short_help="Gives a RUN to other programs: CSV, JSON, events, ONNX, C.")
@@ -82,8 +77,9 @@ def command(
     """Gives RUN to other programs: its log as JSON, CSV, TensorBoard; its model as ONNX or C.
 
     The model takes rows of numbers, and gives the probability of each class, as `chainrule
-    predict` does. That of a table takes its columns as they were prepared for the networks, and
-    says which: what prepares them is no part of it, and amounts come out where it learned these.
+    predict` does. That of a table takes its raw columns by name, numbers, texts and gaps as they
+    stand in the file and dates as seconds since 1970, and gives labels with probabilities, or
+    amounts in their unit: what prepares the columns is part of it.
     Everything that Chainrule writes as JSON has a schema: --schema prints it.
 
     \b
@@ -132,16 +128,17 @@ def command(
 def _model(run: Run, path: Path, in_c: bool) -> str:
     """Writes the model; gives the lines that say how it is used."""
     _check_folder(path)
-    model, example, about = predictor(run)
-    told = "".join(f"\n  {name}: {text}" for name, text in about.items())
+    if is_table_run(run.config):
+        from .tables.applied import model_of
+        from .tables.exported import written
+
+        return as_typed(written(model_of(run), path, in_c))
+    model, example = predictor(run)
     if in_c:
-        export_c(model, example, path, metadata=about)
-        use = f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which reads rows from stdin"
-        return as_typed(use + told)
-    onnx.export(model, example, path, metadata=about)
-    given = example if isinstance(example, tuple) else (example,)
-    shapes = ", ".join(f"(batch, {x.shape[1]})" for x in given if x is not None)
-    return as_typed(f"{path}: inputs {shapes}, opset {onnx.OPSET}{told}")
+        export_c(model, example, path)
+        return f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which reads rows from stdin"
+    onnx.export(model, example, path)
+    return f"{path}: inputs (batch, {example.shape[1]}), opset {onnx.OPSET}"
 
 
 def _check_folder(path: Path) -> None:

@@ -24,8 +24,9 @@ from .recording import example_of, module_of, record_model, record_step
 OWNER = "export_c"
 LARGEST = 5_000_000
 """Numbers that a file holds at most: compilers take a hundred bytes and more for each."""
-MATHS = re.compile(r"\b(?:INFINITY|NAN|(?:exp|expm1|log|log1p|sin|cos|tanh|erf|sqrt|floor|rint|fabs"
-                   r"|pow|fmod|copysign)f?)\b")  # fmt: skip
+MATHS = re.compile(r"\b(?:INFINITY|NAN|isnan|(?:exp|expm1|log|log1p|sin|cos|tanh|erf|sqrt|floor"
+                   r"|rint|fabs|pow|fmod|copysign|hypot)f?)\b")  # fmt: skip
+STRINGS = re.compile(r"\b(?:mem|str)\w+\(")
 STATE = "chainrule_state"
 
 
@@ -65,17 +66,22 @@ def export_c(
     """
     functions = _functions(model_or_step, example, predict)
     values = shared_values(functions)
-    total = sum(v.array.size for v in values)
-    if total > LARGEST:
-        raise ExportError(
-            f"{OWNER}: too many numbers for a file of C", expected=f"at most {LARGEST:,}",
-            got=f"{total:,}", fix="chainrule.onnx.export, or chainrule.save",
-        )  # fmt: skip
+    check_size(OWNER, values)
     helpers: dict[str, str] = {}
     for f in functions:
         helpers |= write(f)
     lines = _file(functions, values, helpers, metadata or {})
     write_text(path, "\n".join(lines) + "\n")
+
+
+def check_size(owner: str, values: list[Value]) -> None:
+    """Raises where a file would hold too many numbers for compilers."""
+    total = sum(v.array.size for v in values)
+    if total > LARGEST:
+        raise ExportError(
+            f"{owner}: too many numbers for a file of C", expected=f"at most {LARGEST:,}",
+            got=f"{total:,}", fix="chainrule.onnx, or chainrule.save",
+        )  # fmt: skip
 
 
 def _functions(thing: Any, example: Any, predict: Any) -> list[Function]:
@@ -99,23 +105,36 @@ def _file(
 ) -> Iterator[str]:  # fmt: skip
     constants = [v for v in values if not v.field]
     fields = [v for v in values if v.field]
-    arenas: dict[DType, int] = {}
-    for f in functions:
-        for dtype, size in f.arena.items():
-            arenas[dtype] = max(arenas.get(dtype, 0), size)
-    body = [line for f in functions for line in _function(f)]
-    rest = [*_state(fields), *_constants(constants), *_arenas(arenas), *helpers.values(), *body]
+    arenas = arenas_of(functions)
+    body = [line for f in functions for line in definition(f)]
+    rest = [
+        *_state(fields),
+        *constant_arrays(constants),
+        *arena_arrays(arenas),
+        *helpers.values(),
+        *body,
+    ]
     yield from _head(functions, constants, fields, arenas, metadata)
-    yield from _includes("\n".join(rest))
+    yield from includes("\n".join(rest))
     yield from rest
     yield from _main(functions, bool(fields))
 
 
-def _includes(text: str) -> Iterator[str]:
+def arenas_of(functions: list[Function]) -> dict[DType, int]:
+    """How many temporary values of each type the functions need, one at a time."""
+    found: dict[DType, int] = {}
+    for f in functions:
+        for dtype, size in f.arena.items():
+            found[dtype] = max(found.get(dtype, 0), size)
+    return found
+
+
+def includes(text: str) -> Iterator[str]:
+    """The headers that a text needs."""
     if MATHS.search(text):
         yield "#include <math.h>"
     yield "#include <stdint.h>"
-    if "mem" in text:
+    if STRINGS.search(text):
         yield "#include <string.h>"
     yield ""
 
@@ -128,7 +147,7 @@ def _head(
     yield f"/* Written by Chainrule {__version__}. C99; needs no library but the C library's."
     yield " *"
     for f in functions:
-        yield f" * {_signature(f)}"
+        yield f" * {signature(f)}"
         for name, n in f.takes:
             yield f" *     {name:<16} in   {type_text(n)}, {_bytes(n.size, n.dtype)}"
         for name, b in f.gives:
@@ -141,25 +160,25 @@ def _head(
     yield f" * {'temporary':<10} {arena:>12,} bytes, static: one call at a time"
     yield " *"
     for name, text in metadata.items():
-        yield from _commented(f"{name}: {text}")
+        yield from commented(f"{name}: {text}")
+        yield " *"
     yield " * A program that reads numbers and prints results: cc -O3 -DCHAINRULE_MAIN file.c -lm"
     yield " */"
     yield ""
 
 
-def _commented(text: str) -> Iterator[str]:
+def commented(text: str) -> Iterator[str]:
     """A text as lines within a comment, which it can't end."""
     safe = re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)", " ", " ".join(text.split()))
     for line in textwrap.wrap(safe, 94, subsequent_indent="    ", break_on_hyphens=False):
         yield f" * {line}"
-    yield " *"
 
 
 def _bytes(size: int, dtype: DType) -> str:
     return f"{size * dtype.itemsize:,} bytes"
 
 
-def _signature(f: Function) -> str:
+def signature(f: Function) -> str:
     """The head of a function."""
     given = []
     if f.uses:
@@ -168,13 +187,14 @@ def _signature(f: Function) -> str:
         const = "" if n in f.changed else "const "
         given.append(f"{const}{memory_type(n.dtype)} *{name}")
     given += [f"{memory_type(b.dtype)} *{name}" for name, b in f.gives]
-    kind = "int" if f.answers else "void"
+    kind = ("static " if f.local else "") + ("int" if f.answers else "void")
     return f"{kind} {f.name}({', '.join(given) or 'void'})"
 
 
-def _function(f: Function) -> Iterator[str]:
+def definition(f: Function) -> Iterator[str]:
+    """A function, whole."""
     yield ""
-    yield _signature(f)
+    yield signature(f)
     yield "{"
     yield from (f"    {line}" for line in f.lines)
     if f.answers:
@@ -182,7 +202,8 @@ def _function(f: Function) -> Iterator[str]:
     yield "}"
 
 
-def _arenas(arenas: dict[DType, int]) -> Iterator[str]:
+def arena_arrays(arenas: dict[DType, int]) -> Iterator[str]:
+    """The memory for temporary values."""
     for dtype, size in arenas.items():
         if size:
             yield f"static {memory_type(dtype)} {arena_name(dtype)}[{size}];"
@@ -192,7 +213,8 @@ def _arenas(arenas: dict[DType, int]) -> Iterator[str]:
 # ---------------------------------------------------------------- numbers
 
 
-def _constants(values: list[Value]) -> Iterator[str]:
+def constant_arrays(values: list[Value]) -> Iterator[str]:
+    """The arrays of constants."""
     for v in values:
         yield f"/* {_shown(v)} */"
         yield from _array(f"static const {memory_type(v.array.dtype)} {v.name}", v.array)

@@ -78,7 +78,7 @@ class Function:
     """A function of the file.
 
     takes: name, input.  gives: name, output.  values: what other inputs are.  refusals: names of
-    truths that must hold.  uses: whether it has a state.
+    truths that must hold.  uses: whether it has a state.  local: whether only its file sees it.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Function:
     changed: frozenset[Node] = frozenset()
     arena: dict[DType, int] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    local: bool = False
 
     @property
     def uses(self) -> bool:

@@ -8,3 +8,4 @@ from .document import NEWEST as NEWEST
 from .document import OLDEST as OLDEST
 from .document import OPSET as OPSET
 from .document import export as export
+from .table import export_table as export_table

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from . import moving, pointwise, reducing
 from .axes import Asked, Axes, Straight, chosen, recorded, resized
 from .growth import Dim, Size, Sizes, Spec, points
 from .patterns import merged
+from .recurrent import Own, in_one_line
 from .writer import ENTRIES, Line, Writer, unused
 
 OPSET, OLDEST, NEWEST = 18, 18, 22
@@ -50,9 +52,13 @@ def export(
     other sizes are those of the example.  Values are float32 or float64 as in the model; nothing
     is rounded.
 
+    Recurrent layers are written step by step, for the example's length; with a dynamic axis other
+    than the batch as ONNX's own RNN, LSTM and GRU, for any length.
+
     Raises ExportError, with the op, the layer and the line, for what ONNX can't say: random draws,
-    steps or sizes that depend on the batch or another dynamic axis in their own way (as recurrent
-    layers do on time: they are written step by step), more than 2 GB of weights.  The model and
+    steps or sizes that depend on the batch or another dynamic axis in their own way (as loops of
+    yours over time do, LSTM with projections, and recurrent layers in double, for which runtimes
+    have no operator), more than 2 GB of weights.  The model and
     its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless said
     otherwise, and the file is checked by onnx.checker before it is written.
 
@@ -65,36 +71,36 @@ def export(
 
     Source: https://onnx.ai/onnx/operators/ (version 18).
     """
-    onnx = _library()
-    if type(opset) is not int or not OLDEST <= opset <= NEWEST:
-        raise ArgumentError(f"{OWNER}: opset must be a whole number in [{OLDEST}, {NEWEST}]",
-                            got=repr(opset))  # fmt: skip
+    onnx = library(OWNER, opset)
     args = example_of(OWNER, example_input)
-    _check_size(model)
+    check_size(OWNER, model)
     example, straight = recorded(OWNER, model, args)
     axes = chosen(OWNER, example, straight, _names(example), dynamic_batch=dynamic_batch,
                   batch_dim=batch_dim, dynamic_axes=dynamic_axes)  # fmt: skip
     told = straight if dynamic_batch and batch_dim is None else Straight({}, [])
-    proto = _model(onnx, _sizes(model, args, example, axes, told), opset, axes)
-    if metadata:
-        onnx.helper.set_model_props(proto, dict(metadata))
-    onnx.checker.check_model(proto, full_check=True)
-    write_bytes(path, proto.SerializeToString())
-    return proto
+    w = begun(onnx, sizes_of(model, args, example, axes, told), axes)
+    write_lines(w)
+    outputs = _outputs(w)
+    inputs = [_info(w, w.names[n], w.sizes.specs[n]) for n in w.sizes.recorded.arguments]
+    return finished(onnx, w, inputs, outputs, {"": opset}, metadata, path)
 
 
-def _library() -> Any:
+def library(owner: str, opset: int) -> Any:
+    """The package onnx, where it can write this version of the operators."""
+    if type(opset) is not int or not OLDEST <= opset <= NEWEST:
+        raise ArgumentError(f"{owner}: opset must be a whole number in [{OLDEST}, {NEWEST}]",
+                            got=repr(opset))  # fmt: skip
     try:
         import onnx
     except ModuleNotFoundError:
         raise ArgumentError(
-            f"{OWNER}: writing ONNX files needs a package that is not installed", expected="onnx",
+            f"{owner}: writing ONNX files needs a package that is not installed", expected="onnx",
             fix="pip install 'chainrule[onnx]'", line="",
         ) from None  # fmt: skip
     return onnx
 
 
-def _check_size(model: Any) -> None:
+def check_size(owner: str, model: Any) -> None:
     """Raises where the weights are too many for one file."""
     model = module_of(model)
     if not isinstance(model, Module):
@@ -103,7 +109,7 @@ def _check_size(model: Any) -> None:
     total = sum(t.numel() * t.element_size() for t in held)
     if total > LARGEST:
         raise ExportError(
-            f"{OWNER}: the weights are too large for one ONNX file",
+            f"{owner}: the weights are too large for one ONNX file",
             expected=f"at most {LARGEST / 1e9:.2f} GB, since the format counts bytes to 2 GiB",
             got=f"{total / 1e9:.2f} GB", fix="the parts of the model as files of their own",
         )  # fmt: skip
@@ -116,15 +122,17 @@ def _names(found: Recorded) -> list[str]:
     return named[len(found.values) :]
 
 
-def _sizes(
+def sizes_of(
     model: Any, args: tuple[Any, ...], example: Recorded, axes: Axes, straight: Straight
 ) -> Sizes:
     """The program for any sizes of the axes that grow."""
     if not axes.names:
         return Sizes(OWNER, [example], [{}])
     at = points(axes.names)
+    steps = in_one_line(model) if set(axes.names) - {axes.batch} else nullcontext()
     try:
-        recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]
+        with steps:
+            recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]
         return Sizes(OWNER, recordings, at, axes.batch)
     except ChainruleError as error:
         if straight.beyond:
@@ -133,32 +141,50 @@ def _sizes(
         raise
 
 
-def _model(onnx: Any, sizes: Sizes, opset: int, axes: Axes) -> Any:
-    """The whole file."""
-    helper, recorded = onnx.helper, sizes.recorded
-    w = Writer(helper, sizes)
+def begun(onnx: Any, sizes: Sizes, axes: Axes, taken: Iterable[str] = ()) -> Writer:
+    """A writer in which weights and arguments have names, none of them one of those taken."""
+    recorded = sizes.recorded
+    w = Writer(onnx.helper, sizes)
+    w.taken.update(taken)
     for node in (*recorded.values, *recorded.arguments):
         w.names[node] = w.fresh(node.name.replace("#", "_"))
     for node, grows in zip(recorded.arguments, axes.inputs, strict=True):
         for axis, name in grows.items():
             w.growing.setdefault(name, (w.names[node], axis))
-    for node in recorded.graph.nodes:
+    return w
+
+
+def write_lines(w: Writer) -> None:
+    """Adds the whole program, line by line."""
+    for node in w.sizes.recorded.graph.nodes:
         write(w, node)
-    outputs = _outputs(w)
-    inputs = [_info(w, w.names[n], sizes.specs[n]) for n in recorded.arguments]
+
+
+def finished(
+    onnx: Any, w: Writer, inputs: list[Any], outputs: list[Any], opsets: Mapping[str, int],
+    metadata: Mapping[str, str] | None, path: Any,
+) -> Any:  # fmt: skip
+    """The whole file, checked and written."""
+    helper, recorded = onnx.helper, w.sizes.recorded
     nodes = _needed(w.nodes, {o.name for o in outputs})
     _renamed(nodes, {w.names[n] for n in (*recorded.values, *recorded.arguments)}
-             | {o.name for o in outputs} | {name for name, _ in w.constants.values()})  # fmt: skip
+             | {x.name for x in (*inputs, *outputs)}
+             | {name for name, _ in w.constants.values()})  # fmt: skip
     read = {x for node in nodes for x in node.input}
     arrays = [(w.names[n], a) for n, a in recorded.values.items()]
     held = [onnx.numpy_helper.from_array(np.ascontiguousarray(a).reshape(a.shape), name)
             for name, a in (*arrays, *w.constants.values()) if name in read]  # fmt: skip
     graph = helper.make_graph(nodes, "chainrule", inputs, outputs, held)
-    ids = [helper.make_opsetid("", opset)]
-    return helper.make_model(
+    ids = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    proto = helper.make_model(
         graph, opset_imports=ids, ir_version=helper.find_min_ir_version_for(ids),
         producer_name="chainrule", producer_version=__version__,
     )  # fmt: skip
+    if metadata:
+        helper.set_model_props(proto, dict(metadata))
+    onnx.checker.check_model(proto, full_check=True)
+    write_bytes(path, proto.SerializeToString())
+    return proto
 
 
 def write(w: Writer, node: Node) -> None:
@@ -166,6 +192,9 @@ def write(w: Writer, node: Node) -> None:
     assert node.op is not None
     w.place = w.sizes.recorded.paths.get(node.module, "") or ""
     line = line_of(w, node)
+    if isinstance(node.op, Own):
+        w.names[node] = node.op.write(w, line)
+        return
     how = ENTRIES.get(node.op.name, "there is no entry for this op")
     if isinstance(how, str):
         raise w.refused(line, how)

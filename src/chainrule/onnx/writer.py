@@ -66,6 +66,7 @@ class Writer:
         self.taken: set[str] = set()
         self.known: dict[Any, str] = {}  # sizes that are computed
         self.names: dict[Node, str] = {}  # of values
+        self.cells: dict[Node, str] = {}  # of LSTMs by what they give: their last c
         self.place = ""  # the layer whose lines are being written
         self.growing: dict[str, tuple[str, int]] = {}  # size -> the input and dimension that has it
 

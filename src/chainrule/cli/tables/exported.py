@@ -1,69 +1,26 @@
-"""The networks of a table as one model for other programs, without what prepares its columns."""
+"""The model of a table for other programs, from raw columns to its answers, and how it is used."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from pathlib import Path
 
-from ... import functional as F
-from ...nn import Module
-from ...tensor.core import Tensor
-from ...tensor.create import tensor, zeros
+from ... import onnx
+from ...data.tables.table import shorten
+from ...export.answering import columns_of, listed, names_of
+from ...export.table import export_table_c
+from ...onnx.table import ML, ML_OPSET
 from ...train.tabular import TableModel
 
-APART = (
-    "not part of this file: numeric holds scaled columns between -3 and 3, with 0 for a gap; "
-    "categorical holds codes, 0 unknown, 1 missing, then the categories in order. "
-    "chainrule.data.Preprocessing makes both from a table"
-)
 
-
-class Answering(Module):
-    """What the networks of a table say on average, (B, C), as `TableModel.scores` does.
-
-    numeric (B, N) float32, categorical (B, K) int64: what the preprocessing makes of rows; None
-    where the table has no such columns.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: TableModel) -> None:
-        super().__init__()
-        self.networks, self.task = model.networks.model, model.networks.task
-        if self.task == "regression":
-            held = model.preprocessing
-            self.register_buffer("mean", tensor(list(held.mean)))
-            self.register_buffer("std", tensor(list(held.std)))
-
-    def forward(self, numeric: Tensor | None = None, categorical: Tensor | None = None) -> Tensor:
-        """The mean over the networks."""
-        z = self.networks(numeric, categorical)
-        if self.task == "classification":
-            return F.softmax(z, -1).mean(0)
-        if self.task == "multilabel":
-            return F.sigmoid(z).mean(0)
-        return z.mean(0) * self.std + self.mean
-
-
-def exportable(model: TableModel) -> tuple[Module, tuple[Any, ...], dict[str, str]]:
-    """(the networks as a module, an example of its inputs, what inputs and output are)."""
-    held, target = model.preprocessing, model.target
-    about: dict[str, str] = {}
-    numbers, codes = held.numeric_names, held.categorical_names
-    numeric = zeros(1, len(numbers)) if numbers else None
-    if numbers:
-        about["numeric"] = listed(numbers)
-    example: tuple[Any, ...] = (numeric,)
-    if codes:
-        about["categorical"] = listed(codes)
-        example = (numeric, tensor([[0] * len(codes)]))
-    given = target.names if target.task == "regression" else target.labels
-    what = "amounts" if target.task == "regression" else "probabilities"
-    about["output"] = f"{what} of {listed(given)}"
-    return Answering(model), example, {**about, "preprocessing": APART}
-
-
-def listed(names: Any) -> str:
-    """Names as a JSON list."""
-    return json.dumps([str(n) for n in names], ensure_ascii=False)
+def written(model: TableModel, path: Path, in_c: bool) -> str:
+    """Writes it; gives the lines that say what goes in and what comes out."""
+    if in_c:
+        export_table_c(model, path)
+        head = f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which predicts rows of CSV from stdin"
+    else:
+        made = onnx.export_table(model, path)
+        names = ", ".join(y.name for y in made.graph.output)
+        head = f"{path}: raw columns (batch, 1) to {names}; opset {onnx.OPSET}, {ML} {ML_OPSET}"
+    given = [f"{shorten(c.block.name)!r}: {c.said}" for c in columns_of(model)]
+    what = "amounts" if model.target.task == "regression" else "probabilities"
+    return "\n  ".join([head, *given, f"{what} of {listed(names_of(model))}"])
