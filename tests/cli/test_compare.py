@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from itertools import product
+from pathlib import Path
 
 import pytest
 from cli_cases import SMALL, refused
@@ -53,6 +54,32 @@ def test_runs_without_a_model_and_of_other_data(chainrule, three):
     held = json.loads(chainrule("compare", "xor-0001", "xor-0002", "moons-0001", "--json").stdout)
     assert [p["rows"] for p in held["pairs"]] == [None] * 3
     assert chainrule("compare", "xor-0001", "elsewhere/xor-0001").exit_code == 0
+
+
+@pytest.mark.slow
+def test_runs_of_tables_with_other_data_or_targets_do_not_compare(chainrule, penguins):
+    quick = (*SMALL, "--folds", "2", "-q", "--skip-missing", "--target")
+    text = Path(penguins).read_text()
+    Path("other.csv").write_text(text.replace("39.1", "39.2"))
+    Path("copy.csv").write_text(text)
+    for words in ((penguins, *quick, "sex"), ("other.csv", *quick, "sex"),
+                  (penguins, *quick, "species"), ("copy.csv", *quick, "sex")):  # fmt: skip
+        assert chainrule("train", *words).exit_code == 0
+    Path(penguins).write_text(text.replace("39.1", "39.3"))
+    assert chainrule("train", penguins, *quick, "sex").exit_code == 0
+    said = {"other-0001": "from different data, penguins.csv and other.csv",
+            "penguins-0003": "from different data, two versions of penguins.csv",
+            "penguins-0002": "different targets, sex and species"}  # fmt: skip
+    for name, words in said.items():
+        (pair,) = json.loads(chainrule("compare", "penguins-0001", name, "--json").stdout)["pairs"]
+        assert pair["parting"] == (
+            f"They learn {words}: neither their layers nor their losses compare."
+        )
+        assert pair["rows"] is None
+    (pair,) = json.loads(chainrule("compare", "penguins-0001", "copy-0001", "--json").stdout)[
+        "pairs"
+    ]
+    assert "Alike" in pair["parting"]
 
 
 def test_refusals(chainrule, xor_run):

@@ -297,7 +297,8 @@ def test_numbers_of_different_data_are_not_compared(tmp_path):
         "compare."
     )
     page = Page(compare.build([first, other])).text
-    assert "do not compare: the data differ" in page
+    assert "The losses, which do not compare" in page
+    assert "The runs learn from different data, made and other" in page
     assert "the lowest validation loss," not in page
     assert "held-out rmse" not in page, "a column that no run has"
     longer = full_subject(tmp_path, looks=[], rows=[{**r, "step": 2 * r["step"]} for r in rows(5)])

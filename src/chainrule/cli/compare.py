@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from ..errors import ChainruleError
-from ..report.compare import MOST_PAIRS, differing, endings, names_of, parting
+from ..report.compare import MOST_PAIRS, differing, endings, names_of, parted_by, parting
 from ..report.subject import Subject
 from ..train import Run
 from .app import Command, UsageProblem
@@ -94,7 +94,7 @@ def against(a: Subject, b: Subject) -> dict[str, Any] | None:
     chance: the probability of so uneven a split, or a more uneven one, if both were equally good:
     the exact sign test of McNemar 1947.
     """
-    if a.held is None or b.held is None:
+    if a.held is None or b.held is None or parted_by(a, b) is not None:
         return None
     same = a.held.x.shape == b.held.x.shape and np.array_equal(a.held.true, b.held.true)
     if not same or not np.array_equal(a.held.x, b.held.x):

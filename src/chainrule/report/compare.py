@@ -28,10 +28,11 @@ def build(subjects: list[Subject]) -> str:
     charts: dict[str, Chart | None] = {
         "learning": compared({n: s.rows for n, s in zip(names, subjects, strict=True)}),
     }
-    if charts["learning"] and len({data_of(s) for s in subjects} - {None}) > 1:
+    other = next(filter(None, (parted_by(*two) for two in combinations(subjects, 2))), None)
+    if charts["learning"] and other is not None:
         charts["learning"] = replace(
-            charts["learning"], title="The losses, which do not compare: the data differ",
-            here="The runs learn from different data; a lower loss of one of them says nothing.",
+            charts["learning"], title="The losses, which do not compare",
+            here=f"The runs learn {other}; a lower loss of one of them says nothing.",
         )  # fmt: skip
     pairs = list(combinations(range(len(subjects)), 2))[:MOST_PAIRS]
     partings = [
@@ -57,22 +58,40 @@ def names_of(subjects: list[Subject]) -> list[str]:
 
 def parting(a: Subject, b: Subject) -> str:
     """The first step where two runs differ, and in which layer, as far as it was recorded."""
-    if not _same_data(a, b):
-        return (f"They learn from different data, {data_of(a)} and {data_of(b)}: neither their "
-                "layers nor their losses compare.")  # fmt: skip
+    other = parted_by(a, b)
+    if other is not None:
+        return f"They learn {other}: neither their layers nor their losses compare."
     parts = [p for p in (_in_layers(a, b), _in_epochs(a, b)) if p]
     return " ".join(parts)
 
 
-def data_of(s: Subject) -> str | None:
-    """The data set of a recipe; None where a run does not say."""
-    found = (s.config.get("recipe") or {}).get("data")
-    return found if isinstance(found, str) else None
+def parted_by(a: Subject, b: Subject) -> str | None:
+    """What two runs learn that is not the same, in words; None where it may be the same.
+
+    Of a table the contents of its file count, not where it lies.
+    """
+    ours, theirs = _source(a), _source(b)
+    if ours is None or theirs is None:
+        return None
+    (name, content), (name_b, content_b) = ours, theirs
+    if content != content_b:
+        what = f"two versions of {name}" if name == name_b else f"{name} and {name_b}"
+        return f"from different data, {what}"
+    targets = [", ".join(_table(s).get("target") or []) for s in (a, b)]
+    return None if targets[0] == targets[1] else f"different targets, {' and '.join(targets)}"
 
 
-def _same_data(a: Subject, b: Subject) -> bool:
-    """Whether two runs may have learned from the same data."""
-    return data_of(a) is None or data_of(b) is None or data_of(a) == data_of(b)
+def _source(s: Subject) -> tuple[str, str] | None:
+    """What a run learned from, by name and by what is in it; None where it does not say."""
+    name, content = _table(s).get("data"), s.config.get("sha256")
+    if name is None:
+        name = content = (s.config.get("recipe") or {}).get("data")
+    return (name, content) if isinstance(name, str) and isinstance(content, str) else None
+
+
+def _table(s: Subject) -> dict[str, Any]:
+    held = s.config.get("table")
+    return held if isinstance(held, dict) else {}
 
 
 def _in_layers(a: Subject, b: Subject) -> str:
@@ -133,7 +152,7 @@ def _in_epochs(a: Subject, b: Subject) -> str:
 
 def differing(names: list[str], subjects: list[Subject]) -> Chart:
     """The choices and versions in which runs differ, a row each."""
-    recipes = [s.config.get("recipe") or s.config.get("table") or {} for s in subjects]
+    recipes = [s.config.get("recipe") or _table(s) for s in subjects]
     versions = [
         {"Chainrule": s.environment.get("chainrule"), "platform": s.environment.get("platform"),
          **(s.environment.get("packages") or {})} for s in subjects
