@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from cli_cases import refused
 
 from chainrule import schemas
 from chainrule.train.watch import read_looks
@@ -43,3 +44,22 @@ def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
     found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
     assert list(found["skipped"]) == ["batch-leak"]
     assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()
+
+
+def test_only_runs_of_data_sets_are_trained_again_from_their_start(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", *QUICK, "--no-report", "-q")
+    assert chainrule(*words).exit_code == 0
+
+    def told(fix):
+        tried = " ".join(refused(chainrule("diagnose", "penguins", "--try")).split())
+        asked = " ".join(refused(chainrule("whatif", "penguins", "--lr", "1")).split())
+        assert fix in tried.split(" try ")[1]
+        assert fix in asked.split(" try ")[1]
+        assert asked.split(" try ")[0].replace("whatif: ", "--try: ") == tried.split(" try ")[0]
+        return tried
+
+    settings = "chainrule train --config runs/penguins-0001/config.toml"
+    assert "penguins-0001 is a run of a table" in told(settings)
+    path = Path("runs/penguins-0001/config.json")
+    path.write_text(path.read_text().replace('"table":', '"other":'))
+    assert "was not made by `chainrule train`" in told("in Python, chainrule.")

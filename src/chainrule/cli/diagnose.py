@@ -24,10 +24,9 @@ from ..train.watch.watch import EVERY
 from .app import FAILED, OK, Command, UsageProblem, as_usage
 from .command_line import changed, command_of
 from .options import Number, find_run, plain_option, run_argument, runs_dir
-from .recipe import Recipe, from_config
-from .tables.choices import is_table_run
+from .recipe import Recipe
 from .terminal import Line, Terminal, as_typed, detect, words
-from .trying import Tries
+from .trying import Tries, recipe_of, recipe_to_repeat
 
 LABEL = 12  # columns before the text of an entry
 
@@ -45,14 +44,6 @@ def thresholds_of(typed: tuple[str, ...]) -> dict[str, float]:
             raise UsageProblem("--threshold must be RULE.NAME=NUMBER", got=repr(text),
                                fix="--threshold vanishing.ratio=1e-4", line="")  # fmt: skip
     return found
-
-
-def recipe_of(run: Run) -> Recipe | None:
-    """The recipe of a run of `chainrule train` on a data set; None for a table, or Python's."""
-    try:
-        return None if is_table_run(run.config) else from_config(run.config, str(run.path))
-    except FormatError:
-        return None
 
 
 @click.command(cls=Command, short_help="Says what is wrong with a RUN, and what mends it.")
@@ -112,7 +103,8 @@ def command(
     recipe = recipe_of(found_run)
     tries = None
     if steps is not None:
-        tries = _tries(found_run, recipe, steps)
+        repeated = recipe_to_repeat(found_run, "--try", "chainrule.try_fixes(trainer)")
+        tries = Tries(repeated, steps, watched_every(found_run))
     trials = [_trials(f, tries) for f in found]
     held = _as_json(found_run, found, recipe, tries, trials)
     t = detect(sys.stdout, plain=plain)
@@ -141,21 +133,6 @@ def _list_rules(as_json: bool, t: Terminal) -> int:
             for line in words(paragraph, max(t.width - 2, 20)):
                 click.echo(t.paint([("  ", ""), *line]), color=True)
     return OK
-
-
-def _tries(run: Run, recipe: Recipe | None, steps: int) -> Tries:
-    if is_table_run(run.config):
-        raise UsageProblem(
-            f"--try: {run.name} is a run of a table, and fixes are tried on runs of data sets",
-            fix=f"without --try; chainrule train --config {run.path / 'config.toml'} with another "
-            "choice, then chainrule compare", line="",
-        )  # fmt: skip
-    if recipe is None:
-        raise UsageProblem(
-            f"--try: {run.name} was not made by `chainrule train`, so its start can't be repeated",
-            fix="without --try; or, in Python, chainrule.try_fixes(trainer)", line="",
-        )  # fmt: skip
-    return Tries(recipe, steps, watched_every(run))
 
 
 def watched_every(run: Run) -> int:

@@ -82,7 +82,8 @@ def command(
 def text_lines(run: Run, t: Terminal) -> list[Line]:
     """What the files of a run show, as lines no wider than the terminal."""
     from ..report.build import UNWATCHED, charts_of
-    from .diagnose import findings_of, recipe_of
+    from .diagnose import findings_of
+    from .trying import recipe_of
     from .view.charts import chart_lines
 
     s = subject_of(run)

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 from ..diagnosis.finding import Finding, Fix
 from ..diagnosis.trial import Trial
 from ..diagnosis.trying import Replay, compared, often, replay
-from ..errors import ChainruleError
-from ..train import Watch
+from ..errors import ChainruleError, FormatError
+from ..train import Run, Watch
 from ..train.watch import Look
 from . import recipe as recipes
+from .app import UsageProblem
 from .command_line import changed, command_of
 from .recipe import Recipe
+from .settings import FILE as SETTINGS
+from .tables.choices import is_table_run
+
+
+def recipe_of(run: Run) -> Recipe | None:
+    """The recipe of a run of `chainrule train` on a data set; None for a table, or Python's."""
+    try:
+        return None if is_table_run(run.config) else recipes.from_config(run.config, str(run.path))
+    except FormatError:
+        return None
+
+
+def recipe_to_repeat(run: Run, asked: str, python: str) -> Recipe:
+    """The recipe of a run whose start is to be trained again; raises where a run has none.
+
+    asked: what was typed; python: what does the same for a Trainer.
+    """
+    if is_table_run(run.config):
+        settings = shlex.quote(str(run.path / SETTINGS))
+        raise UsageProblem(
+            f"{asked}: {run.name} is a run of a table, and only runs of data sets have a start "
+            "that is trained again", line="",
+            fix=f"chainrule train --config {settings} with another choice, then chainrule compare",
+        )  # fmt: skip
+    recipe = recipe_of(run)
+    if recipe is None:
+        raise UsageProblem(
+            f"{asked}: {run.name} was not made by `chainrule train`, so its start can't be "
+            "repeated", fix=f"in Python, {python}", line="",
+        )  # fmt: skip
+    return recipe
 
 
 def replayed(r: Recipe, steps: int, every: int) -> Replay:

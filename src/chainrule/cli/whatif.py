@@ -18,13 +18,12 @@ from ..train import Run, Trainer
 from ..train.state import restore
 from .app import Command, UsageProblem
 from .command_line import changed, command_of
-from .diagnose import recipe_of, watched_every
+from .diagnose import watched_every
 from .options import Number, find_run, plain_option, run_argument, runs_dir
 from .recipe import OPTIMIZERS, Parts, Recipe, build, trainer
-from .tables.choices import is_table_run
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import choices
-from .trying import Tries
+from .trying import Tries, recipe_to_repeat
 from .view.draw import Column, table
 
 AT_THE_START = ("layers", "init", "seed", "batch_size", "schedule")
@@ -65,19 +64,7 @@ def command(run: str, steps: int, runs_dir: str, as_json: bool, plain: bool, **c
       chainrule whatif moons --optimizer sgd --lr 0.5 --json
     """
     found = find_run(run, runs_dir)
-    recipe = recipe_of(found)
-    if is_table_run(found.config):
-        raise UsageProblem(
-            f"whatif: {found.name} is a run of a table, and whatif is for runs of data sets",
-            fix=f"chainrule train --config {found.path / 'config.toml'} with another choice, then "
-            "chainrule compare", line="",
-        )  # fmt: skip
-    if recipe is None:
-        raise UsageProblem(
-            f"whatif: {found.name} was not made by `chainrule train`, so its start can't be "
-            "repeated", fix="in Python, chainrule.what_if(trainer, lr=0.1)",
-            line="",
-        )  # fmt: skip
+    recipe = recipe_to_repeat(found, "whatif", "chainrule.what_if(trainer, lr=0.1)")
     changes = {k: v for k, v in chosen.items() if v is not None}
     new = changed(recipe, changes) if changes else None
     if new is None:
