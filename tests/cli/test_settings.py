@@ -123,3 +123,48 @@ def test_whatever_stands_in_a_file_is_refused_in_our_words(tmp_path, raw):
     with contextlib.suppress(UsageProblem):
         held = read_settings(str(path), train.command)
         assert set(held) <= {p.name for p in train.command.params}
+
+
+@pytest.mark.slow
+def test_a_file_finds_its_table_from_any_folder_and_after_both_were_moved(
+    chainrule, penguins, monkeypatch, own_folder
+):
+    def again(*words):
+        done = chainrule("train", *words, *SMALL, "-q")
+        assert done.exit_code == 0, done.output
+        return open_run("penguins").config["table"]["data"]
+
+    assert again(penguins, "--target", "species", "--folds", "2") == "penguins.csv"
+    held = Path("runs/penguins-0001/config.toml")
+    assert 'data = "../../penguins.csv"\n' in held.read_text()
+    assert again("--config", str(held)) == "penguins.csv"
+    project = own_folder / "project"
+    project.mkdir()
+    for name in ("runs", "penguins.csv"):
+        Path(name).rename(project / name)
+    (own_folder / "linked").symlink_to(project / "runs")
+    monkeypatch.chdir(own_folder)
+    assert again("--config", "linked/penguins-0001/config.toml") == "project/penguins.csv"
+    whole = str(project / "penguins.csv")
+    assert again(whole, "--config", "runs/penguins-0001/config.toml") == whole
+    assert f'data = "{whole}"\n' in Path("runs/penguins-0002/config.toml").read_text()
+    assert again("--config", "runs/penguins-0002/config.toml") == whole
+
+
+def test_a_table_that_a_file_does_not_find_is_named_and_another_goes_before_it(chainrule, penguins):
+    Path("sub").mkdir()
+    Path("sub/a.toml").write_text('data = "penguins.csv"\ntarget = "species"\nfolds = 2\n')
+    for command in ("train", "lr-find", "tune"):
+        said = refused(chainrule(command, "--config", "sub/a.toml"))
+        assert "no file 'sub/penguins.csv', which the file of --config names" in said
+        assert str(Path("sub/penguins.csv").resolve()) in said
+        assert f"chainrule {command} TABLE --config FILE" in said
+    assert chainrule("train", penguins, "--config", "sub/a.toml", *SMALL, "-q").exit_code == 0
+
+
+@pytest.mark.parametrize("name", sorted(recipes.DATA))
+def test_a_data_set_in_a_file_is_no_path(name):
+    Path("sub").mkdir()
+    Path("sub", name).write_text("a,b\n1,2\n")
+    Path("sub/a.toml").write_text(f'data = "{name}"\n')
+    assert read_settings("sub/a.toml", train.command) == {"data": name}

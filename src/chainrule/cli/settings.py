@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,9 +20,11 @@ import click
 from ..errors import FormatError, some_names
 from .app import UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
+from .recipe import DATA as SETS
 from .recipe import WITH_MOMENTUM, Recipe
+from .tables.choices import is_table
 
-FILE = "config.toml"
+FILE, DATA = "config.toml", "data"
 NOT_HELD = frozenset({"resume", "as_json", "plain", "quiet", "help", "runs_dir", "config"})
 """What says how a command is called this time, and not what it makes."""
 KEPT = {
@@ -34,7 +37,8 @@ def settings_option(function: Any) -> Any:
     """--config FILE.toml."""
     return click.option(
         "--config", metavar="FILE.toml", is_eager=True, expose_value=False, callback=_take,
-        help="Choices from a file, as `lr = 0.01`; options win over it.",
+        help="Choices from a file, as `lr = 0.01`; options win over it. A table's path is seen "
+        "from the file.",
     )(function)  # fmt: skip
 
 
@@ -67,8 +71,26 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
             )  # fmt: skip
         if name in found:
             raise UsageProblem(f"{where}: {key!r} stands there twice", line="")
+        if name == DATA and isinstance(value, str):
+            value = _seen_from_here(value, path)
         found[name] = _checked(known[name], value, where)
     return found
+
+
+def seen_from(folder: str | os.PathLike[str], data: str) -> str:
+    """The path of a table as a file in a folder holds it: one that was typed whole stays so.
+
+    Such a folder finds its table after both were moved together.
+    """
+    return data if os.path.isabs(data) else os.path.relpath(data, os.path.realpath(folder))
+
+
+def _seen_from_here(data: str, file: str) -> str:
+    """What seen_from undoes; what is no path of a table stays: a data set, a run."""
+    found = os.path.join(os.path.realpath(os.path.dirname(file)), data)
+    if os.path.isabs(data) or data.lower() in SETS or not is_table(found):
+        return data
+    return os.path.relpath(found)
 
 
 def _text_of(path: str) -> str:

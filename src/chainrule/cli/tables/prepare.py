@@ -8,6 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import click
+from click.core import ParameterSource
+
 from ...data.tables import Schema, Table
 from ...data.tables.target import encode_target
 from ...markup import counted
@@ -15,6 +18,7 @@ from ...train.files import MissingFileError
 from ...train.tabular import TableFit
 from ...train.tabular.folds import held_out_of
 from ..app import UsageProblem
+from ..settings import DATA
 from ..terminal import Line, Terminal
 from ..waiting import waiting
 from .applied import split
@@ -71,11 +75,21 @@ def _read(c: TableChoices) -> Table:
         try:
             return c.table(progress)
         except MissingFileError:
-            raise UsageProblem(
-                f"no file {c.data!r} in {os.getcwd()}" if not os.path.isabs(c.data)
-                else f"no file {c.data!r}", line="",
-                fix="the path of a table, as seen from here: paths in a config.toml are, too",
-            ) from None  # fmt: skip
+            raise _missing(c.data) from None
+
+
+def _missing(data: str) -> UsageProblem:
+    """Names the path that was looked for, and how another one is said."""
+    asking = click.get_current_context(silent=True)
+    held = asking is not None and asking.get_parameter_source(DATA) is ParameterSource.DEFAULT_MAP
+    fix = "the path of a table, as seen from here"
+    if asking is not None and held:
+        fix = (f"chainrule {asking.info_name} TABLE --config FILE: a table that is named goes "
+               "before the file's")  # fmt: skip
+    return UsageProblem(
+        f"no file {data!r}" + (", which the file of --config names" if held else ""), fix=fix,
+        expected=f"a table at {os.path.abspath(data)}", line="",
+    )  # fmt: skip
 
 
 def _check_rows(c: TableChoices, rows: int) -> None:

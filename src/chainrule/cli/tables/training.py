@@ -19,7 +19,7 @@ from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
 from ..options import in_folder
 from ..settings import FILE as SETTINGS
-from ..settings import toml_lines
+from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
 from .applied import Judged, evaluation
@@ -98,7 +98,8 @@ class _Job:
             run = Run.create(name, o["runs_dir"], config, **self.kept)
         except ValueError as error:
             raise as_usage(error) if isinstance(error, ChainruleError) else error from None
-        write_text(run.path / SETTINGS, toml_lines({**c.settings(), **self.kept}))
+        held = {**c.settings(), "data": seen_from(run.path, c.data), **self.kept}
+        write_text(run.path / SETTINGS, toml_lines(held))
         return run
 
     def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
