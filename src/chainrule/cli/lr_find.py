@@ -12,13 +12,13 @@ import click
 from ..errors import ArgumentError
 from ..train import LRFinding, lr_find
 from . import recipe as recipes
-from .app import FAILED, OK, Command, as_usage
+from .app import FAILED, OK, as_usage
 from .command_line import changed, command_of
 from .options import Number, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
 from .tables import rates
-from .tables.options import asked_for, table_options
+from .tables.options import OfBoth, asked_for, table_options
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import recipe_options, refuse_of_tables
 from .view.draw import Column, bar, table
@@ -28,7 +28,7 @@ ROWS = 12
 """How many rates of the sweep are shown."""
 
 
-@click.command(cls=Command, short_help="Tries learning rates before a training.")
+@click.command(cls=OfBoth, short_help="Tries learning rates before a training.")
 @click.argument("data", metavar="DATA|RUN")
 @recipe_options
 @table_options

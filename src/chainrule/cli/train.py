@@ -28,7 +28,7 @@ from ..train.recorder import room_bytes
 from ..train.run import InUseError
 from ..train.watch.watch import EVERY
 from . import recipe as recipes
-from .app import Command, Interrupted, UsageProblem, as_usage
+from .app import Interrupted, UsageProblem, as_usage
 from .options import Name, Number, Sizes, find_run, in_folder, plain_option, runs_dir
 from .recipe import Parts, Recipe
 from .report import write_report
@@ -38,7 +38,7 @@ from .settings import KEPT, kept_in, settings_option, to_toml
 from .tables import training as tables
 from .tables.choices import choose as choose_table
 from .tables.choices import is_table_run
-from .tables.options import ONLY_FOR_TABLES, Source, table_options
+from .tables.options import ONLY_FOR_TABLES, OfBoth, Source, table_options
 from .terminal import Terminal, as_typed, detect
 from .view.facts import Facts
 from .view.screen import Screen, screen_for
@@ -95,7 +95,7 @@ def threads_option(function: Any) -> Any:
     return click.option("--threads", type=Number(1, 4096, whole=True), help=told)(function)
 
 
-@click.command(cls=Command, short_help="Trains a network on DATA, and shows how it learns.")
+@click.command(cls=OfBoth, short_help="Trains a network on DATA, and shows how it learns.")
 @click.argument("data", type=Source(), required=False)
 @recipe_options
 @table_options

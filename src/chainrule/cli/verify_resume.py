@@ -16,12 +16,12 @@ from ..train import ResumeReport, Trainer, verify_resume
 from ..train.tabular import TableFit, verify_table_resume
 from ..train.verify import KilledAt, part_told
 from . import recipe as recipes
-from .app import FAILED, OK, Command, as_usage
+from .app import FAILED, OK, as_usage
 from .options import Number, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
 from .tables.choices import TableChoices
-from .tables.options import asked_for, table_options
+from .tables.options import OfBoth, asked_for, table_options
 from .tables.prepare import prepare
 from .terminal import Line, Terminal, detect, words
 from .train import recipe_options, refuse_of_tables, threads_option
@@ -32,7 +32,7 @@ KILLS = 6
 WHOLE = Number(1, 10**9, whole=True)
 
 
-@click.command(cls=Command, short_help="Proves that a training resumes exactly.")
+@click.command(cls=OfBoth, short_help="Proves that a training resumes exactly.")
 @click.argument("what", metavar="DATA|RUN")
 @click.option("--short-steps", type=Number(2, 10**9, whole=True),
               help="Updates of the fit that is killed [about a second's].")  # fmt: skip

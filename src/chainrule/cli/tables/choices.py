@@ -31,8 +31,9 @@ READING = ("delimiter", "decimal", "encoding", "header")
 """Options of how a file is written."""
 NOT_FOR_TABLES = (
     "init", "optimizer", "momentum", "clip_grad_norm", "schedule", "steps", "tol", "eager",
+    "sweep_steps",
 )  # fmt: skip
-"""Options that the recipe for tables has no use for."""
+"""Options that the recipe for tables has no use for; a table has no sweep, only trials."""
 
 
 @dataclass(frozen=True)

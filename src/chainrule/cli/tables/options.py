@@ -8,14 +8,83 @@ from typing import Any
 import click
 
 from ...data.tables.target import TASKS
+from ...nn.tabular import ACTIVATIONS
 from ...train import Run
 from ...train.metrics import METRICS
-from ..app import UsageProblem, did_you_mean
+from ...train.tabular.recipe import OF_TASK
+from ..app import Command, UsageProblem, did_you_mean
 from ..options import Name, Number, find_run
 from ..recipe import DATA
-from .choices import FEW_ROWS, FOLDS, TableChoices, choose, is_table, is_table_run, of_run
+from .choices import (
+    FEW_ROWS,
+    FOLDS,
+    NOT_FOR_TABLES,
+    OF_RECIPE,
+    TableChoices,
+    choose,
+    is_table,
+    is_table_run,
+    of_run,
+)  # fmt: skip
 
 SIGNS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+ONLY_FOR_TABLES = (
+    "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
+    "test_fraction", "delimiter", "decimal", "encoding", "header", "separator",
+)  # fmt: skip
+
+
+class OfBoth(Command):
+    """A command for data sets and tables: its help says which options go with which."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options for both first; what else a table takes is told beside a data set's."""
+        held: dict[str, list[tuple[str, str]]] = {FOR_BOTH: [], FOR_SETS: [], FOR_TABLES: []}
+        for param in self.get_params(ctx):
+            record, name = param.get_help_record(ctx), param.name or ""
+            if isinstance(param, click.Option) and record is not None:
+                flag, text = record
+                usual = usual_of_tables(name)
+                text = text.replace("].", f"; tables {usual}].") if usual else text
+                held[heading_of(name)].append((flag, text))
+        for heading, records in held.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+FOR_BOTH, FOR_SETS, FOR_TABLES = "Options", "Options for data sets only", "Options for tables only"
+
+
+def heading_of(name: str) -> str:
+    """Under which heading of the help an option stands, by what is refused with which data."""
+    if name in NOT_FOR_TABLES:
+        return FOR_SETS
+    return FOR_TABLES if name in ONLY_FOR_TABLES else FOR_BOTH
+
+
+def usual_of_tables(name: str) -> str:
+    """What a training on a table takes where an option is not said; empty where it is no choice.
+
+    >>> usual_of_tables("lr"), usual_of_tables("layers")
+    ('0.04, regression 0.2', '256,256,256')
+    """
+    if name == "val_fraction":
+        return f"{TableChoices.val_fraction:g}"
+    if name not in OF_RECIPE:
+        return ""
+    value = getattr(TableChoices("").recipe(), OF_RECIPE[name])
+    if value is None:
+        classes, amounts = (OF_TASK[t][OF_RECIPE[name]] for t in ("classification", "regression"))
+        value = f"{_short(classes)}, regression {_short(amounts)}"
+    if name == "activation":
+        value += f"; only {', '.join(ACTIVATIONS)}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else _short(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class Source(click.ParamType):  # type: ignore[type-arg]
@@ -98,26 +167,26 @@ def table_options(function: Any) -> Any:
     told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1]"
     for option in reversed((
         click.option("--target", multiple=True, metavar="COLUMN",
-                     help="Of a table: what is to be learned; more than once for several."),
-        click.option("--drop", multiple=True, metavar="COLUMN", help="Of a table: leave it out."),
+                     help="What is to be learned; more than once for several."),
+        click.option("--drop", multiple=True, metavar="COLUMN", help="Leave it out."),
         click.option("--kind", multiple=True, metavar="COLUMN=KIND",
-                     help="Of a table: numeric, categorical, boolean, date or drop."),
+                     help="What a column is: numeric, categorical, boolean, date or drop."),
         MISSING,
         click.option("--skip-missing", is_flag=True, default=None,
-                     help="Of a table: leave rows without a target out."),
-        click.option("--task", type=Name(TASKS), help="Of a table [found out]."),
+                     help="Leave rows without a target out."),
+        click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
         click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
-                     help="Of a table: what chooses the best epoch (and by tune the best settings) "
-                          "and says the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
+                     help="What chooses the best epoch (and by tune the best settings) and says the "
+                          "result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),
-                     help=f"Of a table: networks, each held out from other rows {told}."),
+                     help=f"Networks, each held out from other rows {told}."),
         click.option("--test-fraction", type=Number(0, 0.9),
-                     help="Of a table: share of rows held out to the end [0.2]."),
+                     help="Share of rows held out to the end [0.2]."),
         click.option("--separator", type=Between(),
-                     help="Of a table: between the labels in a cell of the target [found out]."),
+                     help="Between the labels in a cell of the target [found out]."),
         DELIMITER, DECIMAL, ENCODING,
         click.option("--header/--no-header", default=None,
-                     help="Whether a table's first line holds names [found out]."),
+                     help="Whether the first line holds names [found out]."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -136,9 +205,3 @@ def asked_for(
         return None, None
     run = find_run(what, folder)
     return (of_run(run, "begin a new run") if is_table_run(run.config) else None), run
-
-
-ONLY_FOR_TABLES = (
-    "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
-    "test_fraction", "delimiter", "decimal", "encoding", "header", "separator",
-)  # fmt: skip
