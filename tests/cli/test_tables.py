@@ -23,7 +23,9 @@ from chainrule.cli.app import app
 from chainrule.cli.tables import training as tables
 from chainrule.cli.tables.choices import TableChoices, choose, from_config
 from chainrule.cli.tables.options import ONLY_FOR_TABLES
-from chainrule.data.tables import read_table
+from chainrule.cli.tables.said import inferred
+from chainrule.cli.terminal import Terminal, text_of
+from chainrule.data.tables import Schema, read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
 
@@ -340,6 +342,26 @@ def test_means_over_classes_are_called_so(chainrule, species):
     for name in ("precision", "recall", "f1"):
         assert f"{name} (mean over classes)" in said
     assert "precision" in json.loads(chainrule("evaluate", species, "--json").stdout)["scores"]
+
+
+def test_amounts_with_a_unit_are_refused_until_they_are_mended_or_said_to_be_categories(chainrule):
+    rows = [f"{i % 7},{i % 9}.4 %,{i % 2}" for i in range(60)]
+    Path("a.csv").write_text("x,the share,y\n" + "\n".join(rows) + "\n")
+    words = ("train", "a.csv", "--target", "y", *QUICK, "-q")
+    said = " ".join(refused(chainrule(*words)).split())
+    assert "column 'the share' holds 60 cells that are not a finite number" in said
+    assert "'0.4 %' in a.csv, line 2" in said
+    assert "write 0.4: '%' beside a number is not read; or --kind 'the share=categorical'" in said
+    assert chainrule(*words, "--kind", "the share=categorical").exit_code == 0
+
+
+def test_of_many_columns_those_left_out_are_named():
+    columns = {f"x{i}": np.arange(40) / (i + 1) for i in range(30)}
+    table = read_table({**columns, "who": [f"name {i}" for i in range(40)], "y": ["a", "b"] * 20})
+    lines = [text_of(line) for line in inferred(table, Schema.infer(table, "y"), 0, Terminal(120))]
+    assert lines[-1] == "and 9 more ('who' left out), see config.json"
+    gone = Schema.infer(table, "y", drop=["who"])
+    assert text_of(inferred(table, gone, 0, Terminal(120))[-1]) == "and 9 more, see config.json"
 
 
 def test_names_and_labels_can_be_said(chainrule, own_folder):

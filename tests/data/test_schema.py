@@ -6,10 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chainrule
 from chainrule.data import Schema, read_table
 from chainrule.data.tables.target import METRICS_OF
+from chainrule.data.tables.units import rewritten
 from chainrule.errors import ChainruleError, FormatError
 from chainrule.train.metrics import METRICS
 
@@ -64,6 +67,52 @@ def test_names_of_rows_are_left_out_wherever_they_stand():
     table = read_table({"n": ids, **BASE, "PassengerId": ids * 7, "amount": ids * 9})
     kinds = {f.name: f.kind for f in Schema.infer(table, "y").features}
     assert kinds == {"n": "drop", "x": "numeric", "PassengerId": "drop", "amount": "numeric"}
+
+
+NO_NUMBERS = {
+    "months": (["36 months", "60 months", None] * 20, "2 different texts, such as '36 months', "
+               "and no numbers: 'months' stands beside them, 20 missing"),
+    "shares": (["10%", "20 %", "50%"] * 20, "and no numbers: '%' stands beside them"),
+    "units": (["3.5 l", "90 kg", "2 m"] * 20, "3 different texts"),
+    "letters": ([f"{i % 30}A" for i in range(N)], "such as '0A', and no numbers: 'A' stands"),
+    "ids": ([f"{i % 30:03d}kg" for i in range(N)], "and no numbers: 'kg' stands beside them"),
+    "cabins": ([f"C{i % 30}" for i in range(N)], "30 different texts"),
+    "addresses": ([f"192.168.0.{i % 30}" for i in range(N)], "30 different texts"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_numbers_with_a_unit_are_categories_only_where_they_may_be_and_it_is_said(name):
+    cells, why = NO_NUMBERS[name]
+    (found,) = Schema.infer(read_table({"c": cells, "y": BASE["y"]}), "y").features
+    assert found.kind == "categorical"
+    assert why in found.why
+    assert ("and no numbers" in found.why) is ("and no numbers" in why)
+
+
+@pytest.mark.parametrize(
+    ("rows", "different"), [(12, 12), (40, 37), (60, 60), (200, 120), (12, 10), (40, 36)]
+)
+def test_a_text_of_its_own_in_nearly_every_row_is_left_out(rows, different):
+    texts = [f"the {'word ' * (i % different)}" for i in range(rows)]
+    table = read_table({"x": np.arange(rows) / 3, "c": texts, "y": cut(np.arange(rows) % 2)})
+    found = Schema.infer(table, "y").features[1]
+    nearly = different > 0.9 * rows or different > 50
+    assert found.kind == ("drop" if nearly else "categorical")
+    told = f"{different} different texts in {rows} rows, such as 'the': no category"
+    assert not nearly or found.why == told
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 999), st.sampled_from(["$", "€", "£", ""]),
+       st.sampled_from(["%", " %", " kg", "€", ""]), st.booleans())  # fmt: skip
+def test_a_number_with_a_unit_is_rewritten_as_that_number(whole, rest, before, after, grouped):
+    sign, size = "-" if whole < 0 else "", abs(whole)
+    written = f"{sign}{before}{size:,}.{rest}" if grouped else f"{sign}{before}{size}.{rest}"
+    found = rewritten(written + after)
+    if before or after or (grouped and size >= 1000):
+        assert float(found.split(":")[0]) == float(f"{sign}{size}.{rest}")
+    else:
+        assert found is None
 
 
 TASKS = {
@@ -145,6 +194,18 @@ REFUSED = {
     "thousands to learn from": (
         {"c": [f"{i + 1},123.5" for i in range(N)]}, "y", {}, ["'c'", "write 1123.5"],
     ),
+    "a currency": (
+        {"c": [f"${i},250" for i in range(1, N + 1)]}, "y", {},
+        ["'c'", "'$1,250' in row 0", "write 1250: '$' beside", "kinds={'c': 'categorical'}"],
+    ),
+    "shares": (
+        {"c": ["3.4 %", "3.5 %", "12 %", "?"] * 15}, "y", {},
+        ["'c'", "'3.4 %' in row 0", "write 3.4: '%' beside", "kinds={'c': 'categorical'}"],
+    ),
+    "a currency to predict": (
+        {"y": [f"-{i}.5€" for i in range(N)]}, "y", {}, ["'y'", "'-0.5€' in row 0", "write -0.5:"],
+    ),
+    "a unit": ({"c": [f"{i} kg" for i in range(N)]}, "y", {}, ["write 0: 'kg' beside a number"]),
     "a class with one row": ({"y": ["a"] * 30 + ["b"] * 29 + ["c"]}, "y", {}, ["'c'", "row 59"]),
     "classes with a row each": (
         {"y": [*(f"t{i}" for i in range(5)), *["a"] * 55]}, "y", {},

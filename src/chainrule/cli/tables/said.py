@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...data.tables import Schema, Table
+from ...data.tables.infer import AS_ASKED
+from ...errors import some_names
 from ...train.tabular import TableFit, TableModel
 from ...train.tabular.judging import OWN
 from ..evaluate import Evaluation
@@ -27,8 +29,17 @@ def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[L
         said.append(f"left out: {left_out} row{'s' * (left_out != 1)} without a target")
     told = schema.describe()
     more = len(told) - MOST_COLUMNS
-    said += told if more <= 1 else [*told[:MOST_COLUMNS], f"and {more} more, see config.json"]
+    if more > 1:
+        told = [*told[:MOST_COLUMNS], f"and {more} more{_gone(schema)}, see config.json"]
+    said += told
     return [line for text in said for line in words(text, t.width, indent="  ")]
+
+
+def _gone(schema: Schema) -> str:
+    """Which of the columns that are not described are left out, though nobody asked for it."""
+    rest = schema.features[MOST_COLUMNS - 1 :]
+    gone = [repr(f.name) for f in rest if f.kind == "drop" and f.why != AS_ASKED]
+    return f" ({some_names(gone)} left out)" if gone else ""
 
 
 def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:

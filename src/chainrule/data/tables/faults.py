@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -10,25 +9,19 @@ import numpy as np
 from ...errors import ArgumentError
 from .cells import ISO, Cells
 from .table import Table, shorten
+from .units import rewritten
 
 NUMBER = "a finite number"
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
-"""1,234 and 1,234.5, with a sign between thousands."""
 
 
-def need_numbers(table: Table, name: str, cells: Cells) -> Any:
-    """(rows,) float64, nan where missing; raises for a cell that is no finite number."""
+def need_numbers(table: Table, name: str, cells: Cells, other: str | None = None) -> Any:
+    """(rows,) float64, nan where missing; raises for a cell that is no finite number.
+
+    other: what else may be done where it is a number with a unit.
+    """
     values, bad = cells.numbers
-    _refuse(table, name, cells, bad, NUMBER, "numbers")
+    _refuse(table, name, cells, bad, NUMBER, "numbers", other)
     return values
-
-
-def in_thousands(cells: Cells) -> bool:
-    """Whether all that keeps the texts of a column from being numbers are commas in them."""
-    if not cells.column.is_text or not len(cells.numbers[1]):
-        return False
-    odd = set(cells.texts[cells.numbers[1]].tolist())
-    return all(THOUSANDS.fullmatch(text) for text in odd)
 
 
 def need_truth(table: Table, name: str, cells: Cells) -> Any:
@@ -46,7 +39,10 @@ def need_dates(table: Table, name: str, cells: Cells, form: str | None) -> Any:
     return values
 
 
-def _refuse(table: Table, name: str, cells: Cells, bad: Any, what: str, wanted: str) -> None:
+def _refuse(
+    table: Table, name: str, cells: Cells, bad: Any, what: str, wanted: str,
+    other: str | None = None,
+) -> None:  # fmt: skip
     if not len(bad):
         return
     row = int(bad[0])
@@ -54,8 +50,9 @@ def _refuse(table: Table, name: str, cells: Cells, bad: Any, what: str, wanted: 
     more = np.asarray(bad[1:])
     where = table.place(row) + (f"; so in {table.places(more, 5)}" if len(more) else "")
     fix = f"mend it, or name it in missing= if {cell!r} stands for no value"
-    if what == NUMBER and THOUSANDS.fullmatch(cell.strip()):
-        fix = f"write {cell.replace(',', '').strip()}: a comma between thousands is not read"
+    number = rewritten(cell) if what == NUMBER else None
+    if number is not None:
+        fix = f"write {number}" + (f"; or {other}" if other else "")
     raise ArgumentError(
         f"column {shorten(name)!r} holds {'a cell' if not len(more) else f'{len(bad)} cells'} "
         f"that {'is' if not len(more) else 'are'} not {what}",

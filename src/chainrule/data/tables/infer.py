@@ -12,18 +12,16 @@ import numpy as np
 from ...errors import ArgumentError
 from ...markup import counted
 from .cells import FORMATS, ISO, Cells, is_date, reader_of
-from .faults import in_thousands, need_dates, need_numbers, need_truth
+from .faults import need_dates, need_numbers, need_truth
 from .table import Table, shorten
+from .units import NUMBERS_MEANT, SLIPS, are_amounts, unit_of
 
 KINDS = ("numeric", "categorical", "boolean", "date", "drop")
+AS_ASKED = "as asked"
 MOST_LEVELS = 50
 """Texts with more different values than this, in more than half of the rows, are no categories."""
 FEW_VALUES = 10
 ID_NAME = re.compile(r"(.*[\W_])?(id|idx|index|key|uuid|guid|row|nr|no)|.*[a-z](Id|ID)", re.DOTALL)
-NUMBERS_MEANT = 20
-"""More different numbers in a column of texts, or one that is not whole, are no codes: the few
-other texts are slips."""
-SLIPS = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def infer_feature(
     name, gaps = cells.column.name, int(cells.missing.sum())
     tail = f", {gaps} missing" if gaps else ""
     if kind == "drop":
-        return Feature(name, "drop", "as asked")
+        return Feature(name, "drop", AS_ASKED)
     if gaps == len(cells):
         if kind is None:
             return Feature(name, "drop", "no value in any row")
@@ -87,7 +85,7 @@ def _as_asked(table: Table, cells: Cells, kind: str, form: str | None, tail: str
     elif kind == "date":
         form = form or next(iter(cells.date_forms()), ISO)
         need_dates(table, name, cells, form)
-    return Feature(name, kind, "as asked" + tail, form)
+    return Feature(name, kind, AS_ASKED + tail, form)
 
 
 def _of_values(cells: Cells, tail: str, first: bool) -> Feature:
@@ -138,15 +136,19 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
         return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
     able = np.unique(numbers[np.isfinite(numbers)])
     amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
-    if (len(bad) <= SLIPS * present and amounts) or in_thousands(cells):
-        need_numbers(table, name, cells)
+    if (len(bad) <= SLIPS * present and amounts) or are_amounts(cells):
+        need_numbers(table, name, cells, f"kinds={{{name!r}: 'categorical'}}")
     if len(levels) > NUMBERS_MEANT:
         _refuse_slips_of_dates(table, cells)
-    if len(levels) > MOST_LEVELS and len(levels) > present / 2:
-        return Feature(
-            name, "drop", f"{len(levels)} different texts in {present} rows: no category"
-        )
+    such = f"such as {shorten(levels[0])!r}"
+    rare = len(levels) > present / 2 and len(levels) > MOST_LEVELS
+    if rare or (present >= FEW_VALUES and len(levels) > (1 - SLIPS) * present):
+        what = f"{len(levels)} different texts in {present} rows, {such}: no category"
+        return Feature(name, "drop", what)
     some = f", {len(able)} of them numbers" if len(able) else ""
+    unit = unit_of(cells)
+    if unit is not None:
+        some = f", {such}, and no numbers: {unit.text!r} stands beside them"
     return Feature(name, "categorical", f"{counted(len(levels), 'different text')}{some}{tail}")
 
 

@@ -13,9 +13,10 @@ from ...errors import ArgumentError
 from ...functional.arguments import choice
 from ...markup import counted
 from .cells import Cells
-from .faults import in_thousands, need_numbers, need_truth
-from .infer import NUMBERS_MEANT, SLIPS, is_texts
+from .faults import need_numbers, need_truth
+from .infer import is_texts
 from .table import Table, closest, shorten, some_of
+from .units import NUMBERS_MEANT, SLIPS, are_amounts
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "f1", "precision", "recall", "calibration_error")
@@ -155,7 +156,7 @@ def _of_one(
     if separator is not None:
         raise ArgumentError(f"a {task} target has no separator", got=repr(separator)[:40])
     refuse_missing(table, name, cells.missing)
-    amounts = task is None and (_are_amounts(cells) or in_thousands(cells))
+    amounts = task is None and (_are_amounts(cells) or are_amounts(cells))
     if task == "regression" or amounts:
         return _amounts(table, name, cells)
     return _classes(table, name, cells, task)

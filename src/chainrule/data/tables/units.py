@@ -1,0 +1,102 @@
+"""Texts that are numbers but for what stands in or beside them: 1,234, $12, 3.4 %, 80 kg."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from .cells import Cells
+
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+"""1,234 and 1,234.5, with a sign between thousands."""
+SIGN = r"[%‰°$£¥¢\u20a0-\u20cf]"
+WITH_UNIT = re.compile(
+    rf"(?P<sign>[-+]?)(?P<before>{SIGN}?)\s?(?P<number>[-+]?(?:\d[\d.,]*|\.\d+))"
+    rf"(?P<after>\s?(?:{SIGN}|[^\W\d_])\D{{0,15}})?"
+)
+"""A sign of a currency or a share before or after a number, or a word after it."""
+SAMPLE = 500
+"""Of more different texts than that about so many are looked at."""
+SLIPS = 0.1
+"""So many of the texts may be others."""
+NUMBERS_MEANT = 20
+"""More different numbers in a column of texts, or one that is not whole, are no codes: the few
+other texts are slips."""
+
+
+class Unit(NamedTuple):
+    """What stands beside the numbers of a column: text, and one of the cells that has it.
+
+    amounts: whether these are surely numbers; else they may be categories: 36 months, 60 months.
+    """
+
+    text: str
+    cell: str
+    amounts: bool
+
+
+def unit_of(cells: Cells) -> Unit | None:
+    """The unit that nearly all different texts of a column have; None where there is none.
+
+    >>> from chainrule.data.tables import read_table
+    >>> unit_of(Cells(read_table({"a": ["36 months", "60 months"]})["a"], (), "."))
+    Unit(text='months', cell='36 months', amounts=False)
+    """
+    if not cells.column.is_text or not len(cells.numbers[1]):
+        return None
+    every = cells.levels[0]
+    levels = every[:: max(len(every) // SAMPLE, 1)]
+    found = [m for m in map(WITH_UNIT.fullmatch, levels) if m and (m["before"] or m["after"])]
+    if len(found) < (1 - SLIPS) * len(levels):
+        return None
+    (text, count), *_ = Counter(map(_unit, found)).most_common(1)
+    mine = [m for m in found if _unit(m) == text]
+    if count < (1 - SLIPS) * len(levels):
+        return None
+    numbers = {m["number"] for m in mine}
+    parted = any(_parted(n) for n in numbers)
+    code = any(len(n) > 1 and n.startswith("0") and n.isdigit() for n in numbers) or (
+        len(text) == 1 and text.isalpha() and not any(" " in m[0] for m in mine)
+    )
+    return Unit(text, mine[0][0], parted or (len(numbers) > NUMBERS_MEANT and not code))
+
+
+def _unit(match: re.Match[str]) -> str:
+    return (match["before"] + (match["after"] or "")).strip()
+
+
+def _parted(number: str) -> bool:
+    """Whether a number is not a whole one."""
+    return not THOUSANDS.fullmatch(number) and not number.lstrip("-+").isdigit()
+
+
+def in_thousands(cells: Cells) -> bool:
+    """Whether all that keeps the texts of a column from being numbers are commas in them."""
+    if not cells.column.is_text or not len(cells.numbers[1]):
+        return False
+    odd = set(cells.texts[cells.numbers[1]].tolist())
+    return all(THOUSANDS.fullmatch(text) for text in odd)
+
+
+def are_amounts(cells: Cells) -> bool:
+    """Whether texts are surely numbers that are written with more than a number."""
+    unit = unit_of(cells)
+    return in_thousands(cells) or (unit is not None and unit.amounts)
+
+
+def rewritten(cell: str) -> str | None:
+    """The number to write in place of a cell, and why; None where it is no such one.
+
+    >>> rewritten("$1,234.50")
+    "1234.50: '$' beside a number is not read"
+    """
+    match = WITH_UNIT.fullmatch(cell.strip())
+    if match is None:
+        return None
+    plain = match["sign"] + match["number"]
+    if THOUSANDS.fullmatch(plain):
+        plain = plain.replace(",", "")
+    if _unit(match):
+        return f"{plain}: {_unit(match)!r} beside a number is not read"
+    return f"{plain}: a comma between thousands is not read" if "," in cell else None
