@@ -10,6 +10,8 @@ import pytest
 from cli_cases import refused
 
 from chainrule import schemas
+from chainrule.report.charts import said
+from chainrule.train.tabular.folds import held_out_of
 from chainrule.train.watch import read_looks
 
 QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2")
@@ -44,6 +46,22 @@ def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
     found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
     assert list(found["skipped"]) == ["batch-leak"]
     assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_page_of_amounts_says_what_the_terminal_says(chainrule, penguins):
+    words = ("train", penguins, "--target", "body_mass_g", "--skip-missing", "--json",
+             "--epochs", "20", "--layers", "8", "--folds", "1")  # fmt: skip
+    told = json.loads(chainrule(*words).stdout)
+    page = Path("runs/penguins-0001/report.html").read_text()
+    for name, value in told["evaluation"]["scores"].items():
+        assert f"<dt>held-out {name}</dt><dd>{said(value)}</dd>" in page
+    config = json.loads(Path("runs/penguins-0001/config.json").read_text())["config"]
+    learned = told["rows"] - held_out_of(told["rows"], 0.2)
+    assert config["batch"] == learned < config["table"]["batch_size"] == 256
+    assert f"<dt>batch size</dt><dd>{learned}</dd>" in page
+    assert "No step is shown: the networks of a table are not worked by hand." in page
+    assert "outside the usual pace at 1 of 1 look" not in page
 
 
 def test_only_runs_of_data_sets_are_trained_again_from_their_start(chainrule, penguins):

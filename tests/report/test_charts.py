@@ -137,6 +137,18 @@ def test_few_looks_are_counted_and_the_worst_layer_comes_first(tmp_path):
     chart = flow.update_ratios(as_looks(tmp_path, many))
     assert chart.title == "fc1 is outside the usual pace at 25 % of the looks"
     assert "Only" not in chart.here
+    assert chart.picture is not None
+
+
+def test_hardly_a_step_makes_no_line_and_a_step_with_lr_0_has_no_pace(tmp_path):
+    looks = [look(1, [layer("fc1", ratio=0.0)], lr=0.0),
+             *(look(20 * i, [layer("fc1", ratio=1e-3)]) for i in range(1, 5))]  # fmt: skip
+    for count in range(1, len(looks) + 1):
+        chart = flow.update_ratios(as_looks(tmp_path, looks[:count]))
+        assert "outside the usual pace" not in chart.title
+        assert (chart.picture is None) is (count < 5)
+        assert chart.rows[0] == [1, None]
+    assert chart.title == "Every layer changes at a usual pace"
 
 
 def test_a_look_without_the_probe_does_not_hide_what_the_one_before_saw(tmp_path):

@@ -17,11 +17,12 @@ from .charts import (
     Lines,
     Panel,
     Series,
-    percent,
     said,
 )
 
 GROUPS, BINS, WORST = 10, 30, 12
+MOST = 4
+"""Of several targets, those that have charts."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Amounts:
         """The root of the mean squared distance from the mean: what the mean itself would get."""
         return float(self.true.std())
 
+    @property
+    def r2(self) -> float:
+        """The share of the variance that is explained, as `chainrule evaluate` has it."""
+        if not self.spread:
+            return float(self.rmse == 0)
+        return 1 - (self.rmse / self.spread) ** 2
+
 
 def against(a: Amounts, id: str) -> Chart:
     """True against predicted amounts, in groups of rows by what is predicted."""
@@ -59,15 +67,14 @@ def against(a: Amounts, id: str) -> Chart:
          p, t, float(np.sqrt((a.errors[g] ** 2).mean()))]
         for g, p, t in zip(groups, x, y, strict=True)
     ]  # fmt: skip
-    share = 1 - (a.rmse / a.spread) ** 2 if a.spread > 0 else 0.0
     bias = float(a.errors.mean())
     panel = Panel(f"mean of what is true, {a.name}", [
         Series("as predicted", x, list(x), GREY, DASHES[1]),
         Series("held-out rows", x, y, BLUE)])  # fmt: skip
     return Chart(
         id, f"{a.name}: off by {said(a.rmse)} (root mean square)",
-        f"Held-out rows: {len(a.true)}. Explained: {percent(max(share, 0.0), 1)} of the variance; "
-        f"the mean of what was true would be off by {said(a.spread)}.",
+        f"Held-out rows: {len(a.true)}. r2, the share of the variance that is explained: "
+        f"{said(a.r2)}; the mean of what was true would be off by {said(a.spread)}.",
         "Rows in ten groups by what is predicted: of each group the mean of what is true. The "
         "dashed line is where both are equal.",
         "On the dashed line from end to end. A flatter line than that means that high predictions "

@@ -71,6 +71,7 @@ def build(s: Subject) -> str:
     values |= _example(s, charts, extra)
     values |= _results(s, charts)
     values["amounts"] = _amounts(s, charts)
+    values["no_chart"] = [a.name for a in s.amounts[amounts.MOST :]]
     values["stills"] = []
     if s.frames is not None and s.held is not None:
         charts["boundary"], values["stills"] = _boundary(s, extra)
@@ -107,7 +108,9 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
     said_of = s.held or s.labels or next(iter(s.amounts), None)
     if said_of is not None:
         found.append(("held-out rows", len(said_of.true)))
-    found += [(words, recipe[k]) for k, words in RECIPE.items() if recipe.get(k) is not None]
+    found += _scores(s)
+    taken = recipe | {"batch_size": s.config.get("batch", recipe.get("batch_size"))}
+    found += [(words, taken[k]) for k, words in RECIPE.items() if taken.get(k) is not None]
     found += [
         ("seed", env.get("seed", recipe.get("seed"))),
         ("epochs", result.get("epochs", len(s.rows))),
@@ -129,6 +132,17 @@ def facts(s: Subject) -> list[tuple[str, Any]]:
         ("platform", env.get("platform")), ("processors", env.get("cpu_count")),
     ]  # fmt: skip
     return found
+
+
+def _scores(s: Subject) -> list[tuple[str, Any]]:
+    """What the result has of predicted amounts, as `chainrule evaluate` says it."""
+    if not s.amounts:
+        return []
+    count = len(s.amounts)
+    how = {"r2": f", the mean over {count} targets"} if count > 1 else {}
+    other = f", of {count} targets together" if count > 1 else ""
+    found = {n: (s.result or {}).get(f"test_{n}") for n in ("rmse", "mae", "r2")}
+    return [(f"held-out {n}{how.get(n, other)}", v) for n, v in found.items() if v is not None]
 
 
 def modules(model: nn.Module | None) -> Chart | None:
@@ -346,10 +360,10 @@ def _worst(s: Subject, h: results.Held, i: int, layers: Any) -> dict[str, Any]:
 
 def _amounts(s: Subject, charts: dict[str, Chart | None]) -> list[str]:
     """The charts of each amount that is predicted, by their ids."""
-    for i, a in enumerate(s.amounts):
+    for i, a in enumerate(shown := s.amounts[: amounts.MOST]):
         charts[f"amounts-{i}"] = amounts.against(a, f"amounts-{i}")
         charts[f"errors-{i}"] = amounts.spread(a, f"errors-{i}")
-    return [f"{kind}-{i}" for i in range(len(s.amounts)) for kind in ("amounts", "errors")]
+    return [f"{kind}-{i}" for i in range(len(shown)) for kind in ("amounts", "errors")]
 
 
 CONFUSION = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..train.watch.series import (
     looks_outside,
     names_of,
     outside,
+    pace_of,
     pooled,
     series_of,
 )
@@ -135,7 +135,7 @@ def _flow_words(names: list[str], powers: dict[str, list[float | None]]) -> tupl
 def update_ratios(looks: list[Look]) -> Chart:
     """Size of the update over size of the weights, per layer, with its band."""
     names = names_of(looks)
-    ratios = {n: series_of(looks, n, "ratio") for n in names}
+    ratios = {n: pace_of(looks, n) for n in names}
     apart = {n: outside(ratios[n]) for n in names}
     order = sorted(names, key=lambda n: (-apart[n], -_from_band(ratios[n])))
     shown = order[:MOST_LINES]
@@ -154,7 +154,8 @@ def update_ratios(looks: list[Look]) -> Chart:
     told = {n: looks_outside(ratios[n]) for n in order if apart[n]}
     for share in dict.fromkeys(told.values()):
         here += f" {', '.join(n for n in told if told[n] == share)}: outside at {share}."
-    here += _few(ratios.values())
+    most = max(sum(v is not None for v in ratios[n]) for n in names)
+    here += _few(most)
     if len(known) < len(names):
         lost = ", ".join(n for n in names if n not in known)
         title = here = f"The pace of {lost} was not computed"
@@ -173,7 +174,9 @@ def update_ratios(looks: list[Look]) -> Chart:
         "schedule the pace falls with the learning rate: that is no fault.",
         here,
         ["step", *names], [[looks[i].step, *(ratios[n][i] for n in names)] for i in places],
-        Lines("step", [Panel("update : weight", series, True, (LOW, HIGH, "usual"), height=240)]),
+        None if most < ENOUGH else Lines(
+            "step", [Panel("update : weight", series, True, (LOW, HIGH, "usual"), height=240)]
+        ),
         len(looks) - len(places),
     )  # fmt: skip
 
@@ -185,9 +188,8 @@ def _from_band(values: list[float | None]) -> float:
     return max((abs(p - middle) for p in powers if p is not None and p == p), default=0.0)
 
 
-def _few(ratios: Iterable[list[float | None]]) -> str:
+def _few(most: int) -> str:
     """What helps where hardly a step was looked at."""
-    most = max(sum(v is not None for v in row) for row in ratios)
     if not 0 < most < ENOUGH:
         return ""
     return (f" Only {most} step{'s were' if most > 1 else ' was'} looked at: train --watch-every "

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import nn
 from ..derivation.models import Steps
+from ..markup import counted
 from ..train import Run
 from ..train.watch import Look
 from ..train.watch.look import FILE as LOOKS
@@ -108,7 +109,7 @@ def verdict_of(s: Subject) -> Verdict:
     found = sum(level != "ok" for level in levels)
     if found:
         level = "bad" if "bad" in levels else "warn"
-        return Verdict(level, "Look here", f"{said} {found} finding{'s' * (found > 1)}.")
+        return Verdict(level, "Look here", f"{said} {counted(found, 'finding')}.")
     if not s.rows and not s.looks:
         return Verdict("warn", "Nothing to judge yet", f"No epoch is finished. {said}")
     if s.findings is None:
@@ -123,8 +124,11 @@ def _reached(s: Subject) -> str:
         return f"{right} of {total} held-out rows are classified right ({share})."
     if s.amounts:
         a = s.amounts[0]
-        return (f"{a.name} of {len(a.true)} held-out rows is off by {said(a.rmse)} (root mean "
-                f"square; the mean would be by {said(a.spread)}).")  # fmt: skip
+        rest = len(s.amounts) - 1
+        more = f" {counted(rest, 'more target')} in the results." if rest else ""
+        return (f"On {counted(len(a.true), 'held-out row')} the predicted {a.name} is off by "
+                f"{said(a.rmse)} (root mean square); the mean of {a.name} would be off by "
+                f"{said(a.spread)}.{more}")  # fmt: skip
     if s.labels is not None:
         h = s.labels
         return (f"{h.rows_right} of {len(h.true)} held-out rows have all labels right, F1 is "

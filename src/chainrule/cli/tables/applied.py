@@ -28,8 +28,8 @@ from .choices import TableChoices, from_config, of_run, sha256_of
 from .wording import as_typed_badly
 
 STDIN = "-"
-MOST_AMOUNTS, MOST_CELLS = 4, 12
-"""Of the targets and of the cells of a row that are shown."""
+MOST_CELLS = 12
+"""Of the cells of a row that are shown."""
 
 
 class Judged(NamedTuple):
@@ -176,7 +176,7 @@ def reported(run: Run, s: Subject) -> Subject:
     """
     schema = run.config.get("schema") or {}
     s.columns = list(schema.get("features") or [])
-    s.no_model = "the networks of a table are not worked by hand"
+    s.no_model = s.no_steps = "the networks of a table are not worked by hand"
     try:
         model, judged = judge(run, None, with_target=True)
     except ChainruleError:
@@ -187,7 +187,7 @@ def reported(run: Run, s: Subject) -> Subject:
         places = [judged.table.place(i) for i in rows]
         s.amounts = [
             Amounts(name, judged.true[:, k], judged.scores[:, k], places)
-            for k, name in enumerate(target.names[:MOST_AMOUNTS])
+            for k, name in enumerate(target.names)
         ]
     elif target.task == "multilabel":
         s.labels = labels_of(model, judged)

@@ -89,6 +89,7 @@ class _Job:
             "path": str(Path(c.data).resolve()),
             "sha256": sha256_of(c.data),
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
+            "batch": fit.members.batch,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
         }  # fmt: skip
         if self.kept:

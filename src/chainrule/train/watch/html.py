@@ -19,6 +19,7 @@ from .series import (
     looks_outside,
     names_of,
     outside,
+    pace_of,
     pooled,
     series_of,
 )
@@ -76,7 +77,7 @@ def _flow(looks: Sequence[Look], names: list[str]) -> str:
 
 def _pace(looks: Sequence[Look], names: list[str]) -> str:
     """What lies outside the usual band."""
-    ratios = {n: series_of(looks, n, "ratio") for n in names}
+    ratios = {n: pace_of(looks, n) for n in names}
     apart = [f"{n} at {looks_outside(r)}" for n, r in ratios.items() if outside(r)]
     band = f"the usual {LOW:g} to {HIGH:g}"
     if not any(v is not None for row in ratios.values() for v in row):

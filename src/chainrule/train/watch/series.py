@@ -25,6 +25,12 @@ def series_of(looks: Sequence[Look], name: str, number: str) -> list[float | Non
     return [None if layer is None else getattr(layer, number) for layer in layers]
 
 
+def pace_of(looks: Sequence[Look], name: str) -> list[float | None]:
+    """A layer's update:weight at every look; None at a step with lr 0, which moves nothing."""
+    ratios = series_of(looks, name, "ratio")
+    return [None if look.lr == 0 else v for look, v in zip(looks, ratios, strict=True)]
+
+
 def log10(value: float | None) -> float | None:
     """A power of ten; -inf for 0, nan for what has none.
 

@@ -1,0 +1,66 @@
+"""Predicted amounts on the page: the numbers are those of the metrics, and what has no chart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainrule.report import amounts
+from chainrule.report.amounts import MOST, Amounts
+from chainrule.report.build import build
+from chainrule.report.charts import said
+from chainrule.report.subject import verdict_of
+from chainrule.train.metrics import METRICS
+from report_cases import full_subject
+
+number = st.floats(-1e3, 1e3, width=32)
+
+
+def scored(name, predicted, true):
+    metric = METRICS[name]()
+    metric.update(predicted, true)
+    return metric.compute()
+
+
+def several(count, rows=20):
+    rng = np.random.default_rng(count)
+    true, predicted = rng.normal(size=(2, rows, count))
+    return [Amounts(f"t{k}", true[:, k], true[:, k] + predicted[:, k] / 4,
+                    [f"row {i}" for i in range(rows)]) for k in range(count)]  # fmt: skip
+
+
+@given(st.lists(st.tuples(number, number), min_size=2, max_size=30))
+def test_one_target_has_the_numbers_of_the_metrics(pairs):
+    true, predicted = np.array(pairs).T
+    a = Amounts("y", true, predicted, [str(i) for i in range(len(true))])
+    assert a.rmse == pytest.approx(scored("rmse", predicted, true))
+    assert a.r2 == pytest.approx(scored("r2", predicted, true), rel=1e-6, abs=1e-6)
+    chart = amounts.against(a, "amounts-0")
+    assert f"explained: {said(a.r2)};" in chart.summary
+
+
+def test_several_targets_have_the_mean_of_theirs_and_the_page_names_the_difference(tmp_path):
+    held = several(MOST + 2)
+    true, predicted = (np.stack([getattr(a, k) for a in held], 1) for k in ("true", "predicted"))
+    r2, rmse = (scored(n, predicted, true) for n in ("r2", "rmse"))
+    assert np.mean([a.r2 for a in held]) == pytest.approx(r2)
+    s = full_subject(
+        tmp_path, held=None, model=None, amounts=held, result={"test_r2": r2, "test_rmse": rmse}
+    )
+    page = build(s)
+    assert f"<dt>held-out r2, the mean over {len(held)} targets</dt><dd>{said(r2)}</dd>" in page
+    assert f"<dt>held-out rmse, of {len(held)} targets together</dt><dd>{said(rmse)}</dd>" in page
+    assert "Without a chart: t4, t5." in page
+    assert verdict_of(s).sentence.endswith("5 more targets in the results.")
+
+
+def test_the_verdict_of_one_amount_is_a_sentence(tmp_path):
+    (a,) = several(1)
+    s = full_subject(tmp_path, held=None, model=None, amounts=[a])
+    assert verdict_of(s).sentence == (
+        f"On 20 held-out rows the predicted t0 is off by {said(a.rmse)} (root mean square); the "
+        f"mean of t0 would be off by {said(a.spread)}."
+    )
+    assert "Without a chart" not in build(s)
