@@ -79,6 +79,9 @@ def test_several_labels_at_once(chainrule):
     assert again == held
     jsonschema.Draft202012Validator(schemas.schema("evaluation")).validate(again)
     assert [f["name"] for f in held["labels"]] == ["big", "wide"]
+    result = json.loads(Path("runs/a-0001/result.json").read_text())
+    jsonschema.validate(result, schemas.schema("result"))
+    assert [f["roc_auc"] for f in result["labels"]] == [f["roc_auc"] for f in held["labels"]]
     assert held["scores"]["f1"] == pytest.approx(np.mean([f["f1"] for f in held["labels"]]))
     losses = [w["loss"] for w in held["worst"]]
     assert losses == sorted(losses, reverse=True)

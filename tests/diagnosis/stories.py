@@ -145,6 +145,10 @@ FAULTS = {
         story(result={"test_rows": 90, "test_r2": -0.2, "test_mae": 5.0, "guess_mae": 4.0}),
         story(result={"confusion": [[20, 15], [17, 14]], "test_roc_auc": 0.47}),
         story(result={"confusion": [[50, 0, 0], [10, 0, 0], [12, 0, 0]]}),
+        story(result={"test_rows": 80, "labels": [
+            {"name": "a", "rows": 40, "predicted": 41, "right": 20, "roc_auc": 0.51},
+            {"name": "b", "rows": 10, "predicted": 0, "right": 0, "roc_auc": 0.44},
+            {"name": "c", "rows": 0, "predicted": 0, "right": 0, "roc_auc": None}]}),
     ],
     "imbalance": [
         story(start={**START, "class_counts": [500, 20]}),

@@ -117,7 +117,7 @@ def test_every_threshold_can_be_set(name, key):
         ("loss-diverging", "epochs", 12, 0), ("loss-diverging", "risen", 9, 0),
         ("loss-diverging", "size", 1, 0), ("overfit", "epochs", 50, 0), ("overfit", "worse", 9, 0),
         ("overfit", "size", 9, 0), ("underfit", "epochs", 50, 0), ("underfit", "share", 0.9, 0),
-        ("held-out", "rows", 91, 0), ("held-out", "rows", 67, 1),
+        ("held-out", "rows", 91, 0), ("held-out", "rows", 67, 1), ("held-out", "rows", 81, 3),
         ("imbalance", "ratio", 99, 0), ("imbalance", "error", 0.95, 1),
     ],
 )  # fmt: skip
@@ -332,6 +332,24 @@ def test_words():
     assert [called(n) for n in ("fc1", "2", "body.0")] == ["fc1", "layer 2", "layer body.0"]
 
 
+def labelled(*labels, total=80):
+    """A result with several labels a row: rows, predicted, right and the area of each."""
+    keys = ("rows", "predicted", "right", "roc_auc")
+    held = [{"name": "", **dict(zip(keys, label, strict=True))} for label in labels]
+    return {"test_rows": total, "labels": held}
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 30))
+def test_labels_that_do_not_follow_are_found_and_those_that_do_are_not(seed, count):
+    rng = np.random.default_rng(seed)
+    true = rng.random((4000, count)) < rng.uniform(0.05, 0.95, count)
+    for told, none in ((true, False), (~true, True)):
+        held = [(int(t.sum()), int(p.sum()), int((t & p).sum()), None)
+                for t, p in zip(true.T, told.T, strict=True)]  # fmt: skip
+        assert bool(found("held-out", story(result=labelled(*held, total=4000)))) is none
+
+
 TELLS = {
     "numbers": {"test_rows": 90, "test_r2": 0.1, "test_mae": 5.0, "guess_mae": 4.0},
     "one wild row": {"test_rows": 90, "test_r2": -3.0, "test_mae": 2.0, "guess_mae": 4.0},
@@ -342,6 +360,13 @@ TELLS = {
     "few rows of two classes": {"confusion": [[8, 9], [9, 8]]},
     "one class": {"confusion": [[90, 0], [0, 0]]},
     "not said": {"test_r2": -1.0},
+    "labels": labelled((40, 41, 33, 0.9), (10, 8, 6, 0.9)),
+    "rare labels, ranked well": labelled((4, 0, 0, 0.9), (5, 0, 0, 0.85)),
+    "one label of many": labelled((40, 41, 35, 0.95), *[(40, 40, 20, 0.5)] * 60),
+    "many labels, each a little": labelled(*[(40, 40, 22, 0.56)] * 20),
+    "few rows with labels": labelled((10, 10, 5, 0.5), total=20),
+    "labels that all or none have": labelled((80, 80, 80, None), (0, 0, 0, None)),
+    "labels that are none": labelled((90, 41, 20, 0.5)),
 }
 
 
@@ -362,7 +387,7 @@ def test_agreement_is_that_of_answers_dealt_out_at_random(seed, rows, k):
     assert of.agreement == pytest.approx(got, abs=0.25 + 0.25 * abs(got))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", range(4))
 def test_a_short_training_is_not_judged_by_its_held_out_rows(index):
     held = FAULTS["held-out"][index].result
     few = [{**row, "step": i + 1} for i, row in enumerate(rows(FALLING[:4]))]

@@ -237,13 +237,13 @@ def weak():
 
 def noise(target):
     """A table of chance, learned by the command."""
-    rng = np.random.default_rng({"class": 1, "amount": 3}[target])
+    rng = np.random.default_rng({"class": 1, "amount": 3, "labels": 2}[target])
     made = zip(rng.random(500), rng.random(500), rng.integers(0, 2, 500), rng.random(500),
-               strict=True)  # fmt: skip
+               rng.integers(0, 3, 500), strict=True)  # fmt: skip
     with TemporaryDirectory() as folder:
         file = Path(folder, "t.csv")
-        file.write_text("a,b,class,amount\n" + "".join(f"{a},{b},{'uv'[c]},{y}\n"
-                                                       for a, b, c, y in made))  # fmt: skip
+        lines = [f"{a},{b},{'uv'[c]},{y},{('s|t', 't', 's')[k]}" for a, b, c, y, k in made]
+        file.write_text("\n".join(["a,b,class,amount,labels", *lines]))
         words = ["train", str(file), "--target", target, "--epochs", "30", "--layers", "32"]
         more = ["--no-report", "-q", "--runs-dir", folder]
         assert CliRunner().invoke(app, [*words, *more]).exit_code == 0
@@ -308,6 +308,7 @@ PLANTED = {
     "imbalance": ("imbalance", rare),
     "held out: class": ("held-out", lambda: noise("class")),
     "held out: amount": ("held-out", lambda: noise("amount")),
+    "held out: labels": ("held-out", lambda: noise("labels")),
     "leak": ("batch-leak", lambda: fitted(Leaky(), nn.MSELoss(), *sums())),
 }  # fmt: skip
 

@@ -56,7 +56,7 @@ class Rule:
             return "the layers were not watched: Trainer(..., callbacks=[Watch()])"
         if self.asks == "rows" and not story.rows:
             return "no epoch is finished"
-        if self.asks == "held out" and not (story.confusion or "test_r2" in story.result):
+        if self.asks == "held out" and not story.held_out:
             return "no rows were held out to the end and scored"
         if self.asks == "trainer" and story.trainer is None:
             return "it needs the model: chainrule.diagnose(trainer), or chainrule preflight"

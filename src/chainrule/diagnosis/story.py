@@ -155,6 +155,27 @@ class Story:
         )
         return held if square and isinstance(held, list) else []
 
+    @property
+    def labels(self) -> list[tuple[list[list[int]], float]]:
+        """Of several labels each, on the held-out rows: a confusion matrix, and the ROC area."""
+        held, total = self.result.get("labels"), self.result.get("test_rows")
+        found = []
+        for label in held if isinstance(held, list) and type(total) is int else []:
+            counts = [label.get(k) for k in ("rows", "predicted", "right")]
+            if not all(type(n) is int and 0 <= n < MOST_ROWS for n in counts):
+                return []
+            rows, told, right = counts
+            matrix = [[total - rows - told + right, told - right], [rows - right, right]]
+            if min(map(min, matrix)) < 0:
+                return []
+            found.append((matrix, number(label.get("roc_auc"))))
+        return found
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the result says how rows that were held out to the end were answered."""
+        return bool(self.confusion or self.labels or "test_r2" in self.result)
+
     # ------------------------------------------------------------ layers
 
     @property

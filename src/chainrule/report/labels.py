@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..train.metrics import METRICS
 from .charts import Chart, percent, said
 from .results import WORST
 
@@ -18,12 +19,17 @@ MOST = 6
 
 @dataclass(frozen=True)
 class Found:
-    """A label: in how many rows it is, in how many it is predicted, and in how many both."""
+    """A label: in how many rows it is, in how many it is predicted, and in how many both.
+
+    roc_auc: how likely a row that has it gets a higher probability than one that has it not; None
+    where all rows are alike.
+    """
 
     name: str
     rows: int
     predicted: int
     right: int
+    roc_auc: float | None = None
 
     @property
     def precision(self) -> float | None:
@@ -92,9 +98,18 @@ class Labels:
     def each(self) -> list[Found]:
         """The labels in their order."""
         both = self.predicted & self.wanted
+        areas = [self._area(k) for k in range(len(self.names))]
         counts = zip(self.names, self.wanted.sum(0).tolist(), self.predicted.sum(0).tolist(),
-                     both.sum(0).tolist(), strict=True)  # fmt: skip
+                     both.sum(0).tolist(), areas, strict=True)  # fmt: skip
         return [Found(*c) for c in counts]
+
+    def _area(self, k: int) -> float | None:
+        wanted = self.wanted[:, k]
+        if wanted.all() or not wanted.any() or not np.isfinite(self.p[:, k]).all():
+            return None
+        metric = METRICS["roc_auc"]()
+        metric.update(self.p[:, k], wanted.astype(np.int64))
+        return float(metric.compute())
 
     def worst(self) -> list[int]:
         """The rows with the highest loss, the worst first."""

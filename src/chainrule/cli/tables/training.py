@@ -163,7 +163,10 @@ def _note(row: dict[str, Any]) -> str:
 
 
 def _result(held: Evaluation) -> dict[str, Any]:
-    found = {f"test_{k}": v for k, v in held.scores.items() if v is not None}
+    found: dict[str, Any] = {f"test_{k}": v for k, v in held.scores.items() if v is not None}
+    if held.labels:
+        kept = ("name", "rows", "predicted", "right", "roc_auc")
+        found |= {"test_rows": held.rows, "labels": [{k: e[k] for k in kept} for e in held.labels]}
     return found | ({"confusion": held.matrix} if held.matrix else {})
 
 

@@ -19,7 +19,8 @@ class HeldOut(Rule):
     those of the median: mae (0.95), since one wild row can spoil r2 alone.  Of classes: no more
     rows are right than the most frequent class gives, and neither the area under the ROC curve nor
     who is taken for whom tells the classes apart; a difference counts from so many standard
-    deviations: luck (1).
+    deviations: luck (1).  Of several labels a row: so it is with all of them together, and none is
+    told apart by far (3 standard deviations).
     """
 
     id = "held-out"
@@ -32,7 +33,12 @@ class HeldOut(Rule):
         if len(story.rows) < self.epochs and not step >= self.steps:
             return
         matrix = story.confusion
-        evidence = self._of_classes(matrix, story.result) if matrix else self._of_numbers(story)
+        if story.labels:
+            evidence = self._of_labels([(Counts.of(m), auc) for m, auc in story.labels])
+        elif matrix:
+            evidence = self._of_classes(matrix, story.result)
+        else:
+            evidence = self._of_numbers(story)
         if evidence is None:
             return
         said, numbers = evidence
@@ -68,14 +74,40 @@ class HeldOut(Rule):
             return None
         right, guess = of.right / of.rows, of.most / of.rows
         auc = number(held.get("test_roc_auc"))
-        lucky = self.luck * math.sqrt(guess * (1 - guess) / of.rows)
-        if right > guess + lucky or of.agreement > self.luck:
+        if of.better > self.luck or of.agreement > self.luck:
             return None
         if auc > 0.5 + self.luck * of.auc_error:
             return None
         said = (f"{percent(right)} of {of.rows} held-out rows are right; the most frequent class "
                 f"alone is {percent(guess)} of them")  # fmt: skip
         return said, {"right": right, "guess": guess, "rows": of.rows}
+
+    def _of_labels(self, labels: list[tuple[Counts, float]]) -> tuple[str, dict[str, Any]] | None:
+        known = [(of, auc) for of, auc in labels if of.rows >= self.rows and of.most < of.rows]
+        kinds = [
+            [of.better for of, _ in known], [of.agreement for of, _ in known],
+            [(auc - 0.5) / of.auc_error for of, auc in known if math.isfinite(auc)],
+        ]  # fmt: skip
+        if not known or any(_told(held, self.luck) for held in kinds):
+            return None
+        n = sum(of.rows for of, _ in known)
+        right, guess = (sum(getattr(of, k) for of, _ in known) / n for k in ("right", "most"))
+        rows = known[0][0].rows
+        said = (f"{percent(right)} of {len(known)} labels on {rows} held-out rows are right; for "
+                f"each its most frequent answer alone gives {percent(guess)}")  # fmt: skip
+        return said, {"right": right, "guess": guess, "rows": rows, "labels": len(known)}
+
+
+def _told(deviations: list[float], luck: float) -> bool:
+    """Whether something is told apart: all together, or one alone by far."""
+    if not deviations:
+        return False
+    together = sum(deviations) / math.sqrt(len(deviations))
+    return together > luck or max(deviations) > max(luck, FAR)
+
+
+FAR = 3.0
+"""Standard deviations that hardly one of some labels has by chance."""
 
 
 class Counts(NamedTuple):
@@ -91,6 +123,12 @@ class Counts(NamedTuple):
     most: int
     agreement: float
     auc_error: float
+
+    @property
+    def better(self) -> float:
+        """How far more are right than the most frequent class gives, in standard deviations."""
+        guess = self.most / self.rows
+        return (self.right - self.most) / math.sqrt(self.rows * guess * (1 - guess))
 
     @classmethod
     def of(cls, matrix: list[list[int]]) -> Counts:
