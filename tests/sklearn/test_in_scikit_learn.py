@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from chainrule import nn
 from chainrule import sklearn as ours
 
 CHECKED = [
@@ -24,6 +25,8 @@ CHECKED = [
     ours.MLPRegressor(solver="lbfgs"),
     ours.NeuralNetClassifier(two_layers, max_epochs=40, lr=0.05),
     ours.NeuralNetRegressor(two_layers, max_epochs=40, lr=0.05),
+    ours.NeuralNetClassifier(nn.Linear),
+    ours.NeuralNetRegressor(nn.Linear),
 ]
 ALL = estimators()
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

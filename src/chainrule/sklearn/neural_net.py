@@ -76,7 +76,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self, module: Any, *, criterion: Any = "auto", optimizer: Any = "Adam",
-        lr: float = 0.001, max_epochs: int = 100, batch_size: int = 32, shuffle: bool = True,
+        lr: float = 0.005, max_epochs: int = 100, batch_size: int = 32, shuffle: bool = True,
         scheduler: Any = None, schedule_by: str = "epoch", early_stopping: bool = False,
         validation_fraction: float = 0.1, n_iter_no_change: int = 10, tol: float = 0.0,
         metrics: Any = (), callbacks: Any = None, clip_grad_norm: float | None = None,

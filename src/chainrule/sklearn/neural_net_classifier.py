@@ -26,7 +26,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
     targets); 'auto' is CrossEntropyLoss with class numbers (B,), or BCEWithLogitsLoss with 0 and 1
     (B, L) where a row has several labels.  optimizer ('Adam'), scheduler (None): by name, class or
     function.  criterion__..., optimizer__..., scheduler__...: their arguments.
-    lr (0.001), max_epochs (100), batch_size (32), shuffle, schedule_by ('epoch'), metrics,
+    lr (0.005), max_epochs (100), batch_size (32), shuffle, schedule_by ('epoch'), metrics,
     callbacks, clip_grad_norm, accumulate, ema: as in Trainer.  early_stopping: on the loss of
     validation_fraction (0.1) of the rows, or of fit(..., X_val=, y_val=), once it has not improved
     by tol (0.0) for n_iter_no_change (10) epochs; the best weights are kept.
@@ -51,7 +51,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
 
     def __init__(
         self, module: Any, *, criterion: Any = "auto", optimizer: Any = "Adam",
-        lr: float = 0.001, max_epochs: int = 100, batch_size: int = 32, shuffle: bool = True,
+        lr: float = 0.005, max_epochs: int = 100, batch_size: int = 32, shuffle: bool = True,
         scheduler: Any = None, schedule_by: str = "epoch", early_stopping: bool = False,
         validation_fraction: float = 0.1, n_iter_no_change: int = 10, tol: float = 0.0,
         metrics: Any = (), callbacks: Any = None, clip_grad_norm: float | None = None,
