@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import ArgumentError
+from chainrule.runtime import pace
 from chainrule.train import Run, list_runs
 from chainrule.train.alike import compared
 from chainrule.train.attempt import FitFailedError
-from chainrule.train.tabular import Recipe, TableFit, verify_table_resume
+from chainrule.train.interrupts import Interrupts
+from chainrule.train.tabular import Recipe, TableFit, fitting, verify_table_resume
 from chainrule.train.tabular.resuming import PARTS
 
 rng = np.random.default_rng(5)
@@ -85,6 +89,46 @@ def test_a_fit_cut_at_any_step_goes_on_with_the_same_bits(wholes, kind, tmp_path
         rest.run(run)
         assert odd(wholes[kind], run) == {}
         assert rest.stopped == "epochs"
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_signal_ends_a_fit_within_an_epoch_and_it_goes_on_with_the_same_bits(
+    wholes, kind, tmp_path, monkeypatch
+):
+    class Signals(Interrupts):
+        """A signal that comes after some looks for one."""
+
+        def __init__(self, looks):
+            super().__init__()
+            self.looks = looks
+
+        @property
+        def asked(self):
+            self.looks -= 1
+            return "SIGTERM" if self.looks < 0 else None
+
+        @asked.setter
+        def asked(self, value):
+            pass
+
+    for name in ("TURN_SECONDS", "TRIAL_SECONDS"):  # a step a turn
+        monkeypatch.setattr(pace, name, 0.0)
+    reached = set()
+    for looks in (2, 3, 5, 9):
+        run = Run.create("cut", tmp_path)
+        made = fit(kind)
+        with monkeypatch.context() as m:
+            m.setattr(fitting, "Interrupts", partial(Signals, looks))
+            made.run(run)
+        assert (made.stopped, made.signal) == ("interrupted", "SIGTERM")
+        reached.add(made.members.steps)
+        rest = fit(kind)
+        rest.resume(run)
+        assert rest.members.steps == made.members.steps
+        rest.run(run)
+        assert odd(wholes[kind], run) == {}
+    assert len(reached) == 4
+    assert any(step % 5 for step in reached)
 
 
 def test_a_part_of_an_epoch_has_a_row_and_no_place_in_the_checkpoint(tmp_path):

@@ -161,7 +161,9 @@ class TableFit:
         self.stopped = self.signal = self.stop_reason = None
         while not signals.asked and (stopped := self._over(rhythm.steps)) is None:
             first, began = members.steps, time.perf_counter()
-            ended = members.advance(self._room(recording, rhythm, watch))
+            ended = members.advance(
+                self._room(recording, rhythm, watch), lambda: signals.asked is not None
+            )
             self.seconds += time.perf_counter() - began
             if watch is not None:
                 watch.after_steps()

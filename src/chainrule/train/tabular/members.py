@@ -122,16 +122,20 @@ class Members:
             if self.advance() and on_epoch is not None:
                 on_epoch(self.history[-1])
 
-    def advance(self, most: int | None = None) -> bool:
-        """Makes the steps that the epoch has left, or so many of them; whether that was its end."""
+    def advance(self, most: int | None = None, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Makes the steps that the epoch has left, or so many of them; whether that was its end.
+
+        stopped: asked about every 50 ms whether to make no more of them.
+        """
         left = self.steps_an_epoch - self.made
-        count = left if most is None else min(most, left)
         with quietly(), drawing_from(self.generator):
-            self.losses.append(self.step.loop(self._tables(count), 1)._value)
-        self.last = self.losses[-1][-1]
-        self.made += count
-        self.steps += count
-        if count < left:
+            tables = self._tables(left if most is None else min(most, left))
+            found = self.step.loop(tables, 1, on_turn=lambda done, steps: stopped())._value
+        self.losses.append(found)
+        self.last = found[-1]
+        self.made += len(found)
+        self.steps += len(found)
+        if len(found) < left:
             return False
         self.close_epoch()
         return True
