@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import NonFiniteError
 from ..functional import softmax
+from ..markup import counted
 from ..nn import Module
 from ..tensor.core import Tensor, wrap
 from ..train import Run, list_runs
@@ -118,7 +119,7 @@ def _of_table(
             click.echo(t.paint(line), color=True)
     else:
         give(applied.answers(model, judged), output)
-    said = f"{rows} row{'s' * (rows != 1)}" + (f", written to {output}" if output else "")
+    said = counted(rows, "row") + (f", written to {output}" if output else "")
     click.echo("; ".join((f"{said}, by {run.name}", *judged.said)), err=True)
 
 
@@ -169,7 +170,7 @@ def table_of(p: Any, true: Any, names: tuple[str, ...]) -> Answers:
 
 def tell(p: Any, true: Any, output: str | None, run: Run, dialect: Dialect | None) -> None:
     """How many rows, by which run, on stderr: stdout holds nothing but the table."""
-    said = f"{len(p)} row{'s' * (len(p) != 1)}"
+    said = counted(len(p), "row")
     if true is not None:
         right = int((p.argmax(1) == true).sum())
         said += f" held out, {right} right ({100 * right / len(p):.2f} %)"

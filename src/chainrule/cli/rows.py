@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from ..markup import counted
 from .app import UsageProblem
 
 NUMBERS = re.compile(r'[-+\d.eE",;\s]*')
@@ -129,9 +130,9 @@ def _numbers(
 
 def _refuse_count(name: str, line: int, count: int, features: int) -> NoReturn:
     raise UsageProblem(
-        f"{name}, line {line}: {count} column{'s' * (count != 1)}, but the model takes {features}",
+        f"{name}, line {line}: {counted(count, 'column')}, but the model takes {features}",
         expected=f"{features} numbers a line, with ',', ';' or tabs between",
-        got=f"{count} column{'s' * (count != 1)}",
+        got=counted(count, "column"),
         fix="leave out the column with the class" if count == features + 1 else None, line="",
     )  # fmt: skip
 

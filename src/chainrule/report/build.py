@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from .. import nn
 from ..diagnosis.trial import Trial, best_of
+from ..markup import counted
 from . import (
     amounts,
     boundary,
@@ -267,7 +268,7 @@ def _largest(s: Subject, heat: Chart | None, extra: dict[str, Any]) -> dict[str,
     conventions, entries = found
     extra["largest"] = {e.layer: e.id for e in entries}
     left = len(names) - len(entries)
-    more = f" Not worked here: {left} more layer{'s' * (left > 1)} of the picture." if left else ""
+    more = f" Not worked here: {counted(left, 'more layer')} of the picture." if left else ""
     about = (f"For row {s.row_number} of the rows learned from, the one of the section One step, "
              f"and the weights that were kept: a click on a row of the picture, Enter on it, or a "
              f"link leads there.{more}")  # fmt: skip

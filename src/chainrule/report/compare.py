@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from ..diagnosis.finding import called
+from ..markup import counted
 from .charts import Chart, said
 from .learning import compared
 from .looks import numbers_of
@@ -44,7 +45,7 @@ def build(subjects: list[Subject]) -> str:
     charts |= {"choices": choices, "outcomes": outcomes}
     title = f"{' and '.join(names) if len(names) < 4 else f'{len(names)} runs'} compared"
     count = len(choices.rows)
-    sentence = (f"{len(names)} runs that differ in {count} choice{'s' * (count != 1)}."
+    sentence = (f"{len(names)} runs that differ in {counted(count, 'choice')}."
                 if count else f"{len(names)} runs of one recipe.")  # fmt: skip
     return render("compare.html", title, charts, SECTIONS, name="-".join(names), partings=partings,
                   choices=choices, outcomes=outcomes, sentence=sentence)  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..markup import counted
 from ..train.metrics import METRICS
 from .charts import (
     BLUE,
@@ -290,7 +291,7 @@ def _here(columns: Any, best: int | None, rows: Any) -> str:
     if not after:
         return f"{gap}; the best epoch is the last, so more epochs may help."
     worse = val[-1] - val[best] if finite(val[-1]) and finite(val[best]) else 0.0
-    epochs = f"{after} epoch{'s' * (after > 1)}"
+    epochs = counted(after, "epoch")
     return (f"{gap}. The lowest validation loss, {said(val[best])}, came {epochs} before the end; "
             f"it has risen by {said(worse)} since.")  # fmt: skip
 

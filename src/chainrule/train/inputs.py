@@ -16,6 +16,7 @@ from ..data import (
     find_nonfinite,
 )
 from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError
+from ..markup import counted
 from ..nn import Module
 from ..tensor.core import Tensor
 from ..tensor.create import as_tensor
@@ -168,7 +169,7 @@ def check_finite(dataset: Any, what: str, names: Sequence[Any] = ()) -> None:
 
 
 def _not_finite(what: str, found: NonFinite, rows: Any, table: bool, names: Any) -> NonFiniteError:
-    rows_said = f"{len(rows)} row{'s' * (len(rows) != 1)} (number {listed(rows)})"
+    rows_said = f"{counted(len(rows), 'row')} (number {listed(rows)})"
     got = f"{found.count} nan or infinite in {rows_said}"
     if table:
         columns = found.columns if names is None else [names[int(c)] for c in found.columns]

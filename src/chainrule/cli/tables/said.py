@@ -10,6 +10,7 @@ import numpy as np
 from ...data.tables import Schema, Table
 from ...data.tables.infer import AS_ASKED
 from ...errors import some_names
+from ...markup import counted
 from ...train.tabular import TableFit, TableModel
 from ...train.tabular.judging import OWN
 from ..evaluate import Evaluation
@@ -26,7 +27,7 @@ def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[L
     """How the file was read, and what each column is taken for."""
     said = [f"{table.size_said}; {'; '.join(table.said)}" if table.said else table.size_said]
     if left_out:
-        said.append(f"left out: {left_out} row{'s' * (left_out != 1)} without a target")
+        said.append(f"left out: {counted(left_out, 'row')} without a target")
     told = schema.describe()
     more = len(told) - MOST_COLUMNS
     if more > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ...markup import counted
 from ...train.progress import amount, clock
 from ...train.watch import Layer
 from ..terminal import Line, Signs, Terminal, crop, text_of, words, wrap
@@ -98,7 +99,7 @@ def way(f: Facts) -> str:
     speed = "" if f.steps_per_s is None else f"{amount(f.steps_per_s)}/s "
     if not f.compiled:
         return f"{speed}eager"
-    spread = f", {f.threads} thread{'s' * (f.threads != 1)}" if f.threads else ""
+    spread = f", {counted(f.threads, 'thread')}" if f.threads else ""
     how = "loaded" if f.cached else "compiled"
     return f"{speed}{how} in {f.compile_s:.1f} s{spread}"
 

@@ -8,6 +8,7 @@ from ...diagnosis import Finding, Story, judge, rules_with
 from ...diagnosis.finding import ERROR, NOTE, SEVERITIES
 from ...diagnosis.rules.units import Dead
 from ...diagnosis.rules.updates import UpdateRatio
+from ...markup import counted
 from ...train import Watch
 from ...train.recorder import describe
 from .facts import BAD, OK, WARN, Facts, Verdict
@@ -72,4 +73,4 @@ def _waiting(f: Facts) -> str:
     if not idle:
         return ""
     limit = f" (patience {f.patience})" if f.patience else ""
-    return f" Validation has not improved for {idle} epoch{'s' * (idle > 1)}{limit}."
+    return f" Validation has not improved for {counted(idle, 'epoch')}{limit}."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
+from ...markup import counted
 from ...train.watch.start import Expected
 from ..finding import ERROR, ERROR_TERM, NOTE, WARNING, Finding, Fix, called, percent
 from ..rule import Rule
@@ -88,7 +89,7 @@ class Flat(Rule):
         yield Finding(
             self.id, ERROR,
             "nothing is learned" if right is None else "loss no better than a guess",
-            f"after {epochs} epoch{'s' * (epochs > 1)} the loss is {last:.4g}, an epoch's at best "
+            f"after {counted(epochs, 'epoch')} the loss is {last:.4g}, an epoch's at best "
             f"{best:.4g}; an answer that knows nothing has {expected:.4g}"
             + (f"; but {percent(right)} of the held-out rows are right" if right else ""),
             cause, [], None, {"best": best, "last": last, "expected": expected}, None, fixes,

@@ -10,6 +10,7 @@ import numpy as np
 from ...data.finite import find_nonfinite
 from ...errors import ArgumentError, ArgumentTypeError, IndexRangeError, NonFiniteError, ShapeError
 from ...functional.arguments import choice
+from ...markup import counted
 
 TASKS = ("classification", "regression", "multilabel")
 
@@ -109,7 +110,7 @@ def _check_finite(name: str, a: Any) -> None:
         found = find_nonfinite(np.asarray(a, np.float32))
     if found.count:
         raise NonFiniteError(
-            f"TabularData: {name} holds {found.count} value{'s' * (found.count != 1)} "
+            f"TabularData: {name} holds {counted(found.count, 'value')} "
             "not finite in float32",
             got=f"row {found.rows[0]}, column {found.columns[0]}",
             fix="fill missing values, scale large ones", line="",

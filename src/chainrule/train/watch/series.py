@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from ...markup import counted
 from .look import Look
 
 LOW, HIGH = 1e-4, 1e-2
@@ -79,7 +80,7 @@ def looks_outside(values: Iterable[float | None]) -> str:
     held = [v for v in values if v is not None]
     share = outside(held)
     if len(held) <= FEW:
-        return f"{round(share * len(held))} of {len(held)} look{'s' * (len(held) > 1)}"
+        return f"{round(share * len(held))} of {counted(len(held), 'look')}"
     return f"{100 * share:.0f} % of the looks"
 
 
