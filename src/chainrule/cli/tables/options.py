@@ -176,8 +176,8 @@ def table_options(function: Any) -> Any:
                      help="Leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
         click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
-                     help="What chooses the best epoch (and by tune the best settings) and says the "
-                          "result: accuracy, roc_auc, rmse, .. [fewest errors]."),
+                     help="What chooses the best epoch (and by tune the best settings) and says "
+                          "the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),
                      help=f"Networks, each held out from other rows {told}."),
         click.option("--test-fraction", type=Number(0, 0.9),
