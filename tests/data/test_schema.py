@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule.data import Schema, read_table
+from chainrule.data.tables.cells import number_of
 from chainrule.data.tables.target import METRICS_OF
-from chainrule.data.tables.units import rewritten
+from chainrule.data.tables.units import EXCHANGED, rewritten
 from chainrule.errors import ChainruleError, FormatError
 from chainrule.train.metrics import METRICS
 
@@ -103,16 +104,37 @@ def test_a_text_of_its_own_in_nearly_every_row_is_left_out(rows, different):
     assert not nearly or found.why == told
 
 
-@given(st.integers(-(10**9), 10**9), st.integers(0, 999), st.sampled_from(["$", "€", "£", ""]),
-       st.sampled_from(["%", " %", " kg", "€", ""]), st.booleans())  # fmt: skip
-def test_a_number_with_a_unit_is_rewritten_as_that_number(whole, rest, before, after, grouped):
+@given(st.integers(-(10**9), 10**9), st.integers(0, 99), st.sampled_from(["$", "€", "£", ""]),
+       st.sampled_from(["%", " %", " kg", "€", ""]), st.booleans(), st.sampled_from([".", ","]),
+       st.sampled_from([".", ","]))  # fmt: skip
+def test_a_number_with_a_unit_is_rewritten_as_that_number(
+    whole, rest, before, after, grouped, point, decimal
+):
+    """point: the sign in the cell; decimal: the one that the table's numbers have."""
     sign, size = "-" if whole < 0 else "", abs(whole)
-    written = f"{sign}{before}{size:,}.{rest}" if grouped else f"{sign}{before}{size}.{rest}"
-    found = rewritten(written + after)
-    if before or after or (grouped and size >= 1000):
-        assert float(found.split(":")[0]) == float(f"{sign}{size}.{rest}")
-    else:
+    number = f"{size:,}.{rest}" if grouped else f"{size}.{rest}"
+    number = number.translate(EXCHANGED) if point == "," else number
+    cell, value = f"{sign}{before}{number}{after}", float(f"{sign}{size}.{rest}")
+    found = rewritten(cell, decimal)
+    if number_of(cell, decimal) == value:
         assert found is None
+    else:
+        assert number_of(found.split(":")[0], decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [("0,5", "write 0.5: a decimal comma is read with decimal=','"),
+     ("1,250", "write 1250: a comma between thousands is not read"),
+     ("155,17 €", "write 155.17: '€' beside a number is not read"),
+     ("1.234.567 kg", "write 1234567: 'kg' beside a number is not read"),
+     ("1.2.3 kg", "mend it")],
+)  # fmt: skip
+def test_what_is_advised_for_a_number_can_be_read(cell, said):
+    numbers = [str(i / 7) for i in range(N - 1)]
+    with pytest.raises(ChainruleError) as info:
+        Schema.infer(read_table({"c": [*numbers, cell], **BASE}), "y", kinds={"c": "numeric"})
+    assert said in info.value.fix
 
 
 TASKS = {

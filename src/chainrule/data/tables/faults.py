@@ -50,7 +50,7 @@ def _refuse(
     more = np.asarray(bad[1:])
     where = table.place(row) + (f"; so in {table.places(more, 5)}" if len(more) else "")
     fix = f"mend it, or name it in missing= if {cell!r} stands for no value"
-    number = rewritten(cell) if what == NUMBER else None
+    number = rewritten(cell, cells.decimal) if what == NUMBER else None
     if number is not None:
         fix = f"write {number}" + (f"; or {other}" if other else "")
     raise ArgumentError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import NamedTuple
 
-from .cells import Cells
+from .cells import Cells, number_of
 
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 """1,234 and 1,234.5, with a sign between thousands."""
+DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+POINTS_BETWEEN = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
+"""0,5 and 1.234,5; 1.234.567."""
+EXCHANGED = str.maketrans(".,", ",.")
 SIGN = r"[%‰°$£¥¢\u20a0-\u20cf]"
 WITH_UNIT = re.compile(
     rf"(?P<sign>[-+]?)(?P<before>{SIGN}?)\s?(?P<number>[-+]?(?:\d[\d.,]*|\.\d+))"
@@ -85,18 +90,46 @@ def are_amounts(cells: Cells) -> bool:
     return in_thousands(cells) or (unit is not None and unit.amounts)
 
 
-def rewritten(cell: str) -> str | None:
+def rewritten(cell: str, decimal: str = ".") -> str | None:
     """The number to write in place of a cell, and why; None where it is no such one.
+
+    decimal: the sign that numbers have in its table.
 
     >>> rewritten("$1,234.50")
     "1234.50: '$' beside a number is not read"
+    >>> rewritten("0,5")
+    "0.5: a decimal comma is read with decimal=','"
     """
     match = WITH_UNIT.fullmatch(cell.strip())
-    if match is None:
+    plain = _plain(match["sign"] + match["number"], decimal) if match else None
+    if match is None or plain is None:
         return None
-    plain = match["sign"] + match["number"]
-    if THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
     if _unit(match):
         return f"{plain}: {_unit(match)!r} beside a number is not read"
-    return f"{plain}: a comma between thousands is not read" if "," in cell else None
+    if not math.isnan(number_of(cell.strip(), decimal)):
+        return None
+    if (
+        decimal == "."
+        and DECIMAL_COMMA.fullmatch(match["number"])
+        and not _grouped(match["number"])
+    ):
+        return f"{plain}: a decimal comma is read with decimal=','"
+    sign = "comma" if decimal == "." else "point"
+    return f"{plain}: a {sign} between thousands is not read"
+
+
+def _grouped(number: str) -> bool:
+    """Whether commas part the thousands of a number; 0,500 is a half."""
+    return bool(THOUSANDS.fullmatch(number)) and number.lstrip("-+")[0] != "0"
+
+
+def _plain(number: str, decimal: str) -> str | None:
+    """A number without what parts its thousands; None where the signs in it make none."""
+    if decimal == ",":
+        found = _plain(number.translate(EXCHANGED), ".")
+        return None if found is None else found.translate(EXCHANGED)
+    if _grouped(number):
+        number = number.replace(",", "")
+    elif DECIMAL_COMMA.fullmatch(number) or POINTS_BETWEEN.fullmatch(number):
+        number = number.replace(".", "").replace(",", ".")
+    return None if math.isnan(number_of(number, ".")) else number
