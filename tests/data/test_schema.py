@@ -74,6 +74,8 @@ NO_NUMBERS = {
     "months": (["36 months", "60 months", None] * 20, "2 different texts, such as '36 months', "
                "and no numbers: 'months' stands beside them, 20 missing"),
     "shares": (["10%", "20 %", "50%"] * 20, "and no numbers: '%' stands beside them"),
+    "engines": (["1.4 TSI", "2.0 TSI", "2.0 TSI"] * 20, "2 different texts, such as '1.4 TSI', and "
+                "no numbers: 'TSI' stands"),
     "units": (["3.5 l", "90 kg", "2 m"] * 20, "3 different texts"),
     "letters": ([f"{i % 30}A" for i in range(N)], "such as '0A', and no numbers: 'A' stands"),
     "ids": ([f"{i % 30:03d}kg" for i in range(N)], "and no numbers: 'kg' stands beside them"),
@@ -120,6 +122,16 @@ def test_a_number_with_a_unit_is_rewritten_as_that_number(
         assert found is None
     else:
         assert number_of(found.split(":")[0], decimal) == value
+
+
+def test_a_target_of_amounts_with_a_unit_may_be_of_classes():
+    few, many = ["1.4 TSI", "2.0 TSI"] * 30, [f"{i % 12}.5 l" for i in range(N)]
+    assert Schema.infer(read_table({**BASE, "t": few}), "t").target.task == "binary"
+    with pytest.raises(ChainruleError) as info:
+        Schema.infer(read_table({**BASE, "t": many}), "t")
+    assert info.value.fix.endswith("or task='multiclass' takes the texts as classes")
+    table = read_table({**BASE, "t": many})
+    assert Schema.infer(table, "t", task="multiclass").target.task == "multiclass"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ MOST_CLASSES = 20
 MOST_TENTHS = 10
 """Of numbers with a point, as the source itself has them, more than this are amounts."""
 ROWS_A_CLASS = 5
+CLASSES = "task='multiclass' takes the texts as classes"
 SEPARATORS = ("|", ";", ",")
 
 
@@ -158,12 +159,12 @@ def _of_one(
     refuse_missing(table, name, cells.missing)
     amounts = task is None and (_are_amounts(cells) or are_amounts(cells))
     if task == "regression" or amounts:
-        return _amounts(table, name, cells)
+        return _amounts(table, name, cells, None if task else CLASSES)
     return _classes(table, name, cells, task)
 
 
-def _amounts(table: Table, name: str, cells: Cells) -> Target:
-    values = np.unique(need_numbers(table, name, cells))
+def _amounts(table: Table, name: str, cells: Cells, other: str | None) -> Target:
+    values = np.unique(need_numbers(table, name, cells, other))
     if len(values) < 2:
         where = "the only row" if len(cells) == 1 else "every row"
         raise ArgumentError(

@@ -29,6 +29,9 @@ NUMBERS_MEANT = 20
 """More different numbers in a column of texts, or one that is not whole, are no codes: the few
 other texts are slips."""
 
+FEW = 4
+"""So many different numbers beside a word may be kinds of something: 1.4 TSI and 2.0 TSI."""
+
 
 class Unit(NamedTuple):
     """What stands beside the numbers of a column: text, and one of the cells that has it.
@@ -64,7 +67,9 @@ def unit_of(cells: Cells) -> Unit | None:
     code = any(len(n) > 1 and n.startswith("0") and n.isdigit() for n in numbers) or (
         len(text) == 1 and text.isalpha() and not any(" " in m[0] for m in mine)
     )
-    return Unit(text, mine[0][0], parted or (len(numbers) > NUMBERS_MEANT and not code))
+    least = FEW if parted and text.isalpha() else 0 if parted else NUMBERS_MEANT
+    amounts = len(numbers) > least and (parted or not code)
+    return Unit(text, mine[0][0], amounts)
 
 
 def _unit(match: re.Match[str]) -> str:
