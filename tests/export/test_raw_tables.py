@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import datetime
 import json
+import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -236,6 +238,23 @@ def test_the_names_of_c_are_names_of_c(tmp_path):
     if CC is not None:
         compared(model, table, in_c(model, raw(model, table), tmp_path))
         program(tmp_path / "m.c")
+
+
+@needs_cc
+@pytest.mark.slow
+def test_names_that_headers_and_compilers_define(tmp_path):
+    """By a compiler with its extensions, as `cc file.c` runs it."""
+    model, *_ = made(tmp_path, "texts")
+    chainrule.export_table_c(model, tmp_path / "m.c")
+    command = [CC, "-DCHAINRULE_MAIN", str(tmp_path / "m.c")]
+    told = subprocess.run([*command, "-dM", "-E"], capture_output=True, text=True, check=True)
+    macros = sorted(set(re.findall(r"#define (\w+) ", told.stdout)) | {"typeof", "asm"})
+    assert {"MISSING", "M_PI"} <= set(macros)
+    table = read_table({**{n: np.arange(6.0) % (2 + i % 4) for i, n in enumerate(macros)},
+                        "y": np.arange(6.0) ** 2})  # fmt: skip
+    chainrule.export_table_c(model_of(table, "y", members=1), tmp_path / "m.c")
+    done = subprocess.run([*command, "-w", "-fsyntax-only"], capture_output=True, text=True)
+    assert not done.stderr[:2000]
 
 
 def test_too_large_a_model_for_c(tmp_path, monkeypatch):

@@ -35,7 +35,13 @@ from .table_text import double, literal_text, text_lists
 
 OWNER = "export_table_c"
 ROW = "chainrule_row"
-MACROS = "BUFSIZ EOF INFINITY NAN NULL stdin stdout stderr errno"
+MACROS = (
+    "BUFSIZ EOF INFINITY LONGEST MISSING COLUMNS MOST NAN NULL NFDBITS stdin stdout stderr errno "
+)
+MACROS += "linux unix i386 alloca asm typeof"
+"""What headers and compilers may define, and this file."""
+LIKE_MACROS = re.compile(r"_.*|[A-Z][A-Z0-9]*_.*|[EW][A-Z0-9]+")
+"""Names as headers define more of them: M_PI, RAND_MAX, EDOM."""
 
 SCALED = f"""
 static double chainrule_scaled(double x, double half_median, double half_spread)
@@ -173,6 +179,8 @@ def _member_names(names: list[str]) -> list[str]:
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII) or "column"
         plain = f"column_{plain}" if plain[0].isdigit() else plain
+        plain = f"column{plain}" if plain[0] == "_" else plain
+        plain = f"{plain}_column" if LIKE_MACROS.fullmatch(plain) else plain
         wanted, count = plain, 1
         while wanted in taken:
             count += 1
