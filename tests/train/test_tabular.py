@@ -275,6 +275,25 @@ def test_from_a_table_to_answers():
     assert (model.predict(arrays.numeric, unseen) == arrays.target).mean() > 0.9
 
 
+def test_how_far_answering_is_may_be_followed():
+    """In columns while they are prepared, in rows while they are answered."""
+    table = chainrule.data.penguins()
+    model = TableFit(table, "species", recipe=Recipe(epochs=1, hidden=(3,)), folds=2).run()
+    columns = model.preprocessing.blocks
+    for many in (1, len(table), 3 * len(table)):
+        seen, told = [], []
+        taken = table.take(np.arange(many) % len(table))
+        arrays = model.preprocessing.transform(taken, progress=lambda *at, to=seen: to.append(at))
+        scores = model.of_arrays(
+            arrays.numeric, arrays.categorical, progress=lambda *at, to=told: to.append(at)
+        )
+        assert np.array_equal(scores, model.scores(taken))
+        for found, end in ((seen, len(columns)), (told, many)):
+            assert [total for _, total in found] == [end] * len(found)
+            assert [done for done, _ in found] == sorted({done for done, _ in found})
+            assert found[-1][0] == end
+
+
 @given(classes=st.lists(st.integers(0, 4), min_size=2, max_size=60), count=st.integers(2, 12),
        seed=st.integers(0, 9))  # fmt: skip
 def test_every_row_is_held_out_once_and_every_class_evenly(classes, count, seed):

@@ -108,7 +108,6 @@ def _judged(
 ) -> tuple[TableModel, Judged]:
     if not len(table):
         raise UsageProblem(f"{file}: no rows", line="")
-    scores, said = model.judge(table)
     target = model.target
     there = all(name in table for name in target.names)
     if with_target and not there:
@@ -120,7 +119,11 @@ def _judged(
     true = None
     if with_target or (there and file is None):
         true = encode_target(target, table, model.preprocessing.schema.missing)
-    return model, Judged(table, scores, true, (*table.said, *said), on)
+    with waiting("preparing", "columns") as progress:
+        arrays = model.preprocessing.transform(table, target=False, progress=progress)
+    with waiting("predicting", "rows") as progress:
+        scores = model.of_arrays(arrays.numeric, arrays.categorical, progress=progress)
+    return model, Judged(table, scores, true, (*table.said, *arrays.said), on)
 
 
 def _read(file: str, choices: TableChoices, given: dict[str, Any]) -> Table:

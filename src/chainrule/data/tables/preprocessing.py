@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,12 +110,14 @@ class Preprocessing:
         return tuple(b.cardinality for b in self.blocks if b.cardinality)
 
     def transform(
-        self, table: Table, *, target: bool | None = None, unseen: str = "unknown"
-    ) -> Arrays:
+        self, table: Table, *, target: bool | None = None, unseen: str = "unknown",
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> Arrays:  # fmt: skip
         """The arrays of a table; additional columns and another order of them change nothing.
 
         target: whether the target is encoded (default: where the table has it). unseen: what a
         category is that was not learned: "unknown", code 0, counted and said; or an "error".
+        progress: called with the columns made so far and all of them.
 
         Raises ArgumentError for a column that is missing, with the closest name, for a cell that is
         not what its column holds and for a class that was not learned, with the line.
@@ -126,7 +129,7 @@ class Preprocessing:
         numeric = np.empty((rows, len(self.numeric_names)), np.float32)
         codes = np.empty((rows, len(self.cardinalities)), np.int64)
         n = k = 0
-        for block in self.blocks:
+        for done, block in enumerate(self.blocks, 1):
             cells = Cells(table[block.name], self.schema.missing, table.decimal)
             parts, code = block.apply(table, cells, unseen == "error", said)
             for part in parts:
@@ -135,6 +138,8 @@ class Preprocessing:
             if code is not None:
                 codes[:, k] = code
                 k += 1
+            if progress is not None:
+                progress(done, len(self.blocks))
         return Arrays(numeric, codes, self._target(table, target), tuple(said))
 
     def _target(self, table: Table, asked: bool | None) -> Any:

@@ -60,11 +60,15 @@ class TabularEnsemble:
             return F.softmax(z, -1)
         return F.sigmoid(z) if self.task == "multilabel" else z
 
-    def predict_members(self, numeric: Any, categorical: Any = None) -> Any:
+    def predict_members(
+        self, numeric: Any, categorical: Any = None, *,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> Any:  # fmt: skip
         """The answers of each member, float32 (M, N, C): probabilities, or a regression's numbers.
 
-        numeric, categorical: as for TabularData.  An answer does not depend on the other rows, but
-        for rounding: up to 32 rows at once have a program of their own.
+        numeric, categorical: as for TabularData.  progress: called with the rows answered so far
+        and all of them.  An answer does not depend on the other rows, but for rounding: up to 32
+        rows at once have a program of their own.
         """
         arrays = inputs(numeric, categorical, self.model.settings["cardinalities"])
         rows = len(next(a for a in arrays if a is not None))
@@ -75,11 +79,17 @@ class TabularEnsemble:
                 part = [None if a is None else _filled(a[first : first + size], size)
                         for a in arrays]  # fmt: skip
                 parts.append(self._answer(*part)._value[:, : rows - first])
+                if progress is not None:
+                    progress(min(first + size, rows), rows)
         return np.concatenate(parts, 1)
 
-    def predict_proba(self, numeric: Any, categorical: Any = None) -> Any:
-        """The mean of the members' answers, float64 (N, C)."""
-        return self.predict_members(numeric, categorical).mean(0, dtype=np.float64)
+    def predict_proba(
+        self, numeric: Any, categorical: Any = None, *,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """The mean of the members' answers, float64 (N, C); see `predict_members`."""
+        found = self.predict_members(numeric, categorical, progress=progress)
+        return found.mean(0, dtype=np.float64)
 
     def predict(self, numeric: Any, categorical: Any = None) -> Any:
         """Classes (N,), labels 0 and 1 (N, C), or the numbers of a regression (N, T)."""

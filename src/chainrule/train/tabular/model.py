@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,16 @@ class TableModel:
         arrays = self.preprocessing.transform(held, target=False, unseen=unseen)
         return self.of_arrays(arrays.numeric, arrays.categorical), arrays.said
 
-    def of_arrays(self, numeric: Any, categorical: Any) -> Any:
-        """`scores` of what the preprocessing has made of rows."""
+    def of_arrays(
+        self, numeric: Any, categorical: Any, *, progress: Callable[[int, int], Any] | None = None
+    ) -> Any:
+        """`scores` of what the preprocessing has made of rows.
+
+        progress: called with the rows answered so far and all of them.
+        """
         if not len(numeric):
             return np.zeros((0, self.target.outputs))
-        mean = self.networks.predict_proba(numeric, categorical)
+        mean = self.networks.predict_proba(numeric, categorical, progress=progress)
         if self.target.task != "regression":
             return mean
         return np.asarray(self.preprocessing.inverse_target(mean)).reshape(mean.shape)
