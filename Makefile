@@ -19,10 +19,12 @@ types:
 	$(PYTHON) -m mypy
 
 test:
-	$(PYTHON) -m pytest -q -n auto --dist worksteal -m "not slow and not reference and not browser"
+	$(PYTHON) -m pytest -q -n auto --dist worksteal --hypothesis-profile few \
+		-m "not slow and not reference and not browser"
 
 slow:
-	$(PYTHON) -m pytest -q -n auto --dist worksteal -m "(slow or reference) and not browser"
+	$(PYTHON) -m pytest -q -n auto --dist worksteal \
+		-m "(slow or reference or hypothesis) and not browser"
 
 browser:
 	REQUIRE_BROWSER=1 $(PYTHON) -m pytest -q -n auto -m browser tests/browser

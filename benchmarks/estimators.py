@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,12 +22,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from harness.environment import child_environment, machine
+from harness.environment import child_environment
+from harness.markdown import page, table
 
 DATA = ("iris", "wine", "breast_cancer", "digits")
 SEEDS = 5
 NAMES = {"sklearn": "scikit-learn", "float64": "chainrule", "float32": "chainrule, float32"}
 PAGE = Path(__file__).with_name("ESTIMATORS.md")
+ABOUT = (
+    f"Defaults throughout (one hidden layer of 100, Adam), {SEEDS} seeds after a first fit that is "
+    "not counted, inputs scaled. In float64 both go through the same weights, so scores and epochs "
+    "are equal; scores are mean ± standard deviation over seeds."
+)
 
 
 def split(name: str) -> list[Any]:
@@ -96,55 +101,48 @@ def rows(name: str, threads: int) -> dict[str, Any]:
     return found
 
 
-def table(all_rows: list[dict[str, Any]]) -> str:
-    """The figures as two tables in Markdown."""
-    lines = ["| data | threads | estimator | ms a fit | times faster | processor ms | times less | "
-             "score | epochs |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+def steady(all_rows: list[dict[str, Any]]) -> list[list[str]]:
+    """A row for each estimator: its fits after the first, against scikit-learn's."""
+    found = []
     for row in all_rows:
         base = typical(row["steady"]["sklearn"])
         for c, title in NAMES.items():
             got = row["steady"][c]
             ms, used = typical(got)
-            epochs = statistics.median(got["epochs"])
             score = f"{statistics.mean(got['scores']):.4f} ± {statistics.stdev(got['scores']):.4f}"
-            lines.append(
-                f"| {row['data']} | {row['threads']} | {title} | {ms:.1f} | {base[0] / ms:.1f} | "
-                f"{used:.1f} | {base[1] / used:.1f} | {score} | {epochs:g} |"
-            )
-    lines += ["", "The first fit of a process, in ms, and ms of the processor:", "",
-              "| data | threads | scikit-learn | chainrule, cold | chainrule, warm | times faster, "
-              "warm | times less |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+            found.append([row["data"], str(row["threads"]), title, f"{ms:.1f}",
+                          f"{base[0] / ms:.1f}", f"{used:.1f}", f"{base[1] / used:.1f}", score,
+                          f"{statistics.median(got['epochs']):g}"])  # fmt: skip
+    return found
+
+
+def first(all_rows: list[dict[str, Any]]) -> list[list[str]]:
+    """A row for each data set: the first fit of a process."""
+    found = []
     for row in all_rows:
-        first = row["first"]
         theirs, cold, warm = (
-            first[k] for k in (("sklearn", "warm"), ("float64", "cold"), ("float64", "warm"))
+            row["first"][k] for k in (("sklearn", "warm"), ("float64", "cold"), ("float64", "warm"))
         )
         cells = [f"{wall * 1e3:.0f} ({used * 1e3:.0f})" for wall, used in (theirs, cold, warm)]
         cells += [f"{a / b:.1f}" for a, b in zip(theirs, warm, strict=True)]
-        lines.append(f"| {row['data']} | {row['threads']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found.append([row["data"], str(row["threads"]), *cells])
+    return found
+
+
+def figures(all_rows: list[dict[str, Any]]) -> str:
+    """Both tables."""
+    return "\n".join([
+        *table(["data", "threads", "estimator", "ms a fit", "times faster", "processor ms",
+                "times less", "score", "epochs"], steady(all_rows), words=3),
+        "", "The first fit of a process, in ms, and ms of the processor:", "",
+        *table(["data", "threads", "scikit-learn", "chainrule, cold", "chainrule, warm",
+                "times faster, warm", "times less"], first(all_rows), words=2),
+    ])  # fmt: skip
 
 
 def typical(got: dict[str, Any]) -> tuple[float, float]:
     """Milliseconds of a fit, and of the processor, without the first fit: medians."""
     return tuple(statistics.median(got[n][1:]) * 1e3 for n in ("seconds", "processor"))
-
-
-def page(text: str) -> str:
-    """The tables with what a reader must know to compare them."""
-    here = machine()
-    versions = ", ".join(
-        f"{k} {here['versions'][k]}" for k in ("chainrule", "numpy", "scikit-learn")
-    )
-    return (
-        "# Estimators: a fit of MLPClassifier\n\n"
-        "Written by `python benchmarks/estimators.py --write`; what is measured stands at the top "
-        f"of that file. Defaults throughout (one hidden layer of 100, Adam), {SEEDS} seeds after a "
-        "first fit that is not counted, inputs scaled. In float64 both go through the same weights,"
-        " so scores and epochs are equal; scores are mean ± standard deviation over seeds.\n\n"
-        f"{here['processor']}, {here['cores']} cores, Python {here['python']}, {versions}; load "
-        f"average at the end {os.getloadavg()[0]:.1f}.\n\n{text}\n"
-    )
 
 
 def main() -> None:
@@ -159,10 +157,12 @@ def main() -> None:
         warnings.simplefilter("ignore")
         print(json.dumps(measured(options.child[0], options.child[1:], options.seeds)))
         return
-    text = table([rows(name, n) for n in options.threads for name in DATA])
+    text = figures([rows(name, n) for n in options.threads for name in DATA])
     print(text)
     if options.write:
-        PAGE.write_text(page(text), encoding="utf-8")
+        title = "Estimators: a fit of MLPClassifier"
+        packages = ("chainrule", "numpy", "scikit-learn")
+        PAGE.write_text(page(title, "estimators.py", ABOUT, packages, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

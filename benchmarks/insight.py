@@ -17,7 +17,6 @@ import argparse
 import gc
 import json
 import math
-import os
 import shutil
 import statistics
 import sys
@@ -31,7 +30,7 @@ from chainrule.cli import recipe as recipes
 from chainrule.cli.report import write_report
 from chainrule.cli.train import choose
 from chainrule.train import Run, Watch
-from harness.environment import machine
+from harness.markdown import page, table
 
 RUNS = {
     "digits": choose("digits", {"patience": None}),
@@ -41,6 +40,11 @@ RUNS = {
 TURNS, LONG, LOOKS = 15, 100_000, 1000
 TESTS = Path(__file__).parents[1] / "tests"
 PAGE = Path(__file__).with_name("INSIGHT.md")
+ABOUT = (
+    f"Watching: medians of {TURNS} trainings each, in turns; where a difference lies within what "
+    "the machine's other work makes, it means nothing, and what the Watch measures of itself is "
+    "the better figure. Pages: medians of 3."
+)
 
 
 def trained(recipe: recipes.Recipe, watch: Watch | None, run: Run | None = None) -> float:
@@ -158,12 +162,6 @@ def rules() -> list[list[str]]:
     ]  # fmt: skip
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown; the first column to the left."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def figures() -> str:
     """All tables."""
     chromium = browser()
@@ -171,31 +169,16 @@ def figures() -> str:
         pages = reports(Path(folder), chromium)
     if chromium is not None:
         chromium.close()
-    return "\n\n".join([
-        "## Watching",
-        table(["run", "without, s", "watched, s", "difference", "as it says itself", "looks"],
-              [watching(n) for n in RUNS]),
-        "## The report",
-        table(["run", "log rows", "page, MB", "to write, s", "verdict readable, s",
-               "every chart drawn, s"], pages),
-        "## Rules",
-        table(["what", "how many", "outcome", "which"], rules()),
+    return "\n".join([
+        "## Watching", "",
+        *table(["run", "without, s", "watched, s", "difference", "as it says itself", "looks"],
+               [watching(n) for n in RUNS]), "",
+        "## The report", "",
+        *table(["run", "log rows", "page, MB", "to write, s", "verdict readable, s",
+                "every chart drawn, s"], pages), "",
+        "## Rules", "",
+        *table(["what", "how many", "outcome", "which"], rules()),
     ])  # fmt: skip
-
-
-def page(text: str) -> str:
-    """The tables with what a reader must know to compare them."""
-    here = machine()
-    versions = ", ".join(f"{k} {here['versions'][k]}" for k in ("chainrule", "numpy", "llvmlite"))
-    return (
-        "# Insight: what it costs to see a training\n\n"
-        "Written by `python benchmarks/insight.py --write`; what is measured stands at the top of "
-        f"that file. Watching: medians of {TURNS} trainings each, in turns; where a difference "
-        "lies within what the machine's other work makes, it means nothing, and what the Watch "
-        "measures of itself is the better figure. Pages: medians of 3.\n\n"
-        f"{here['processor']}, {here['cores']} cores, Python {here['python']}, {versions}; load "
-        f"average at the end {os.getloadavg()[0]:.1f}.\n\n{text}\n"
-    )
 
 
 def main() -> None:
@@ -206,7 +189,9 @@ def main() -> None:
     text = figures()
     print(text)
     if options.write:
-        PAGE.write_text(page(text), encoding="utf-8")
+        title = "Insight: what it costs to see a training"
+        packages = ("chainrule", "numpy", "llvmlite")
+        PAGE.write_text(page(title, "insight.py", ABOUT, packages, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import markdown
+
 HERE = Path(__file__).parent
 SETS = ("wine", "breast cancer", "diabetes", "digits", "spambase", "magic", "letter")
 CONTESTANTS = ("chainrule", "chainrule x5", "sklearn MLP", "sklearn trees", "torch tuned")
@@ -297,14 +299,13 @@ def table(found):
 
 def block(found, names, shown):
     """A row a set, a column a contestant."""
-    lines = ["| set | rows x columns | " + " | ".join(CONTESTANTS) + " |"]
-    lines += ["|---|---:|" + "---:|" * len(CONTESTANTS)]
+    lines = []
     for name in names:
         rows = [r for r in found["fits"] if r["set"] == name]
         cells = [shown([r for r in rows if r["contestant"] == c]) for c in CONTESTANTS]
         size = f"{rows[0]['rows']:,} x {rows[0]['columns']}"
-        lines.append(f"| {name} | {size} | " + " | ".join(cells) + " |")
-    return lines
+        lines.append([name, size, *cells])
+    return markdown.table(["set", "rows x columns", *CONTESTANTS], lines)
 
 
 def shown_score(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+from chainrule.graph import fingerprint
 from chainrule.jit import execute, program
 from chainrule.runtime.executable import Executable
 from chainrule.train import Trainer
@@ -12,10 +13,10 @@ _made = {}
 
 
 def shared(graph):
-    """What `build` gives, or the code of an earlier build of a program that reads the same."""
-    text = str(graph)
+    """What `build` gives, or the code of an earlier build of an equal program."""
+    text = fingerprint(graph)
     e = _made.get(text)
-    if e is None:
+    if text is None or e is None:
         e = _made[text] = execute.build(graph)
         return e
     again = Executable(

@@ -14,7 +14,7 @@ import pytest
 import chainrule
 from chainrule.train import Run
 from chainrule.train.watch import read_looks
-from harness import names, peak, steady, table, workload
+from harness import markdown, names, peak, steady, table, workload
 from harness.contestants import MAKERS
 from harness.dense import Dense
 from report_cases import layer, look
@@ -232,5 +232,32 @@ def test_a_long_run_has_a_report_with_its_length(tmp_path, monkeypatch):
     assert len(run.rows) == 600
     assert [x.step for x in read_looks(run.path)] == [25 * 120 * i + 1 for i in range(5)]
     assert insight.opening(None, run.path) == ["not measured"] * 2
-    text = insight.table(["a", "b"], [["x", "1"], ["y", "2"]]).splitlines()
-    assert text == ["| a | b |", "| --- | ---: |", "| x | 1 |", "| y | 2 |"]
+
+
+def test_a_page_of_figures():
+    head, rows = ["a", "b", "c"], [["x", "1", "2"], ["y", "3", "4"]]
+    text = "\n".join(markdown.table(head, rows))
+    assert text == "| a | b | c |\n|---|---:|---:|\n| x | 1 | 2 |\n| y | 3 | 4 |"
+    assert markdown.table(head, rows, words=2)[1] == "|---|---|---:|"
+    page = markdown.page("Insight", "insight.py", "Medians.", ["numpy"], text)
+    assert page.startswith("# Insight\n\nWritten by `python benchmarks/insight.py --write`; ")
+    assert f", numpy {np.__version__}; load average at the end " in page
+    assert page.endswith(f"\n\n{text}\n")
+
+
+def test_the_tables_of_estimators():
+    import estimators
+
+    fits = {"seconds": [9.0, 0.2, 0.4], "processor": [9.0, 0.1, 0.3], "scores": [0.5, 0.75, 1.0],
+            "epochs": [1, 2, 3]}  # fmt: skip
+    faster = {**fits, "seconds": [9.0, 0.1, 0.2]}
+    row = {"data": "iris", "threads": 1,
+           "steady": {"sklearn": fits, "float64": faster, "float32": fits},
+           "first": dict.fromkeys([("sklearn", "warm"), ("float64", "cold"), ("float64", "warm")],
+                                  (0.3, 0.2))}  # fmt: skip
+    lines = estimators.figures([row]).splitlines()
+    assert (
+        lines[2] == "| iris | 1 | scikit-learn | 300.0 | 1.0 | 200.0 | 1.0 | 0.7500 ± 0.2500 | 2 |"
+    )
+    assert lines[3].startswith("| iris | 1 | chainrule | 150.0 | 2.0 | 200.0 | 1.0 |")
+    assert lines[-1] == "| iris | 1 | 300 (200) | 300 (200) | 300 (200) | 1.0 | 1.0 |"

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import chainrule
@@ -345,6 +345,8 @@ def test_a_break_in_the_looks_does_not_revive_a_unit():
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6),
                           st.lists(st.integers(0, 9), min_size=40, max_size=40)),
                 min_size=1, max_size=4))  # fmt: skip
+@example([(5e-324, 0.0, [0] * 20 + [1] + [0] * 19)])
+@example([(1.5e-323, 5e-324, [1] * 40)])
 def test_no_value_of_a_histogram_gets_lost(held):
     bins = [Bins(low, low + wide, counts) for low, wide, counts in held]
     values = Values(bins)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import markdown
 from .names import MODULES
 
 Cell = Callable[[dict[str, Any]], str]
@@ -30,11 +31,11 @@ def taking_part(rows: Iterable[dict[str, Any]], key: str) -> list[str]:
 def table(head: str, rows: dict[str, dict[str, Any]], key: str, cell: Cell) -> list[str]:
     """A Markdown table: a line for each row, a column for each contestant with a figure."""
     names = taking_part(rows.values(), key)
-    lines = [f"| {head} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    for title, row in rows.items():
-        cells = [cell(row[name]) if key in row.get(name, {}) else "-" for name in names]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return lines
+    cells = [
+        [title, *(cell(row[name]) if key in row.get(name, {}) else "-" for name in names)]
+        for title, row in rows.items()
+    ]
+    return markdown.table([head, *names], cells)
 
 
 def best(row: dict[str, Any], library: str) -> float | None:
@@ -45,10 +46,7 @@ def best(row: dict[str, Any], library: str) -> float | None:
 
 def compared(rows: dict[str, Any]) -> list[str]:
     """By how much the best PyTorch and the best JAX are slower than Chainrule's best."""
-    lines = [
-        "| workload | measured by | torch / it | jax / it | of peak |",
-        "|---|---|---:|---:|---:|",
-    ]
+    lines: list[list[str]] = []
     for name, row in rows.items():
         base = row.get("base")
         if base is None:
@@ -58,8 +56,9 @@ def compared(rows: dict[str, Any]) -> list[str]:
         for library in ("torch", "jax"):
             time = best(row["contestants"], library)
             cells.append("-" if time is None else f"{number(time / ours['us'])}x")
-        lines.append(f"| {name} | {base} | {' | '.join(cells)} | {ours['of_peak']:.0%} |")
-    return lines
+        lines.append([name, base, *cells, f"{ours['of_peak']:.0%}"])
+    head = ["workload", "measured by", "torch / it", "jax / it", "of peak"]
+    return markdown.table(head, lines, words=2)
 
 
 def out_of(rows: dict[str, dict[str, Any]]) -> list[str]:

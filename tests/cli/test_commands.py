@@ -241,11 +241,13 @@ def test_watching_changes_no_bit(chainrule, tmp_path, show):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [(o, v) for o, values in (
+    [pytest.param(o, v, marks=[pytest.mark.slow] if i else [])  # one of each kind is fast
+     for o, values in (
         ("optimizer", recipes.OPTIMIZERS), ("schedule", recipes.SCHEDULES),
         ("activation", recipes.ACTIVATIONS), ("init", recipes.INITS),
-    ) for v in values] + [("layers", "none"), ("tol", "10"), ("steps", "2"), ("val-fraction", "0"),
-                          ("clip-grad-norm", "0.1"), ("label-smoothing", "0.1")],
+    ) for i, v in enumerate(values)]
+    + [("layers", "none"), ("tol", "10"), ("steps", "2"), ("val-fraction", "0"),
+       ("clip-grad-norm", "0.1"), ("label-smoothing", "0.1")],
 )  # fmt: skip
 def test_every_choice_works_and_is_kept(chainrule, tmp_path, option, value):
     result = chainrule("train", "xor", *SMALL, f"--{option}", value, "--json", "-q")

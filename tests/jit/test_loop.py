@@ -138,7 +138,7 @@ def test_ctrl_c_ends_it_after_a_whole_step():
     a, b = Case(), Case()
     adam, again = (optim.Adam(c.model.parameters(), lr=1e-3) for c in (a, b))
     a.optimizer, b.optimizer = adam, again
-    timer = threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT))
+    timer = threading.Timer(0.05, lambda: signal.raise_signal(signal.SIGINT))
     a.loop((X, Y), 10)  # compiled by now
     timer.start()
     with pytest.raises(KeyboardInterrupt) as caught:

@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -47,7 +47,6 @@ def shapes():
     return hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 
 
-@settings(max_examples=100)
 @given(st.data())
 def test_reading(data):
     """The same elements and shape; a view where NumPy gives one; the gradient back in place."""
@@ -69,7 +68,6 @@ def test_reading(data):
         assert np.shares_memory(y._value, x._value)
 
 
-@settings(max_examples=100)
 @given(st.data())
 def test_writing(data):
     """The same elements after the write, of a number, of an array, of one that broadcasts."""
@@ -105,7 +103,6 @@ def test_writing(data):
         source.grad.sum().item() == part.size)  # fmt: skip
 
 
-@settings(max_examples=100)
 @given(st.data())
 def test_numbers_pick_before_arrays(data):
     """x[0, :, i] is x[0][:, i], as in PyTorch; NumPy would put the dimension of i in front."""

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -142,10 +143,16 @@ def undisturbed():
     return bits(t)
 
 
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory):
+    """A run that was interrupted; each test damages a copy of it."""
+    return interrupted(tmp_path_factory.mktemp("run")).path
+
+
 @pytest.mark.parametrize("what", ["json", "safetensors"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "gone", "empty", "foreign"])
-def test_a_damaged_generation_is_skipped_and_said(tmp_path, what, damage):
-    run = interrupted(tmp_path)
+def test_a_damaged_generation_is_skipped_and_said(tmp_path, broken_off, what, damage):
+    run = Run(shutil.copytree(broken_off, tmp_path / broken_off.name))
     newest = run.checkpoints.manifests()[0]
     path = newest.with_suffix(f".{what}")
     content = path.read_bytes()

@@ -132,7 +132,10 @@ def test_a_handler_of_the_users_for_sigusr1_is_left_alone():
 
 @pytest.mark.parametrize("event", ["on_fit_start", "on_epoch_start", "on_validation_end",
                                    "on_epoch_end", "on_fit_end"])  # fmt: skip
-@pytest.mark.parametrize("epochs", [(0, 1), (2, 3)], ids=["at the start", "later"])
+@pytest.mark.parametrize("epochs", [
+    pytest.param((0, 1), id="at the start"),
+    pytest.param((2, 3), id="later", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_signal_at_any_event(tmp_path, event, epochs, undisturbed):
     def hit(t):
         if t.epoch in epochs and not hits:

@@ -20,6 +20,7 @@ from .special import normal_quantile, normal_quantile_of
 
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_WEYL_OF_ROUNDS = np.array([[[r * w] for w in _WEYL] for r in range(10)], np.uint64)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 RUN = 1 << 15
@@ -36,13 +37,13 @@ def philox(seed: int, draw: int, index: Any) -> Any:
     odd = np.empty((2, blocks), np.uint64)  # words 1 and 3
     even[0], odd[0] = index & _MASK, index >> _HALF
     even[1], odd[1] = draw & 0xFFFFFFFF, draw >> 32
-    key = [seed & 0xFFFFFFFF, seed >> 32]
-    for _ in range(10):
+    keys = np.array([[seed & 0xFFFFFFFF], [seed >> 32]], np.uint64) + _WEYL_OF_ROUNDS & _MASK
+    for key in keys:
         product = even * _MULTIPLIERS
-        high, low = product >> _HALF, product & _MASK
-        even = high[::-1] ^ odd ^ np.array([[key[0]], [key[1]]], np.uint64)
-        odd = low[::-1]
-        key = [(k + w) & 0xFFFFFFFF for k, w in zip(key, _WEYL, strict=True)]
+        even = product[::-1] >> _HALF
+        even ^= odd
+        even ^= key
+        odd = product[::-1] & _MASK
     return np.stack([even[0], odd[0], even[1], odd[1]], axis=1)
 
 

@@ -95,8 +95,7 @@ class Values:
         [0.1, 0.1, 0.0, 0.0]
         """
         found, total = [0.0] * ROWS, max(sum(h.counts), 1)
-        edges = [ROWS * self.at(h.low * (1 - k / BINS) + h.high * (k / BINS))
-                 for k in range(BINS + 1)]  # fmt: skip
+        edges = [ROWS * self.at(_along(h, k / BINS)) for k in range(BINS + 1)]
         for k, count in enumerate(h.counts):
             if not count:
                 continue
@@ -288,10 +287,17 @@ def quantile(h: Bins, share: float) -> float:
     wanted, seen = share * sum(h.counts), 0
     for k, count in enumerate(h.counts):
         if count and seen + count >= wanted:
-            place = (k + (wanted - seen) / count) / BINS
-            return h.low * (1 - place) + h.high * place
+            return _along(h, (k + (wanted - seen) / count) / BINS)
         seen += count
     return h.high
+
+
+def _along(h: Bins, place: float) -> float:
+    """The value at a place of a histogram, from 0 for its low end to 1 for its high one."""
+    wide = h.high - h.low
+    if math.isinf(wide):
+        return h.low * (1 - place) + h.high * place
+    return min(h.low + wide * place, h.high)  # a sum of parts would lose the smallest numbers
 
 
 def _named(looks: Sequence[Look], name: str) -> str:
