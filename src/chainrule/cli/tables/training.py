@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ...errors import ChainruleError
+from ...errors import ChainruleError, NonFiniteError
 from ...train import Run
 from ...train.files import write_text
 from ...train.tabular import TableFit, TableModel, TableWatch
@@ -107,10 +107,25 @@ class _Job:
         total = fit.recipe.epochs
         with waiting("training", "epochs", quiet=self.quiet) as progress:
             watch = None if run is None else TableWatch(self.options["watch_every"])
-            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch)
+            try:
+                model = fit.run(
+                    run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch
+                )
+            except NonFiniteError as error:
+                raise self._diverged(error, run) from None
         if fit.stopped == "interrupted":
             raise _interrupted(fit, run)
         return model
+
+    def _diverged(self, error: NonFiniteError, run: Run | None) -> NonFiniteError:
+        """The error with what to type next; the run gets its page."""
+        if run is not None:
+            problem, _ = self._reported(run)
+            if problem is not None:
+                click.echo(as_typed(f"no report: {problem.problem}"), err=True)
+            more = in_folder(str(run.path.parent))
+            error.fix = f"{error.fix}; {as_typed(f'chainrule diagnose {run.name}{more}')}"
+        return error
 
     def _told(
         self, fit: TableFit, run: Run | None, held: Evaluation | None, base: float | None
