@@ -33,6 +33,8 @@ KINDS = {
     "whole numbers": (np.arange(N) * 3, "numeric", "from 0 to 177"),
     "texts": (["red", "blue", "green"] * 20, "categorical", "3 different"),
     "codes": (["1", "2", "3", "A"] * 15, "categorical", "4 different texts, 3 of them numbers"),
+    "codes with rare letters": (["1", "2"] * 28 + ["A", "B2"] * 2, "categorical", "2 of them numb"),
+    "codes with zeros": (["01", "02", "03"] * 19 + ["A1"] * 3, "categorical", "3 of them numbers"),
     "yes and no": (["yes", "no", "NA"] * 20, "boolean", "no and yes"),
     "bool": (np.arange(N) % 2 == 0, "boolean", "true and false"),
     "dates": ([f"2024-01-{1 + i % 28:02d}" for i in range(N)], "date", "ISO"),
@@ -202,6 +204,19 @@ REFUSED = {
     "nothing left": ({}, "y", {"drop": ["x"]}, ["no column is left", "'x'"]),
     "texts among numbers": (
         {"c": ["abc", *LONG]}, "y", {}, ["'c'", "'abc'", "row 0", "missing="],
+    ),
+    "a text among counts": (
+        {"c": cut([*(np.arange(N - 1) % 13), "kaputt"])}, "y", {},
+        ["'c'", "'kaputt' in row 59", "missing=[.., 'kaputt']", "kinds={'c': 'categorical'}"],
+    ),
+    "a text among two numbers": ({"c": cut([*(np.arange(N - 1) % 2 + 7), "x"])}, "y", {}, ["'x'"]),
+    "two slips": (
+        {"c": cut(["n.b.", *(np.arange(N - 2) % 5), "n. b."])}, "y", {},
+        ["2 cells", "'n.b.' in row 0; so in row 59"],
+    ),
+    "a slip among classes": (
+        {"y": cut(["n.b.", *(np.arange(N - 2) % 3), "n.b."])}, "y", {},
+        ["'y'", "'n.b.' in row 0", "missing=[.., 'n.b.']", "task='multiclass'"],
     ),
     "a text among few numbers": ({"c": ["1.5", *["2"] * 58, "x"]}, "y", {}, ["'c'", "'x'"]),
     "an infinity": ({"c": [*LONG, "inf"]}, "y", {}, ["'c'", "'inf'", "row 59"]),

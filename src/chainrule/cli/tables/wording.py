@@ -27,6 +27,7 @@ PYTHON = (
     (r"\b(delimiter|encoding|decimal|task|separator|missing)=(?!['\"\w])", r"--\1"),
 )  # fmt: skip
 """What errors say to write in Python, and what that is on the command line."""
+MISSING = re.compile(rf"missing=\[\.\., {QUOTED}\]")
 WITH_VALUE = re.compile(rf"\b(delimiter|encoding|decimal|task|separator)={QUOTED}")
 
 
@@ -38,6 +39,7 @@ def told(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    text = MISSING.sub(lambda m: f"--missing {shlex.quote(ast.literal_eval(m[1]))}", text)
     text = WITH_VALUE.sub(lambda m: f"--{m[1]} {_typed(ast.literal_eval(m[2]))}", text)
     for python, option in PYTHON:
         text = re.sub(python, option, text)

@@ -14,7 +14,7 @@ from ...markup import counted
 from .cells import FORMATS, ISO, Cells, is_date, reader_of
 from .faults import need_dates, need_numbers, need_truth
 from .table import Table, shorten
-from .units import NUMBERS_MEANT, SLIPS, are_amounts, unit_of
+from .units import NUMBERS_MEANT, SLIPS, are_amounts, are_slips, unit_of
 
 KINDS = ("numeric", "categorical", "boolean", "date", "drop")
 AS_ASKED = "as asked"
@@ -135,9 +135,8 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
         other = "" if len(forms) == 1 else f" (or {forms[1]}, which reads every cell too)"
         return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
     able = np.unique(numbers[np.isfinite(numbers)])
-    amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
-    if (len(bad) <= SLIPS * present and amounts) or are_amounts(cells):
-        need_numbers(table, name, cells, f"kinds={{{name!r}: 'categorical'}}")
+    if are_slips(cells) or are_amounts(cells):
+        need_numbers(table, name, cells, f"kinds={{{shorten(name)!r}: 'categorical'}}")
     if len(levels) > NUMBERS_MEANT:
         _refuse_slips_of_dates(table, cells)
     such = f"such as {shorten(levels[0])!r}"

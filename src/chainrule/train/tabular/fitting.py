@@ -221,6 +221,7 @@ class TableFit:
         """Raises after an epoch that left no network with finite numbers; the run keeps why."""
         if not all(self.members.diverged):
             return
+        assert self.recipe.lr is not None
         advised = min(self.recipe.lr / 10, OF_TASK[self.task]["lr"])
         error = NonFiniteError(
             "the loss of every network is not finite any more",
