@@ -98,7 +98,7 @@ def _refuse_kinds(
     raise ArgumentTypeError(
         f"column {shorten(name)!r} holds {' and '.join(kind for kind, _ in counts)}",
         expected="cells of one kind",
-        got=f"{rare} at {place(row)}{more}: {shorten(str(cells[row]))!r}; {usual} at {place(other)}",
+        got=f"{rare} at {place(row)}{more}: {str(cells[row])[:40]!r}; {usual} at {place(other)}",
         fix=f"{usual} or no value (null) there; or texts in all of the column",
     )
 
