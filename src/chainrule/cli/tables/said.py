@@ -48,9 +48,10 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     count, r = len(fit.members.members), fit.recipe
     parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
     by = "" if r.measure in OWN else f" by {in_words(r.measure)}"
-    how = f"one network, a part of the rows held out from it to choose its best epoch{by}"
+    held = fit.members.members[0].held_out
+    how = f"one network, {len(held)} of these rows held out from it to choose its best epoch{by}"
     if count > 1:
-        how = f"{count} networks trained as one, each with another {count}th of the rows held out"
+        how = f"{count} networks trained as one, each with another 1/{count} of the rows held out"
         how += by and f" to choose its best epoch{by}"
     net = f"mlp {'-'.join(map(str, r.hidden))} {r.activation}, {fit.parameters} params"
     rule = f"{net}, adamw lr {r.lr:g}, batch {fit.members.batch}, at most {r.epochs} epochs"
