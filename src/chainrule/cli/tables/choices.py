@@ -169,7 +169,7 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
         raise UsageProblem(
             f"--val-fraction does nothing beside --folds {folds}: of each network another "
             f"1/{folds} of the rows is held out", line="",
-            fix=f"--val-fraction {given['val_fraction']:g} alone, for one network; or --folds alone",
+            fix=f"--val-fraction {given['val_fraction']:g} for one network, or --folds alone",
         )  # fmt: skip
     for text in given.get("kind", ()):
         if "=" not in text:

@@ -26,6 +26,7 @@ from .applied import Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
+from .wording import told
 
 SCHEMA = "chainrule table outcome 1"
 
@@ -133,15 +134,15 @@ class _Job:
         path = None if run is None else Path(run.path)
         problem, page = self._reported(run)
         if self.options["as_json"]:
-            told = {
+            outcome = {
                 "schema": SCHEMA, "run": run and run.name, "path": path and str(path),
-                "columns": self.rows.schema.describe(), "rows": len(fit.data),
+                "columns": [told(x) for x in self.rows.schema.describe()], "rows": len(fit.data),
                 "members": len(fit.members.members), "epochs": len(fit.rows),
                 "stopped": fit.stopped, "seconds": fit.seconds, "baseline": base,
                 "evaluation": None if held is None else held.to_json(),
                 "report": page and str(page),
             }  # fmt: skip
-            click.echo(json.dumps(told, indent=2))
+            click.echo(json.dumps(outcome, indent=2))
             return problem
         t = detect(sys.stdout, plain=self.options["plain"])
         for line in ended(held, base, fit, path, t):
