@@ -315,6 +315,19 @@ def test_a_share_to_validate_on_is_that_of_one_network(chainrule, penguins):
     assert "val_fraction" not in (run.path / "config.toml").read_text()
 
 
+def test_the_help_says_when_early_stopping_ends_a_network(chainrule, penguins):
+    told = " ".join(chainrule("train", "--help").stdout.split())
+    assert "tables 40 + the best epoch: to epoch 2 x best + 40" in told
+    words = ("train", penguins, "--target", "species", "--epochs", "80", "--layers", "8",
+             "--folds", "1", "--no-report", "--patience", "2")  # fmt: skip
+    both = chainrule(*words, "--no-early-stopping")
+    assert "early stopping waits, but it is off" in refused(both)
+    assert chainrule(*words).exit_code == 0
+    rows = [row["val_accuracy"] for row in open_run("penguins").rows]
+    first = rows.index(max(rows)) + 1
+    assert len(rows) == 2 * first + 2 + 1
+
+
 def test_choices_come_back_from_a_run():
     given = {"target": ("a", "b"), "drop": ("c",), "kind": ("d=numeric",), "lr": 0.1, "seed": 3}
     choices = choose("x.csv", given)

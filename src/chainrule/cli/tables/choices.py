@@ -153,6 +153,10 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
         )  # fmt: skip
     given = dict(given)
     if given.pop("early_stopping", None) is False:
+        if "patience" in given:
+            raise UsageProblem(
+                "--patience says how long early stopping waits, but it is off", line=""
+            )
         given["patience"] = None
     if not given.get("target"):
         raise UsageProblem(

@@ -20,6 +20,7 @@ from .choices import (
     FOLDS,
     NOT_FOR_TABLES,
     OF_RECIPE,
+    PATIENCE,
     VAL_SHARE,
     TableChoices,
     choose,
@@ -73,6 +74,8 @@ def usual_of_tables(name: str) -> str:
     """
     if name == "val_fraction":
         return f"{VAL_SHARE:g}, and one network where it is given"
+    if name == "patience":
+        return f"{PATIENCE} + the best epoch: to epoch 2 x best + {PATIENCE}"
     if name not in OF_RECIPE:
         return ""
     value = getattr(TableChoices("").recipe(), OF_RECIPE[name])
