@@ -299,6 +299,35 @@ def test_other_commands_know_a_run_of_a_table(chainrule, species):
         assert f"train --config runs/{species}/config.toml" in said
 
 
+def test_a_share_to_validate_on_is_that_of_one_network(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", "--epochs", "1", "--layers", "8",
+             "--no-report")  # fmt: skip
+    for share, rows in (("0.1", 28), ("0.5", 138)):
+        result = chainrule(*words, "--val-fraction", share)
+        assert f"one network, {rows} of these rows held out" in " ".join(result.output.split())
+        assert open_run("penguins").config["table"]["val_fraction"] == float(share)
+        assert f"val_fraction = {share}" in (open_run("penguins").path / "config.toml").read_text()
+    said = refused(chainrule(*words, "--val-fraction", "0.1", "--folds", "3"))
+    assert "--val-fraction does nothing beside --folds 3" in " ".join(said.split())
+    assert "another 1/5 of the rows" in " ".join(chainrule(*words).output.split())
+    run = open_run("penguins")
+    assert run.config["table"]["val_fraction"] is None
+    assert "val_fraction" not in (run.path / "config.toml").read_text()
+
+
+def test_the_help_says_when_early_stopping_ends_a_network(chainrule, penguins):
+    told = " ".join(chainrule("train", "--help").stdout.split())
+    assert "tables 40 + the best epoch: to epoch 2 x best + 40" in told
+    words = ("train", penguins, "--target", "species", "--epochs", "80", "--layers", "8",
+             "--folds", "1", "--no-report", "--patience", "2")  # fmt: skip
+    both = chainrule(*words, "--no-early-stopping")
+    assert "early stopping waits, but it is off" in refused(both)
+    assert chainrule(*words).exit_code == 0
+    rows = [row["val_accuracy"] for row in open_run("penguins").rows]
+    first = rows.index(max(rows)) + 1
+    assert len(rows) == 2 * first + 2 + 1
+
+
 def test_choices_come_back_from_a_run():
     given = {"target": ("a", "b"), "drop": ("c",), "kind": ("d=numeric",), "lr": 0.1, "seed": 3}
     choices = choose("x.csv", given)

@@ -49,6 +49,29 @@ def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("target", "lr"), [("species", "1e30"), ("body_mass_g", "1e4")])
+def test_a_run_that_diverged_says_so_and_is_known_for_it(chainrule, penguins, target, lr):
+    quick = ("--epochs", "20", "--layers", "32", "--folds", "2", "-q")
+    words = ("train", penguins, "--target", target, "--skip-missing", "--lr", lr, *quick)
+    unsaved = refused(chainrule(*words, "--no-save"), 1)
+    assert "not finite any more" in unsaved
+    told = refused(chainrule(*words), 1)
+    assert told.startswith(unsaved.rstrip())
+    assert "chainrule diagnose penguins-0001" in told
+    result = json.loads(Path("runs/penguins-0001/result.json").read_text())
+    jsonschema.validate(result, schemas.schema("result"))
+    assert result["advised_lr"] < float(lr)
+    assert "failed" in chainrule("runs").stdout
+    assert "not finite any more" in Path("runs/penguins-0001/report.html").read_text()
+    found = chainrule("diagnose", "penguins", "--json")
+    assert found.exit_code == 1
+    assert "exploding" in {f["id"] for f in json.loads(found.stdout)["findings"]}
+    again = chainrule("train", "--resume", "penguins", "-q")
+    assert "can't go on" in again.stderr
+    assert json.loads(Path("runs/penguins-0001/result.json").read_text()) == result
+
+
+@pytest.mark.slow
 def test_the_page_of_amounts_says_what_the_terminal_says(chainrule, penguins):
     words = ("train", penguins, "--target", "body_mass_g", "--skip-missing", "--json",
              "--epochs", "20", "--layers", "8", "--folds", "1")  # fmt: skip

@@ -33,6 +33,8 @@ KINDS = {
     "whole numbers": (np.arange(N) * 3, "numeric", "from 0 to 177"),
     "texts": (["red", "blue", "green"] * 20, "categorical", "3 different"),
     "codes": (["1", "2", "3", "A"] * 15, "categorical", "4 different texts, 3 of them numbers"),
+    "codes with rare letters": (["1", "2"] * 28 + ["A", "B2"] * 2, "categorical", "2 of them numb"),
+    "codes with zeros": (["01", "02", "03"] * 19 + ["A1"] * 3, "categorical", "3 of them numbers"),
     "yes and no": (["yes", "no", "NA"] * 20, "boolean", "no and yes"),
     "bool": (np.arange(N) % 2 == 0, "boolean", "true and false"),
     "dates": ([f"2024-01-{1 + i % 28:02d}" for i in range(N)], "date", "ISO"),
@@ -63,11 +65,33 @@ def test_a_column_is_taken_for_what_it_is(values, kind, why):
     assert Schema.infer(table.take(order), "y").features[-1].kind == kind
 
 
+ROWS = np.arange(1000, 1000 + N)
+
+
+@pytest.mark.parametrize("name", ["id", "row_number", "Kundennummer", "x"])
+@pytest.mark.parametrize("values", [ROWS, ROWS[::-1], cut(ROWS)], ids=["up", "down", "texts"])
+@pytest.mark.parametrize("place", range(3))
+def test_a_counter_of_rows_is_left_out_whatever_its_name_and_place(name, values, place):
+    columns = list({"a": BASE["x"], "b": BASE["x"] ** 2, "y": BASE["y"]}.items())
+    columns.insert(place, (name, values))
+    table = read_table(dict(columns))
+    for some in (table, table.take(np.arange(N) % 7 != 3)):
+        found = {f.name: f for f in Schema.infer(some, "y").features}[name]
+        assert found.kind == "drop"
+        assert f"numbers of rows; kinds={{{name!r}: 'numeric'}} takes it in" in found.why
+    asked = Schema.infer(table, "y", kinds={name: "numeric"})
+    assert {f.kind for f in asked.features} == {"numeric"}
+
+
 def test_names_of_rows_are_left_out_wherever_they_stand():
     ids = np.random.default_rng(0).permutation(N)
     table = read_table({"n": ids, **BASE, "PassengerId": ids * 7, "amount": ids * 9})
-    kinds = {f.name: f.kind for f in Schema.infer(table, "y").features}
-    assert kinds == {"n": "drop", "x": "numeric", "PassengerId": "drop", "amount": "numeric"}
+    found = {f.name: f for f in Schema.infer(table, "y").features}
+    kinds = {name: f.kind for name, f in found.items()}
+    assert kinds == {"n": "numeric", "x": "numeric", "PassengerId": "drop", "amount": "numeric"}
+    assert "from 0 to 59, each once, as numbers of rows are; kinds={'n': 'drop'}" in found["n"].why
+    assert "kinds={'PassengerId': 'numeric'} takes it in" in found["PassengerId"].why
+    assert "each once" not in found["amount"].why
 
 
 NO_NUMBERS = {
@@ -202,6 +226,19 @@ REFUSED = {
     "nothing left": ({}, "y", {"drop": ["x"]}, ["no column is left", "'x'"]),
     "texts among numbers": (
         {"c": ["abc", *LONG]}, "y", {}, ["'c'", "'abc'", "row 0", "missing="],
+    ),
+    "a text among counts": (
+        {"c": cut([*(np.arange(N - 1) % 13), "kaputt"])}, "y", {},
+        ["'c'", "'kaputt' in row 59", "missing=[.., 'kaputt']", "kinds={'c': 'categorical'}"],
+    ),
+    "a text among two numbers": ({"c": cut([*(np.arange(N - 1) % 2 + 7), "x"])}, "y", {}, ["'x'"]),
+    "two slips": (
+        {"c": cut(["n.b.", *(np.arange(N - 2) % 5), "n. b."])}, "y", {},
+        ["2 cells", "'n.b.' in row 0; so in row 59"],
+    ),
+    "a slip among classes": (
+        {"y": cut(["n.b.", *(np.arange(N - 2) % 3), "n.b."])}, "y", {},
+        ["'y'", "'n.b.' in row 0", "missing=[.., 'n.b.']", "task='multiclass'"],
     ),
     "a text among few numbers": ({"c": ["1.5", *["2"] * 58, "x"]}, "y", {}, ["'c'", "'x'"]),
     "an infinity": ({"c": [*LONG, "inf"]}, "y", {}, ["'c'", "'inf'", "row 59"]),

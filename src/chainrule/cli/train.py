@@ -67,7 +67,7 @@ def choices() -> list[tuple[str, Any, str, Any]]:
         ("--epochs", whole, "Passes over the rows", d.epochs),
         ("--steps", Number(1, 10**12, whole=True), "At most so many updates", None),
         ("--tol", above, "Stop when the loss changes by less from epoch to epoch", None),
-        ("--patience", whole, "Epochs that early stopping waits", d.patience),
+        ("--patience", whole, "Epochs without a better one until early stopping", d.patience),
         ("--val-fraction", Number(0, 0.9), "Share of rows to validate on", d.val_fraction),
         ("--seed", Number(0, 2**63 - 1, whole=True), "Same seed, same bits", d.seed),
     ]

@@ -20,7 +20,7 @@ from ..app import UsageProblem
 
 FEW_ROWS, FOLDS = 3000, 5
 """With fewer rows to learn from, so many networks are trained, each with other rows held out."""
-PATIENCE = 40
+PATIENCE, VAL_SHARE = 40, 0.2
 OF_RECIPE = {
     "layers": "hidden", "activation": "activation", "dropout": "dropout", "lr": "lr",
     "label_smoothing": "label_smoothing", "weight_decay": "weight_decay", "epochs": "epochs",
@@ -55,7 +55,7 @@ class TableChoices:
     separator: str | None = None
     folds: int | None = None
     test_fraction: float = 0.2
-    val_fraction: float = 0.2
+    val_fraction: float | None = None
     seed: int = 0
     layers: tuple[int, ...] | None = None
     activation: str | None = None
@@ -88,7 +88,8 @@ class TableChoices:
     def used(self, r: Recipe, folds: int) -> TableChoices:
         """With what a training took for all that was not said."""
         taken = {here: getattr(r, there) for here, there in OF_RECIPE.items()}
-        return dataclasses.replace(self, folds=folds, **taken)
+        share = self.val_share if folds == 1 else None
+        return dataclasses.replace(self, folds=folds, val_fraction=share, **taken)
 
     def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
         """The table in the file."""
@@ -119,8 +120,14 @@ class TableChoices:
         return rest, len(table) - len(rest)
 
     def folds_for(self, rows: int) -> int:
-        """How many networks learn so many rows."""
-        return self.folds or (FOLDS if rows <= FEW_ROWS else 1)
+        """How many networks learn so many rows; one, where its share of held-out rows is said."""
+        few = rows <= FEW_ROWS and self.val_fraction is None
+        return self.folds or (FOLDS if few else 1)
+
+    @property
+    def val_share(self) -> float:
+        """The share of rows that are held out from a network that learns alone."""
+        return VAL_SHARE if self.val_fraction is None else self.val_fraction
 
 
 def is_table(data: str) -> bool:
@@ -146,6 +153,10 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
         )  # fmt: skip
     given = dict(given)
     if given.pop("early_stopping", None) is False:
+        if "patience" in given:
+            raise UsageProblem(
+                "--patience says how long early stopping waits, but it is off", line=""
+            )
         given["patience"] = None
     if not given.get("target"):
         raise UsageProblem(
@@ -156,6 +167,13 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
         raise UsageProblem(
             "--val-fraction 0 leaves no row to choose the best epoch by", line="",
             expected="a share above 0, or --folds",
+        )  # fmt: skip
+    folds = given.get("folds") or 1
+    if folds > 1 and "val_fraction" in given:
+        raise UsageProblem(
+            f"--val-fraction does nothing beside --folds {folds}: of each network another "
+            f"1/{folds} of the rows is held out", line="",
+            fix=f"--val-fraction {given['val_fraction']:g} for one network, or --folds alone",
         )  # fmt: skip
     for text in given.get("kind", ()):
         if "=" not in text:

@@ -20,6 +20,8 @@ from .choices import (
     FOLDS,
     NOT_FOR_TABLES,
     OF_RECIPE,
+    PATIENCE,
+    VAL_SHARE,
     TableChoices,
     choose,
     is_table,
@@ -71,7 +73,9 @@ def usual_of_tables(name: str) -> str:
     ('0.04, regression 0.2', '256,256,256')
     """
     if name == "val_fraction":
-        return f"{TableChoices.val_fraction:g}"
+        return f"{VAL_SHARE:g}, and one network where it is given"
+    if name == "patience":
+        return f"{PATIENCE} + the best epoch: to epoch 2 x best + {PATIENCE}"
     if name not in OF_RECIPE:
         return ""
     value = getattr(TableChoices("").recipe(), OF_RECIPE[name])
@@ -164,7 +168,7 @@ def only_of_tables(reading: dict[str, Any]) -> None:
 
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
-    told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1]"
+    told = f"[{FOLDS} up to {FEW_ROWS} rows, else or with a share to validate on 1]"
     for option in reversed((
         click.option("--target", multiple=True, metavar="COLUMN",
                      help="What is to be learned; more than once for several."),

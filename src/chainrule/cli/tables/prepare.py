@@ -55,7 +55,7 @@ def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> 
         mine, rest = split(table, schema, c)
         make = partial(
             TableFit, table.take(mine), schema=schema, recipe=c.recipe(),
-            folds=c.folds_for(len(mine)), val_share=c.val_fraction, seed=c.seed,
+            folds=c.folds_for(len(mine)), val_share=c.val_share, seed=c.seed,
         )  # fmt: skip
         fit = make()
     say(plan(fit, len(rest), t))
@@ -112,4 +112,4 @@ def _enough(c: TableChoices, rows: int) -> bool:
     if (c.test_fraction and not tested) or left < 2:
         return False
     folds = c.folds_for(left)
-    return left >= folds if folds > 1 else 0 < held_out_of(left, c.val_fraction) < left
+    return left >= folds if folds > 1 else 0 < held_out_of(left, c.val_share) < left

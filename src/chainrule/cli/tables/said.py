@@ -18,6 +18,7 @@ from ..evaluate import lines_of as evaluation_lines
 from ..options import in_folder
 from ..terminal import Line, Terminal, as_typed, words
 from .applied import Judged, cells_of
+from .wording import told as in_options
 
 MOST_COLUMNS = 24
 """Of more columns than that the first are described, the rest counted."""
@@ -28,7 +29,7 @@ def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[L
     said = [f"{table.size_said}; {'; '.join(table.said)}" if table.said else table.size_said]
     if left_out:
         said.append(f"left out: {counted(left_out, 'row')} without a target")
-    told = schema.describe()
+    told = [in_options(line) for line in schema.describe()]
     more = len(told) - MOST_COLUMNS
     if more > 1:
         told = [*told[:MOST_COLUMNS], f"and {more} more{_gone(schema)}, see config.json"]
@@ -48,9 +49,10 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     count, r = len(fit.members.members), fit.recipe
     parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
     by = "" if r.measure in OWN else f" by {in_words(r.measure)}"
-    how = f"one network, a part of the rows held out from it to choose its best epoch{by}"
+    held = fit.members.members[0].held_out
+    how = f"one network, {len(held)} of these rows held out from it to choose its best epoch{by}"
     if count > 1:
-        how = f"{count} networks trained as one, each with another {count}th of the rows held out"
+        how = f"{count} networks trained as one, each with another 1/{count} of the rows held out"
         how += by and f" to choose its best epoch{by}"
     net = f"mlp {'-'.join(map(str, r.hidden))} {r.activation}, {fit.parameters} params"
     rule = f"{net}, adamw lr {r.lr:g}, batch {fit.members.batch}, at most {r.epochs} epochs"

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ...errors import ChainruleError
+from ...errors import ChainruleError, NonFiniteError
 from ...train import Run
 from ...train.files import write_text
 from ...train.tabular import TableFit, TableModel, TableWatch
@@ -26,6 +26,7 @@ from .applied import Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
+from .wording import told
 
 SCHEMA = "chainrule table outcome 1"
 
@@ -107,10 +108,25 @@ class _Job:
         total = fit.recipe.epochs
         with waiting("training", "epochs", quiet=self.quiet) as progress:
             watch = None if run is None else TableWatch(self.options["watch_every"])
-            model = fit.run(run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch)
+            try:
+                model = fit.run(
+                    run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch
+                )
+            except NonFiniteError as error:
+                raise self._diverged(error, run) from None
         if fit.stopped == "interrupted":
             raise _interrupted(fit, run)
         return model
+
+    def _diverged(self, error: NonFiniteError, run: Run | None) -> NonFiniteError:
+        """The error with what to type next; the run gets its page."""
+        if run is not None:
+            problem, _ = self._reported(run)
+            if problem is not None:
+                click.echo(as_typed(f"no report: {problem.problem}"), err=True)
+            more = in_folder(str(run.path.parent))
+            error.fix = f"{error.fix}; {as_typed(f'chainrule diagnose {run.name}{more}')}"
+        return error
 
     def _told(
         self, fit: TableFit, run: Run | None, held: Evaluation | None, base: float | None
@@ -118,15 +134,15 @@ class _Job:
         path = None if run is None else Path(run.path)
         problem, page = self._reported(run)
         if self.options["as_json"]:
-            told = {
+            outcome = {
                 "schema": SCHEMA, "run": run and run.name, "path": path and str(path),
-                "columns": self.rows.schema.describe(), "rows": len(fit.data),
+                "columns": [told(x) for x in self.rows.schema.describe()], "rows": len(fit.data),
                 "members": len(fit.members.members), "epochs": len(fit.rows),
                 "stopped": fit.stopped, "seconds": fit.seconds, "baseline": base,
                 "evaluation": None if held is None else held.to_json(),
                 "report": page and str(page),
             }  # fmt: skip
-            click.echo(json.dumps(told, indent=2))
+            click.echo(json.dumps(outcome, indent=2))
             return problem
         t = detect(sys.stdout, plain=self.options["plain"])
         for line in ended(held, base, fit, path, t):

@@ -27,17 +27,17 @@ PYTHON = (
     (r"\b(delimiter|encoding|decimal|task|separator|missing)=(?!['\"\w])", r"--\1"),
 )  # fmt: skip
 """What errors say to write in Python, and what that is on the command line."""
+MISSING = re.compile(rf"missing=\[\.\., {QUOTED}\]")
 WITH_VALUE = re.compile(rf"\b(delimiter|encoding|decimal|task|separator)={QUOTED}")
 
 
-def told(text: str | None) -> str | None:
+def told(text: str) -> str:
     """A text with options in place of Python's arguments.
 
     >>> told("encoding='cp1252', or delimiter=';'")
     '--encoding cp1252, or --delimiter semicolon'
     """
-    if text is None:
-        return None
+    text = MISSING.sub(lambda m: f"--missing {shlex.quote(ast.literal_eval(m[1]))}", text)
     text = WITH_VALUE.sub(lambda m: f"--{m[1]} {_typed(ast.literal_eval(m[2]))}", text)
     for python, option in PYTHON:
         text = re.sub(python, option, text)
@@ -51,7 +51,8 @@ def _typed(value: str) -> str:
 def as_options(error: ChainruleError) -> UsageProblem:
     """An error of a table in terms of options."""
     found = as_usage(error)
-    found.fix, found.expected = told(found.fix), told(found.expected)
+    found.fix = found.fix and told(found.fix)
+    found.expected = found.expected and told(found.expected)
     return found
 
 
@@ -65,5 +66,5 @@ def as_typed_badly() -> Iterator[None]:
             raise
         raise as_options(error) from None
     except OutOfMemory as error:
-        error.fix = told(error.fix)
+        error.fix = error.fix and told(error.fix)
         raise

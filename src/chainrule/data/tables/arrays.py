@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -77,18 +78,29 @@ def column_of(name: str, values: Any, place: Callable[[int], str]) -> Column:
     missing = np.array([c is None or c is np.ma.masked or c != c for c in cells], bool)
     present = [c for c, m in zip(cells, missing, strict=True) if not m]
     if set(map(type, present)) - {str}:
-        kinds = {_kind(name, i, c, place): i for i, c in enumerate(cells) if not missing[i]}
-        if len(kinds) > 1:
-            (one, row), (other, at) = list(kinds.items())[:2]
-            raise ArgumentTypeError(
-                f"column {shorten(name)!r} holds {one} and {other}",
-                expected="cells of one kind",
-                got=f"{one} at {place(row)}, {other} at {place(at)}",
-            )
-        values = _of_kind(next(iter(kinds)), cells, missing)
+        kinds = [_kind(name, i, c, place) for i, c in enumerate(cells) if not missing[i]]
+        if len(set(kinds)) > 1:
+            _refuse_kinds(name, cells, np.flatnonzero(~missing).tolist(), kinds, place)
+        values = _of_kind(kinds[0], cells, missing)
     else:
         values = _texts(name, cells, missing, place)
     return Column(name, values, missing if missing.any() else None)
+
+
+def _refuse_kinds(
+    name: str, cells: Any, rows: list[int], kinds: list[str], place: Callable[[int], str]
+) -> None:
+    """Raises for cells of several kinds, with the first cell of the rarest."""
+    counts = Counter(kinds).most_common()
+    (usual, _), (rare, few) = counts[0], counts[-1]
+    row, other = rows[kinds.index(rare)], rows[kinds.index(usual)]
+    more = f" and in {few - 1} more" if few > 1 else ""
+    raise ArgumentTypeError(
+        f"column {shorten(name)!r} holds {' and '.join(kind for kind, _ in counts)}",
+        expected="cells of one kind",
+        got=f"{rare} at {place(row)}{more}: {str(cells[row])[:40]!r}; {usual} at {place(other)}",
+        fix=f"{usual} or no value (null) there; or texts in all of the column",
+    )
 
 
 def _of_array(name: str, a: Any) -> Column:

@@ -17,7 +17,7 @@ NUMBER = "a finite number"
 def need_numbers(table: Table, name: str, cells: Cells, other: str | None = None) -> Any:
     """(rows,) float64, nan where missing; raises for a cell that is no finite number.
 
-    other: what else may be done where it is a number with a unit.
+    other: what else may be done.
     """
     values, bad = cells.numbers
     _refuse(table, name, cells, bad, NUMBER, "numbers", other)
@@ -46,10 +46,12 @@ def _refuse(
     if not len(bad):
         return
     row = int(bad[0])
-    cell = shorten(str(cells.column.values[row]))
+    whole = str(cells.column.values[row]).strip(" ")
+    cell = shorten(whole)
     more = np.asarray(bad[1:])
     where = table.place(row) + (f"; so in {table.places(more, 5)}" if len(more) else "")
-    fix = f"mend it, or name it in missing= if {cell!r} stands for no value"
+    said = "name it in missing=" if cell != whole else f"missing=[.., {cell!r}]"
+    fix = f"mend it, or {said} if it stands for no value" + (f"; or {other}" if other else "")
     number = rewritten(cell, cells.decimal) if what == NUMBER else None
     if number is not None:
         fix = f"write {number}" + (f"; or {other}" if other else "")

@@ -14,7 +14,7 @@ from ...markup import counted
 from .cells import FORMATS, ISO, Cells, is_date, reader_of
 from .faults import need_dates, need_numbers, need_truth
 from .table import Table, shorten
-from .units import NUMBERS_MEANT, SLIPS, are_amounts, unit_of
+from .units import NUMBERS_MEANT, SLIPS, are_amounts, are_slips, unit_of
 
 KINDS = ("numeric", "categorical", "boolean", "date", "drop")
 AS_ASKED = "as asked"
@@ -54,9 +54,7 @@ def is_texts(values: Any) -> bool:
     return isinstance(values, (list, tuple)) and all(isinstance(v, str) for v in values)
 
 
-def infer_feature(
-    table: Table, cells: Cells, kind: str | None, form: str | None, first: bool
-) -> Feature:
+def infer_feature(table: Table, cells: Cells, kind: str | None, form: str | None) -> Feature:
     """What a column is; the kind and the form of dates as they are asked for."""
     name, gaps = cells.column.name, int(cells.missing.sum())
     tail = f", {gaps} missing" if gaps else ""
@@ -72,8 +70,8 @@ def infer_feature(
     if kind is not None or form is not None:
         return _as_asked(table, cells, kind or "date", form, tail)
     if not cells.column.is_text:
-        return _of_values(cells, tail, first)
-    return _of_texts(table, cells, tail, first)
+        return _of_values(table, cells, tail)
+    return _of_texts(table, cells, tail)
 
 
 def _as_asked(table: Table, cells: Cells, kind: str, form: str | None, tail: str) -> Feature:
@@ -88,7 +86,7 @@ def _as_asked(table: Table, cells: Cells, kind: str, form: str | None, tail: str
     return Feature(name, kind, AS_ASKED + tail, form)
 
 
-def _of_values(cells: Cells, tail: str, first: bool) -> Feature:
+def _of_values(table: Table, cells: Cells, tail: str) -> Feature:
     name, kind = cells.column.name, cells.column.values.dtype.kind
     if kind in "bM":
         different = len(cells.levels[0])
@@ -99,31 +97,44 @@ def _of_values(cells: Cells, tail: str, first: bool) -> Feature:
         return Feature(name, "date", "dates" + tail, ISO)
     if len(cells.numbers[1]):  # infinite: for transform to refuse, with its line
         return Feature(name, "numeric", "numbers" + tail)
-    return _of_numbers(cells, tail, first)
+    return _of_numbers(table, cells, tail)
 
 
-def _of_numbers(cells: Cells, tail: str, first: bool) -> Feature:
+def _of_numbers(table: Table, cells: Cells, tail: str) -> Feature:
     name, values = cells.column.name, cells.numbers[0][~cells.missing]
     different = np.unique(values)
     if len(different) == 1 and not tail:
         return Feature(name, "drop", "the same value in every row")
-    if not tail and len(different) == len(values) >= FEW_VALUES:
-        whole = bool((different == np.round(different)).all())
-        named = bool(ID_NAME.fullmatch(name))
-        if whole and (named or (first and different[-1] - different[0] == len(values) - 1)):
-            what = "another whole number in every row: it names the row"
-            return Feature(name, "drop", what)
     span = f"numbers from {different[0]:g} to {different[-1]:g}{tail}"
+    whole = bool((different == np.round(different)).all())
+    if whole and not tail and len(different) == len(values) >= FEW_VALUES:
+        taken = _said(name, "numeric", "takes it in")
+        if _counts(values, table.numbers):
+            return Feature(name, "drop", f"it goes by 1 from row to row: numbers of rows; {taken}")
+        if ID_NAME.fullmatch(name):
+            what = "another whole number in every row: it names the row"
+            return Feature(name, "drop", f"{what}; {taken}")
+        if different[-1] - different[0] == len(values) - 1:
+            span += f", each once, as numbers of rows are; {_said(name, 'drop', 'leaves it out')}"
     if len(different) <= FEW_VALUES:
         return Feature(name, "numeric", f"{span}, {len(different)} different")
     return Feature(name, "numeric", span)
 
 
-def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
+def _said(name: str, kind: str, does: str) -> str:
+    return f"kinds={{{shorten(name)!r}: '{kind}'}} {does}"
+
+
+def _counts(values: Any, rows: Any) -> bool:
+    """Whether numbers go up by one from row to row of the source, or down."""
+    return bool((np.ptp(values - rows) == 0) or (np.ptp(values + rows) == 0))
+
+
+def _of_texts(table: Table, cells: Cells, tail: str) -> Feature:
     name = cells.column.name
     numbers, bad = cells.numbers
     if not len(bad):
-        return _of_numbers(cells, tail, first)
+        return _of_numbers(table, cells, tail)
     levels = cells.levels[0]
     present = len(cells) - int(cells.missing.sum())
     if len(levels) == 1 and not tail:
@@ -135,9 +146,8 @@ def _of_texts(table: Table, cells: Cells, tail: str, first: bool) -> Feature:
         other = "" if len(forms) == 1 else f" (or {forms[1]}, which reads every cell too)"
         return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
     able = np.unique(numbers[np.isfinite(numbers)])
-    amounts = len(able) > NUMBERS_MEANT or bool((able != np.round(able)).any())
-    if (len(bad) <= SLIPS * present and amounts) or are_amounts(cells):
-        need_numbers(table, name, cells, f"kinds={{{name!r}: 'categorical'}}")
+    if are_slips(cells) or are_amounts(cells):
+        need_numbers(table, name, cells, f"kinds={{{shorten(name)!r}: 'categorical'}}")
     if len(levels) > NUMBERS_MEANT:
         _refuse_slips_of_dates(table, cells)
     such = f"such as {shorten(levels[0])!r}"

@@ -82,8 +82,8 @@ class Schema:
         elif (task, metric, separator) != (None, None, None):
             raise ArgumentError("Schema.infer: a task, metric or separator needs a target")
         features = [
-            infer_feature(table, cells[n], wanted.get(n), forms.get(n), i == 0)
-            for i, n in enumerate(table.names)
+            infer_feature(table, cells[n], wanted.get(n), forms.get(n))
+            for n in table.names
             if n not in targets
         ]
         features = without_copies(features, cells, {*wanted, *forms}, targets)

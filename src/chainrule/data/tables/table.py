@@ -102,6 +102,11 @@ class Table:
         """The columns' names, in the order of the source."""
         return tuple(self._columns)
 
+    @property
+    def numbers(self) -> Any:
+        """(rows,) the number of each row in the source, from 0."""
+        return np.arange(len(self)) if self._rows is None else self._rows
+
     def take(self, rows: Any) -> Table:
         """The table of some rows (whole numbers or a mask), each with its old place."""
         at = np.asarray(rows)

@@ -16,7 +16,7 @@ from .cells import Cells
 from .faults import need_numbers, need_truth
 from .infer import is_texts
 from .table import Table, closest, shorten, some_of
-from .units import NUMBERS_MEANT, SLIPS, are_amounts
+from .units import are_amounts, are_slips
 
 TASKS = ("regression", "binary", "multiclass", "multilabel")
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "f1", "precision", "recall", "calibration_error")
@@ -157,7 +157,8 @@ def _of_one(
     if separator is not None:
         raise ArgumentError(f"a {task} target has no separator", got=repr(separator)[:40])
     refuse_missing(table, name, cells.missing)
-    amounts = task is None and (_are_amounts(cells) or are_amounts(cells))
+    meant = _are_amounts(cells) or are_amounts(cells) or are_slips(cells)
+    amounts = task is None and meant
     if task == "regression" or amounts:
         return _amounts(table, name, cells, None if task else CLASSES)
     return _classes(table, name, cells, task)
@@ -225,10 +226,7 @@ def _not_whole(cells: Cells) -> bool:
 
 
 def _are_amounts(cells: Cells) -> bool:
-    """Whether numbers are amounts: not whole, or of too many different values for classes.
-
-    A few texts among numbers that are surely amounts are slips.
-    """
+    """Whether numbers are amounts: not whole, or of too many different values for classes."""
     kind = cells.column.values.dtype.kind
     if kind == "b":
         return False
@@ -236,8 +234,7 @@ def _are_amounts(cells: Cells) -> bool:
     values = np.unique(numbers[np.isfinite(numbers)])
     whole = bool((values == np.round(values)).all())
     if len(bad):
-        slips = cells.column.is_text and len(bad) <= SLIPS * len(cells)
-        return slips and (len(values) > NUMBERS_MEANT or (not whole and len(values) > 2))
+        return False
     if len(values) <= 2:
         return len(values) == 1
     if kind == "f" and len(values) > MOST_TENTHS:

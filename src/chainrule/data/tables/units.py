@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
+
 from .cells import Cells, number_of
 
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
@@ -87,6 +89,28 @@ def in_thousands(cells: Cells) -> bool:
         return False
     odd = set(cells.texts[cells.numbers[1]].tolist())
     return all(THOUSANDS.fullmatch(text) for text in odd)
+
+
+def are_slips(cells: Cells) -> bool:
+    """Whether the texts of a column are numbers, but for a few cells that were meant to be.
+
+    Few whole numbers may be codes, and the others codes too: where these are as many different
+    ones, or the numbers are written as 01, 02, ..
+
+    >>> from chainrule.data.tables import read_table
+    >>> table = read_table({"kg": [*map(str, range(13)), "n.b."], "code": ["1", "B"] * 7})
+    >>> [are_slips(Cells(column, (), ".")) for column in table]
+    [True, False]
+    """
+    numbers, bad = cells.numbers
+    present = len(cells) - int(cells.missing.sum())
+    if not cells.column.is_text or not len(bad) or len(bad) > SLIPS * present:
+        return False
+    able = np.unique(numbers[np.isfinite(numbers)])
+    if len(able) > NUMBERS_MEANT or (able != np.round(able)).any():
+        return True
+    coded = any(len(t) > 1 and t.startswith("0") and t.isdigit() for t in cells.levels[0])
+    return not coded and len(set(cells.texts[bad].tolist())) < len(able)
 
 
 def are_amounts(cells: Cells) -> bool:

@@ -28,8 +28,8 @@ from .folds import hold_out
 from .judging import check_metric
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
-from .recipe import Recipe
-from .recording import Recording
+from .recipe import OF_TASK, Recipe
+from .recording import FAILED, Recording
 from .watching import TableWatch
 
 TASKS = {"binary": "classification", "multiclass": "classification"}
@@ -170,6 +170,7 @@ class TableFit:
             if rhythm.on_steps is not None:
                 rhythm.on_steps(range(first + 1, members.steps + 1))
             if ended:
+                self._need_finite(recording)
                 self.rows.append(self._row())
             if recording is not None:
                 recording.after_steps(ended)
@@ -211,19 +212,29 @@ class TableFit:
         The checkpoint before it does not know of it, so that a resumed fit completes the epoch.
         """
         self.members.close_epoch()
+        self._need_finite(recording)
         self.rows.append(self._row())
         if recording is not None:
             recording.run.log(self.rows[-1])
 
+    def _need_finite(self, recording: Recording | None) -> None:
+        """Raises after an epoch that left no network with finite numbers; the run keeps why."""
+        if not all(self.members.diverged):
+            return
+        assert self.recipe.lr is not None
+        advised = min(self.recipe.lr / 10, OF_TASK[self.task]["lr"])
+        error = NonFiniteError(
+            "the loss of every network is not finite any more",
+            got=f"after epoch {self.members.epoch}, lr {self.recipe.lr:g}",
+            fix=f"a smaller lr, such as {advised:g}", line="",
+        )  # fmt: skip
+        if recording is not None:
+            recording.failed(error, advised)
+        raise error
+
     def _close(self, run: Run | None, watch: TableWatch | None) -> TableModel:
         if watch is not None and not self.signal:
             watch.end()
-        if all(self.members.diverged):
-            raise NonFiniteError(
-                "the loss of every network is not finite any more",
-                got=f"after epoch {self.members.epoch}, lr {self.recipe.lr:g}",
-                fix="a smaller lr, such as a tenth of it", line="",
-            )  # fmt: skip
         model = self.model()
         if run is not None:
             run.save_model(model.networks.state_dict(), model.about())
@@ -308,7 +319,16 @@ class TableFit:
         self.rows, self.seconds = list(state["rows"]), state["seconds"]
 
     def resume(self, run: Run) -> None:
-        """Takes up the newest whole checkpoint of a run; none: it begins anew."""
+        """Takes up the newest whole checkpoint of a run; none: it begins anew.
+
+        Raises StateError where the run diverged: from there it would again.
+        """
+        ended = run.result or {}
+        if ended.get("stopped") == FAILED:
+            raise StateError(
+                f"{run.name} can't go on: {ended.get('error')}", got=str(ended.get("origin")),
+                expected="a run that was interrupted", fix="a new run with a smaller lr", line="",
+            )  # fmt: skip
         if run.checkpoints.manifests():
             self.load_state_dict(run.load_state())
 

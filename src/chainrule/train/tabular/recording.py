@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...errors import NonFiniteError
 from ..metrics import METRICS
 from ..run import Run
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 ROOM = 3
 """Checkpoints for which there must be room before training starts."""
+
+
+FAILED = "failed"
+"""What stopped a fit whose numbers are not finite any more."""
 
 
 class Recording:
@@ -53,6 +59,13 @@ class Recording:
         """A checkpoint of the whole state."""
         self.run.checkpoints.save(self.fit.state_dict(), score=self.score())
         self.saved, self.saved_at = self._now(), time.monotonic()
+
+    def failed(self, error: NonFiniteError, advised_lr: float) -> None:
+        """Why the fit ended without a model, for whoever judges the run later."""
+        with suppress(OSError):
+            self.run.write_result(
+                stopped=FAILED, error=error.problem, origin=error.got, advised_lr=advised_lr
+            )
 
     def score(self) -> float | None:
         """How good the last epoch is (larger is better); None in the middle of an epoch."""
