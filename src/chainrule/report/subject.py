@@ -130,10 +130,26 @@ def _reached(s: Subject) -> str:
                 f"{said(a.rmse)} (root mean square); the mean of {a.name} would be off by "
                 f"{said(a.spread)}.{more}")  # fmt: skip
     if s.labels is not None:
-        h = s.labels
-        return (f"{h.rows_right} of {len(h.true)} held-out rows have all labels right, F1 is "
-                f"{said(h.f1)} (the mean over the labels).")  # fmt: skip
-    accuracy = (s.result or {}).get("test_accuracy")
-    if isinstance(accuracy, (int, float)):
-        return f"Held-out accuracy {percent(accuracy, 2)}."
-    return "No held-out rows were evaluated."
+        return _labels_right(s.labels.rows_right, len(s.labels.true), s.labels.f1)
+    return _recorded(s.result or {})
+
+
+def _recorded(result: dict[str, Any]) -> str:
+    """What the result alone says of held-out rows, where the model was not asked."""
+    scores = {k.removeprefix("test_"): v for k, v in result.items()
+              if k.startswith("test_") and isinstance(v, (int, float)) and math.isfinite(v)}  # fmt: skip
+    rows = scores.pop("rows", None)
+    on = "" if rows is None else f"On {counted(int(rows), 'held-out row')} "
+    if "accuracy" in scores:
+        return f"Held-out accuracy {percent(scores['accuracy'], 2)}."
+    if on and "rmse" in scores:
+        return f"{on}the prediction is off by {said(scores['rmse'])} (root mean square)."
+    if rows is not None and {"f1", "rows_right"} <= scores.keys():
+        return _labels_right(round(rows * scores["rows_right"]), int(rows), scores["f1"])
+    told = ", ".join(f"{k.replace('_', ' ')} {said(v)}" for k, v in scores.items())
+    return f"Held-out {told}." if told else "No held-out rows were evaluated."
+
+
+def _labels_right(right: int, rows: int, f1: float) -> str:
+    return (f"{right} of {rows} held-out rows have all labels right, F1 is {said(f1)} (the mean "
+            "over the labels).")  # fmt: skip
