@@ -32,6 +32,8 @@ SCHEMA = "chainrule evaluation 1"
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
 AVERAGED = ("precision", "recall", "f1")
 OF_NUMBERS = ("rmse", "mae", "r2")
+OF_MEAN = "the mean of the rows learned from"
+"""The answer that knows nothing of a row, whose rmse stands beside that of the model."""
 SHOWN = 5
 """Of the worst rows, those that are listed in a terminal."""
 
@@ -220,7 +222,7 @@ def target_lines(targets: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line
     cells = [[_number(f[k]) for k in heads] for f in targets]
     wide = max(6, *(len(f["name"]) for f in targets))
     named = ["rmse of the mean" if k == "mean_rmse" else k for k in heads]
-    room = [max(len(name), *(len(row[k]) for row in cells)) + 2 for k, name in enumerate(named)]
+    room = [max(map(len, column)) + 2 for column in zip(named, *cells, strict=True)]
     head = "target".ljust(wide) + "".join(map(str.rjust, named, room))
     if t.plain or len(head) > t.width:
         pairs = [", ".join(map(" ".join, zip(named, row, strict=True))) for row in cells]
@@ -282,7 +284,7 @@ def _said(name: str, value: float | None, held: Evaluation) -> str:
     if value is None:
         return "- (not in every class are rows)"
     if name == "rmse" and held.of_mean is not None:
-        return f"{value:.4g}  (the mean of the rows learned from: {held.of_mean:.4g})"
+        return f"{value:.4g}  ({OF_MEAN}: {held.of_mean:.4g})"
     if name != "accuracy" or not held.matrix:
         return f"{value:.4g}"
     low, high = interval(round(value * held.rows), held.rows)
