@@ -226,8 +226,8 @@ def target_lines(targets: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line
     head = "target".ljust(wide) + "".join(map(str.rjust, named, room))
     if t.plain or len(head) > t.width:
         pairs = [", ".join(map(" ".join, zip(named, row, strict=True))) for row in cells]
-        return [line for f, told in zip(targets, pairs, strict=True)
-                for line in words(f"Target {f['name']}: {told}.", t.width, indent="  ")]  # fmt: skip
+        said = (f"Target {f['name']}: {p}." for f, p in zip(targets, pairs, strict=True))
+        return [line for text in said for line in words(text, t.width, indent="  ")]
     lines: list[Line] = [[(head, "faint")]]
     for f, row in zip(targets, cells, strict=True):
         lines.append([(f["name"].ljust(wide), "strong"), ("".join(map(str.rjust, row, room)), "")])
