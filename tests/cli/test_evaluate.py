@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 
+import jsonschema
 import numpy as np
 import pytest
 from cli_cases import refused
 
+from chainrule import schemas
 from chainrule.cli.evaluate import (
     OF_CLASSES,
     OF_NUMBERS,
@@ -19,6 +21,7 @@ from chainrule.cli.evaluate import (
     of_numbers,
 )
 from chainrule.cli.terminal import Terminal, text_of
+from chainrule.report.amounts import Amounts
 from chainrule.report.labels import Labels
 from chainrule.train import metrics, open_run
 
@@ -36,6 +39,32 @@ def test_scores_are_those_of_the_training(chainrule, xor_run):
     assert "roc auc" in chainrule("evaluate", xor_run).stdout
 
 
+def amounts_of(rng, count, rows=50):
+    true, predicted = 10 ** np.arange(count) * rng.normal(size=(2, rows, count))
+    return [Amounts(f"t{k}", true[:, k], predicted[:, k], ["a row"] * rows, 0.25)
+            for k in range(count)]  # fmt: skip
+
+
+def test_several_amounts_have_scores_of_their_own_and_their_mean():
+    rng = np.random.default_rng(0)
+    held = of_numbers("a-0001", "rows", amounts_of(rng, 3))
+    jsonschema.validate(held.to_json(), schemas.schema("evaluation"))
+    for name, value in held.scores.items():
+        assert value == pytest.approx(np.mean([t[name] for t in held.targets]))
+    assert held.of_mean == pytest.approx(np.mean([t["mean_rmse"] for t in held.targets]))
+    lines = [text_of(x) for x in lines_of(held, Terminal(80))]
+    assert any(x.startswith("rmse (mean over targets)") for x in lines)
+    assert [x.split()[0] for x in lines[-3:]] == ["t0", "t1", "t2"]
+    assert lines[-1].split()[1:] == [f"{held.targets[2][k]:.4g}" for k in
+                                     ("rmse", "mae", "r2", "mean_rmse")]  # fmt: skip
+    plain = [text_of(x) for x in lines_of(held, Terminal(200, plain=True))]
+    assert plain[-1].startswith("Target t2: rmse ")
+    one = of_numbers("a-0001", "rows", amounts_of(rng, 1))
+    assert "(the mean of the rows learned from: " in " ".join(
+        text_of(x) for x in lines_of(one, Terminal(80))
+    )
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("seed", [0, 10])  # 10: two digits in both places, 58.8 per cent
@@ -44,7 +73,8 @@ def test_lines_fit(width, plain, seed):
     p = rng.dirichlet(np.ones(3), 50)
     for held in (
         of_classes("a-0001", "rows", p, rng.integers(0, 3, 50), ("x", "yy", "zzz")),
-        of_numbers("a-0001", "rows", rng.normal(size=(50, 1)), rng.normal(size=(50, 1))),
+        of_numbers("a-0001", "rows", amounts_of(rng, 1)),
+        of_numbers("a-0001", "rows", amounts_of(rng, 3)),
         of_labels(
             "a-0001",
             "rows",

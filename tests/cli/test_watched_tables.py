@@ -44,7 +44,10 @@ def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
     config = json.loads(Path("runs/penguins-0001/config.json").read_text())
     jsonschema.validate(config, schemas.schema("config"))
     found = json.loads(chainrule("diagnose", "penguins", "--json").stdout)
-    assert list(found["skipped"]) == ["batch-leak"]
+    skipped = {"loss-at-init", "dead-relu", "saturated", "overfit", "underfit", "batch-leak",
+               "loss-oscillating", "held-out", "unchanged-weight"}  # fmt: skip
+    assert set(found["skipped"]) == skipped
+    assert found["skipped"]["overfit"] == "no validation loss in the log"
     assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()
 
 

@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,8 @@ OF_THE_MODEL = {name for name, rule in RULES.items() if rule.asks == "trainer"}
 
 
 def found(name, held, **thresholds):
-    return list(RULES[name](**thresholds).find(held))
+    rule = RULES[name](**thresholds)
+    return list(rule.find(held)) if rule.applies(held) is None else []
 
 
 def test_every_rule_has_a_planted_fault():
@@ -396,6 +398,36 @@ def test_a_short_training_is_not_judged_by_its_held_out_rows(index):
     assert found("held-out", story(rows=few, result=held), epochs=4)
     flat = [{**row, "loss": 2.2} for row in rows(FALLING)]
     assert "not even the training rows" in found("held-out", story(rows=flat, result=held))[0].cause
+
+
+LACKS = {
+    "held-out": (story(result=TELLS["right"] | {"confusion": [[3, 0], [0, 1]]}),
+                 "4 held-out rows: it takes 40"),
+    "overfit": (story(rows=rows(FALLING)), "no validation loss"),
+    "underfit": (story(rows=rows(FALLING[:3])), "10 epochs"),
+    "loss-oscillating": (story(rows=rows(FALLING[:3])), "10 epochs"),
+    "loss-at-init": (story(start={}), "was not computed"),
+    "activation-scale": (story(looks=looks()[1:]), "first step"),
+    "dead-relu": (story(looks=looks(all_layers(dead=None))), "known to die"),
+    "saturated": (story(), "known to saturate"),
+    "unchanged-weight": (story(looks=looks(lr=0.0)), "learning rate above 0"),
+    "update-ratio": (story(looks=looks(count=1)), "after the first"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_a_rule_that_could_not_judge_is_not_counted_and_says_why(name):
+    held, why = LACKS[name]
+    said = diagnose(held)
+    assert name not in said.asked
+    assert why in said.skipped[name]
+    assert name in said.said
+    assert f"({said.skipped[name]})" in said.said
+
+
+def test_a_warm_up_from_0_hides_no_weight_that_never_changes():
+    still = looks(first_layer(update=0.0, ratio=0.0))
+    assert found("unchanged-weight", story(looks=[replace(still[0], lr=0.0), *still[1:]]))
 
 
 def test_it_is_asked_where_rows_were_held_out():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,13 +30,14 @@ def several(count, rows=20):
     rng = np.random.default_rng(count)
     true, predicted = rng.normal(size=(2, rows, count))
     return [Amounts(f"t{k}", true[:, k], true[:, k] + predicted[:, k] / 4,
-                    [f"row {i}" for i in range(rows)]) for k in range(count)]  # fmt: skip
+                    [f"row {i}" for i in range(rows)], 0.5) for k in range(count)]  # fmt: skip
 
 
 @given(st.lists(st.tuples(number, number), min_size=2, max_size=30))
 def test_one_target_has_the_numbers_of_the_metrics(pairs):
     true, predicted = np.array(pairs).T
-    a = Amounts("y", true, predicted, [str(i) for i in range(len(true))])
+    a = Amounts("y", true, predicted, [str(i) for i in range(len(true))], 3.0)
+    assert a.of_mean == pytest.approx(scored("rmse", np.full(len(true), 3.0), true))
     assert a.rmse == pytest.approx(scored("rmse", predicted, true))
     assert a.r2 == pytest.approx(scored("r2", predicted, true), rel=1e-6, abs=1e-6)
     chart = amounts.against(a, "amounts-0")
@@ -51,9 +54,14 @@ def test_several_targets_have_the_mean_of_theirs_and_the_page_names_the_differen
     )
     page = build(s)
     assert f"<dt>held-out r2, the mean over {len(held)} targets</dt><dd>{said(r2)}</dd>" in page
-    assert f"<dt>held-out rmse, of {len(held)} targets together</dt><dd>{said(rmse)}</dd>" in page
+    assert f"<dt>held-out rmse, the mean over {len(held)} targets</dt><dd>{said(rmse)}</dd>" in page
     assert "Without a chart: t4, t5." in page
-    assert verdict_of(s).sentence.endswith("5 more targets in the results.")
+    for a in held:
+        cells = (a.name, *map(said, (a.rmse, a.mae, a.r2, a.of_mean)))
+        assert re.search(r"<tr>" + "".join(f"<td[^>]*>{re.escape(c)}</td>" for c in cells), page)
+    sentence = verdict_of(s).sentence
+    assert f": t0 {said(held[0].rmse)} ({said(held[0].of_mean)}), t1 " in sentence
+    assert sentence.endswith(", and 2 more in the results.")
 
 
 def test_the_verdict_of_one_amount_is_a_sentence(tmp_path):
@@ -61,6 +69,6 @@ def test_the_verdict_of_one_amount_is_a_sentence(tmp_path):
     s = full_subject(tmp_path, held=None, model=None, amounts=[a])
     assert verdict_of(s).sentence == (
         f"On 20 held-out rows the predicted t0 is off by {said(a.rmse)} (root mean square); the "
-        f"mean of t0 would be off by {said(a.spread)}."
+        f"mean of the rows learned from would be off by {said(a.of_mean)}."
     )
     assert "Without a chart" not in build(s)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chainrule.errors import FormatError
-from chainrule.report import flow, inside, results
+from chainrule.report import compare, flow, inside, results
 from chainrule.report.charts import Chart, Lines, said
 from chainrule.report.learning import learning
 from chainrule.report.looks import read_looks
@@ -20,7 +20,7 @@ from chainrule.report.page import table_rows
 from chainrule.report.svg import Scale, apart, draw, y_scale
 from chainrule.report.vega import data_of, specification
 from chainrule.train.metrics import METRICS, calibration_error
-from report_cases import as_looks, healthy_looks, held_out, layer, look, rows
+from report_cases import as_looks, full_subject, healthy_looks, held_out, layer, look, rows
 
 
 def charts(folder):
@@ -307,3 +307,26 @@ def test_numbers_for_readers():
     assert said(0.000123456) == "0.0001235"
     assert said(math.nan) == "nan"
     assert re.fullmatch(r"23\D714", said(23713.6))
+
+
+def test_a_gain_without_its_two_multipliers_blames_neither(tmp_path):
+    looks = [look(1, [layer("numeric", gain=7.5), layer("fc", gain=1.1, weights=1.0, slope=1.1)])]
+    chart = flow.ledger(as_looks(tmp_path, looks))
+    assert chart.here == (
+        "At step 1 numeric is farthest from 1; its weights and slope were not told apart."
+    )
+
+
+def test_the_closing_look_is_after_the_last_step(tmp_path):
+    parts = healthy_looks(steps=10)
+    parts.append({**look(11, parts[-1]["layers"]), "loss": None})
+    held = as_looks(tmp_path, parts)
+    for chart in (flow.ledger(held), inside.units(held), inside.histograms(held, "gradients")):
+        assert "fter the last step" in chart.summary
+        assert "step 11" not in f"{chart.summary} {chart.here} {chart.title}"
+    assert [p.column for p in inside.histograms(held, "gradients").picture.parts][-1] == (
+        "end, after the last step"
+    )
+    assert [row[0] for row in flow.update_ratios(held).rows] == [0, 2, 4, 6, 8]
+    s = full_subject(tmp_path, looks=held)
+    assert "to the end, after the last step" in compare.parting(s, s)

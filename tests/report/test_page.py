@@ -327,3 +327,20 @@ def test_the_scripts_of_others_are_those_that_were_taken_in(monkeypatch, tmp_pat
             assets.vendored("vega.min.js")
     finally:
         assets.vendored.cache_clear()
+
+
+RECORDED = {
+    "On 4 held-out rows the prediction is off by 8.473 (root mean square).":
+        {"test_rows": 4, "test_rmse": 8.4725, "test_r2": -1.1},
+    "44 of 80 held-out rows have all labels right, F1 is 0.8068 (the mean over the labels).":
+        {"test_rows": 80, "test_f1": 0.80678, "test_rows_right": 0.55},
+    "Held-out accuracy 96.67 %.": {"test_accuracy": 29 / 30, "test_log_loss": 0.1},
+    "Held-out loss 0.25, top k 0.5.": {"test_loss": 0.25, "test_top_k": 0.5},
+    "No held-out rows were evaluated.": {"test_loss": float("nan")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", RECORDED)
+def test_the_verdict_without_the_model_says_what_the_result_says(tmp_path, told):
+    s = full_subject(tmp_path, held=None, model=None, result=RECORDED[told])
+    assert verdict_of(s).sentence.startswith(told)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import StateError
 from ..markup import counted
+from ..report.amounts import Amounts
 from ..report.labels import Labels
 from ..train import Run
 from ..train.metrics import METRICS, confusion_matrix, over_labels
@@ -31,6 +32,8 @@ SCHEMA = "chainrule evaluation 1"
 OF_CLASSES = ("accuracy", "log_loss", "roc_auc", "precision", "recall", "f1", "calibration_error")
 AVERAGED = ("precision", "recall", "f1")
 OF_NUMBERS = ("rmse", "mae", "r2")
+OF_MEAN = "the mean of the rows learned from"
+"""The answer that knows nothing of a row, whose rmse stands beside that of the model."""
 SHOWN = 5
 """Of the worst rows, those that are listed in a terminal."""
 
@@ -40,7 +43,8 @@ class Evaluation:
     """Scores by name, None where there can be none; the matrix [true][predicted] of classes.
 
     labels: of a multilabel target each with its counts and scores.  worst: then the rows with the
-    highest loss, with what they hold and what is wrong.
+    highest loss, with what they hold and what is wrong.  targets: of amounts each with its scores
+    and the rmse of its mean; `scores` are then the means over the targets.
     """
 
     run: str
@@ -51,6 +55,12 @@ class Evaluation:
     matrix: list[list[int]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
     worst: list[dict[str, Any]] = field(default_factory=list)
+    targets: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def of_mean(self) -> float | None:
+        """The rmse of the mean of the rows learned from; of several targets the mean of theirs."""
+        return mean_of([t["mean_rmse"] for t in self.targets])
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
@@ -123,11 +133,22 @@ def of_classes(
 
 
 def of_numbers(
-    run: str, on: str, predicted: Any, true: Any, asked: str = OF_NUMBERS[0]
+    run: str, on: str, amounts: Sequence[Amounts], asked: str = OF_NUMBERS[0]
 ) -> Evaluation:
-    """Scores of numbers (N, T) against their targets; asked: one that is among them."""
-    names = dict.fromkeys((*OF_NUMBERS, asked))
-    return Evaluation(run, len(true), on, {n: _score(n, predicted, true) for n in names})
+    """Scores of the amounts of one target or several; asked: one that is among them."""
+    names = list(dict.fromkeys((*OF_NUMBERS, asked)))
+    targets: list[dict[str, Any]] = [
+        {"name": a.name, **{n: _score(n, a.predicted, a.true) for n in names},
+         "mean_rmse": a.of_mean} for a in amounts
+    ]  # fmt: skip
+    scores = {n: mean_of([t[n] for t in targets]) for n in names}
+    return Evaluation(run, len(amounts[0].true), on, scores, targets=targets)
+
+
+def mean_of(scores: Sequence[float | None]) -> float | None:
+    """The mean over targets; None where one of them has no value, or there is none."""
+    known = [v for v in scores if v is not None]
+    return sum(known) / len(known) if known and len(known) == len(scores) else None
 
 
 def of_labels(run: str, on: str, h: Labels, asked: str = "f1") -> Evaluation:
@@ -185,12 +206,36 @@ def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
         fits = not t.plain and len(said) <= t.width
         lines += [[(said, "")]] if fits else words(said, t.width, indent="  ")
     blank: list[Line] = [] if t.plain else [[]]
+    if len(held.targets) > 1:
+        return [*lines, *blank, *target_lines(held.targets, t)]
     if held.labels:
         return [*lines, *blank, *label_lines(held.labels, t), *blank, *worst_lines(held.worst, t)]
     if not held.matrix:
         return lines
     table = matrix_in_words(held, t.width) if t.plain else matrix_lines(held, t.width)
     return [*lines, *blank, *table, *blank, *confused(held, t)]
+
+
+def target_lines(targets: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
+    """A target a line: its scores, and the rmse of its mean; in words where that is too wide."""
+    heads = [k for k in targets[0] if k != "name"]
+    cells = [[_number(f[k]) for k in heads] for f in targets]
+    wide = max(6, *(len(f["name"]) for f in targets))
+    named = ["rmse of the mean" if k == "mean_rmse" else k for k in heads]
+    room = [max(map(len, column)) + 2 for column in zip(named, *cells, strict=True)]
+    head = "target".ljust(wide) + "".join(map(str.rjust, named, room))
+    if t.plain or len(head) > t.width:
+        pairs = [", ".join(map(" ".join, zip(named, row, strict=True))) for row in cells]
+        said = (f"Target {f['name']}: {p}." for f, p in zip(targets, pairs, strict=True))
+        return [line for text in said for line in words(text, t.width, indent="  ")]
+    lines: list[Line] = [[(head, "faint")]]
+    for f, row in zip(targets, cells, strict=True):
+        lines.append([(f["name"].ljust(wide), "strong"), ("".join(map(str.rjust, row, room)), "")])
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def label_lines(labels: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
@@ -230,13 +275,16 @@ def worst_lines(worst: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
 
 def _label(name: str, held: Evaluation) -> str:
     """A score's name, and over what it is a mean; two classes have no positive one here."""
-    over = f" (mean over {'classes' if held.matrix else 'labels'})" if name in AVERAGED else ""
+    many = "targets" if len(held.targets) > 1 else "classes" if held.matrix else "labels"
+    over = f" (mean over {many})" if name in AVERAGED or many == "targets" else ""
     return name.replace("_", " ") + over
 
 
 def _said(name: str, value: float | None, held: Evaluation) -> str:
     if value is None:
         return "- (not in every class are rows)"
+    if name == "rmse" and held.of_mean is not None:
+        return f"{value:.4g}  ({OF_MEAN}: {held.of_mean:.4g})"
     if name != "accuracy" or not held.matrix:
         return f"{value:.4g}"
     low, high = interval(round(value * held.rows), held.rows)

@@ -188,6 +188,6 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
         lines = [[(f"{metric} {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
-        base = baseline(rows.schema, rows.learned, rows.true)
+        base = baseline(held, rows.schema, rows.learned, rows.true)
         lines += [[], *headline_of(held, base, rows.schema, t)]
     return lines

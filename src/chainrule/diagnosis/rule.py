@@ -60,6 +60,10 @@ class Rule:
             return "no rows were held out to the end and scored"
         if self.asks == "trainer" and story.trainer is None:
             return "it needs the model: chainrule.diagnose(trainer), or chainrule preflight"
+        return self.lacks(story)
+
+    def lacks(self, story: Story) -> str | None:
+        """What it would need to judge of what it asks for, where that is not there; else None."""
         return None
 
     def find(self, story: Story) -> Iterator[Finding]:

@@ -140,10 +140,9 @@ def _scores(s: Subject) -> list[tuple[str, Any]]:
     if not s.amounts:
         return []
     count = len(s.amounts)
-    how = {"r2": f", the mean over {count} targets"} if count > 1 else {}
-    other = f", of {count} targets together" if count > 1 else ""
+    over = f", the mean over {count} targets" if count > 1 else ""
     found = {n: (s.result or {}).get(f"test_{n}") for n in ("rmse", "mae", "r2")}
-    return [(f"held-out {n}{how.get(n, other)}", v) for n, v in found.items() if v is not None]
+    return [(f"held-out {n}{over}", v) for n, v in found.items() if v is not None]
 
 
 def modules(model: nn.Module | None) -> Chart | None:
@@ -360,11 +359,14 @@ def _worst(s: Subject, h: results.Held, i: int, layers: Any) -> dict[str, Any]:
 
 
 def _amounts(s: Subject, charts: dict[str, Chart | None]) -> list[str]:
-    """The charts of each amount that is predicted, by their ids."""
+    """The charts of each amount that is predicted, by their ids; of several a table before them."""
+    if len(s.amounts) > 1:
+        charts["targets"] = amounts.table(s.amounts)
     for i, a in enumerate(shown := s.amounts[: amounts.MOST]):
         charts[f"amounts-{i}"] = amounts.against(a, f"amounts-{i}")
         charts[f"errors-{i}"] = amounts.spread(a, f"errors-{i}")
-    return [f"{kind}-{i}" for i in range(len(shown)) for kind in ("amounts", "errors")]
+    made = [f"{kind}-{i}" for i in range(len(shown)) for kind in ("amounts", "errors")]
+    return ["targets", *made] if len(s.amounts) > 1 else made
 
 
 CONFUSION = """\

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..diagnosis.finding import called
 from ..markup import counted
+from ..train.watch import Look
 from .charts import Chart, said
 from .learning import compared
-from .looks import numbers_of
+from .looks import at_said, numbers_of
 from .page import render
 from .subject import Subject
 
@@ -100,29 +101,29 @@ def _in_layers(a: Subject, b: Subject) -> str:
     if not a.looks or not b.looks:
         return "What happened inside the layers was not recorded in both."
     theirs = {look.step: look for look in b.looks}
-    same: int | None = None
-    met = False
+    same: Look | None = None
     for look in a.looks:
         other = theirs.get(look.step)
         if other is None or other.closing != look.closing:
             continue
-        met = True
         mine = {x.name: numbers_of(x) for x in look.layers}
         layers = {x.name: numbers_of(x) for x in other.layers}
         odd = [n for n in mine if n in layers and not _alike(mine[n], layers[n])]
         if set(mine) != set(layers):
             return f"They have other layers: {', '.join(sorted(set(mine) ^ set(layers)))}."
         if odd:
-            since = "" if same is None else f" (at step {same} they were alike)"
+            since = "" if same is None else f" ({at_said(same)} they were alike)"
             also = f"; also in {', '.join(odd[1:])}" if odd[1:] else ""
             x, y = mine[odd[0]], layers[odd[0]]
             key = next(k for k in x if _differ(x[k], y[k]))
-            return (f"Diverged at step {look.step} in {called(odd[0])}{since}: {key} is "
+            return (f"Diverged {at_said(look)} in {called(odd[0])}{since}: {key} is "
                     f"{said(x[key], 6)} against {said(y[key], 6)}{also}.")  # fmt: skip
-        same = look.step
-    if not met:
+        same = look
+    if same is None:
         return "They were looked into at different steps, so their layers can't be compared."
-    return f"Alike in every layer up to step {same}, the last that was looked at in both."
+    if same.closing:
+        return "Alike in every layer to the end, after the last step."
+    return f"Alike in every layer up to step {same.step}, the last that was looked at in both."
 
 
 def _alike(a: dict[str, float | None], b: dict[str, float | None]) -> bool:

@@ -6,7 +6,7 @@ import math
 from statistics import median
 from typing import Any
 
-from ..train.watch import Look
+from ..train.watch import Layer, Look
 from ..train.watch.series import (
     HIGH,
     LOW,
@@ -33,6 +33,7 @@ from .charts import (
     said,
 )
 from .learning import MOST_POINTS
+from .looks import at_said, begun
 from .thin import kept
 
 MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, len(DASHES)
@@ -77,7 +78,9 @@ def gradient_flow(looks: list[Look]) -> Chart:
         f"of a power of ten, {NONE} a gradient that is exactly 0, {BAD} one that is not finite. "
         "The layer that differs most from the others stands on top. "
         + ("Where several looks share a cell it shows the most unusual of them."
-           if pieces < len(looks) else "Every look is a cell."),
+           if pieces < len(looks) else "Every look is a cell.")
+        + (" What was seen after the last step stands at the step that would come next."
+           if looks[-1].closing else ""),
         "Layers of similar colour, within two powers of ten from first to last layer. Rows that "
         "get darker towards the input are a vanishing gradient, brighter ones an exploding one.",
         here, ["step", *names],
@@ -134,6 +137,7 @@ def _flow_words(names: list[str], powers: dict[str, list[float | None]]) -> tupl
 
 def update_ratios(looks: list[Look]) -> Chart:
     """Size of the update over size of the weights, per layer, with its band."""
+    looks = [look for look in looks if not look.closing] or looks  # no step was made with those
     names = names_of(looks)
     ratios = {n: pace_of(looks, n) for n in names}
     apart = {n: outside(ratios[n]) for n in names}
@@ -201,9 +205,21 @@ def _median(values: list[float | None]) -> float | None:
     return median(good) if good else None
 
 
+def _guilty(layer: Layer, gain: float) -> str:
+    """Which of the two multipliers is to blame for a gain, where both were computed."""
+    weights, slope = layer.weights, layer.slope
+    if weights is None or slope is None:
+        return "; its weights and slope were not told apart"
+    size = "smaller" if gain < 1 else "larger"
+    guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
+    return (f"; the {size} multiplier is its {guilty} (weights {said(weights, 3)}, slope "
+            f"{said(slope, 3)})")  # fmt: skip
+
+
 def ledger(looks: list[Look]) -> Chart:
     """Gain = weights times slope, layer by layer, at the last look."""
     last = last_with(looks, "gain")
+    at = begun(at_said(last))
     rows = [[layer.name, layer.activation or "none",
              layer.gain, layer.weights, layer.slope]
             for layer in last.layers]  # fmt: skip
@@ -212,16 +228,12 @@ def ledger(looks: list[Look]) -> Chart:
     title = here = "The gain was not computed in any layer"
     if gains:
         gain, layer = max(gains, key=lambda g: abs(log10(g[0]) or 0.0))
-        weights, slope = layer.weights or 0.0, layer.slope or 0.0
-        size = "smaller" if (gain or 0.0) < 1 else "larger"
-        guilty = "slope" if (slope < weights) == (size == "smaller") else "weights"
         title = f"{layer.name} multiplies the error that reaches it by {said(gain, 3)}"
-        here = (f"At step {last.step} {layer.name} is farthest from 1; the {size} multiplier is "
-                f"its {guilty} (weights {said(weights, 3)}, slope {said(slope, 3)}).")  # fmt: skip
+        here = f"{at} {layer.name} is farthest from 1{_guilty(layer, gain or 0.0)}."
     return Chart(
         "ledger", title,
-        f"At step {last.step}, the last look that saw it: " + ", ".join(
-            f"{layer.name} {said(g, 3)}" for g, layer in gains) + ".",
+        f"{at}, the last look that saw it: " + ", ".join(
+            f"{layer.name} {said(g, 3)}" for g, layer in gains) + "." if gains else "",
         "How the error changes on its way back through a layer: gain = weights × slope. The last "
         "layer has none: the error starts there.",
         "Gains near 1. A product of many gains below 1 is a vanishing gradient, above 1 an "

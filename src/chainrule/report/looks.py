@@ -19,6 +19,16 @@ def read_looks(path: Path) -> list[Look] | None:
     return looks_in(path) or None
 
 
+def at_said(look: Look) -> str:
+    """When it was made, within a sentence; the look that closes a fit stands at no step."""
+    return "after the last step" if look.closing else f"at step {look.step}"
+
+
+def begun(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def numbers_of(layer: Layer) -> dict[str, float | None]:
     """What is compared of a layer, by name."""
     return {name: getattr(layer, name) for name in NUMBERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ..train import Run
 from ..train.watch import Look
 from ..train.watch.look import FILE as LOOKS
 from . import dynamics
-from .amounts import Amounts
+from .amounts import MOST, Amounts
 from .boundary import FILE, read_frames
 from .charts import percent, said
 from .labels import Labels
@@ -123,17 +124,52 @@ def _reached(s: Subject) -> str:
         share = percent(right / total, 2)
         return f"{right} of {total} held-out rows are classified right ({share})."
     if s.amounts:
-        a = s.amounts[0]
-        rest = len(s.amounts) - 1
-        more = f" {counted(rest, 'more target')} in the results." if rest else ""
-        return (f"On {counted(len(a.true), 'held-out row')} the predicted {a.name} is off by "
-                f"{said(a.rmse)} (root mean square); the mean of {a.name} would be off by "
-                f"{said(a.spread)}.{more}")  # fmt: skip
+        return _amounts_off(len(s.amounts[0].true),
+                            [(a.name, a.rmse, a.of_mean) for a in s.amounts])  # fmt: skip
     if s.labels is not None:
-        h = s.labels
-        return (f"{h.rows_right} of {len(h.true)} held-out rows have all labels right, F1 is "
-                f"{said(h.f1)} (the mean over the labels).")  # fmt: skip
-    accuracy = (s.result or {}).get("test_accuracy")
-    if isinstance(accuracy, (int, float)):
-        return f"Held-out accuracy {percent(accuracy, 2)}."
-    return "No held-out rows were evaluated."
+        return _labels_right(s.labels.rows_right, len(s.labels.true), s.labels.f1)
+    return _recorded(s.result or {})
+
+
+def _recorded(result: dict[str, Any]) -> str:
+    """What the result alone says of held-out rows, where the model was not asked."""
+    scores = {
+        k.removeprefix("test_"): v for k, v in result.items()
+        if k.startswith("test_") and isinstance(v, (int, float)) and math.isfinite(v)
+    }  # fmt: skip
+    rows = scores.pop("rows", None)
+    if "accuracy" in scores:
+        return f"Held-out accuracy {percent(scores['accuracy'], 2)}."
+    targets = [[t.get(k) for k in ("name", "rmse", "mean_rmse")] for t in _dicts(result, "targets")]
+    if rows is not None and targets:
+        return _amounts_off(int(rows), targets)
+    if rows is not None and "rmse" in scores:
+        on = counted(int(rows), "held-out row")
+        return f"On {on} the prediction is off by {said(scores['rmse'])} (root mean square)."
+    if rows is not None and {"f1", "rows_right"} <= scores.keys():
+        return _labels_right(round(rows * scores["rows_right"]), int(rows), scores["f1"])
+    told = ", ".join(f"{k.replace('_', ' ')} {said(v)}" for k, v in scores.items())
+    return f"Held-out {told}." if told else "No held-out rows were evaluated."
+
+
+def _labels_right(right: int, rows: int, f1: float) -> str:
+    return (f"{right} of {rows} held-out rows have all labels right, F1 is {said(f1)} (the mean "
+            "over the labels).")  # fmt: skip
+
+
+def _dicts(held: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = held.get(key)
+    return [v for v in found if isinstance(v, dict)] if isinstance(found, list) else []
+
+
+def _amounts_off(rows: int, targets: Sequence[Sequence[Any]]) -> str:
+    """How far off each target is, and the mean of the rows learned from; (name, rmse, its rmse)."""
+    on = f"On {counted(rows, 'held-out row')} the predicted"
+    if len(targets) == 1:
+        name, rmse, mean = targets[0]
+        return (f"{on} {name} is off by {said(rmse)} (root mean square); the mean of the rows "
+                f"learned from would be off by {said(mean)}.")  # fmt: skip
+    told = ", ".join(f"{n} {said(rmse)} ({said(mean)})" for n, rmse, mean in targets[:MOST])
+    rest = f", and {len(targets) - MOST} more in the results" if len(targets) > MOST else ""
+    return (f"{on} amounts are off by (root mean square; in brackets that of the mean of the rows "
+            f"learned from): {told}{rest}.")  # fmt: skip

@@ -142,7 +142,7 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
     """Scores of what the model says against what is true."""
     target = model.target
     if target.task == "regression":
-        return of_numbers(run, judged.on, judged.scores, judged.true, target.metric)
+        return of_numbers(run, judged.on, amounts_of(model, judged), target.metric)
     names = tuple(str(label) for label in target.labels)
     if target.task == "multilabel":
         return of_labels(run, judged.on, labels_of(model, judged), target.metric)
@@ -185,21 +185,25 @@ def reported(run: Run, s: Subject) -> Subject:
     except ChainruleError:
         return s
     target = model.target
-    rows = range(len(judged.table))
     if target.task == "regression":
-        places = [judged.table.place(i) for i in rows]
-        s.amounts = [
-            Amounts(name, judged.true[:, k], judged.scores[:, k], places)
-            for k, name in enumerate(target.names)
-        ]
+        s.amounts = amounts_of(model, judged)
     elif target.task == "multilabel":
         s.labels = labels_of(model, judged)
     else:
         names = tuple(str(label) for label in target.labels)
-        told = [cells_of(model, judged.table, i) for i in rows]
+        told = [cells_of(model, judged.table, i) for i in range(len(judged.table))]
         empty = np.zeros((len(told), 0))
         s.held = Held(empty, judged.true, judged.scores, names, told)
     return s
+
+
+def amounts_of(model: TableModel, judged: Judged) -> list[Amounts]:
+    """What is said of each amount of rows."""
+    places = [judged.table.place(i) for i in range(len(judged.table))]
+    return [
+        Amounts(name, judged.true[:, k], judged.scores[:, k], places, model.preprocessing.mean[k])
+        for k, name in enumerate(model.target.names)
+    ]
 
 
 def labels_of(model: TableModel, judged: Judged) -> Labels:

@@ -59,12 +59,12 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     return [*words(f"{parts}; {how}.", t.width), *words(rule, t.width), []]
 
 
-def baseline(schema: Schema, learned: Any, true: Any) -> float | None:
+def baseline(held: Evaluation, schema: Schema, learned: Any, true: Any) -> float | None:
     """The score of an answer that knows nothing: the most frequent class, or the mean."""
     target = schema.target
     assert target is not None
     if target.task == "regression":
-        return float(np.sqrt(((np.asarray(true) - np.asarray(learned).mean(0)) ** 2).mean()))
+        return held.of_mean
     if target.task == "multilabel":
         return None
     return float((np.asarray(true) == np.bincount(learned).argmax()).mean())
@@ -118,6 +118,8 @@ def headline_of(held: Evaluation, base: float | None, schema: Schema, t: Termina
     share = held.scores.get("accuracy")
     if rmse is not None:
         said = f"held-out rmse {rmse:.4g}" + ("" if base is None else f" (the mean: {base:.4g})")
+        if len(held.targets) > 1:
+            said += f", both the mean over {len(held.targets)} targets"
     elif share is not None:
         said = f"held-out accuracy {100 * share:.2f} %"
         said += "" if base is None else f" (the most frequent class: {100 * base:.2f} %)"

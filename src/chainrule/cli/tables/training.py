@@ -68,17 +68,17 @@ class _Job:
         """Reads, trains, scores and tells."""
         self.rows = rows = prepare(self.choices, self.say, self.terminal)
         fit, tested = rows.fit, rows.tested
-        base = None if tested is None else baseline(rows.schema, rows.learned, rows.true)
         if run is not None:
             fit.resume(run)
         elif not self.options["no_save"]:
             run = self._created(fit)
         model = self._trained(fit, run)
-        held = None
+        held = base = None
         if tested is not None:
             scores, _ = model.judge(tested)
             held = evaluation(run.name if run else "the model", model,
                               Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
+            base = baseline(held, rows.schema, rows.learned, rows.true)
             if run is not None:
                 run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
         return self._told(fit, run, held, base)
@@ -180,6 +180,8 @@ def _note(row: dict[str, Any]) -> str:
 
 def _result(held: Evaluation) -> dict[str, Any]:
     found: dict[str, Any] = {f"test_{k}": v for k, v in held.scores.items() if v is not None}
+    if held.targets:
+        found["targets"] = held.targets
     if held.labels:
         kept = ("name", "rows", "predicted", "right", "roc_auc")
         found |= {"test_rows": held.rows, "labels": [{k: e[k] for k in kept} for e in held.labels]}

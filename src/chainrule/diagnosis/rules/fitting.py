@@ -22,6 +22,13 @@ class Overfit(Rule):
     thresholds: ClassVar = {"epochs": 10, "worse": 1.1, "size": 0.05}
     asks = "rows"
 
+    def lacks(self, story: Story) -> str | None:
+        """A loss of rows held back."""
+        if not story.column("val_loss"):
+            return "no validation loss in the log"
+        few = len(story.rows) <= self.epochs
+        return f"it takes more than {self.epochs:g} epochs" if few else None
+
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the last epoch against the best."""
         val, train = story.column("val_loss"), story.column("loss")
@@ -58,6 +65,11 @@ class Underfit(Rule):
     id = "underfit"
     thresholds: ClassVar = {"epochs": 10, "share": 0.6, "change": 0.005}
     asks = "rows"
+
+    def lacks(self, story: Story) -> str | None:
+        """Epochs, and what to compare with."""
+        few = len(story.rows) < self.epochs
+        return f"it takes {self.epochs:g} epochs" if few else None
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the last epochs."""

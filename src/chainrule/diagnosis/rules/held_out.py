@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from ...markup import counted
 from ..finding import ERROR, Finding, Fix, percent
 from ..rule import Rule
 from ..story import Story, number
@@ -27,11 +28,19 @@ class HeldOut(Rule):
     thresholds: ClassVar = {"epochs": 5, "steps": 50, "rows": 40, "mae": 0.95, "luck": 1.0}
     asks = "held out"
 
-    def find(self, story: Story) -> Iterator[Finding]:
-        """Of the scores in the result."""
+    def lacks(self, story: Story) -> str | None:
+        """Epochs and rows."""
         step = number(story.rows[-1].get("step")) if story.rows else 0.0
         if len(story.rows) < self.epochs and not step >= self.steps:
-            return
+            return f"it takes {self.epochs:g} epochs or {self.steps:g} steps"
+        first = story.labels[0][0] if story.labels else story.confusion
+        rows = sum(map(sum, first)) if first else number(story.result.get("test_rows"))
+        if rows < self.rows:
+            return f"{counted(int(rows), 'held-out row')}: it takes {self.rows:g}"
+        return None
+
+    def find(self, story: Story) -> Iterator[Finding]:
+        """Of the scores in the result."""
         matrix = story.confusion
         if story.labels:
             evidence = self._of_labels([(Counts.of(m), auc) for m, auc in story.labels])

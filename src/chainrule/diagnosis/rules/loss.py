@@ -28,6 +28,14 @@ class InitialLoss(Rule):
     id = "loss-at-init"
     thresholds: ClassVar = {"share": 0.25, "nats": 0.5, "times": 2.0}
 
+    def lacks(self, story: Story) -> str | None:
+        """The start, and what to compare it with."""
+        if story.looks[0].step != 1:
+            return "nobody looked at the first step"
+        if not isinstance(story.start.get("expected_loss"), (int, float)):
+            return "the loss of an answer that knows nothing was not computed"
+        return None
+
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the first look."""
         look, expected = story.looks[0], story.start.get("expected_loss")
@@ -161,6 +169,11 @@ class Oscillating(Rule):
     id = "loss-oscillating"
     thresholds: ClassVar = {"epochs": 10, "turns": 0.7, "size": 0.05}
     asks = "rows"
+
+    def lacks(self, story: Story) -> str | None:
+        """Epochs."""
+        least = max(self.epochs, 3)
+        return f"it takes {least:g} epochs" if len(story.rows) < least else None
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the last epochs."""

@@ -43,6 +43,14 @@ def _worst_first(
     return sorted(found, key=lambda x: -x[0])
 
 
+def _uncounted(story: Story, names: Sequence[str], share: str, known: str) -> str | None:
+    """Why nothing is known of a share, where it was never computed."""
+    seen = (x for name in names for _, x in story.of_layer(name))
+    if any(getattr(x, share) is not None for x in seen):
+        return None
+    return f"no activation here is known to {known}"
+
+
 SCALED = Fix("inputs scaled to mean 0 and deviation 1")
 
 
@@ -56,6 +64,10 @@ class Dead(Rule):
 
     id = "dead-relu"
     thresholds: ClassVar = {"share": 0.5, "error": 0.9, "loss": 0.5}
+
+    def lacks(self, story: Story) -> str | None:
+        """Units that are counted."""
+        return _uncounted(story, story.names, "dead", "die")
 
     def find(self, story: Story) -> Iterator[Finding]:
         """One finding for all such layers, with the dead units of the worst by number."""
@@ -94,6 +106,10 @@ class Saturated(Rule):
     id = "saturated"
     thresholds: ClassVar = {"share": 0.5, "loss": 0.7}
 
+    def lacks(self, story: Story) -> str | None:
+        """Values that are counted."""
+        return _uncounted(story, story.names[:-1], "saturated", "saturate")
+
     def find(self, story: Story) -> Iterator[Finding]:
         """A finding a layer."""
         found = _worst_first(story, story.names[:-1], self._flat)
@@ -130,6 +146,10 @@ class ActivationScale(Rule):
 
     id = "activation-scale"
     thresholds: ClassVar = {"low": 1e-3, "high": 10.0, "spread": 1e4}
+
+    def lacks(self, story: Story) -> str | None:
+        """The start."""
+        return "nobody looked at the first step" if story.looks[0].step != 1 else None
 
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the first look."""

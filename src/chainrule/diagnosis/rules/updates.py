@@ -33,6 +33,11 @@ class UpdateRatio(Rule):
         """'ok', 'low' or 'high', by the usual band."""
         return "low" if ratio < self.usual_low else "high" if ratio > self.usual_high else "ok"
 
+    def lacks(self, story: Story) -> str | None:
+        """A step after the first."""
+        known = any(x.ratio is not None for k in story.steps if k.step > 1 for x in k.layers)
+        return None if known else "no step after the first was looked at"
+
     def find(self, story: Story) -> Iterator[Finding]:
         """One finding for the layers above, one for those below."""
         lifted = {look.step: story.lifted(look) for look in story.looks}
@@ -117,14 +122,19 @@ class Unchanged(Rule):
     id = "unchanged-weight"
     thresholds: ClassVar = {"looks": 2}
 
+    def lacks(self, story: Story) -> str | None:
+        """Steps with a learning rate."""
+        if sum(look.lr > 0 for look in story.steps) < self.looks:
+            return f"it takes {self.looks:g} looks at steps with a learning rate above 0"
+        return None
+
     def find(self, story: Story) -> Iterator[Finding]:
         """Layers whose update is exactly 0 at every look."""
         still, missing, without = [], [], []
-        looks = story.steps
-        if any(not look.lr > 0 for look in looks):
-            return
+        looks = [look for look in story.steps if look.lr > 0]
         for name in story.names:
-            seen = [x for _, x in story.of_layer(name) if x.update is not None]
+            layers = [look.layer(name) for look in looks]
+            seen = [x for x in layers if x is not None and x.update is not None]
             if len(seen) < self.looks or name in story.frozen or any(x.update for x in seen):
                 continue
             if all(x.weight == 0 for x in seen) and all(x.grad for x in seen):
