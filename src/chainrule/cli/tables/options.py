@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -164,7 +166,15 @@ def only_of_tables(reading: dict[str, Any]) -> None:
 
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
-    told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1]"
+    return table_options_with(folds=f"[{FOLDS} up to {FEW_ROWS} rows, else 1]")(function)
+
+
+def table_options_with(*, folds: str) -> Callable[[Any], Any]:
+    """`table_options` of a command; folds: how many it takes unless it is said, in brackets."""
+    return partial(_table_options, folds)
+
+
+def _table_options(told: str, function: Any) -> Any:
     for option in reversed((
         click.option("--target", multiple=True, metavar="COLUMN",
                      help="What is to be learned; more than once for several."),
