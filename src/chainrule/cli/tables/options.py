@@ -39,7 +39,12 @@ ONLY_FOR_TABLES = (
 
 
 class OfBoth(Command):
-    """A command for data sets and tables: its help says which options go with which."""
+    """A command for data sets and tables: its help says which options go with which.
+
+    not_for_tables: the options that are refused for a table.
+    """
+
+    not_for_tables: tuple[str, ...] = NOT_FOR_TABLES
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options for both first; what else a table takes is told beside a data set's."""
@@ -50,20 +55,19 @@ class OfBoth(Command):
                 flag, text = record
                 usual = usual_of_tables(name)
                 text = text.replace("].", f"; tables {usual}].") if usual else text
-                held[heading_of(name)].append((flag, text))
+                held[self.heading_of(name)].append((flag, text))
         for heading, records in held.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
+    def heading_of(self, name: str) -> str:
+        """Under which heading an option stands, by what is refused with which data."""
+        if name in self.not_for_tables:
+            return FOR_SETS
+        return FOR_TABLES if name in ONLY_FOR_TABLES else FOR_BOTH
+
 
 FOR_BOTH, FOR_SETS, FOR_TABLES = "Options", "Options for data sets only", "Options for tables only"
-
-
-def heading_of(name: str) -> str:
-    """Under which heading of the help an option stands, by what is refused with which data."""
-    if name in NOT_FOR_TABLES:
-        return FOR_SETS
-    return FOR_TABLES if name in ONLY_FOR_TABLES else FOR_BOTH
 
 
 def usual_of_tables(name: str) -> str:
@@ -169,12 +173,15 @@ def table_options(function: Any) -> Any:
     return table_options_with(folds=f"[{FOLDS} up to {FEW_ROWS} rows, else 1]")(function)
 
 
-def table_options_with(*, folds: str) -> Callable[[Any], Any]:
-    """`table_options` of a command; folds: how many it takes unless it is said, in brackets."""
-    return partial(_table_options, folds)
+def table_options_with(*, folds: str, judged: bool = True) -> Callable[[Any], Any]:
+    """`table_options` of a command.
+
+    folds: how many it takes unless it is said, in brackets.  judged: whether it offers --metric.
+    """
+    return partial(_table_options, folds, judged)
 
 
-def _table_options(told: str, function: Any) -> Any:
+def _table_options(told: str, judged: bool, function: Any) -> Any:
     for option in reversed((
         click.option("--target", multiple=True, metavar="COLUMN",
                      help="What is to be learned; more than once for several."),
@@ -185,7 +192,7 @@ def _table_options(told: str, function: Any) -> Any:
         click.option("--skip-missing", is_flag=True, default=None,
                      help="Leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
-        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
+        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME", hidden=not judged,
                      help="What chooses the best epoch (and by tune the best settings) and says "
                           "the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),
