@@ -68,7 +68,7 @@ static int iso_time(const char **at, int *v, double *rest)
 }
 
 /* The seconds since 1970 of a date; of a form that is NULL in ISO 8601. */
-static double moment(const char *cell, const char *form, const char *column, long row)
+static double moment(const char *cell, const char *form, const char *column)
 {
     static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
     int v[6] = {0, 1, 1, 0, 0, 0}, ok, leap, year;
@@ -89,7 +89,7 @@ static double moment(const char *cell, const char *form, const char *column, lon
     if (!ok || *at || !year || !v[1] || v[1] > 12 || !v[2]
         || v[2] > before[v[1]] - before[v[1] - 1] + (leap && v[1] == 2) || v[3] > 23 || v[4] > 59
         || v[5] > 59)
-        stop("a cell is no date of the column's form", column, row);
+        stop("a cell is no date of the column's form", column);
     days = 365.0 * year + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + before[v[1] - 1]
            + v[2] + (leap && v[1] > 2) - 719528.0;
     return 86400.0 * days + 3600.0 * v[3] + 60.0 * v[4] + v[5] + rest;
