@@ -21,10 +21,17 @@ FORMS = {
             "2023-03-01 00:00:01", "2023-03-01 00:00:01.25", "2023-03-01T10:11:12,000123Z",
             "1900-02-28 01:02+05:30", "2024-12-31T23:59:59.9-0100", "", "NA"],
     "%d.%m.%Y %H:%M": ["1.2.2023 7:05", "29.02.2024 23:59", "31.12.1950 0:0", ""],
+    "%d %b %y": ["07 Jan 68", "1  sep 69", " 31 DEC 00 ", "29 Feb 96", ""],
+    "%B %d, %Y": ["January 7, 2015", "may 31, 1999", "SEPTEMBER 01, 2024"],
+    "%Y-%m": ["2015-06", "1999-12", "2024-1"],
+    "%Y%m%d": ["20190525", "19991231"],
     "%m/%d/%Y": ["2/3/2023", "12/31/1999", "02/29/2000"],
 }  # fmt: skip
 NO_DATES = ["2023-02-29", "2023-13-01", "1900-02-29", "2023-1-01", "2023-01-01T24:00", "20230101",
             "2023-01-01 10:00:00.", "0000-01-01", "2023-01-01x", "2023-01-01 10", "x"]  # fmt: skip
+
+OTHERS = ["32.1.2023 1:00", "2023-01-01", "13/1/2023", "1 Jan 5", "1 Xan 05", "2015-13",
+          "Janus 7, 2015", "January 7,2015"]  # fmt: skip
 
 
 def asked(path, text):
@@ -44,8 +51,8 @@ def test_the_program_reads_dates_in_their_form(form, tmp_path):
     assert not done.stderr
     found = np.array([line.split(b",")[1] for line in done.stdout.splitlines()[1:]], float)
     compared(model, table, [found.reshape(-1, 1)])
-    for bad in NO_DATES if form == "iso" else ["32.1.2023 1:00", "2023-01-01", "13/1/2023"]:
-        done = asked(tmp_path / "m", f"y,when\n1,{texts[0]}\n2,{bad}\n")
+    for bad in NO_DATES if form == "iso" else OTHERS:
+        done = asked(tmp_path / "m", f'y,when\n1,"{texts[0]}"\n2,"{bad}"\n')
         assert done.returncode == 1, bad
         assert b"stdin, line 3: when: a cell is no date" in done.stderr, bad
 

@@ -33,7 +33,7 @@ SIGNS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", 
 
 
 ONLY_FOR_TABLES = (
-    "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
+    "target", "drop", "kind", "form", "missing", "skip_missing", "task", "metric", "folds",
     "test_fraction", "delimiter", "decimal", "encoding", "header", "separator",
 )  # fmt: skip
 
@@ -188,6 +188,9 @@ def _table_options(told: str, judged: bool, function: Any) -> Any:
         click.option("--drop", multiple=True, metavar="COLUMN", help="Leave it out."),
         click.option("--kind", multiple=True, metavar="COLUMN=KIND",
                      help="What a column is: numeric, categorical, boolean, date or drop."),
+        click.option("--form", multiple=True, metavar="COLUMN=FORM",
+                     help="Of its dates: %d.%m.%y; %Y year, %m month, %d day, %b Jan, %B January, "
+                          "%H:%M:%S time [found out]."),
         MISSING,
         click.option("--skip-missing", is_flag=True, default=None,
                      help="Leave rows without a target out."),
