@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -15,6 +16,7 @@ from chainrule.cli.options import Name, Number, Sizes
 from chainrule.cli.tables.choices import TableChoices
 from chainrule.cli.tables.choices import choose as of_table
 from chainrule.cli.tables.options import FOR_BOTH, FOR_SETS, FOR_TABLES
+from chainrule.cli.tables.rates import UNHEARD
 
 COMMANDS = {"train": train, "lr-find": lr_find, "verify-resume": verify_resume}
 TOGETHER = {"momentum": {"optimizer": "sgd"}}
@@ -45,11 +47,14 @@ def test_the_help_says_which_options_go_with_what(chainrule, name):
     command = COMMANDS[name].command
     told = sections(chainrule(name, "--help").stdout)
     own = set(inspect.signature(command.callback).parameters)
-    chosen = [p for p in command.params if p.name not in own and p.expose_value]
+    chosen = [p for p in command.params if p.name not in own and p.expose_value and not p.hidden]
     assert len(chosen) > 30
     for param in chosen:
         (heading,) = [h for h, text in told.items() if re.search(rf"{param.opts[0]}\b", text)]
         given = {param.name: value_of(param)}
+        if name == "lr-find" and param.name in UNHEARD:
+            assert heading == FOR_SETS
+            continue  # see test_what_the_trials_of_a_table_do_not_hear_is_refused
         if heading == FOR_SETS:
             with pytest.raises(UsageProblem, match=f"{param.opts[0]} is not for tables"):
                 of_table("a.csv", {"target": ("y",), **given})
@@ -63,6 +68,31 @@ def test_the_help_says_which_options_go_with_what(chainrule, name):
             train.refuse_of_tables("xor", given)
             more = TOGETHER.get(param.name, {})
             assert train.choose("xor", more | given) != train.choose("xor", dict(more)), param.name
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--metric", "roc_auc"),
+        ("--patience", "3"),
+        ("--epochs", "9"),
+        ("--no-early-stopping", None),
+    ],
+)
+def test_what_the_trials_of_a_table_do_not_hear_is_refused(chainrule, penguins, flag, value):
+    """What stands in a file is for the training that follows."""
+    words = [flag] if value is None else [flag, value]
+    said = refused(chainrule("lr-find", penguins, "--target", "species", *words))
+    assert "is not for lr-find of a table" in said
+    told = sections(chainrule("lr-find", "--help").stdout)
+    assert flag not in told[FOR_TABLES] + told[FOR_BOTH]
+    name = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
+    held = {"metric": '"roc_auc"', "early_stopping": "false"}.get(name, value)
+    Path("c.toml").write_text(f"{name} = {held}\n")
+    quick = ("--layers", "4", "--trial-steps", "10")
+    made = chainrule("lr-find", penguins, "--target", "species", "--config", "c.toml", *quick)
+    assert made.exit_code == 0, made.output
+    assert " ".join(words) in made.stdout.splitlines()[-1]
 
 
 def test_a_sweep_is_not_for_tables(chainrule, penguins):

@@ -57,7 +57,7 @@ def test_rates_for_a_table_and_its_run(chainrule):
     text = "".join(f"{i},{i * 7 % 11},{i * 2 + i * 7 % 11}.25\n" for i in range(60))
     Path("t.csv").write_text("a,b,y\n" + text)
     small = ("t.csv", "--target", "y", "--layers", "8", "--folds", "2")
-    words = ("lr-find", *small, "--trial-steps", "20")
+    words = ("lr-find", *small, "--trial-steps", "60")
     found = json.loads(chainrule(*words, "--json").stdout)
     assert len(found["trials"]) == 16
     low, high = found["trials"][0]["lr"], found["trials"][-1]["lr"]
@@ -65,12 +65,21 @@ def test_rates_for_a_table_and_its_run(chainrule):
     assert low < found["suggestion"] < high
     assert "knowing no column" in found["why"]
     said = chainrule(*words).stdout
+    assert "2 networks trained as one" in " ".join(said.split())
+    one = json.loads(chainrule(*words, "--folds", "1", "--json").stdout)
+    assert [t["loss"] for t in one["trials"]] != [t["loss"] for t in found["trials"]]
+    for told in (found, one):
+        near = {t["near"]: t["lr"] for t in told["trials"] if "near" in t}
+        assert len(near) == 14
+        assert near[min(near)] == pytest.approx(told["suggestion"], rel=0.05)
+        assert f": {min(near):.4g}; knowing" in told["why"]
+    assert f"{min(t['near'] for t in found['trials'][1:-1]):.4g}" in said, "a row of the table"
     (command,) = [x for x in said.splitlines() if x.startswith("next  ")]
     start = "chainrule train t.csv --target y --folds 2 --layers 8 --lr"
     assert command == f"next  {start} {found['suggestion']:g}"
     assert not Path("runs").exists()
     assert chainrule("train", *small, "--epochs", "2", "--no-report", "-q").exit_code == 0
-    said = chainrule("lr-find", "t", "--trial-steps", "20", "--plain").stdout
+    said = chainrule("lr-find", "t", "--trial-steps", "60", "--plain").stdout
     assert said.count("\ntried: ") == 16
     assert f"train --config {Path('runs/t-0001/config.toml')} --lr {found['suggestion']:g}" in said
     assert "--trial-steps" in refused(chainrule("lr-find", "t", "--sweep-steps", "20"))

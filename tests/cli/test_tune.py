@@ -31,9 +31,11 @@ def test_the_command_it_prints_trains_with_the_best(chainrule):
     assert found["programs"] >= 1
     assert max(r["epochs"] for r in found["tried"]) == 7
     words = shlex.split(found["command"])[1:]
-    assert chainrule(*words, "--no-report", "-q", "--folds", "1").exit_code == 0
+    assert chainrule(*words, "--no-report", "-q").exit_code == 0
     recipe = json.loads(Path("runs/a-0001/config.json").read_text())["config"]["table"]
     assert all(recipe[k] == pytest.approx(v) for k, v in found["best"].items())
+    scores = found["evaluation"]["scores"]
+    assert open_run("a-0001").result["test_log_loss"] == scores["log_loss"], "the score told"
     for plain in ((), ("--plain",)):
         said = chainrule("tune", "a.csv", "--target", "y", *QUICK, *plain)
         assert said.exit_code == 0
@@ -109,3 +111,74 @@ def test_folds_and_metric_rank_what_the_command_then_trains(chainrule, target, m
     assert unit == pytest.approx(1.0) if metric or target == "y" else 100 < unit < 400
     heading = chainrule("tune", *words, *QUICK).stdout
     assert f"best {told.replace('_', ' ')} " in heading
+
+
+FIXED = {"lr": 0.01, "weight_decay": 0.5, "dropout": 0.25, "label_smoothing": 0.0}
+
+
+def halved(monkeypatch) -> list[list[dict]]:
+    """The settings of every search, which ends at once."""
+    seen = []
+
+    def halving(tried, data, recipe, **_):
+        seen.append([{**{k: getattr(recipe, k) for k in FIXED}, **s} for s in tried])
+        raise ArgumentError("that is all")
+
+    monkeypatch.setattr(tune, "successive_halving", halving)
+    return seen
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_is_given_is_taken_out_of_the_search(chainrule, monkeypatch, name):
+    seen = halved(monkeypatch)
+    Path("c.toml").write_text(f"{name} = {FIXED[name]}\n")
+    flag = f"--{name.replace('_', '-')}"
+    for words in (("--config", "c.toml"), (flag, str(FIXED[name]))):
+        said = refused_at_last(chainrule("tune", "a.csv", "--target", "y", *QUICK, *words))
+        assert said == "error: that is all"
+    assert seen[0] == seen[1]
+    assert {s[name] for s in seen[0]} == {FIXED[name]}
+    assert all(len({s[k] for s in seen[0]}) > 1 for k in {"lr", "dropout"} - {name})
+
+
+def refused_at_last(result) -> str:
+    """The first line of an error that came after the table was told."""
+    assert result.exit_code == 2, result.output
+    return result.stderr.splitlines()[0]
+
+
+def test_a_search_of_nothing_is_refused(chainrule):
+    Path("c.toml").write_text("".join(f"{k} = {v}\n" for k, v in FIXED.items()))
+    words = ("tune", "a.csv", "--target", "y", *QUICK, "--config", "c.toml")
+    assert "nothing to search" in refused_at_last(chainrule(*words))
+
+
+def test_the_file_of_a_run_is_one_of_its_search(chainrule, monkeypatch):
+    words = ("--layers", "4", "--epochs", "1", "--no-report", "-q", "--no-early-stopping")
+    words += ("--val-fraction", "0.3", "--activation", "mish", "--name", "b", "--keep", "2")
+    assert chainrule("train", "a.csv", "--target", "y", "--lr", "0.5", *words).exit_code == 0
+    seen = halved(monkeypatch)
+    made = chainrule("tune", "--config", "runs/b-0001/config.toml", "--configs", "3")
+    assert refused_at_last(made) == "error: that is all"
+    assert [s["lr"] for s in seen[0]] == [0.5] * 3
+
+
+def test_what_only_a_run_is_told_is_passed_over_and_a_slip_is_not(chainrule, monkeypatch):
+    halved(monkeypatch)
+    Path("c.toml").write_text('data = "a.csv"\ntarget = "y"\nname = "z"\nthreads = 1\n')
+    said = refused_at_last(chainrule("tune", "--config", "c.toml", *QUICK))
+    assert said == "error: that is all"
+    Path("c.toml").write_text("zzzz = 1\n")
+    assert "chainrule tune --help lists" in refused(chainrule("tune", "--config", "c.toml"))
+
+
+def test_the_help_says_its_own_number_of_networks(chainrule):
+    folds = "Networks, each held out from other rows"
+    told = {n: " ".join(chainrule(n, "--help").stdout.split()) for n in ("tune", "train")}
+    assert f"{folds} [1]" in told["tune"]
+    assert f"{folds} [5 up to 3000 rows, else 1]" in told["train"]
+
+
+def test_settings_are_named_as_people_say_them():
+    said = tune.spelled({"lr": 0.02, "label_smoothing": 0.1})
+    assert said == "lr 0.02, label smoothing 0.1"

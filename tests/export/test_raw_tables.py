@@ -194,7 +194,8 @@ def test_c_takes_raw_columns(kind, tmp_path):
     model, *tables = made(tmp_path, kind)
     for table in tables:
         compared(model, table, in_c(model, raw(model, table), tmp_path))
-    assert (tmp_path / "m.c").read_text().isascii()
+    text = (tmp_path / "m.c").read_text(encoding="utf-8")
+    assert re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).isascii(), "but for comments"
 
 
 @needs_cc

@@ -417,6 +417,14 @@ def test_a_rate_is_tried_as_the_network_that_it_makes_alone():
     alone = TableFit(table, "y", recipe=chosen)
     alone.run()
     assert alone.members.best == [losses[place]]
+    for k in range(1, len(losses) - 1):
+        assert found.trials[k].near == pytest.approx(sum(losses[k - 1 : k + 2]) / 3)
+    several = TableFit(table, "y", recipe=own, folds=3)
+    tried = find_rate(several, lowest=1e-4, highest=50.0, steps=12)
+    folds = TableFit(table, "y", recipe=chosen, folds=3)
+    folds.run()
+    assert tried.steps // several.members.steps_an_epoch == epochs
+    assert tried.trials[place].loss == pytest.approx(sum(folds.members.best) / 3)
     noise = TableFit({"a": X[:, 0], "y": X[:, 3]}, "y", recipe=own)
     assert find_rate(noise, lowest=100.0, highest=1e4, steps=12).suggestion is None
     with pytest.raises(ArgumentError, match="below highest"):

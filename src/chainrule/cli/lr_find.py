@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from .options import Number, plain_option, runs_dir
 from .preflight import recipe_of
 from .recipe import Recipe
 from .tables import rates
-from .tables.options import OfBoth, asked_for, table_options
+from .tables.choices import NOT_FOR_TABLES
+from .tables.options import OfBoth, asked_for, table_options_with
 from .terminal import Line, Terminal, as_typed, detect, words
 from .train import recipe_options, refuse_of_tables
 from .view.draw import Column, bar, table
@@ -28,10 +30,16 @@ ROWS = 12
 """How many rates of the sweep are shown."""
 
 
-@click.command(cls=OfBoth, short_help="Tries learning rates before a training.")
+class OfRates(OfBoth):
+    """Without the options that say how long a table trains, and when it ends."""
+
+    not_for_tables = (*NOT_FOR_TABLES, *rates.UNHEARD)
+
+
+@click.command(cls=OfRates, short_help="Tries learning rates before a training.")
 @click.argument("data", metavar="DATA|RUN")
 @recipe_options
-@table_options
+@table_options_with(folds="[1]", judged=False)
 @click.option("--lowest", type=Number(0, open_low=True), help="Where the sweep begins [1e-05].")
 @click.option("--highest", type=Number(0, open_low=True), help="Where it ends [10].")
 @click.option("--sweep-steps", type=Number(10, 10**6, whole=True), help="Its steps [120].")
@@ -47,8 +55,9 @@ def command(
 
     For a data set first the rate grows with every step until the loss runs away. The rates below
     that are then each trained for some steps from the same start: what is suggested has been tried.
-    For a table 16 rates are trained side by side, and judged by the validation rows. Nothing is
-    written, and no run changes. Exit code 1 if no rate lowers the loss.
+    For a table 16 rates are trained side by side, and judged by the loss of the validation rows,
+    with --folds the mean over as many networks a rate. Nothing is written, and no run changes. Exit
+    code 1 if no rate lowers the loss.
 
     \b
     Examples:
@@ -107,13 +116,17 @@ def lines_of(found: LRFinding, rule: str, lr: float, t: Terminal) -> list[Line]:
     every = max(len(found.lrs) // ROWS, 1)
     sweep = list(zip(found.lrs, found.smoothed, strict=True))[::every]
     tried = [(x.lr, x.loss) for x in found.trials]
+    near = [x.near for x in found.trials]
     if t.plain:
         lines: list[Line] = [[(f"sweep: lr {x:.2g}, loss {y:.4g}", "")] for x, y in sweep]
-        lines += [[(f"tried: lr {x:.2g}, {_after(y, found.steps)}", "")] for x, y in tried]
+        lines += [
+            [(f"tried: lr {x:.2g}, {_after(y, found.steps)}" + _beside(mean), "")]
+            for (x, y), mean in zip(tried, near, strict=True)
+        ]
     else:
         lines = _bars("sweep: lr", sweep, start, t) if sweep else []
         if tried:
-            lines += [[], *_bars(f"{found.steps} steps with", tried, start, t)]
+            lines += [[], *_bars(f"{found.steps} steps with", tried, start, t, near)]
     said = f"{found.why[0].upper()}{found.why[1:]}."
     took = "No suggestion."
     if found.suggestion is not None:
@@ -126,15 +139,33 @@ def _after(loss: float, steps: int) -> str:
     return f"loss {loss:.4g} after {steps} steps" if math.isfinite(loss) else "diverges"
 
 
-def _bars(head: str, rows: list[tuple[float, float]], start: float, t: Terminal) -> list[Line]:
-    """A row a rate; the bar is the loss, as long at the start as the whole column."""
-    room = max(min(t.width - 40, 40), 8)
+def _beside(mean: float | None) -> str:
+    return "" if mean is None else f"; {_told(mean)} with its neighbours"
+
+
+def _told(loss: float) -> str:
+    return f"{loss:.4g}" if math.isfinite(loss) else "diverges"
+
+
+def _bars(
+    head: str, rows: list[tuple[float, float]], start: float, t: Terminal,
+    near: Sequence[float | None] = (),
+) -> list[Line]:  # fmt: skip
+    """A row a rate; the bar is the loss, as long at the start as the whole column.
+
+    near: of each the mean with its neighbours, where rates are compared by that.
+    """
+    means: list[Column] = []
+    if any(mean is not None for mean in near):
+        told = [[("" if mean is None else _told(mean), "")] for mean in near]
+        means = [Column("mean of 3", told, 9, True)]
+    room = max(min(t.width - 40 - 11 * len(means), 40), 8)
     shares = [min(y / start, 1.0) if math.isfinite(y) else 1.0 for _, y in rows]
     return table(
         [
             Column(head, [[(f"{lr:.2g}", "")] for lr, _ in rows], 9, True),
-            Column("loss", [[(f"{y:.4g}" if math.isfinite(y) else "diverges", "")]
-                            for _, y in rows], 8, True),
+            Column("loss", [[(_told(y), "")] for _, y in rows], 8, True),
+            *means,
             Column("", [bar(s, room, t.signs) for s in shares], 1),
         ],
         t.width,

@@ -30,7 +30,9 @@ NOT_HELD = frozenset({"resume", "as_json", "plain", "quiet", "help", "runs_dir",
 KEPT = {
     "checkpoint_steps": Number(1, 10**9, whole=True), "keep": Number(1, 10**6, whole=True),
 }  # fmt: skip
-"""Options of the checkpoints that a run keeps; a command that makes none passes over them."""
+"""Options of the checkpoints that a run keeps."""
+OF_RUNS = frozenset({*KEPT, "name", "threads", "watch_every", "no_save", "no_report"})
+"""What a training may be told besides its choices; a command that makes no run passes over it."""
 
 
 def settings_option(function: Any) -> Any:
@@ -62,12 +64,13 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
     for key, value in held.items():
         name = key.replace("-", "_")
         where = f"{path}:{_line_of(key, text)}"
-        if name in KEPT and name not in known:
+        if _of_runs(name, value, known.get(name)):
             continue
         if name not in known:
             raise UsageProblem(
                 f"{where}: there is no setting {key!r}", expected=some_names(sorted(known)),
-                got=key, fix=did_you_mean(name, tuple(known)), line="",
+                got=key, line="", fix=did_you_mean(name, tuple(known))
+                or f"chainrule {_asking()} --help lists the options, which are its settings",
             )  # fmt: skip
         if name in found:
             raise UsageProblem(f"{where}: {key!r} stands there twice", line="")
@@ -75,6 +78,18 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
             value = _seen_from_here(value, path)
         found[name] = _checked(known[name], value, where)
     return found
+
+
+def _of_runs(name: str, value: Any, option: click.Parameter | None) -> bool:
+    """Whether a setting is about a run's folder, and the command makes none."""
+    if option is None:
+        return name in OF_RUNS
+    return name in KEPT and type(value) is int and option.type is not KEPT[name]  # tune's --keep
+
+
+def _asking() -> str:
+    asking = click.get_current_context(silent=True)
+    return (asking and asking.info_name) or "train"
 
 
 def seen_from(folder: str | os.PathLike[str], data: str) -> str:

@@ -137,10 +137,12 @@ def export_table_c(model: TableModel, path: Any) -> None:
     years 1 to 9999.  Answers are those of TableModel.scores but for rounding.
 
     The file predicts and does not learn.  What `export_c` says of memory and libraries holds here.
-    Compiled with -DCHAINRULE_MAIN it is a program that reads a table as CSV from stdin, with its
-    line of names, in UTF-8, and prints what `chainrule predict` prints; dates have the form of the
-    column there, or are in seconds where it has other parts than numbers.  Raises ExportError for
-    more than 5 million numbers.  PyTorch has no such function.
+    Compiled with -DCHAINRULE_MAIN it is a program that reads a table as CSV, a file that is named
+    or stdin, with its line of names, in UTF-8, and prints what `chainrule predict` prints, within
+    rounding.  Cells stand between commas, semicolons, tabs or bars, as the names do; where it is
+    not commas, decimals may have one.  Dates have the form of the column, or are in seconds where
+    it has parts that C can't read.  Raises ExportError for more than 5 million numbers.  PyTorch
+    has no such function.
 
     >>> import chainrule, os, tempfile
     >>> from chainrule.train.tabular import Recipe, TableFit
@@ -201,21 +203,23 @@ def _head(model: TableModel, members: list[Member], size: int) -> Iterator[str]:
         "0; 1 where a number is infinite, a word neither true nor false, a date not of the years "
         "1 to 9999. One call at a time: temporary values are static. It predicts and does not "
         "learn. Not for -ffast-math, which knows no NAN.",
-        *(f"{m.name}: {_safe(m.column.block.name)!r}: {_safe(m.column.said)}" for m in members),
-        f"{target.task} of {_safe(', '.join(target.names))}: {_safe(', '.join(names_of(model)))}",
+        *(f"{m.name}: {m.column.block.name!r}: {m.column.said}" for m in members),
+        f"{target.task} of {', '.join(target.names)}: {', '.join(names_of(model))}",
         f"constants: {size:,} bytes",
         "A program that reads a table as CSV and predicts its rows: cc -O3 -DCHAINRULE_MAIN "
         "file.c -lm",
     ]
     for text in texts:
         yield " *"
-        yield from commented(text)
+        yield from commented(_readable(text))
     yield " */"
     yield ""
 
 
-def _safe(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()
+def _readable(text: str) -> str:
+    """What turns the direction of writing, or is no sign at all, as its escape; no trigraph."""
+    signs = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return signs.replace("??", "? ?")
 
 
 def _signature(model: TableModel) -> str:

@@ -8,10 +8,28 @@ from ..data.tables.blocks import DateBlock
 from ..data.tables.cells import ISO
 from .table_text import literal_text
 
-READ = re.compile(r"(?:%[YmdHMS]|[^%])*")
+READ = re.compile(r"(?:%[YymbBdHMS]|[^%])*")
 """The forms that the program reads; dates of others are given in seconds."""
 
 DATES = r"""
+/* The month whose name begins a text, whole or its first three letters; 0 where there is none. */
+static int named_month(const char **at, int whole)
+{
+    static const char *const months[] = {
+        "january", "february", "march", "april", "may", "june",
+        "july", "august", "september", "october", "november", "december"};
+    for (int k = 0; k < 12; k++) {
+        int n = 0, most = whole ? (int)strlen(months[k]) : 3;
+        while (n < most && ((*at)[n] | 32) == months[k][n])
+            n++;
+        if (n == most) {
+            *at += n;
+            return k + 1;
+        }
+    }
+    return 0;
+}
+
 /* Year, month, day, hour, minute, second by a form such as %d.%m.%Y; gives whether they fit. */
 static int fits(const char **at, const char *form, int least, int *v)
 {
@@ -19,6 +37,28 @@ static int fits(const char **at, const char *form, int least, int *v)
     for (; *form; form++) {
         const char *part = *form == '%' ? strchr(order, form[1]) : NULL;
         int n = 0, value = 0, most = part == order ? 4 : 2;
+        if (*form == '%' && (form[1] == 'b' || form[1] == 'B')) {
+            v[1] = named_month(at, *++form == 'B');
+            if (!v[1])
+                return 0;
+            continue;
+        }
+        if (*form == '%' && form[1] == 'y') { /* 69 is 1969, 68 is 2068 */
+            for (; n < 2 && **at >= '0' && **at <= '9'; n++)
+                value = 10 * value + *(*at)++ - '0';
+            if (n < 2)
+                return 0;
+            v[0] = value + (value < 69 ? 2000 : 1900);
+            form++;
+            continue;
+        }
+        if (*form == ' ') {
+            if (**at != ' ')
+                return 0;
+            while (**at == ' ')
+                (*at)++;
+            continue;
+        }
         if (!part) {
             if (*(*at)++ != *form)
                 return 0;
@@ -68,7 +108,7 @@ static int iso_time(const char **at, int *v, double *rest)
 }
 
 /* The seconds since 1970 of a date; of a form that is NULL in ISO 8601. */
-static double moment(const char *cell, const char *form, const char *column, long row)
+static double moment(const char *cell, const char *form, const char *column)
 {
     static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
     int v[6] = {0, 1, 1, 0, 0, 0}, ok, leap, year;
@@ -89,7 +129,7 @@ static double moment(const char *cell, const char *form, const char *column, lon
     if (!ok || *at || !year || !v[1] || v[1] > 12 || !v[2]
         || v[2] > before[v[1]] - before[v[1] - 1] + (leap && v[1] == 2) || v[3] > 23 || v[4] > 59
         || v[5] > 59)
-        stop("a cell is no date of the column's form", column, row);
+        stop("a cell is no date of the column's form", column);
     days = 365.0 * year + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + before[v[1] - 1]
            + v[2] + (leap && v[1] > 2) - 719528.0;
     return 86400.0 * days + 3600.0 * v[3] + 60.0 * v[4] + v[5] + rest;

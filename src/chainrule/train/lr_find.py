@@ -39,12 +39,20 @@ BELOW = (1.0, 1 / 3, 1 / 10, 1 / 30)
 """The rates tried, as shares of the one at which the sweep's loss is lowest."""
 
 
+def _finite(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
+
+
 @dataclass(frozen=True)
 class Trial:
-    """A rate, and the mean loss of the last tenth of its steps; inf where it diverged."""
+    """A rate, and the mean loss of the last tenth of its steps; inf where it diverged.
+
+    near: the mean over this rate and the two beside it, where rates are compared by that.
+    """
 
     lr: float
     loss: float
+    near: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ class LRFinding:
             "lrs": self.lrs, "losses": self.losses, "smoothed": self.smoothed,
             "trial_steps": self.steps,
             "trials": [
-                {"lr": t.lr, "loss": t.loss if math.isfinite(t.loss) else None}
+                {"lr": t.lr, "loss": _finite(t.loss)}
+                | ({} if t.near is None else {"near": _finite(t.near)})
                 for t in self.trials
             ],
         }  # fmt: skip

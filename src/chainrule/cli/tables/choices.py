@@ -44,6 +44,7 @@ class TableChoices:
     target: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     kind: tuple[str, ...] = ()
+    form: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     skip_missing: bool = False
     task: str | None = None
@@ -103,8 +104,9 @@ class TableChoices:
     def schema(self, table: Table) -> Schema:
         """What its columns are, with what was chosen."""
         kinds = dict(text.rsplit("=", 1) for text in self.kind)
+        forms = dict(text.rsplit("=", 1) for text in self.form)
         return Schema.infer(table, self.target, kinds=kinds, drop=self.drop, task=self.task,
-                            metric=self.metric, missing=self.spelled,
+                            metric=self.metric, missing=self.spelled, forms=forms,
                             separator=self.separator)  # fmt: skip
 
     @property
@@ -179,6 +181,10 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
         if "=" not in text:
             raise UsageProblem("--kind must be COLUMN=KIND", got=repr(text),
                                fix="--kind postcode=categorical", line="")  # fmt: skip
+    for text in given.get("form", ()):
+        if "=" not in text:
+            raise UsageProblem("--form must be COLUMN=FORM", got=repr(text),
+                               fix="--form sold=%d.%m.%Y", line="")  # fmt: skip
     return TableChoices(data, **given)
 
 

@@ -16,7 +16,7 @@ def written(model: TableModel, path: Path, in_c: bool) -> str:
     """Writes it; gives the lines that say what goes in and what comes out."""
     if in_c:
         export_table_c(model, path)
-        head = f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which predicts rows of CSV from stdin"
+        head = f"{path}: cc -O3 -DCHAINRULE_MAIN {path} -lm, which predicts rows of CSV"
     else:
         made = onnx.export_table(model, path)
         names = ", ".join(y.name for y in made.graph.output)

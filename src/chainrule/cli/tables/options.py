@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -33,13 +35,18 @@ SIGNS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", 
 
 
 ONLY_FOR_TABLES = (
-    "target", "drop", "kind", "missing", "skip_missing", "task", "metric", "folds",
+    "target", "drop", "kind", "form", "missing", "skip_missing", "task", "metric", "folds",
     "test_fraction", "delimiter", "decimal", "encoding", "header", "separator",
 )  # fmt: skip
 
 
 class OfBoth(Command):
-    """A command for data sets and tables: its help says which options go with which."""
+    """A command for data sets and tables: its help says which options go with which.
+
+    not_for_tables: the options that are refused for a table.
+    """
+
+    not_for_tables: tuple[str, ...] = NOT_FOR_TABLES
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options for both first; what else a table takes is told beside a data set's."""
@@ -50,20 +57,19 @@ class OfBoth(Command):
                 flag, text = record
                 usual = usual_of_tables(name)
                 text = text.replace("].", f"; tables {usual}].") if usual else text
-                held[heading_of(name)].append((flag, text))
+                held[self.heading_of(name)].append((flag, text))
         for heading, records in held.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
+    def heading_of(self, name: str) -> str:
+        """Under which heading an option stands, by what is refused with which data."""
+        if name in self.not_for_tables:
+            return FOR_SETS
+        return FOR_TABLES if name in ONLY_FOR_TABLES else FOR_BOTH
+
 
 FOR_BOTH, FOR_SETS, FOR_TABLES = "Options", "Options for data sets only", "Options for tables only"
-
-
-def heading_of(name: str) -> str:
-    """Under which heading of the help an option stands, by what is refused with which data."""
-    if name in NOT_FOR_TABLES:
-        return FOR_SETS
-    return FOR_TABLES if name in ONLY_FOR_TABLES else FOR_BOTH
 
 
 def usual_of_tables(name: str) -> str:
@@ -169,17 +175,32 @@ def only_of_tables(reading: dict[str, Any]) -> None:
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
     told = f"[{FOLDS} up to {FEW_ROWS} rows, else or with a share to validate on 1]"
+    return table_options_with(folds=told)(function)
+
+
+def table_options_with(*, folds: str, judged: bool = True) -> Callable[[Any], Any]:
+    """`table_options` of a command.
+
+    folds: how many it takes unless it is said, in brackets.  judged: whether it offers --metric.
+    """
+    return partial(_table_options, folds, judged)
+
+
+def _table_options(told: str, judged: bool, function: Any) -> Any:
     for option in reversed((
         click.option("--target", multiple=True, metavar="COLUMN",
                      help="What is to be learned; more than once for several."),
         click.option("--drop", multiple=True, metavar="COLUMN", help="Leave it out."),
         click.option("--kind", multiple=True, metavar="COLUMN=KIND",
                      help="What a column is: numeric, categorical, boolean, date or drop."),
+        click.option("--form", multiple=True, metavar="COLUMN=FORM",
+                     help="Of its dates: %d.%m.%y; %Y year, %m month, %d day, %b Jan, %B January, "
+                          "%H:%M:%S time [found out]."),
         MISSING,
         click.option("--skip-missing", is_flag=True, default=None,
                      help="Leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
-        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME",
+        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME", hidden=not judged,
                      help="What chooses the best epoch (and by tune the best settings) and says "
                           "the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),

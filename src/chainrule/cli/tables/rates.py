@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ...errors import ArgumentError
 from ...train import LRFinding, Run
@@ -20,11 +21,28 @@ from .choices import TableChoices
 from .command_line import command_of
 from .prepare import prepare
 
+UNHEARD = ("epochs", "patience", "early_stopping")
+"""Options of a training that trials of a table have no use for, besides the metric."""
+
+
+def _refuse_unheard() -> None:
+    """Raises for one that was typed; in a file of --config it is for the training that follows."""
+    asking = click.get_current_context()
+    for name in ("metric", *UNHEARD):
+        if asking.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageProblem(
+                f"{flag} is not for lr-find of a table: each rate is trained for --trial-steps "
+                "and judged by the validation loss", got=flag, line="",
+                fix=f"without {flag}; it is for the training with the rate that is found",
+            )  # fmt: skip
+
 
 def find(
     c: TableChoices, asked: dict[str, Any], t: Terminal, *, as_json: bool
 ) -> tuple[LRFinding, Recipe]:
     """What the rates gave, and the recipe that they were tried for."""
+    _refuse_unheard()
     asked = dict(asked)
     if "steps" in asked:
         raise UsageProblem("--sweep-steps: for a table there is no sweep, only trials",
@@ -36,7 +54,7 @@ def find(
         for line in lines:
             click.echo(t.paint(line), file=sys.stderr if as_json else sys.stdout, color=True)
 
-    fit = prepare(dataclasses.replace(c, folds=1), say, t).fit
+    fit = prepare(dataclasses.replace(c, folds=c.folds or 1), say, t).fit
     try:
         with waiting("rates", "epochs") as progress:
             return find_rate(fit, progress=progress, **asked), fit.recipe

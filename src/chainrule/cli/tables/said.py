@@ -18,7 +18,7 @@ from ..evaluate import lines_of as evaluation_lines
 from ..options import in_folder
 from ..terminal import Line, Terminal, as_typed, words
 from .applied import Judged, cells_of
-from .wording import told as in_options
+from .wording import of_columns
 
 MOST_COLUMNS = 24
 """Of more columns than that the first are described, the rest counted."""
@@ -29,7 +29,7 @@ def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[L
     said = [f"{table.size_said}; {'; '.join(table.said)}" if table.said else table.size_said]
     if left_out:
         said.append(f"left out: {counted(left_out, 'row')} without a target")
-    told = [in_options(line) for line in schema.describe()]
+    told = [of_columns(line) for line in schema.describe()]
     more = len(told) - MOST_COLUMNS
     if more > 1:
         told = [*told[:MOST_COLUMNS], f"and {more} more{_gone(schema)}, see config.json"]

@@ -16,8 +16,13 @@ from .options import SIGNS
 NAMED = {sign: name for name, sign in reversed(SIGNS.items())}
 """The names of signs that a shell or a reader would take for something else."""
 QUOTED = r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
-PYTHON = (
+CHOSEN = (
     (r"kinds=\{(['\"])(.+?)\1: '(\w+)'\}", r"--kind '\2=\3'"),
+    (r"forms=\{(['\"])(.+?)\1: '([^']+)'\}", r"--form '\2=\3'"),
+)
+"""What is said of a column in Python, and what that is on the command line."""
+PYTHON = (
+    *CHOSEN,
     (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"),
     (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
     (r"header=False", "--no-header"), (r"header=True", "--header"),
@@ -40,6 +45,17 @@ def told(text: str) -> str:
     text = MISSING.sub(lambda m: f"--missing {shlex.quote(ast.literal_eval(m[1]))}", text)
     text = WITH_VALUE.sub(lambda m: f"--{m[1]} {_typed(ast.literal_eval(m[2]))}", text)
     for python, option in PYTHON:
+        text = re.sub(python, option, text)
+    return text
+
+
+def of_columns(text: str) -> str:
+    """What is said of columns, with options where Python's arguments choose otherwise.
+
+    >>> of_columns("'when': date; dates as %m/%d/%Y (or forms={'when': '%d/%m/%Y'})")
+    "'when': date; dates as %m/%d/%Y (or --form 'when=%d/%m/%Y')"
+    """
+    for python, option in CHOSEN:
         text = re.sub(python, option, text)
     return text
 

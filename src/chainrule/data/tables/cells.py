@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,15 @@ ISO = "ISO"
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,6})?)?(Z|[-+]\d\d:?\d\d)?)?")
 DAYS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y.%m.%d")
 TIMES = ("", " %H:%M", " %H:%M:%S")
-FORMATS = tuple(day + time for time in TIMES for day in DAYS)
+NAMED = ("%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d-%b-%Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y")
+FORMATS = (*(day + time for time in TIMES for day in DAYS), *NAMED)
 """The forms of dates beside ISO 8601; the first that reads every cell is taken."""
+MONTHS = ("%Y-%m", "%m/%Y", "%b %Y", "%B %Y")
+SHORT = ("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%m-%y", "%d %b %y", "%d-%b-%y", "%b %d, %y")
+"""Years of two digits, 1969 to 2068: taken where no other form reads every cell."""
+COMPACT = "%Y%m%d"
+"""Numbers, too: only for a column that is said to hold dates."""
+EVERY = (ISO, *FORMATS, *MONTHS, *SHORT)
 NOWHERE = np.array([], np.int64)
 
 
@@ -134,17 +141,24 @@ class Cells:
         values = known[codes]
         return values, np.flatnonzero(np.isnat(values) & ~self.missing)
 
-    def date_forms(self) -> list[str]:
-        """The forms of dates that every cell has."""
+    def date_forms(self, *more: str) -> list[str]:
+        """The forms of dates that every cell has; more: other forms that are tried."""
         if self.column.values.dtype.kind == "M":
             return [ISO]
         levels = self.levels[0] if self.column.is_text else []
         if not levels or any(len(level) < 6 for level in levels[:100]):
             return []
-        forms = (ISO, *FORMATS)
+        forms = (*EVERY, *more)
         for some in (levels[:20], levels):
             forms = tuple(f for f in forms if _all_read(f, some))
         return list(forms)
+
+    def likely_form(self) -> str:
+        """The form of dates that most of some cells have; ISO where none has any."""
+        levels = self.levels[0] if self.column.is_text else []
+        some = levels[:: max(len(levels) // 200, 1)]
+        counts = {form: count_dates(form, some) for form in (*EVERY, COMPACT)}
+        return max(counts, key=lambda form: counts[form])
 
 
 def _as_float(text: str) -> float | None:
@@ -175,7 +189,25 @@ def reader_of(form: str) -> Callable[[str], datetime.datetime | None]:
         return lambda t: (
             datetime.datetime.fromisoformat(t.replace(",", ".")) if ISO_DATE.fullmatch(t) else None
         )
-    return lambda t: datetime.datetime.strptime(t, form)
+    shape = _shape(form)  # strptime builds its pattern anew where more than five are in use
+    return lambda t: datetime.datetime.strptime(t, form) if shape.fullmatch(t) else None
+
+
+SHAPES = {
+    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d?", "d": r" ?\d\d?", "H": r"\d\d?", "M": r"\d\d?",
+    "S": r"\d\d?", "b": r"[^\W\d]+\.?", "B": r"[^\W\d]+\.?",
+}  # fmt: skip
+
+
+@cache
+def _shape(form: str) -> re.Pattern[str]:
+    """What every text of a form matches."""
+    parts = re.findall(r"%.|\s+|[^%\s]+", form)
+    if any(p[0] == "%" and p[1] not in SHAPES for p in parts):
+        return re.compile(".*", re.DOTALL)
+    return re.compile("".join(
+        SHAPES[p[1]] if p[0] == "%" else r"\s+" if p.isspace() else re.escape(p) for p in parts
+    ), re.IGNORECASE)  # fmt: skip
 
 
 def _date(read: Callable[[str], datetime.datetime | None], text: str) -> Any:
@@ -186,6 +218,30 @@ def _date(read: Callable[[str], datetime.datetime | None], text: str) -> Any:
     except (ValueError, OverflowError):
         found = None
     return np.datetime64("NaT") if found is None else np.datetime64(found, "us")
+
+
+def count_dates(form: str, texts: list[str]) -> int:
+    """How many texts are dates of a form."""
+    read = reader_of(form)
+    return sum(is_date(read, text) for text in texts)
+
+
+def form_fault(form: str) -> str | None:
+    """Why a form can't say dates: it is none of strptime's, or has no year; None where it can.
+
+    >>> form_fault("%d.%m.%y"), form_fault("%d.%m.")
+    (None, 'it has no year')
+    """
+    if form == ISO:
+        return None
+    parts = re.findall(r"%(.?)", form)
+    if not set(parts) & set("YyGcx"):
+        return "it has no year"
+    try:
+        datetime.datetime.strptime("", form)
+    except (ValueError, IndexError, re.error) as error:
+        return None if "does not match format" in str(error) else str(error)
+    return None
 
 
 def _all_read(form: str, texts: list[str]) -> bool:

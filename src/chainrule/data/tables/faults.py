@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError
-from .cells import ISO, Cells
+from .cells import COMPACT, EVERY, ISO, Cells, count_dates
 from .table import Table, shorten
 from .units import rewritten
 
-NUMBER = "a finite number"
+NUMBER, DATE = "a finite number", "a date of the column's form"
 
 
 def need_numbers(table: Table, name: str, cells: Cells, other: str | None = None) -> Any:
@@ -35,7 +35,7 @@ def need_dates(table: Table, name: str, cells: Cells, form: str | None) -> Any:
     """(rows,) datetime64[us], NaT where missing; raises for a cell of another form."""
     values, bad = cells.dates(form)
     wanted = "2024-12-31 or 2024-12-31 23:59:59" if form in (None, ISO) else f"the form {form}"
-    _refuse(table, name, cells, bad, "a date of the column's form", wanted)
+    _refuse(table, name, cells, bad, DATE, wanted)
     return values
 
 
@@ -55,6 +55,10 @@ def _refuse(
     number = rewritten(cell, cells.decimal) if what == NUMBER else None
     if number is not None:
         fix = f"write {number}" + (f"; or {other}" if other else "")
+    elif what == DATE and 2 * len(bad) > len(cells):
+        fits = next((f for f in (*EVERY, COMPACT) if count_dates(f, [cell])), None)
+        if fits is not None:
+            fix = f"say the form of its dates: forms={{{name!r}: {fits!r}}}"
     raise ArgumentError(
         f"column {shorten(name)!r} holds {'a cell' if not len(more) else f'{len(bad)} cells'} "
         f"that {'is' if not len(more) else 'are'} not {what}",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ArgumentError
 from ...markup import counted
-from .cells import FORMATS, ISO, Cells, is_date, reader_of
+from .cells import COMPACT, FORMATS, ISO, SHORT, Cells, count_dates
 from .faults import need_dates, need_numbers, need_truth
 from .table import Table, shorten
 from .units import NUMBERS_MEANT, SLIPS, are_amounts, are_slips, unit_of
@@ -81,9 +81,22 @@ def _as_asked(table: Table, cells: Cells, kind: str, form: str | None, tail: str
     elif kind == "boolean":
         need_truth(table, name, cells)
     elif kind == "date":
-        form = form or next(iter(cells.date_forms()), ISO)
+        if form is None:
+            forms = cells.date_forms(COMPACT) or [cells.likely_form()]
+            form, tail = forms[0], f"; dates as {_with_others(name, forms)}{tail}"
         need_dates(table, name, cells, form)
     return Feature(name, kind, AS_ASKED + tail, form)
+
+
+def _with_others(name: str, forms: list[str]) -> str:
+    """The first form of dates, and how another one that reads every cell too is chosen."""
+    alike = forms[0].replace("%B", "%b")  # in May they are the same
+    others = [form for form in forms if form.replace("%B", "%b") != alike]
+    if not others:
+        return forms[0]
+    first = {"m": ", the month first", "d": ", the day first"}
+    one, two = (f"{form}{first.get(form[1], '')}" for form in (forms[0], others[0]))
+    return f"{one} (or {two}, which reads every cell too: forms={{{name!r}: {others[0]!r}}})"
 
 
 def _of_values(table: Table, cells: Cells, tail: str) -> Feature:
@@ -142,9 +155,9 @@ def _of_texts(table: Table, cells: Cells, tail: str) -> Feature:
     if len(levels) <= 4 and not len(cells.truth[1]) and len({lv.lower() for lv in levels}) == 2:
         return Feature(name, "boolean", f"{levels[0]} and {levels[-1]}{tail}")
     forms = cells.date_forms()
-    if forms:
-        other = "" if len(forms) == 1 else f" (or {forms[1]}, which reads every cell too)"
-        return Feature(name, "date", f"dates as {forms[0]}{other}{tail}", forms[0])
+    unsure = len(forms) > 1 and forms[0] in SHORT
+    if forms and not unsure:
+        return Feature(name, "date", f"dates as {_with_others(name, forms)}{tail}", forms[0])
     able = np.unique(numbers[np.isfinite(numbers)])
     if are_slips(cells) or are_amounts(cells):
         need_numbers(table, name, cells, f"kinds={{{shorten(name)!r}: 'categorical'}}")
@@ -154,8 +167,14 @@ def _of_texts(table: Table, cells: Cells, tail: str) -> Feature:
     rare = len(levels) > present / 2 and len(levels) > MOST_LEVELS
     if rare or (present >= FEW_VALUES and len(levels) > (1 - SLIPS) * present):
         what = f"{len(levels)} different texts in {present} rows, {such}: no category"
+        if unsure:
+            what = (
+                f"dates as {_with_others(name, forms)}: kinds={{{name!r}: 'date'}} takes the first"
+            )
         return Feature(name, "drop", what)
     some = f", {len(able)} of them numbers" if len(able) else ""
+    if unsure:
+        some = f", dates as {_with_others(name, forms)}"
     unit = unit_of(cells)
     if unit is not None:
         some = f", {such}, and no numbers: {unit.text!r} stands beside them"
@@ -166,10 +185,11 @@ def _refuse_slips_of_dates(table: Table, cells: Cells) -> None:
     """Raises where nearly all texts are dates of one form."""
     levels = cells.levels[0]
     some = levels[:: max(len(levels) // 200, 1)]
+    few = levels[:: max(len(levels) // 20, 1)]
     for form in (ISO, *FORMATS):
-        read = reader_of(form)
-        able = sum(is_date(read, text) for text in some)
-        if able >= (1 - SLIPS) * len(some):
+        if 2 * count_dates(form, few) < len(few):
+            continue
+        if count_dates(form, some) >= (1 - SLIPS) * len(some):
             need_dates(table, cells.column.name, cells, form)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ArgumentError, ArgumentTypeError, FormatError
-from .cells import MISSING, Cells
+from .cells import MISSING, Cells, form_fault
 from .infer import KINDS, Feature, infer_feature, is_texts, without_copies
 from .table import Table, refuse_unknown, shorten, some_of
 from .target import Target, infer_target
@@ -165,6 +165,13 @@ def _wanted(
             + ("" if both else " twice"),
             expected="kinds, drop and forms of other columns" if both else "each column once",
         )
+    for name, form in forms.items():
+        fault = form_fault(form)
+        if fault is not None:
+            raise ArgumentError(
+                f"column {shorten(name)!r}: {form!r} is no form of dates", got=fault,
+                expected="a form such as %d.%m.%Y, %m/%d/%y %H:%M or %d %b %Y, or ISO",
+            )  # fmt: skip
     wrong = [n for n in forms if kinds.get(n, "date") != "date" or n in drop]
     if wrong:
         raise ArgumentError(f"Schema.infer: {shorten(wrong[0])!r} has a form, but is no date")

@@ -26,15 +26,15 @@ def find_rate(
 ) -> LRFinding:  # fmt: skip
     """Tries 16 learning rates for a fit, as networks of one program that start alike.
 
-    fit: it stays as it is; its first network's rows are learned from and validated on.  lowest,
-    highest: the rates lie evenly between, in their logarithm (the recipe's / 30 and its x 10).
-    steps: of each, up to whole epochs, with the recipe's course of the rate (100).  progress: told
-    epochs made and epochs in all.
+    fit: it stays as it is; each rate has as many networks as it, with the rows that they learn from
+    and are validated on.  lowest, highest: the rates lie evenly between, in their logarithm (the
+    recipe's / 30 and its x 10).  steps: of each, up to whole epochs, with the recipe's course of
+    the rate (100).  progress: told epochs made and epochs in all.
 
-    A trial's loss is the validation loss of its best epoch.  Suggested is the rate that is best
-    with its two neighbours, by their mean, so that a lucky one does not count; None where that is
-    not below the loss of an answer that knows no column.  Raises ArgumentError for a range that is
-    none.
+    A trial's loss is the validation loss of its best epoch, the mean over its networks.  Suggested
+    is the rate that is best with its two neighbours, by their mean, `near`, so that a lucky one
+    does not count; None where that is not below the loss of an answer that knows no column.  Raises
+    ArgumentError for a range that is none.
 
     >>> import chainrule
     >>> from chainrule.train.tabular import Recipe, TableFit, find_rate
@@ -50,22 +50,23 @@ def find_rate(
                             got=f"{low:g}, {high:g}")  # fmt: skip
     own = fit.members
     epochs = max(-(-steps // own.steps_an_epoch), 1)
-    first = own.members[0]
     recipe = replace(fit.recipe, epochs=epochs, patience=None, metric="loss")
     rates = np.geomspace(low, high, COUNT).tolist()
-    listed = [Member(first.train, first.held_out, 0, replace(recipe, lr=lr)) for lr in rates]
+    listed = [m._replace(recipe=replace(recipe, lr=lr)) for lr in rates for m in own.members]
     together = Members(fit.data, listed, fit.seed)
     together.run(epochs, lambda row: None if progress is None else progress(row["epoch"], epochs))
+    best = np.where(together.diverged, math.inf, together.best)
+    losses = best.reshape(COUNT, -1).mean(1)
+    near = np.convolve(losses, np.ones(3) / 3, "valid")
     trials = [
-        Trial(lr, math.inf if gone else best)
-        for lr, best, gone in zip(rates, together.best, together.diverged, strict=True)
+        Trial(lr, float(loss), mean)
+        for lr, loss, mean in zip(rates, losses, [None, *near.tolist(), None], strict=True)
     ]
-    near = [float(np.mean([t.loss for t in trials[k - 1 : k + 2]])) for k in range(1, COUNT - 1)]
     place = int(np.argmin(near))
     mean, lr = near[place], float(f"{rates[place + 1]:.1e}")
-    start = _blind(fit.data, first)
-    why = (f"of rates from {low:.2g} to {high:.2g} the validation loss is lowest around {lr:g}, "
-           f"{mean:.4g} on average; knowing no column it is {start:.4g}")  # fmt: skip
+    start = float(np.mean([_blind(fit.data, m) for m in own.members]))
+    why = (f"the validation loss, as the mean of 3 rates side by side, is lowest around {lr:.2g}: "
+           f"{mean:.4g}; knowing no column it is {start:.4g}")  # fmt: skip
     taken = lr if mean < start else None
     return LRFinding([], [], [], trials, epochs * own.steps_an_epoch, taken, why)
 
