@@ -95,7 +95,7 @@ def test_a_finished_run_gives_its_model_again(chainrule, tmp_path, more):
 
 
 def test_resume_refuses_a_finished_run(chainrule, xor_run):
-    assert "finished" in refused(chainrule("train", "--resume", xor_run))
+    assert "finished" in refused(chainrule("train", "--resume", xor_run, "--no-report"))
 
 
 def test_a_run_in_use_is_left_alone(chainrule, xor_run, tmp_path):
