@@ -21,11 +21,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, FormatError, OutputError
 from ..ops.core import is_number
+from ..schemas import schema
+from ..schemas.fits import misfit
 from ..tensor.core import Tensor
 from .checkpoint import KEEP, Checkpoints
 from .environment import environment
@@ -144,8 +147,17 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """How the run ended; None while it goes on, or where it was cut off."""
-        return self._read("result.json") or None
+        """How the run ended; None while it goes on, or where it was cut off.
+
+        Raises FormatError where the file holds what is no result.
+        """
+        held = self._read("result.json")
+        if not held:
+            return None
+        path = self.path / "result.json"
+        again = f"remove it; chainrule train --resume {self.name} writes it again"
+        _check(held, "result", f"{path} is no result", again)
+        return held
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -156,8 +168,7 @@ class Run:
         except MissingFileError:
             return []
         for i, row in enumerate(rows, 1):
-            if not isinstance(row, dict):
-                raise FormatError(f"{path}:{i} is no epoch", got=repr(row)[:40], line="")
+            _check(row, "metrics", f"{path}:{i} is no epoch")
         return rows
 
     @property
@@ -254,6 +265,18 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+
+def _check(value: Any, kind: str, problem: str, fix: str | None = None) -> None:
+    """Raises where a value that was read is not what the schema of this name says."""
+    found = misfit(value, _schema(kind))
+    if found is not None:
+        place = f"{found.place}: " if found.place else ""
+        raise FormatError(problem, expected=f"{place}{found.expected}", got=repr(found.got)[:40],
+                          fix=fix, line="")  # fmt: skip
+
+
+_schema = cache(schema)
 
 
 def _lock(handle: int, path: Path) -> None:
