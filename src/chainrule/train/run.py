@@ -329,7 +329,7 @@ def open_run(run: str | Path | Run, folder: str | Path = RUNS) -> Run:
     if isinstance(run, Run):
         return run
     for path in (Path(run), Path(folder) / run):
-        if (path / "config.json").is_file():
+        if os.path.isfile(path / "config.json"):  # False for any text
             return Run(path)
     known = list_runs(folder)
     newest = [r for r in known if _number_of(r.name, str(run)) is not None]
