@@ -32,12 +32,23 @@ def test_no_runs_yet(chainrule):
     assert json.loads(chainrule("runs", "--json").stdout) == []
 
 
-@pytest.mark.parametrize("content", ["3", "[]", '"x"', '{"epoch": 1}', '{"config": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "3",
+        "[]",
+        '"x"',
+        '{"epoch": 1}',
+        '{"config": 3}',
+        '{"stopped": "epochs", "labels": [1], "test_rows": 3}',
+    ],
+)
 @pytest.mark.parametrize("name", ["config.json", "environment.json", "metrics.jsonl",
                                   "result.json"])  # fmt: skip
 def test_json_that_is_no_run_is_no_crash(chainrule, xor_run, tmp_path, name, content):
     (tmp_path / "runs" / xor_run / name).write_text(content + "\n")
     for words in (["runs"], ["runs", "--json"], ["runs", "--plain"], ["runs", xor_run],
+                  ["diagnose", xor_run], ["report", xor_run], ["compare", xor_run, xor_run],
                   ["predict", xor_run], ["train", "--resume", xor_run]):  # fmt: skip
         result = chainrule(*words)
         assert "This is a mistake in Chainrule" not in result.stderr, words
@@ -95,7 +106,7 @@ def test_a_finished_run_gives_its_model_again(chainrule, tmp_path, more):
 
 
 def test_resume_refuses_a_finished_run(chainrule, xor_run):
-    assert "finished" in refused(chainrule("train", "--resume", xor_run))
+    assert "finished" in refused(chainrule("train", "--resume", xor_run, "--no-report"))
 
 
 def test_a_run_in_use_is_left_alone(chainrule, xor_run, tmp_path):

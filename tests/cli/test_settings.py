@@ -84,12 +84,46 @@ def test_every_option_of_a_training_can_stand_in_a_file():
         ('data = "xor', "a.toml: not TOML"),
         ('data = "mooons"', "a.toml:1: there is no data set 'mooons'"),
         (b"\xff\xfe", "not UTF-8"),
+        (f'data = "{"a" * 300}"', "a.toml:1: there is no data set\n    'aaa"),
+        (f'data = "xor"\nseed = {"1" * 5000}', "a.toml: not TOML: Exceeds the limit"),
+        (f'data = "xor"\nseed = {2**63}', "a.toml:2: seed: a whole number of TOML has at most 64"),
+        (f'data = "xor"\nlr = 0x{"f" * 6000}', "a.toml:2: lr: a whole number of TOML"),
+        (f'data = "xor"\nlayers = [0x{"f" * 6000}]', "a.toml:2: layers: a whole number of TOML"),
+        (f'data = "xor"\nlayers = {"[" * 5000}', "a.toml: nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit(chainrule, text, said):
     Path("a.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert said in refused(chainrule("train", "--config", "a.toml"))
     assert not Path("runs").exists()
+
+
+LONG = "a" * 300
+"""More than a name of a file may have."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", LONG), ("train", f"{LONG}.csv", "--target", "x"), ("train", "--resume", LONG),
+     ("train", "--config", LONG), ("preflight", LONG), ("lr-find", LONG), ("verify-resume", LONG),
+     ("tune", LONG), ("predict", LONG), ("evaluate", f"{LONG}.csv"), ("diagnose", LONG),
+     ("report", f"{LONG}.csv"), ("compare", LONG, LONG), ("explain", LONG), ("export", LONG),
+     ("playground", LONG), ("runs", LONG), ("runs", "--runs-dir", LONG),
+     ("train", "xor", "--seed", "1" * 400), ("train", "xor", "--lr", "1" * 400),
+     ("train", "xor", "--layers", "1" * 5000)],
+    ids=lambda words: " ".join(words)[:20],
+)  # fmt: skip
+def test_words_without_end_are_refused(chainrule, words):
+    result = chainrule(*words)
+    assert result.exit_code in (1, 2), result.output
+    assert result.stderr.startswith("error:")
+    assert "mistake in Chainrule" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "predict", "playground"])
+@pytest.mark.parametrize("place", [LONG, f"{LONG}/x"])
+def test_an_output_without_end_is_refused(chainrule, xor_run, command, place):
+    refused(chainrule(command, xor_run, "-o", place), code=3)
 
 
 def test_names_that_are_left_out_end_at_a_word(chainrule):

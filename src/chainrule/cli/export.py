@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def _model(run: Run, path: Path, in_c: bool) -> str:
 
 
 def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"can't write {path}", got=f"no folder {path.parent}",
                           fix=f"mkdir -p {path.parent}", line="")  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,9 +16,18 @@ from ..train.run import RUNS
 from .app import UsageProblem, as_usage, did_you_mean
 from .tables.choices import is_table
 
+MOST_SHOWN = 60
+"""Of what was typed, in a message."""
+
 
 def _name_of(param: click.Parameter | None) -> str:
     return param.opts[-1] if isinstance(param, click.Option) else "the argument"
+
+
+def _shown(value: Any) -> str:
+    """As it was typed, unless that is endless."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}.."
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]
@@ -69,17 +79,17 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
         try:
             number: float | int = int(value) if self.whole else float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = math.nan
         inside = (
-            math.isfinite(number)
+            abs(number) <= sys.float_info.max
             and (number > self.low if self.open_low else number >= self.low)
             and (number < self.high if self.open_high else number <= self.high)
         )
         if not inside:
             kind = "a whole number" if self.whole else "a finite number"
             raise UsageProblem(
-                f"{_name_of(param)} must be {kind} {self.range}", got=repr(value), line=""
+                f"{_name_of(param)} must be {kind} {self.range}", got=_shown(value), line=""
             )
         return number
 
@@ -104,7 +114,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if not all(1 <= n <= 65536 for n in sizes):
             raise UsageProblem(
                 f"{_name_of(param)} must be whole numbers from 1 to 65536 with commas between",
-                got=repr(value),
+                got=_shown(value),
                 fix=f"{_name_of(param)} 128,64   (or none: no hidden layer)",
                 line="",
             )

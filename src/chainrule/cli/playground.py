@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def command(
         click.echo(json.dumps(trace, allow_nan=False))
         return
     path = Path(output)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"can't write {path}", got=f"no folder {path.parent}",
                           fix=f"mkdir -p {path.parent}", line="")  # fmt: skip
     page = html_of(subject, trace)

@@ -105,9 +105,9 @@ def text_lines(run: Run, t: Terminal) -> list[Line]:
 
 
 def _check_folder(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageProblem(f"-o {path}: that is a folder", fix=f"-o {path / FILE}", line="")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"can't write {path}", got=f"no folder {path.parent}",
                           fix=f"mkdir -p {path.parent}", line="")  # fmt: skip
 

@@ -56,6 +56,10 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
         held = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageProblem(f"{path}: not TOML: {error}", line="") from None
+    except RecursionError:
+        raise UsageProblem(f"{path}: nested too deeply", line="") from None
+    except ValueError as error:  # of int and date, for what is written as none can be
+        raise UsageProblem(f"{path}: not TOML: {str(error).split(';')[0]}", line="") from None
     known = {
         p.name: p for p in command.params
         if p.name and p.name not in NOT_HELD and p.expose_value
@@ -64,6 +68,9 @@ def read_settings(path: str, command: click.Command) -> dict[str, Any]:
     for key, value in held.items():
         name = key.replace("-", "_")
         where = f"{path}:{_line_of(key, text)}"
+        if _has_endless(value):
+            raise UsageProblem(f"{where}: {key}: a whole number of TOML has at most 64 bits",
+                               line="")  # fmt: skip
         if _of_runs(name, value, known.get(name)):
             continue
         if name not in known:
@@ -90,6 +97,13 @@ def _of_runs(name: str, value: Any, option: click.Parameter | None) -> bool:
 def _asking() -> str:
     asking = click.get_current_context(silent=True)
     return (asking and asking.info_name) or "train"
+
+
+def _has_endless(value: Any) -> bool:
+    """Whether a whole number in a value has more digits than TOML, or Python's printing, takes."""
+    if isinstance(value, (list, dict)):
+        return any(map(_has_endless, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def seen_from(folder: str | os.PathLike[str], data: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..errors import ArgumentError, ChainruleError, FormatError, NonFiniteError, OutputError
+from ..errors import ArgumentError, ChainruleError, NonFiniteError, OutputError
 from ..report.boundary import Frames
 from ..report.dynamics import ROWS, Batch
 from ..runtime.threads import set_num_threads
@@ -29,12 +29,13 @@ from ..train.run import InUseError
 from ..train.watch.watch import EVERY
 from . import recipe as recipes
 from .app import Interrupted, UsageProblem, as_usage
-from .options import Name, Number, Sizes, find_run, in_folder, plain_option, runs_dir
+from .options import Name, Number, Sizes, in_folder, plain_option, runs_dir
 from .recipe import Parts, Recipe
 from .report import write_report
 from .results import Outcome, outcome_of, results
+from .resuming import opened, scored, to_finish, told_of_ctrl_c
 from .settings import FILE as SETTINGS
-from .settings import KEPT, kept_in, settings_option, to_toml
+from .settings import KEPT, settings_option, to_toml
 from .tables import training as tables
 from .tables.choices import choose as choose_table
 from .tables.choices import is_table_run
@@ -112,7 +113,8 @@ def threads_option(function: Any) -> Any:
     help="Steps between two looks inside, and more where that would cost too much "
     f"[{EVERY}, and fewer looks in a training that is over in a moment].",
 )
-@click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+@click.option("--resume", metavar="RUN",
+              help="Go on with a run that was interrupted, or make what it lacks.")  # fmt: skip
 @click.option("--no-save", is_flag=True, help="Write no files.")
 @click.option("--no-report", is_flag=True, help="Write no report.html into the run.")
 @click.option("--quiet", "-q", is_flag=True, help="The result only.")
@@ -154,7 +156,7 @@ def command(
     screen = screen_for(told, stream, quiet)
     if resume is not None:
         _refuse_with_resume(data, name, no_save, given)
-        run = _opened(resume, runs_dir, **kept)
+        run = opened(resume, runs_dir, not no_report, **kept)
         if is_table_run(run.config):
             _end(tables.resume(run, asked))
             return
@@ -184,8 +186,9 @@ def command(
             raise as_usage(error) from None
         if not no_save:
             job.begin(name or data, runs_dir, kept)
-    outcome = job.train()
-    problem = job.report()
+    with told_of_ctrl_c(job.trainer.run, job.reported):
+        outcome = job.train()
+        problem = job.report()
     page = job.page
     if as_json:
         click.echo(json.dumps({**outcome.to_json(), "report": page and str(page)}, indent=2))
@@ -250,28 +253,6 @@ def _refuse_with_resume(
         )  # fmt: skip
 
 
-def _opened(name: str, runs_dir: str, **kept: Any) -> Run:
-    found = find_run(name, runs_dir)
-    run = Run(found.path, **{**kept_in(found.config, str(found.path)), **kept})
-    result = run.result
-    ended = result is not None and result.get("stopped") not in ("interrupted", "failed", None)
-    if ended and _has_model(run):
-        assert result is not None
-        raise UsageProblem(
-            f"{run.name} is finished ({result.get('stopped')}): there is nothing to go on with",
-            fix=f"chainrule predict {run.name}, or a new run with more --epochs", line="",
-        )  # fmt: skip
-    return run
-
-
-def _has_model(run: Run) -> bool:
-    try:
-        run.load_model()
-    except FormatError:  # gone or damaged: the last checkpoint gives it again
-        return False
-    return True
-
-
 class _Job:
     """A recipe with everything made from it, trained into a run or without one.
 
@@ -284,6 +265,7 @@ class _Job:
     ) -> None:
         self.recipe, self.screen, self.reported = r, screen, reported
         self.page: Path | None = None
+        self.over = False  # all but the scores and the page is there
         self.parts = parts = recipes.build(r)
         self.facts = Facts(
             data=r.data, model=recipes.describe(parts.model, r),
@@ -315,6 +297,7 @@ class _Job:
 
     def resume(self, run: Run) -> None:
         """Goes on at the run's last checkpoint; at the beginning where there is none yet."""
+        self.over = to_finish(run)
         if run.checkpoints.manifests():
             self.trainer.resume(run)
         else:
@@ -326,8 +309,10 @@ class _Job:
         run.building = recipes.BUILDING
 
     def train(self) -> Outcome:
-        """Trains to the end; Interrupted after Ctrl-C."""
+        """Trains to the end, and scores; Interrupted after Ctrl-C."""
         r, run, trainer = self.recipe, self.trainer.run, self.trainer
+        if run is not None and self.over:
+            return scored(r, self.parts, run, trainer, self.facts)
         if run is not None:
             run.say = _nothing  # of an interruption `_interrupted` tells
         began = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ def give(answers: Answers, output: str | None) -> None:
         click.echo(_separated(answers, ","), nl=False)
         return
     path = Path(output)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(
             f"can't write {path}", got=f"no folder {path.parent}", fix=f"mkdir -p {path.parent}",
             line="",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ WINDOW = 200
 """Epochs that rules look back on."""
 MOST_ROWS = 2**40
 """A count in a file that is larger is none."""
+LARGEST = sys.float_info.max
+"""A whole number in a file may be larger, and is none then."""
 
 
 @dataclass
@@ -278,4 +281,4 @@ def _start(held: Mapping[str, Any]) -> dict[str, Any]:
 def number(value: Any) -> float:
     """A number out of a file; nan for anything else."""
     ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if ok else math.nan
+    return float(value) if ok and abs(value) <= LARGEST else math.nan

@@ -21,11 +21,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, FormatError, OutputError
 from ..ops.core import is_number
+from ..schemas import schema
+from ..schemas.fits import misfit
 from ..tensor.core import Tensor
 from .checkpoint import KEEP, Checkpoints
 from .environment import environment
@@ -144,8 +147,17 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """How the run ended; None while it goes on, or where it was cut off."""
-        return self._read("result.json") or None
+        """How the run ended; None while it goes on, or where it was cut off.
+
+        Raises FormatError where the file holds what is no result.
+        """
+        held = self._read("result.json")
+        if not held:
+            return None
+        path = self.path / "result.json"
+        again = f"remove it; chainrule train --resume {self.name} writes it again"
+        _check(held, "result", f"{path} is no result", again)
+        return held
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -156,8 +168,7 @@ class Run:
         except MissingFileError:
             return []
         for i, row in enumerate(rows, 1):
-            if not isinstance(row, dict):
-                raise FormatError(f"{path}:{i} is no epoch", got=repr(row)[:40], line="")
+            _check(row, "metrics", f"{path}:{i} is no epoch")
         return rows
 
     @property
@@ -256,6 +267,18 @@ class Run:
         return f"Run({str(self.path)!r})"
 
 
+def _check(value: Any, kind: str, problem: str, fix: str | None = None) -> None:
+    """Raises where a value that was read is not what the schema of this name says."""
+    found = misfit(value, _schema(kind))
+    if found is not None:
+        place = f"{found.place}: " if found.place else ""
+        raise FormatError(problem, expected=f"{place}{found.expected}", got=repr(found.got)[:40],
+                          fix=fix, line="")  # fmt: skip
+
+
+_schema = cache(schema)
+
+
 def _lock(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -306,7 +329,7 @@ def open_run(run: str | Path | Run, folder: str | Path = RUNS) -> Run:
     if isinstance(run, Run):
         return run
     for path in (Path(run), Path(folder) / run):
-        if (path / "config.json").is_file():
+        if os.path.isfile(path / "config.json"):  # False for any text
             return Run(path)
     known = list_runs(folder)
     newest = [r for r in known if _number_of(r.name, str(run)) is not None]

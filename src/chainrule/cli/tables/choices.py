@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ class TableChoices:
 
 def is_table(data: str) -> bool:
     """Whether this names a file with a table and not a data set."""
-    return Path(data).suffix.lower() in SUFFIXES or Path(data).is_file()
+    return Path(data).suffix.lower() in SUFFIXES or os.path.isfile(data)  # False for any text
 
 
 def choose(data: str, given: dict[str, Any]) -> TableChoices:

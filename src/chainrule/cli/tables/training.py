@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ...data.tables import Table
 from ...errors import ChainruleError, NonFiniteError
 from ...train import Run
 from ...train.files import write_text
@@ -18,11 +19,12 @@ from ...train.tabular import TableFit, TableModel, TableWatch
 from ..app import Interrupted, as_usage
 from ..evaluate import Evaluation
 from ..options import in_folder
+from ..resuming import to_finish, told_of_ctrl_c
 from ..settings import FILE as SETTINGS
 from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
-from .applied import Judged, evaluation
+from .applied import Judged, evaluation, model_of
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
@@ -42,7 +44,7 @@ def train(
 
 
 def resume(run: Run, options: dict[str, Any]) -> ChainruleError | None:
-    """Goes on with a run of a table that was interrupted."""
+    """Goes on with a run of a table that was interrupted, or makes the scores that it lacks."""
     return _Job(of_run(run, "begin a new run"), options).whole(run)
 
 
@@ -72,16 +74,26 @@ class _Job:
             fit.resume(run)
         elif not self.options["no_save"]:
             run = self._created(fit)
-        model = self._trained(fit, run)
-        held = base = None
-        if tested is not None:
-            scores, _ = model.judge(tested)
-            held = evaluation(run.name if run else "the model", model,
-                              Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
-            base = baseline(held, rows.schema, rows.learned, rows.true)
-            if run is not None:
-                run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
-        return self._told(fit, run, held, base)
+        with told_of_ctrl_c(run, not self.options["no_report"]):
+            if run is not None and to_finish(run):
+                fit.stopped, model = (run.result or {})["stopped"], model_of(run)
+            else:
+                model = self._trained(fit, run)
+            held = base = None
+            if tested is not None:
+                held = self._scored(model, tested, run)
+                base = baseline(held, rows.schema, rows.learned, rows.true)
+            return self._told(fit, run, held, base)
+
+    def _scored(self, model: TableModel, tested: Table, run: Run | None) -> Evaluation:
+        """The scores of the held-out rows, noted in the run."""
+        rows = self.rows
+        scores, _ = model.judge(tested)
+        held = evaluation(run.name if run else "the model", model,
+                          Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
+        if run is not None:
+            run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
+        return held
 
     def _created(self, fit: TableFit) -> Run:
         o, c = self.options, self.choices
