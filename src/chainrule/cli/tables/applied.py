@@ -156,8 +156,9 @@ def answers(model: TableModel, judged: Judged) -> Answers:
         return found
     table = judged.table
     name, places = ("file_row", table.numbers) if table.lines is None else ("line", table.lines)
-    rows = [[row[0], place, *row[1:]] for row, place in zip(found.rows, places.tolist(),
-                                                             strict=True)]
+    rows = [
+        [row[0], place, *row[1:]] for row, place in zip(found.rows, places.tolist(), strict=True)
+    ]
     return Answers([found.names[0], name, *found.names[1:]], rows)
 
 
