@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from estimator_cases import data_for, estimators, name_of, two_layers
 from scipy import sparse
 
 from chainrule import nn
+from chainrule.errors import ChainruleError
 from chainrule.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
 from chainrule.sklearn.solvers import OPTIMIZERS
 from chainrule.train import LambdaCallback
@@ -215,3 +219,55 @@ def test_sparse_inputs_of_nets_have_a_limit(monkeypatch):
     monkeypatch.setattr("chainrule.sklearn.neural_net.AT_A_TIME", 100)
     with pytest.raises(ValueError, match="more than the 100 that may be"):
         net.fit(sparse.csr_array(X), X[:, 0])
+
+
+LOSSES_OF = {
+    NeuralNetClassifier: ("auto", "NLLLoss", "BCEWithLogitsLoss", nn.CrossEntropyLoss()),
+    NeuralNetRegressor: ("auto", "L1Loss", nn.HuberLoss),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES_OF)
+@pytest.mark.parametrize("spare", [-1, 1])
+def test_a_module_has_an_output_for_each_class_or_column(kind, spare):
+    x, y = X, np.arange(len(X)) % 2
+    for criterion in LOSSES_OF[kind]:
+        binary = kind is NeuralNetClassifier and criterion != "BCEWithLogitsLoss"
+        targets = y if kind is NeuralNetClassifier else np.stack([y, y + 1.0], 1)
+        width = 1 if criterion == "BCEWithLogitsLoss" else 2
+        if width + spare == 0:
+            continue
+        model = kind(nn.Linear(x.shape[1], width + spare), criterion=criterion, max_epochs=1)
+        with pytest.raises(ValueError, match=f"module has {width + spare} output") as caught:
+            model.fit(x, targets)
+        assert f"{width}: one for each {'class' if binary else 'column of y'}" in str(caught.value)
+        assert not hasattr(model, "state_")
+        kind(nn.Linear(x.shape[1], width), criterion=criterion, max_epochs=1).fit(x, targets)
+
+
+def test_outputs_may_be_others_where_the_user_says_what_they_mean():
+    y = np.arange(len(X)) % 2
+    own = {"predict_nonlinearity": lambda z: z[:, :2]}
+    module = nn.Linear(X.shape[1], 3)
+    assert NeuralNetClassifier(module, max_epochs=1, **own).fit(X, y).predict_proba(X).shape[1] == 2
+    NeuralNetRegressor(module, criterion=cost_of_any, max_epochs=1).fit(X, y)
+
+
+def cost_of_any(z, y):
+    """A loss that takes outputs of any number."""
+    return (z.mean(1, keepdim=True) - y).square().mean()
+
+
+@pytest.mark.parametrize("name", ["module", "criterion"])
+def test_what_is_made_already_is_not_dumped_and_it_is_said_which(name):
+    made = {"module": nn.Linear(X.shape[1], 2), "criterion": nn.CrossEntropyLoss()}
+    model = NeuralNetClassifier(**{"module": nn.Linear, name: made[name]}, max_epochs=1)
+    model.fit(X, np.arange(len(X)) % 2)
+    with pytest.raises(ChainruleError, match=f"as {name} pass .*{name}__") as caught:
+        pickle.dumps(model)
+    assert f"{name} is a {type(made[name]).__name__}" in str(caught.value)
+    for other in (copy.copy(model), copy.deepcopy(model)):
+        assert np.array_equal(other.predict_proba(X), model.predict_proba(X))
+    plain = NeuralNetClassifier(nn.Linear, max_epochs=1).fit(X, np.arange(len(X)) % 2)
+    again = pickle.loads(pickle.dumps(plain))
+    assert np.array_equal(again.predict_proba(X), plain.predict_proba(X))

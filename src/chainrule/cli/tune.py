@@ -20,7 +20,7 @@ from .options import Name, Number, Sizes, plain_option
 from .recipe import DATA
 from .settings import settings_option
 from .tables.applied import Judged, evaluation
-from .tables.choices import PATIENCE, TableChoices, choose
+from .tables.choices import PATIENCE, VAL_SHARE, TableChoices, choose
 from .tables.command_line import command_of
 from .tables.options import Source, table_options_with
 from .tables.prepare import Prepared, prepare
@@ -33,7 +33,6 @@ SHOWN = 12
 RANGES = {"lr": (0.1, 4.0), "weight_decay": (0.05, 5.0)}
 """Between which multiples of the recipe's own these are drawn, evenly in their logarithm."""
 SEARCHED = ("lr", "weight_decay", "dropout", "label_smoothing")
-VAL = TableChoices.val_fraction
 SHARE = Number(0, 1, open_high=True)
 
 
@@ -59,7 +58,7 @@ SHARE = Number(0, 1, open_high=True)
 @click.option("--early-stopping/--no-early-stopping", default=None,
               help="Whether settings end that no longer improve [on].")  # fmt: skip
 @click.option("--val-fraction", type=Number(0, 0.9),
-              help=f"Share of rows to rank by, without --folds [{VAL:g}].")  # fmt: skip
+              help=f"Share of rows to rank by, without --folds [{VAL_SHARE:g}].")  # fmt: skip
 @click.option("--seed", type=Number(0, 2**63 - 1, whole=True), help="Same seed, same bits [0].")
 @settings_option
 @table_options_with(folds="[1]")

@@ -18,11 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError, StateError
+from ..markup import counted
+from ..tensor.autograd import no_grad
 from ..tensor.core import wrap
 from ..tensor.random import Generator, drawing_from
 from ..train import EarlyStopping, LambdaCallback, Trainer
-from ..train.evaluation import predict
+from ..train.evaluation import mode, predict
 from ..train.inputs import EVALUATION_BATCH
 from .classes import labels_of
 from .inputs import checked, row_weights
@@ -39,6 +41,12 @@ MLP_NAMES = {
 TRAINERS: Any = weakref.WeakKeyDictionary()
 """The trainer of each estimator fitted in this process: no part of it, never stored with it."""
 LOSSES = {n: c for n, c in vars(nn).items() if n.endswith("Loss") and isinstance(c, type)}
+
+AN_OUTPUT_EACH = (
+    "CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss", "MSELoss", "L1Loss",
+    "SmoothL1Loss", "HuberLoss",
+)  # fmt: skip
+"""Criteria that compare an output with each class, or with each column of y."""
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "module": [callable],
@@ -146,6 +154,33 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         start = f"{part}__"
         return {n[len(start) :]: v for n, v in vars(self).items() if n.startswith(start)}
 
+    # ------------------------------------------------------------ copies
+
+    def __getstate__(self) -> Any:
+        for name, value in self.get_params(deep=False).items():
+            if isinstance(value, nn.Module):
+                kind = type(value).__name__
+                instead = "a class or a function that makes it" if name == "module" else "its class"
+                raise StateError(
+                    f"{type(self).__name__}: {name} is a {kind} that is made already, and models "
+                    "are not pickled: it can't be dumped or sent to another process", line="",
+                    fix=f"as {name} pass {instead}, with {name}__... for its arguments",
+                )  # fmt: skip
+        return super().__getstate__()
+
+    def __copy__(self) -> Any:
+        return self._with(dict(vars(self)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self._with(copy.deepcopy(dict(vars(self)), memo))
+
+    def _with(self, held: dict[str, Any]) -> Any:
+        """The same with what it holds, which may not be pickled."""
+        out = type(self).__new__(type(self))
+        for name, value in held.items():
+            setattr(out, name, value)
+        return out
+
     # ------------------------------------------------------------ what subclasses say
 
     def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:
@@ -187,6 +222,27 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
                 got=type(made).__name__,
             )  # fmt: skip
         return made.to(as_dtype(self.dtype_))
+
+    def _check_outputs(self, network: nn.Module, row: Any, width: int) -> None:
+        """Raises where the network has not an output for each target.
+
+        A criterion of one's own, or an own step to probabilities, may do with others.
+        """
+        own = getattr(self, "predict_nonlinearity", "auto") != "auto"
+        if own or (self.criterion != "auto" and type(self._loss()).__name__ not in AN_OUTPUT_EACH):
+            return
+        own_row = np.empty(row.shape, self.dtype_)  # that of another process has a dtype of its own
+        np.copyto(own_row, row)
+        with mode(network, False), no_grad():
+            given = int(np.prod(network(wrap(own_row)).shape[1:]))
+        if given != width:
+            of = "class" if is_classifier(self) and width > 1 else "column of y"
+            raise ArgumentError(
+                f"{type(self).__name__}: the module has {counted(given, 'output')} for a row",
+                expected=f"{width}: one for each {of}", got=f"{given}, of {type(network).__name__}",
+                fix=f"a module of {counted(width, 'output')}; a class or function that makes it "
+                "is given out_features", line="",
+            )  # fmt: skip
 
     def _loss(self) -> Any:
         """The criterion: made from a name or class, or as it is."""
@@ -258,6 +314,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             network = self._network(x.shape[1], self._width(y))
             if not first:
                 network.load_state_dict(self.state_)
+            self._check_outputs(network, x[:1], self._width(y))
             trainer = self._trainer(network, seeds[1], held)
         if incremental and not first:
             trainer.optimizer.load_state_dict(self._solver_state["optimizer"])

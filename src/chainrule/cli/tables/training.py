@@ -24,7 +24,7 @@ from ..settings import FILE as SETTINGS
 from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
-from .applied import Judged, evaluation, model_of
+from .applied import HELD_OUT, Judged, evaluation, model_of
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
@@ -79,6 +79,8 @@ class _Job:
                 fit.stopped, model = (run.result or {})["stopped"], model_of(run)
             else:
                 model = self._trained(fit, run)
+            if run is not None and "keep" not in run.config.get("checkpoints", {}):
+                run.checkpoints.prune(newest_only=True)  # the model has the best weights too
             held = base = None
             if tested is not None:
                 held = self._scored(model, tested, run)
@@ -90,7 +92,7 @@ class _Job:
         rows = self.rows
         scores, _ = model.judge(tested)
         held = evaluation(run.name if run else "the model", model,
-                          Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
+                          Judged(tested, scores, rows.true, (), HELD_OUT))  # fmt: skip
         if run is not None:
             run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
         return held
