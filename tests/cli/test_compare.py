@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from cli_cases import SMALL, refused
 
-from chainrule.cli.compare import compared, lines_of, sign_test
+from chainrule.cli.compare import compared, lines_of
 from chainrule.cli.terminal import Terminal, text_of
+from chainrule.report.compare import sign_test
 from chainrule.train import open_run
 
 
@@ -35,6 +36,22 @@ def test_it_says_what_differs_and_where_runs_part(chainrule, three):
     said = chainrule("compare", *three[:2]).stdout
     assert "the same choices" in said
     assert "the same ones right" in " ".join(said.split())
+    assert chainrule("report", three[0], three[2], "-o", "page.html").exit_code == 0
+    page = Path("page.html").read_text()
+    assert f"(probability {held['pairs'][1]['rows']['chance']:.2g})." in page
+    assert '<th scope="col">validation loss</th>' in page
+
+
+@pytest.mark.slow
+def test_a_page_has_no_column_that_no_run_fills(chainrule, penguins):
+    quick = ("--target", "species", *SMALL, "--layers", "8", "--folds", "2", "-q", "--no-report")
+    for seed in "01":
+        assert chainrule("train", penguins, *quick, "--seed", seed).exit_code == 0
+    assert chainrule("report", "penguins-0001", "penguins-0002", "-o", "page.html").exit_code == 0
+    page = Path("page.html").read_text()
+    assert "validation loss" not in page
+    assert '"gap"' not in page
+    assert "held-out rows" in page, "in how many just one is right"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
