@@ -104,9 +104,9 @@ def lines_of(held: dict[str, Any], t: Terminal) -> list[Line]:
     return lines
 
 
-RANKS = {"run": 9, "held-out accuracy": 8, "held-out rmse": 8, "lowest validation loss": 7,
-         "training loss": 6,
+RANKS = {"run": 9, "lowest validation loss": 7, "training loss": 6,
          "epochs": 5, "seconds": 4, "ended by": 3, "steps": 2}  # fmt: skip
+"""Which columns stay on a narrow terminal: those of held-out rows go last, after the name."""
 
 
 def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
@@ -115,7 +115,7 @@ def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
     known = [k for k in rows[0] if any(r[k] is not None for r in rows)]
     columns = [
         Column(k, [[(_said(k, r[k]), "strong" if k == "run" else "")] for r in rows],
-               RANKS.get(k, 1), k != "run")
+               8 if k.startswith("held-out") else RANKS.get(k, 1), k != "run")
         for k in known
     ]  # fmt: skip
     return table(columns, t.width)
@@ -124,6 +124,6 @@ def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
 def _said(key: str, value: Any) -> str:
     if value is None:
         return "-"
-    if key.endswith("accuracy"):
+    if key.endswith(("accuracy", "rows right")):
         return f"{100 * value:.2f} %"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -25,6 +25,9 @@ SECTIONS = (
 CLOCK = {"seconds"}
 """Columns that no two runs share."""
 MOST_PAIRS = 10
+SCORES = ("accuracy", "rmse")
+OF_LABELS = ("f1", "rows_right")
+"""What is compared of runs, where they have it, whatever was asked for; of several labels a row."""
 CHANCE = 0.05
 """A difference that chance makes less often than that is called more than chance."""
 
@@ -227,19 +230,28 @@ def _plain(value: Any) -> Any:
 
 
 def endings(names: list[str], subjects: list[Subject]) -> Chart:
-    """How runs ended, a row each."""
+    """How runs ended, a row each; with the metrics that were asked for, and F1 of several labels."""
+    asked = list(dict.fromkeys([*SCORES, *(m for s in subjects for m in _asked(s))]))
     rows = []
     for name, s in zip(names, subjects, strict=True):
         result = s.result or {}
         last = s.rows[-1] if s.rows else {}
         best = [v for r in s.rows if isinstance(v := r.get("val_loss"), (int, float))]
         rows.append([name, result.get("stopped") or "unfinished", len(s.rows), last.get("step"),
-                     last.get("loss"), min(best, default=None), result.get("test_accuracy"),
-                     result.get("test_rmse"),
+                     last.get("loss"), min(best, default=None),
+                     *(result.get(f"test_{m}") for m in asked),
                      sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
     heads = ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
-             "held-out accuracy", "held-out rmse", "seconds"]  # fmt: skip
+             *(f"held-out {m.replace('_', ' ')}" for m in asked), "seconds"]  # fmt: skip
     return Chart("outcomes", "How the runs ended", "", "", "", "", heads, rows)
+
+
+def _asked(s: Subject) -> list[str]:
+    """The metrics by which a run of a table is judged, its target's first."""
+    target = (s.config.get("schema") or {}).get("target") or {}
+    metric, result = target.get("metric"), s.result or {}
+    found = [metric] if isinstance(metric, str) else []
+    return [*found, *(m for m in OF_LABELS if f"test_{m}" in result and "labels" in result)]
 
 
 def _without_empty(chart: Chart) -> Chart:
