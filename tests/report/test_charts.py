@@ -356,3 +356,34 @@ def test_a_learning_curve_speaks_of_the_lines_that_it_has(columns, said_of):
     assert said_of[0] in chart.shows
     assert chart.healthy.startswith(said_of[1].strip())
     assert ("dashed" in chart.shows) == ("val_loss" in columns)
+
+
+@pytest.mark.parametrize("values", [[1.0] * 3, [0.0] * 3, [0.5] * 3, [0.2, 0.99, 1.0], [0.9, 0.95]])
+def test_the_axis_of_a_share_ends_at_1_and_starts_at_0_or_above(values):
+    given = [{"epoch": i, "step": i, "loss": 1.0 / i, "val_accuracy": v, "val_rmse": v}
+             for i, v in enumerate(values, 1)]  # fmt: skip
+    picture = learning(given).picture
+    _, share, other = picture.panels[:3]
+    assert share.share
+    assert not other.share
+    scale = y_scale(share, 0.0, 100.0)
+    assert 0 <= scale.low < scale.high <= 1
+    assert scale.low <= min(values) <= max(values) <= scale.high
+    y = specification(picture)["vconcat"][1]["layer"][0]["encoding"]["y"]
+    assert y["scale"]["domain"] == pytest.approx([scale.low, scale.high], abs=1e-3)
+
+
+def test_a_metric_in_per_cent_is_no_share():
+    given = [{"epoch": i, "step": i, "loss": 1.0, "val_acc": 90.0 + i} for i in (1, 2)]
+    assert not learning(given).picture.panels[1].share
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_that_are_shares_lie_from_0_to_1(name):
+    metric = METRICS[name]() if name != "top_k" else METRICS[name](1)
+    predicted, true = np.array([[9.0, 1.0], [8.0, 0.5], [0.1, 7.0]]), np.array([1, 0, 0])
+    if name in ("mae", "mse", "rmse", "r2"):
+        predicted, true = predicted[:, 0], 1.0 + true
+    metric.update(predicted, true)
+    if name != "confusion_matrix":
+        assert metric.share == (0 <= metric.compute() <= 1)

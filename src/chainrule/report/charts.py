@@ -48,7 +48,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Series over the common x; band: (low, high, what it is); marks: (x, what is there)."""
+    """Series over the common x; band: (low, high, what it is); marks: (x, what is there).
+
+    share: whether the numbers are shares of 1, which the axis then doesn't leave.
+    """
 
     y_title: str
     series: list[Series]
@@ -56,6 +59,21 @@ class Panel:
     band: tuple[float, float, str] | None = None
     marks: list[tuple[float, str]] = field(default_factory=list)
     height: int = 220
+    share: bool = False
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis: of all values, the band's included, and some room around them."""
+        values = [v for s in self.series for v in s.y if v is not None and math.isfinite(v)]
+        if self.log:
+            values = [v for v in values if v > 0]
+        if self.band is not None:
+            values += self.band[:2]
+        low, high = min(values, default=0.1 if self.log else 0.0), max(values, default=1.0)
+        if not self.log:
+            room = (high - low) * 0.05 or 0.05 * self.share
+            low, high = (0.0 if 0 <= low < 0.3 * high else low - room), high + room
+        return (max(low, 0.0), min(high, 1.0)) if self.share else (low, high)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _plain(value: Any) -> Any:
 
 
 def endings(names: list[str], subjects: list[Subject]) -> Chart:
-    """How runs ended, a row each; with the metrics that were asked for, and F1 of several labels."""
+    """How runs ended, a row each; with the metrics asked for, and F1 of several labels."""
     asked = list(dict.fromkeys([*SCORES, *(m for s in subjects for m in _asked(s))]))
     rows = []
     for name, s in zip(names, subjects, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..markup import counted
@@ -150,8 +150,15 @@ def _panel(
             y = [smooth[i] for i in chosen]
         series.append(Series(name, x, y, colour, dash))
     values = [v for s in series for v in s.y if finite(v) and v is not None]
+    share = _of_shares(names[0]) and all(0 <= v <= 1 for v in values)
     wide = title == "loss" and max(values, default=1) > APART * min(values, default=1) > 0
-    return _scaled(title, series, wide)
+    return replace(_scaled(title, series, wide), share=share)
+
+
+def _of_shares(name: str) -> bool:
+    """Whether a column of the log is a share of 1, as far as its name tells."""
+    metric = METRICS.get(name.removeprefix("val_"))
+    return "acc" in name if metric is None else metric.share
 
 
 def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
