@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..report.charts import figure, percent
 from ..report.compare import (
     MOST_PAIRS,
     against,
@@ -125,5 +126,5 @@ def _said(key: str, value: Any) -> str:
     if value is None:
         return "-"
     if key.endswith(("accuracy", "rows right")):
-        return f"{100 * value:.2f} %"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return percent(value, 2)
+    return figure(value)

@@ -153,11 +153,24 @@ def said(value: Any, digits: int = 4) -> str:
         return f"{int(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(int(value))
     if 1e4 <= abs(value) < 1e9:
         return f"{value:,.0f}".replace(",", "\u202f")
+    while f"{value:.{digits}g}" == "1" and value < 1:  # nearly 1 is not 1
+        digits += 1
     return f"{value:.{digits}g}"
 
 
+def figure(value: Any, digits: int = 4) -> str:
+    """`said` for a terminal: its digits in one piece, to be copied.
+
+    >>> figure(191688.4), figure(37.30502), figure(0.99997)
+    ('191688', '37.31', '0.99997')
+    """
+    return said(value, digits).replace("\u202f", "")
+
+
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 as per cent."""
+    """A share of 1 as per cent; 100 only of a share that is 1."""
+    while share < 1 and digits < 9 and float(f"{100 * share:.{digits}f}") == 100:
+        digits += 1
     return f"{100 * share:.{digits}f} %"
 
 
