@@ -286,6 +286,11 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
     told = refused(chainrule("evaluate", species), 1)
     assert "has changed since penguins-0001 learned from it" in told
     refused(chainrule("predict", species, "nope.csv"))
+    for change in (lambda: None, Path("penguins.csv").unlink):  # another file, then none
+        change()
+        for command in ("evaluate", "predict"):
+            told = chainrule(command, species).stderr
+            assert f"chainrule {command} {species} FILE" in " ".join(told.split())
 
 
 @pytest.mark.slow

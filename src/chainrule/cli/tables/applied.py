@@ -59,9 +59,12 @@ def split(table: Table, schema: Any, choices: TableChoices) -> tuple[Any, Any]:
     return hold_out(labels, rows, choices.test_fraction)
 
 
-def own_rows(run: Run, model: TableModel) -> Table:
-    """The rows of the run's own file that were held out; raises where it isn't the same file."""
-    choices = of_run(run, f"name a file with rows: chainrule evaluate {run.name} FILE")
+def own_rows(run: Run, model: TableModel, command: str) -> Table:
+    """The rows of the run's own file that were held out; raises where it isn't the same file.
+
+    command: the one that takes a file in its place.
+    """
+    choices = of_run(run, f"name a file with rows: chainrule {command} {run.name} FILE")
     table, _ = choices.with_target(choices.table())
     _, rows = split(table, model.preprocessing.schema, choices)
     if not len(rows):
@@ -84,7 +87,8 @@ def judge(
                            fix=f"without {flag}", line="")  # fmt: skip
     model = spelled(model_of(run), given.pop("missing", ()))
     if file is None:
-        return _judged(run, model, own_rows(run, model), None, "held-out rows", with_target)
+        own = own_rows(run, model, "evaluate" if with_target else "predict")
+        return _judged(run, model, own, None, "held-out rows", with_target)
     choices = from_config(run.config, str(run.path))
     with as_typed_badly():
         table = _read(file, choices, given)
