@@ -7,11 +7,15 @@ import shutil
 from itertools import product
 from pathlib import Path
 
+import jsonschema
 import pytest
 from cli_cases import SMALL, refused
 
-from chainrule.cli.compare import compared, lines_of, sign_test
+from chainrule import schemas
+from chainrule.cli.compare import compared, lines_of
 from chainrule.cli.terminal import Terminal, text_of
+from chainrule.report.compare import endings, sign_test
+from chainrule.report.subject import Subject
 from chainrule.train import open_run
 
 
@@ -35,6 +39,22 @@ def test_it_says_what_differs_and_where_runs_part(chainrule, three):
     said = chainrule("compare", *three[:2]).stdout
     assert "the same choices" in said
     assert "the same ones right" in " ".join(said.split())
+    assert chainrule("report", three[0], three[2], "-o", "page.html").exit_code == 0
+    page = Path("page.html").read_text()
+    assert f"(probability {held['pairs'][1]['rows']['chance']:.2g})." in page
+    assert '<th scope="col">validation loss</th>' in page
+
+
+@pytest.mark.slow
+def test_a_page_has_no_column_that_no_run_fills(chainrule, penguins):
+    quick = ("--target", "species", *SMALL, "--layers", "8", "--folds", "2", "-q", "--no-report")
+    for seed in "01":
+        assert chainrule("train", penguins, *quick, "--seed", seed).exit_code == 0
+    assert chainrule("report", "penguins-0001", "penguins-0002", "-o", "page.html").exit_code == 0
+    page = Path("page.html").read_text()
+    assert "validation loss" not in page
+    assert '"gap"' not in page
+    assert "held-out rows" in page, "in how many just one is right"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -80,6 +100,31 @@ def test_runs_of_tables_with_other_data_or_targets_do_not_compare(chainrule, pen
         "pairs"
     ]
     assert "Alike" in pair["parting"]
+
+
+def table_run(name, metric, **scores):
+    target = {"names": ["y"], "metric": metric}
+    config = {"table": {"data": "a.csv", "target": ["y"]}, "schema": {"target": target}}
+    return Subject(name, config=config, result={"stopped": "epochs", **scores})
+
+
+def test_the_metrics_asked_for_are_compared():
+    auc = table_run("a", "roc_auc", test_accuracy=0.9, test_roc_auc=0.99)
+    plain = table_run("b", "accuracy", test_accuracy=0.95, test_roc_auc=0.98, test_log_loss=0.1)
+    tags = table_run("c", "recall", test_f1=0.8, test_recall=0.7, test_rows_right=0.5, labels=[])
+    chart = endings(["a", "b", "c"], [auc, plain, tags])
+    rows = [dict(zip(chart.columns, row, strict=True)) for row in chart.rows]
+    assert [r["held-out roc auc"] for r in rows] == [0.99, 0.98, None]
+    assert [r["held-out recall"] for r in rows] == [None, None, 0.7]
+    assert [r["held-out f1"] for r in rows] == [None, None, 0.8]
+    assert [r["held-out rows right"] for r in rows] == [None, None, 0.5]
+    assert "held-out log loss" not in chart.columns, "nobody asked for it"
+    held = {"runs": ["a", "b", "c"], "choices": [], "outcomes": rows, "pairs": []}
+    jsonschema.validate(rows, schemas.schema("comparison")["properties"]["outcomes"])
+    for width in (60, 120):
+        lines = [text_of(x) for x in lines_of(held, Terminal(width))]
+        assert any("held-out roc auc" in line for line in lines) or width < 100
+        assert max(map(len, lines)) <= width
 
 
 def test_refusals(chainrule, xor_run):

@@ -22,6 +22,7 @@ from chainrule.cli.evaluate import (
 )
 from chainrule.cli.terminal import Terminal, text_of
 from chainrule.report.amounts import Amounts
+from chainrule.report.charts import figure, percent
 from chainrule.report.labels import Labels
 from chainrule.train import metrics, open_run
 
@@ -98,7 +99,23 @@ def test_sure_of_what_is_wrong_and_classes_without_rows():
     held = of_classes("a", "rows", p, np.array([1, 1]), ("0", "1", "2"))
     assert held.scores["roc_auc"] is None
     assert held.scores["log_loss"] == pytest.approx(745 / 2)
-    assert any("not in every class" in text_of(x) for x in lines_of(held, Terminal()))
+    lines = [text_of(x) for x in lines_of(held, Terminal())]
+    assert any("- (some classes have no row" in line for line in lines)
+    assert sum(line.endswith("no rows") for line in lines) == 2, "no share of no rows"
+    plain = [text_of(x) for x in lines_of(held, Terminal(plain=True))]
+    assert "Class 0: 0 of 0 right, no rows." in plain
+    assert "Class 1: 1 of 2 right, 50.0 per cent." in plain
+
+
+def test_what_is_said_of_amounts_and_of_nearly_all():
+    one = of_numbers("a", "rows", amounts_of(np.random.default_rng(0), 1, rows=1))
+    lines = [text_of(x) for x in lines_of(one, Terminal())]
+    assert "r2    - (it takes two rows or more)" in lines
+    wide = [Amounts("price", np.array([0.0, 1e6]), np.array([2e5, 8e5]), ["", ""], 7.5e5)]
+    told = "\n".join(text_of(x) for x in lines_of(of_numbers("a", "rows", wide), Terminal()))
+    assert "rmse  200000  (the mean of the rows learned from: 559017)" in told
+    assert [figure(v) for v in (0.99997, 1.0, 0.9, 999.96)] == ["0.99997", "1", "0.9", "1000"]
+    assert [percent(v, 2) for v in (1.0, 0.999999, 0.5)] == ["100.00 %", "99.9999 %", "50.00 %"]
 
 
 def test_labels_are_told_one_by_one():

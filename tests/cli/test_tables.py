@@ -286,8 +286,14 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
     assert "no column 'species'" in refused(chainrule("evaluate", species, "blind.csv"))
     assert chainrule("predict", species, "blind.csv").exit_code == 0
     Path("penguins.csv").write_text(PENGUINS + "Adelie,Dream,40,18,190,3600,male,2009\n")
-    assert "not the file any more" in refused(chainrule("evaluate", species), 1)
+    told = refused(chainrule("evaluate", species), 1)
+    assert "has changed since penguins-0001 learned from it" in told
     refused(chainrule("predict", species, "nope.csv"))
+    for change in (lambda: None, Path("penguins.csv").unlink):  # another file, then none
+        change()
+        for command in ("evaluate", "predict"):
+            told = chainrule(command, species).stderr
+            assert f"chainrule {command} {species} FILE" in " ".join(told.split())
 
 
 @pytest.mark.slow

@@ -165,7 +165,8 @@ def test_a_look_without_the_probe_does_not_hide_what_the_one_before_saw(tmp_path
 
 def test_what_was_not_computed_is_not_0(tmp_path):
     looks = as_looks(tmp_path, [look(0, [layer("fc1", grad=0.1), layer("out", grad=0.0)])])
-    for chart in (flow.update_ratios(looks), flow.ledger(looks), inside.units(looks)):
+    assert inside.units(looks) is None
+    for chart in (flow.update_ratios(looks), flow.ledger(looks)):
         assert "not computed" in chart.summary + chart.here + chart.title
         values = [v for row in chart.rows for v in row[1:]]
         assert None in values
@@ -330,3 +331,59 @@ def test_the_closing_look_is_after_the_last_step(tmp_path):
     assert [row[0] for row in flow.update_ratios(held).rows] == [0, 2, 4, 6, 8]
     s = full_subject(tmp_path, looks=held)
     assert "to the end, after the last step" in compare.parting(s, s)
+
+
+def test_the_layer_that_differs_most_stands_on_top_though_all_gradients_fall(tmp_path):
+    sizes = {"numeric": 20.0, "linear.0": 1.0, "linear.1": 2.0, "linear.2": 3.0, "linear.3": 3.5}
+    looks = [look(s, [layer(n, grad=v * 0.2**k) for n, v in sizes.items()])
+             for k, s in enumerate((1, 21, 101, 201, 256))]  # fmt: skip
+    assert flow.gradient_flow(as_looks(tmp_path, looks)).picture.names[0] == "numeric"
+
+
+def test_units_that_nobody_counted_have_no_chart(tmp_path):
+    assert inside.units(as_looks(tmp_path, [look(1, [layer("numeric"), layer("out")])])) is None
+
+
+@pytest.mark.parametrize(("columns", "said_of"), [
+    ({}, (" what else was measured", "The loss falls and then levels off;")),
+    ({"val_rmse": True}, ("measured on rows held back", "The loss falls, and what was measured")),
+    ({"val_loss": True}, ("(dashed)", "Both losses fall")),
+])  # fmt: skip
+def test_a_learning_curve_speaks_of_the_lines_that_it_has(columns, said_of):
+    given = [{k: v for k, v in r.items() if not k.startswith("val_")} for r in rows(6)]
+    given = [{**r, **dict.fromkeys(columns, 1.0 / (i + 1))} for i, r in enumerate(given)]
+    chart = learning(given)
+    assert said_of[0] in chart.shows
+    assert chart.healthy.startswith(said_of[1].strip())
+    assert ("dashed" in chart.shows) == ("val_loss" in columns)
+
+
+@pytest.mark.parametrize("values", [[1.0] * 3, [0.0] * 3, [0.5] * 3, [0.2, 0.99, 1.0], [0.9, 0.95]])
+def test_the_axis_of_a_share_ends_at_1_and_starts_at_0_or_above(values):
+    given = [{"epoch": i, "step": i, "loss": 1.0 / i, "val_accuracy": v, "val_rmse": v}
+             for i, v in enumerate(values, 1)]  # fmt: skip
+    picture = learning(given).picture
+    _, share, other = picture.panels[:3]
+    assert share.share
+    assert not other.share
+    scale = y_scale(share, 0.0, 100.0)
+    assert 0 <= scale.low < scale.high <= 1
+    assert scale.low <= min(values) <= max(values) <= scale.high
+    y = specification(picture)["vconcat"][1]["layer"][0]["encoding"]["y"]
+    assert y["scale"]["domain"] == pytest.approx([scale.low, scale.high], abs=1e-3)
+
+
+def test_a_metric_in_per_cent_is_no_share():
+    given = [{"epoch": i, "step": i, "loss": 1.0, "val_acc": 90.0 + i} for i in (1, 2)]
+    assert not learning(given).picture.panels[1].share
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_that_are_shares_lie_from_0_to_1(name):
+    metric = METRICS[name]() if name != "top_k" else METRICS[name](1)
+    predicted, true = np.array([[9.0, 1.0], [8.0, 0.5], [0.1, 7.0]]), np.array([1, 0, 0])
+    if name in ("mae", "mse", "rmse", "r2"):
+        predicted, true = predicted[:, 0], 1.0 + true
+    metric.update(predicted, true)
+    if name != "confusion_matrix":
+        assert metric.share == (0 <= metric.compute() <= 1)

@@ -10,19 +10,23 @@ from itertools import combinations
 from typing import Any
 
 import click
-import numpy as np
 
-from ..errors import ChainruleError
-from ..report.compare import MOST_PAIRS, differing, endings, names_of, parted_by, parting
-from ..report.subject import Subject
+from ..report.charts import figure, percent
+from ..report.compare import (
+    MOST_PAIRS,
+    against,
+    differing,
+    endings,
+    names_of,
+    parting,
+    rows_said,
+)
 from ..train import Run
 from .app import Command, UsageProblem
 from .options import find_run, plain_option, runs_dir
-from .report import whole_subject
+from .report import subject_with_rows
 from .terminal import Line, Terminal, detect, words
 from .view.draw import Column, table
-
-CHANCE = 0.05
 
 
 @click.command(cls=Command, short_help="Compares the runs RUN, on the terminal.")
@@ -58,7 +62,7 @@ def command(runs: tuple[str, ...], runs_dir: str, as_json: bool, plain: bool) ->
 
 def compared(runs: list[Run]) -> dict[str, Any]:
     """What --json prints."""
-    subjects = [_subject(run) for run in runs]
+    subjects = [subject_with_rows(run) for run in runs]
     names = names_of(subjects)
     choices, outcomes = differing(names, subjects), endings(names, subjects)
     pairs = [
@@ -78,45 +82,6 @@ def _plain(row: list[Any]) -> list[Any]:
     return [None if isinstance(v, float) and not math.isfinite(v) else v for v in row]
 
 
-def _subject(run: Run) -> Subject:
-    """With what the model says of held-out rows, where it can be asked."""
-    try:
-        return whole_subject(run)
-    except ChainruleError:
-        from ..report.subject import subject_of
-
-        return subject_of(run)
-
-
-def against(a: Subject, b: Subject) -> dict[str, Any] | None:
-    """Held-out rows that only one run gets right; None where they were judged on others.
-
-    chance: the probability of so uneven a split, or a more uneven one, if both were equally good:
-    the exact sign test of McNemar 1947.
-    """
-    if a.held is None or b.held is None or parted_by(a, b) is not None:
-        return None
-    same = a.held.x.shape == b.held.x.shape and np.array_equal(a.held.true, b.held.true)
-    if not same or not np.array_equal(a.held.x, b.held.x):
-        return None
-    first, second = (h.predicted == h.true for h in (a.held, b.held))
-    ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
-    both = int((first & second).sum())
-    return {"rows": len(first), "first": ours, "second": theirs, "both": both,
-            "chance": sign_test(ours, theirs)}  # fmt: skip
-
-
-def sign_test(ours: int, theirs: int) -> float:
-    """P of a split at least as uneven as ours : theirs, both sides, if each is as likely.
-
-    >>> sign_test(0, 5)
-    0.0625
-    """
-    n = ours + theirs
-    tail = sum(math.comb(n, k) for k in range(min(ours, theirs) + 1))
-    return min(1.0, 2 * tail / 2**n)
-
-
 def lines_of(held: dict[str, Any], t: Terminal) -> list[Line]:
     """Choices, ends and pairs."""
     lines: list[Line] = []
@@ -134,14 +99,15 @@ def lines_of(held: dict[str, Any], t: Terminal) -> list[Line]:
         lines += [*table(columns, t.width), []]
     lines += _outcomes(held["outcomes"], t)
     for pair in held["pairs"]:
-        said = f"{' and '.join(pair['runs'])}: {pair['parting']} {_rows(pair)}".rstrip()
+        a, b = pair["runs"]
+        said = f"{a} and {b}: {pair['parting']} {rows_said(a, b, pair['rows'])}".rstrip()
         lines += [*([] if t.plain else [[]]), *words(said, t.width)]
     return lines
 
 
-RANKS = {"run": 9, "held-out accuracy": 8, "held-out rmse": 8, "lowest validation loss": 7,
-         "training loss": 6,
+RANKS = {"run": 9, "lowest validation loss": 7, "training loss": 6,
          "epochs": 5, "seconds": 4, "ended by": 3, "steps": 2}  # fmt: skip
+"""Which columns stay on a narrow terminal: those of held-out rows go last, after the name."""
 
 
 def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
@@ -150,7 +116,7 @@ def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
     known = [k for k in rows[0] if any(r[k] is not None for r in rows)]
     columns = [
         Column(k, [[(_said(k, r[k]), "strong" if k == "run" else "")] for r in rows],
-               RANKS.get(k, 1), k != "run")
+               8 if k.startswith("held-out") else RANKS.get(k, 1), k != "run")
         for k in known
     ]  # fmt: skip
     return table(columns, t.width)
@@ -159,20 +125,6 @@ def _outcomes(rows: list[dict[str, Any]], t: Terminal) -> list[Line]:
 def _said(key: str, value: Any) -> str:
     if value is None:
         return "-"
-    if key.endswith("accuracy"):
-        return f"{100 * value:.2f} %"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _rows(pair: dict[str, Any]) -> str:
-    held = pair["rows"]
-    if held is None:
-        return ""
-    a, b = pair["runs"]
-    if not held["first"] + held["second"]:
-        return f"Of {held['rows']} held-out rows they get the same ones right."
-    verdict = "chance may well do that" if held["chance"] >= CHANCE else "more than chance"
-    return (
-        f"Of {held['rows']} held-out rows only {a} gets {held['first']} right and only {b} "
-        f"{held['second']}: {verdict} (probability {held['chance']:.2g})."
-    )
+    if key.endswith(("accuracy", "rows right")):
+        return percent(value, 2)
+    return figure(value)

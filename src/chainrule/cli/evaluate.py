@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import StateError
 from ..markup import counted
 from ..report.amounts import Amounts
+from ..report.charts import figure, percent
 from ..report.labels import Labels
 from ..train import Run
 from ..train.metrics import METRICS, confusion_matrix, over_labels
@@ -235,7 +236,7 @@ def target_lines(targets: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else figure(value)
 
 
 def label_lines(labels: Sequence[Mapping[str, Any]], t: Terminal) -> list[Line]:
@@ -280,12 +281,21 @@ def _label(name: str, held: Evaluation) -> str:
     return name.replace("_", " ") + over
 
 
+def _why_none(held: Evaluation) -> str:
+    """Why a score has no value."""
+    if held.targets:
+        return "it takes two rows or more"
+    if held.labels:
+        return "there is no label that some rows have and some have not"
+    return "some classes have no row, or all rows are of one"
+
+
 def _said(name: str, value: float | None, held: Evaluation) -> str:
     if value is None:
-        return "- (not in every class are rows)"
+        return f"- ({_why_none(held)})"
     if name == "rmse" and held.of_mean is not None:
-        return f"{value:.4g}  ({OF_MEAN}: {held.of_mean:.4g})"
+        return f"{figure(value)}  ({OF_MEAN}: {figure(held.of_mean)})"
     if name != "accuracy" or not held.matrix:
-        return f"{value:.4g}"
+        return figure(value)
     low, high = interval(round(value * held.rows), held.rows)
-    return f"{100 * value:.2f} %  (95 %: {100 * low:.1f} to {100 * high:.1f} %)"
+    return f"{percent(value, 2)}  (95 %: {100 * low:.1f} to {100 * high:.1f} %)"

@@ -131,7 +131,15 @@ def write_comparison(runs: list[Run], path: Path) -> None:
     from ..report.compare import build
     from ..report.page import write_page
 
-    write_page(path, build([subject_of(run) for run in runs]))
+    write_page(path, build([subject_with_rows(run) for run in runs]))
+
+
+def subject_with_rows(run: Run) -> Subject:
+    """With what the model says of held-out rows, where it can be asked."""
+    try:
+        return whole_subject(run)
+    except ChainruleError:
+        return subject_of(run)
 
 
 def whole_subject(run: Run, findings: list[dict[str, Any]] | None = None) -> Subject:

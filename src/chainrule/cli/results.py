@@ -186,20 +186,23 @@ def matrix_lines(o: Counted, width: int) -> list[Line]:
         for j, n in enumerate(row):
             style = "ok" if i == j else "bad" if n else "faint"
             line.append(((str(n) if n else ".").rjust(cell), style))
-        line.append((f"{_share(o, i):6.1f} %", ""))
+        line.append((f"{_share(o, i):>8}", ""))
         lines.append(line)
     return lines
 
 
-def _share(o: Counted, i: int) -> float:
+def _share(o: Counted, i: int) -> str:
+    """The share of a class's rows that is right, in per cent."""
     total = sum(o.matrix[i])
-    return 100.0 * o.matrix[i][i] / total if total else 0.0
+    return f"{100 * o.matrix[i][i] / total:.1f} %" if total else "no rows"
 
 
 def matrix_in_words(o: Counted, width: int) -> list[Line]:
     """One class a sentence."""
     said = (
-        f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, {_share(o, i):.1f} per cent."
+        f"Class {name}: {o.matrix[i][i]} of {sum(o.matrix[i])} right, "
+        + _share(o, i).replace("%", "per cent")
+        + "."
         for i, name in enumerate(o.names)
     )
     return [line for text in said for line in words(text, width)]

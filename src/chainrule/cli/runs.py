@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..errors import ChainruleError
+from ..report.charts import figure, percent
 from ..train import list_runs
 from ..train.metrics import METRICS
 from ..train.run import Run
@@ -69,18 +70,18 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _percent(value: Any) -> str:
-    return "-" if value is None else f"{value * 100:.2f} %"
+    return "-" if value is None else percent(value, 2)
 
 
 def _score(row: dict[str, Any], which: str) -> str:
     """The metric that was asked for, accuracy, or what else a run is judged by."""
     asked = (row.get("recipe") or {}).get("metric")
     if asked not in (None, "accuracy") and row.get(f"{which}_{asked}") is not None:
-        return f"{asked.replace('_', ' ')} {row[f'{which}_{asked}']:.4g}"
+        return f"{asked.replace('_', ' ')} {figure(row[f'{which}_{asked}'])}"
     for name in ("rmse", "f1"):
         value = row.get(f"{which}_{name}")
         if row.get(f"{which}_accuracy") is None and value is not None:
-            return f"{name} {value:.4g}"
+            return f"{name} {figure(value)}"
     share = _percent(row.get(f"{which}_accuracy"))
     return f"{share} of labels" if "test_labels_right" in row and which == "best_val" else share
 
@@ -120,7 +121,7 @@ def _said(key: str, value: Any) -> str:
         return f"{value:.1f}"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return figure(value, 5) if isinstance(value, float) else str(value)
 
 
 def everything(row: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..nn.tabular import ACTIVATIONS
+from ..report.charts import figure
 from ..train.tabular import Halving, Recipe, TableFit, TableModel, successive_halving
 from .app import Command, UsageProblem, as_usage
 from .evaluate import Evaluation
@@ -198,7 +199,7 @@ def rung(held: list[dict[str, Any]], metric: str, t: Terminal) -> list[Line]:
     left = sum(r["epochs"] == top["epochs"] for r in held)
     best = spelled(top["settings"]) or "the recipe as it is"
     said = f"epoch {top['epochs']}: {left} of {len(held)} in, best {in_words(metric)} "
-    said += f"{top['score']:.4g} ({best})"
+    said += f"{figure(top['score'])} ({best})"
     return words(said, t.width, indent="  ")
 
 
@@ -214,7 +215,7 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     names = sorted({k for r in found.table for k in r["settings"]})
     own = {k: getattr(rows.fit.recipe, k) for k in names}
     columns = [
-        Column(metric, [[(f"{r['score']:.4g}", "strong")] for r in top], 9, True),
+        Column(metric, [[(figure(r["score"]), "strong")] for r in top], 9, True),
         Column("epochs", [[(str(r["epochs"]), "")] for r in top], 8, True),
         *(Column(in_words(k), [[(f"{r['settings'].get(k, own[k]):g}", "")] for r in top],
                  5, True) for k in names),
@@ -222,7 +223,7 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     lines: list[Line] = [[], *table(columns, t.width)]
     if t.plain:
         told = [(r, spelled(r["settings"]) or "the recipe as it is") for r in top]
-        lines = [[(f"{metric} {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
+        lines = [[(f"{metric} {figure(r['score'])} after {r['epochs']} epochs: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
         base = baseline(held, rows.schema, rows.learned, rows.true)

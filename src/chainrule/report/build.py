@@ -26,12 +26,18 @@ from . import (
 from .charts import Chart, Heat, Lines, finite, percent, said
 from .largest import largest
 from .learning import learning
-from .page import render
+from .page import SECTIONS, render
 from .subject import LEVELS, SIGNS, Subject, verdict_of
 
 UNDIAGNOSED = "Nobody has diagnosed this run, so whether it has faults is not known."
 UNWATCHED = ("Not computed: the run has no layers.jsonl, so nobody looked inside its layers while "
              "it was trained.")  # fmt: skip
+
+BY_HAND = {"example", "optimizer", "graph"}
+"""Sections that a table's networks don't have."""
+LEFT_OUT = ("Not on this page, since the networks of a table are not worked by hand: the largest "
+            "gradient of each layer, one step explained, the optimizer's next step, the "
+            "computation graph.")  # fmt: skip
 
 CHARTS = ("learning", "flow", "ratios", "ledger", "activations", "gradients", "units", "optimizer",
           "graph", "confusion", "labels", "calibration", "dynamics", "boundary")  # fmt: skip
@@ -66,6 +72,7 @@ def build(s: Subject) -> str:
         "run": s.name,
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED, "no_steps": s.no_steps,
+        "watched": bool(s.looks), "left_out": LEFT_OUT if s.of_table else None,
     }  # fmt: skip
     extra: dict[str, Any] = {}
     values |= _largest(s, charts["flow"], extra)
@@ -79,7 +86,9 @@ def build(s: Subject) -> str:
     values["findings"] = _findings(s.findings, charts)
     if charts["learning"] is not None:
         extra["clicks"] = _clicks(charts["learning"], s.findings or [])
-    return render("run.html", f"Report of {s.name}", charts, extra=extra, name=s.name, **values)
+    sections = [part for part in SECTIONS if not s.of_table or part[0] not in BY_HAND]
+    return render("run.html", f"Report of {s.name}", charts, sections, extra=extra, name=s.name,
+                  **values)  # fmt: skip
 
 
 # ---------------------------------------------------------------- run card
@@ -324,7 +333,8 @@ def _image(s: Subject, row: Any) -> Markup | None:
 
 def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
     values: dict[str, Any] = {"confusion_inner": "", "worst": [], "no_why": None, "no_results": (
-        f"No results: {s.no_model}." if s.model is None else "No held-out rows.")}  # fmt: skip
+        "No held-out rows." if s.model is not None or s.of_table else
+        f"No results: {s.no_model}.")}  # fmt: skip
     h, given = s.held, s.held or s.labels
     if given is not None and not np.isfinite(given.p).all():
         return values | {"no_results": "The model gives no finite number for some held-out rows."}
@@ -339,7 +349,7 @@ def _results(s: Subject, charts: dict[str, Chart | None]) -> dict[str, Any]:
     worst = [_worst(s, h, i, layers) for i in results.worst(h)]
     return values | {
         "confusion_inner": _confusion(h, cells), "worst": worst,
-        "no_why": layers if isinstance(layers, str) else None,
+        "no_why": layers if isinstance(layers, str) and not s.of_table else None,
     }  # fmt: skip
 
 

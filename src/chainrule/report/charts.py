@@ -48,7 +48,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Series over the common x; band: (low, high, what it is); marks: (x, what is there)."""
+    """Series over the common x; band: (low, high, what it is); marks: (x, what is there).
+
+    share: whether the numbers are shares of 1, which the axis then doesn't leave.
+    """
 
     y_title: str
     series: list[Series]
@@ -56,6 +59,21 @@ class Panel:
     band: tuple[float, float, str] | None = None
     marks: list[tuple[float, str]] = field(default_factory=list)
     height: int = 220
+    share: bool = False
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis: of all values, the band's included, and some room around them."""
+        values = [v for s in self.series for v in s.y if v is not None and math.isfinite(v)]
+        if self.log:
+            values = [v for v in values if v > 0]
+        if self.band is not None:
+            values += self.band[:2]
+        low, high = min(values, default=0.1 if self.log else 0.0), max(values, default=1.0)
+        if not self.log:
+            room = (high - low) * 0.05 or 0.05 * self.share
+            low, high = (0.0 if 0 <= low < 0.3 * high else low - room), high + room
+        return (max(low, 0.0), min(high, 1.0)) if self.share else (low, high)
 
 
 @dataclass(frozen=True)
@@ -135,11 +153,24 @@ def said(value: Any, digits: int = 4) -> str:
         return f"{int(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(int(value))
     if 1e4 <= abs(value) < 1e9:
         return f"{value:,.0f}".replace(",", "\u202f")
+    while f"{value:.{digits}g}" == "1" and value < 1:  # nearly 1 is not 1
+        digits += 1
     return f"{value:.{digits}g}"
 
 
+def figure(value: Any, digits: int = 4) -> str:
+    """`said` for a terminal: its digits in one piece, to be copied.
+
+    >>> figure(191688.4), figure(37.30502), figure(0.99997)
+    ('191688', '37.31', '0.99997')
+    """
+    return said(value, digits).replace("\u202f", "")
+
+
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 as per cent."""
+    """A share of 1 as per cent; 100 only of a share that is 1."""
+    while share < 1 and digits < 9 and float(f"{100 * share:.{digits}f}") == 100:
+        digits += 1
     return f"{100 * share:.{digits}f} %"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
+
+import numpy as np
 
 from ..diagnosis.finding import called
 from ..markup import counted
@@ -22,6 +25,11 @@ SECTIONS = (
 CLOCK = {"seconds"}
 """Columns that no two runs share."""
 MOST_PAIRS = 10
+SCORES = ("accuracy", "rmse")
+OF_LABELS = ("f1", "rows_right")
+"""What is compared of runs, where they have it, whatever was asked for; of several labels a row."""
+CHANCE = 0.05
+"""A difference that chance makes less often than that is called more than chance."""
 
 
 def build(subjects: list[Subject]) -> str:
@@ -38,7 +46,7 @@ def build(subjects: list[Subject]) -> str:
         )  # fmt: skip
     pairs = list(combinations(range(len(subjects)), 2))[:MOST_PAIRS]
     partings = [
-        {"names": f"{names[a]} and {names[b]}", "words": parting(subjects[a], subjects[b])}
+        {"names": f"{names[a]} and {names[b]}", "words": _pair(names, subjects, a, b)}
         for a, b in pairs
     ]
     choices = differing(names, subjects)
@@ -50,6 +58,11 @@ def build(subjects: list[Subject]) -> str:
                 if count else f"{len(names)} runs of one recipe.")  # fmt: skip
     return render("compare.html", title, charts, SECTIONS, name="-".join(names), partings=partings,
                   choices=choices, outcomes=outcomes, sentence=sentence)  # fmt: skip
+
+
+def _pair(names: list[str], subjects: list[Subject], a: int, b: int) -> str:
+    rows = rows_said(names[a], names[b], against(subjects[a], subjects[b]))
+    return f"{parting(subjects[a], subjects[b])} {rows}".rstrip()
 
 
 def names_of(subjects: list[Subject]) -> list[str]:
@@ -154,6 +167,48 @@ def _in_epochs(a: Subject, b: Subject) -> str:
     return f"Their logs are equal for {shorter} epochs{more}."
 
 
+def against(a: Subject, b: Subject) -> dict[str, Any] | None:
+    """Held-out rows of classes that only one run gets right; None where they were judged on others.
+
+    chance: the probability of so uneven a split, or a more uneven one, if both were equally good:
+    the exact sign test of McNemar 1947.
+    """
+    if a.held is None or b.held is None or parted_by(a, b) is not None:
+        return None
+    same = a.held.x.shape == b.held.x.shape and np.array_equal(a.held.true, b.held.true)
+    if not same or not np.array_equal(a.held.x, b.held.x):
+        return None
+    first, second = (h.predicted == h.true for h in (a.held, b.held))
+    ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
+    both = int((first & second).sum())
+    return {"rows": len(first), "first": ours, "second": theirs, "both": both,
+            "chance": sign_test(ours, theirs)}  # fmt: skip
+
+
+def sign_test(ours: int, theirs: int) -> float:
+    """P of a split at least as uneven as ours : theirs, both sides, if each is as likely.
+
+    >>> sign_test(0, 5)
+    0.0625
+    """
+    n = ours + theirs
+    tail = sum(math.comb(n, k) for k in range(min(ours, theirs) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def rows_said(ours: str, theirs: str, held: dict[str, Any] | None) -> str:
+    """What `against` found of two runs of these names, as a sentence; '' where it is None."""
+    if held is None:
+        return ""
+    if not held["first"] + held["second"]:
+        return f"Of {held['rows']} held-out rows they get the same ones right."
+    verdict = "chance may well do that" if held["chance"] >= CHANCE else "more than chance"
+    return (
+        f"Of {held['rows']} held-out rows only {ours} gets {held['first']} right and only {theirs} "
+        f"{held['second']}: {verdict} (probability {held['chance']:.2g})."
+    )
+
+
 def differing(names: list[str], subjects: list[Subject]) -> Chart:
     """The choices and versions in which runs differ, a row each."""
     recipes = [s.config.get("recipe") or _table(s) for s in subjects]
@@ -177,19 +232,28 @@ def _plain(value: Any) -> Any:
 
 
 def endings(names: list[str], subjects: list[Subject]) -> Chart:
-    """How runs ended, a row each."""
+    """How runs ended, a row each; with the metrics asked for, and F1 of several labels."""
+    asked = list(dict.fromkeys([*SCORES, *(m for s in subjects for m in _asked(s))]))
     rows = []
     for name, s in zip(names, subjects, strict=True):
         result = s.result or {}
         last = s.rows[-1] if s.rows else {}
         best = [v for r in s.rows if isinstance(v := r.get("val_loss"), (int, float))]
         rows.append([name, result.get("stopped") or "unfinished", len(s.rows), last.get("step"),
-                     last.get("loss"), min(best, default=None), result.get("test_accuracy"),
-                     result.get("test_rmse"),
+                     last.get("loss"), min(best, default=None),
+                     *(result.get(f"test_{m}") for m in asked),
                      sum(r.get("seconds") or 0.0 for r in s.rows)])  # fmt: skip
     heads = ["run", "ended by", "epochs", "steps", "training loss", "lowest validation loss",
-             "held-out accuracy", "held-out rmse", "seconds"]  # fmt: skip
+             *(f"held-out {m.replace('_', ' ')}" for m in asked), "seconds"]  # fmt: skip
     return Chart("outcomes", "How the runs ended", "", "", "", "", heads, rows)
+
+
+def _asked(s: Subject) -> list[str]:
+    """The metrics by which a run of a table is judged, its target's first."""
+    target = (s.config.get("schema") or {}).get("target") or {}
+    metric, result = target.get("metric"), s.result or {}
+    found = [metric] if isinstance(metric, str) else []
+    return [*found, *(m for m in OF_LABELS if f"test_{m}" in result and "labels" in result)]
 
 
 def _without_empty(chart: Chart) -> Chart:

@@ -10,6 +10,7 @@ from ..train.watch import Layer, Look
 from ..train.watch.series import (
     HIGH,
     LOW,
+    finite_of,
     last_with,
     log10,
     looks_outside,
@@ -43,21 +44,24 @@ FAR = 1e-3
 """A first layer's gradient below this share of the last's is said to vanish."""
 
 
-def trouble(values: list[float | None], middle: float) -> float:
-    """How far a layer's typical size is from the others', in powers of ten."""
-    good = [v for v in values if v is not None and finite(v)]
-    if any(v is not None and not finite(v) for v in values):
+def trouble(name: str, powers: dict[str, list[float | None]]) -> float:
+    """How far a layer's size typically is from that of the others at the same look, in powers of
+    ten; infinite where it once was no number or 0."""
+    if any(v is not None and not finite(v) for v in powers[name]):
         return math.inf
-    return abs(median(good) - middle) if good else 0.0
+    far = []
+    for i, value in enumerate(powers[name]):
+        others = finite_of(row[i] for n, row in powers.items() if n != name)
+        if value is not None and others:
+            far.append(abs(value - median(others)))
+    return median(far) if far else 0.0
 
 
 def gradient_flow(looks: list[Look]) -> Chart:
     """The heat map of layers and steps."""
     names = names_of(looks)
     powers = {n: [log10(v) for v in series_of(looks, n, "grad")] for n in names}
-    good = [v for row in powers.values() for v in row if v is not None and finite(v)]
-    middle = median(good) if good else 0.0
-    order = sorted(names, key=lambda n: -trouble(powers[n], middle))
+    order = sorted(names, key=lambda n: -trouble(n, powers))
     pieces = min(len(looks), MOST_COLUMNS, max(MOST_CELLS // len(names), 20))
     x = [float(looks[k * len(looks) // pieces].step) for k in range(pieces)]
     heat = Heat("step", "layer", "|gradient|", x, order,

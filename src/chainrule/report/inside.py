@@ -77,9 +77,11 @@ def _here(what: str, chosen: list[Look]) -> str:
     return ("At the end " + "; ".join(parts) + ".") if parts else "Mean and spread: not computed."
 
 
-def units(looks: list[Look]) -> Chart:
-    """Dead and saturated units, by name and since when."""
+def units(looks: list[Look]) -> Chart | None:
+    """Dead and saturated units, by name and since when; None where nobody counted them."""
     last = last_with(looks, "dead", "saturated")
+    if all(x.dead is None and x.saturated is None for x in last.layers):
+        return None
     rows = []
     for x in last.layers:
         since = dead_since(looks, x.name)
@@ -92,8 +94,6 @@ def units(looks: list[Look]) -> Chart:
         title = f"{len(dead)} of {len(rows)} layers have dead units"
     elif flat:
         title = f"{flat[0][0]} is saturated"
-    elif all(r[2] is None and r[3] is None for r in rows):
-        title = "Dead and saturated units were not computed"
     elif all(r[2] is None for r in rows):  # no activation that can die
         title = "No layer is saturated"
     elif all(r[3] is None for r in rows):

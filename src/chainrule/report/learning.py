@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..markup import counted
@@ -34,6 +34,21 @@ APART = 100
 SMOOTH_FROM = 40
 """Epochs from which a smoothed line is drawn over the raw one."""
 NOT_METRICS = {"epoch", "step", "loss", "val_loss", "lr", "grad_norm", "seconds"}
+
+
+BOTH = (
+    " (solid) and on the rows held back for validation (dashed); below, what else was measured",
+    "Both losses fall and then level off close to each other. Training that goes on falling while "
+    "validation rises is learning by heart",
+)
+JUDGED = (
+    "; below, what was measured on rows held back for validation",
+    "The loss falls, and what was measured on the rows held back gets better and then levels off. "
+    "Where it gets worse while the loss goes on falling, the rows are learned by heart",
+)
+ALONE = ("; below, what else was measured", "The loss falls and then levels off")
+"""What a chart shows and what is healthy, with a validation loss, with only metrics of rows held
+back, and without such rows."""
 
 
 def column(rows: list[dict[str, Any]], name: str) -> list[float | None]:
@@ -80,16 +95,15 @@ def learning(rows: list[dict[str, Any]]) -> Chart | None:
     ]
     if "lr" in columns:
         panels.append(_rate(columns, steps, chosen))
+    seen = BOTH if "val_loss" in columns else (
+        JUDGED if any(k.startswith("val_") for k in columns) else ALONE)  # fmt: skip
     return Chart(
         "learning", _title(columns, best, rows), _summary(columns, rows),
-        "The loss after every epoch, on the rows learned from (solid) and on the rows held back "
-        "for validation (dashed); below, what else was measured, and the learning rate at the same "
-        "steps. Where a line is smoothed, the raw values lie thin behind it."
+        f"The loss after every epoch, on the rows learned from{seen[0]}, and the learning rate at "
+        "the same steps. Where a line is smoothed, the raw values lie thin behind it."
         + (" The loss stands on a logarithmic scale, since its values are more than a hundred "
            "times apart." if loss.log else ""),
-        "Both losses fall and then level off close to each other. Training that goes on falling "
-        "while validation rises is learning by heart; a loss that jumps or rises asks for a "
-        "smaller learning rate.",
+        f"{seen[1]}; a loss that jumps or rises asks for a smaller learning rate.",
         " ".join([_here(columns, best, rows), *(e.sentence for e in events(columns, steps))]),
         ["epoch", "step", *columns],
         [[rows[i].get("epoch"), rows[i].get("step"), *(columns[k][i] for k in columns)]
@@ -136,8 +150,15 @@ def _panel(
             y = [smooth[i] for i in chosen]
         series.append(Series(name, x, y, colour, dash))
     values = [v for s in series for v in s.y if finite(v) and v is not None]
+    share = _of_shares(names[0]) and all(0 <= v <= 1 for v in values)
     wide = title == "loss" and max(values, default=1) > APART * min(values, default=1) > 0
-    return _scaled(title, series, wide)
+    return replace(_scaled(title, series, wide), share=share)
+
+
+def _of_shares(name: str) -> bool:
+    """Whether a column of the log is a share of 1, as far as its name tells."""
+    metric = METRICS.get(name.removeprefix("val_"))
+    return "acc" in name if metric is None else metric.share
 
 
 def _rate(columns: Any, steps: list[float], chosen: list[int]) -> Panel:
@@ -312,10 +333,10 @@ def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
                                  COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]))  # fmt: skip
         if series:
             made.append(_scaled(title, series, _positive(series)))
+    shown = ["epoch", "step", "loss", *(["val_loss"] if len(made) > 1 else [])]
     for name, rows in runs.items():
         places = kept([column(rows, "loss")], MOST_ROWS)
-        table += [[name, rows[k].get("epoch"), rows[k].get("step"), rows[k].get("loss"),
-                   rows[k].get("val_loss")] for k in places]  # fmt: skip
+        table += [[name, *(rows[k].get(key) for key in shown)] for k in places]
     if not made:
         return None
     ends = {n: column(r, "val_loss" if len(made) > 1 else "loss") for n, r in runs.items()}
@@ -333,7 +354,7 @@ def compared(runs: dict[str, list[dict[str, Any]]]) -> Chart | None:
         "Runs of one recipe and one seed lie on each other exactly.",
         f"The lowest {what} losses lie between {said(min(v or 0 for v in lowest.values()))} and "
         f"{said(max(v or 0 for v in lowest.values()))}.",
-        ["run", "epoch", "step", "training loss", "validation loss"], table, Lines("step", made),
+        ["run", *(panels.get(k, k) for k in shown)], table, Lines("step", made),
     )  # fmt: skip
 
 

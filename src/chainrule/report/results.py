@@ -110,7 +110,7 @@ def calibration(h: Held) -> Chart:
     least = min(x, default=0.0)
     panel = Panel("share that is right", [
         Series("as sure as right", [least, 1.0], [least, 1.0], GREY, DASHES[1]),
-        Series("this model", x, list(y), BLUE)])  # fmt: skip
+        Series("this model", x, list(y), BLUE)], share=True)  # fmt: skip
     return Chart(
         "calibration", f"The model is {word}",
         f"Mean confidence {said(mean)}, accuracy {said(accuracy)}, "

@@ -38,6 +38,7 @@ class Subject:
     rows and columns of an input that is a picture.  held, amounts, labels: what is said of
     held-out rows, of classes, of numbers or of several labels a row.  steps: what the optimizer
     would do next, and the step of its checkpoint.  columns: of a table, with name, kind and why.
+    of_table: the model is a table's, whose networks are not worked by hand.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Subject:
     amounts: list[Amounts] = field(default_factory=list)
     labels: Labels | None = None
     columns: list[dict[str, Any]] = field(default_factory=list)
+    of_table: bool = False
     image: tuple[int, int] | None = None
     steps: tuple[Steps, int] | None = None
     no_steps: str = "the state of the optimizer was not asked for"

@@ -115,16 +115,7 @@ def _lines(picture: Lines) -> tuple[str, float]:
 
 def y_scale(panel: Panel, top: float, bottom: float) -> Scale:
     """The scale of a panel's values, its band included."""
-    values = [v for s in panel.series for v in s.y if v is not None and finite(v)]
-    if panel.log:
-        values = [v for v in values if v > 0]
-    if panel.band is not None:
-        values += panel.band[:2]
-    low, high = min(values, default=0.1 if panel.log else 0.0), max(values, default=1.0)
-    if not panel.log:
-        room = (high - low) * 0.05
-        low, high = (0.0 if 0 <= low < 0.3 * high else low - room), high + room
-    return Scale(low, high, bottom, top, panel.log)
+    return Scale(*panel.ends, bottom, top, panel.log)
 
 
 def _panel(panel: Panel, x: Scale, top: float, bottom: float, x_title: str) -> str:

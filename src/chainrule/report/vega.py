@@ -91,12 +91,17 @@ def _lines(picture: Lines) -> dict[str, Any]:
                                   "strokeDash": "independent"}}}  # fmt: skip
 
 
+def _ends(panel: Panel) -> dict[str, Any]:
+    """Where the axis of shares ends; that of other numbers is left to the library."""
+    return {"domain": [float(f"{v:.4g}") for v in panel.ends], "nice": False} if panel.share else {}
+
+
 def _panel(panel: Panel, number: int, x_title: str | None) -> dict[str, Any]:
     keep = f"datum.p === {number}" + (" && datum.y > 0" if panel.log else "")
     x = {"field": "x", "type": "quantitative", "title": x_title, "scale": {"nice": False},
          "axis": {"grid": False, "tickCount": 8, "labelBound": True}}  # fmt: skip
     y = {"field": "y", "type": "quantitative", "title": panel.y_title,
-         "scale": {"type": "log"} if panel.log else {"zero": False},
+         "scale": {"type": "log"} if panel.log else {"zero": False, **_ends(panel)},
          "axis": POWERS if panel.log else PLAIN}  # fmt: skip
     shared = {"x": x, "y": y, **_looks(panel.series)}
     told = [{"field": "x", "title": "step"}, {"field": "n", "title": "what"},

@@ -59,9 +59,12 @@ def split(table: Table, schema: Any, choices: TableChoices) -> tuple[Any, Any]:
     return hold_out(labels, rows, choices.test_fraction)
 
 
-def own_rows(run: Run, model: TableModel) -> Table:
-    """The rows of the run's own file that were held out; raises where it isn't the same file."""
-    choices = of_run(run, f"name a file with rows: chainrule evaluate {run.name} FILE")
+def own_rows(run: Run, model: TableModel, command: str) -> Table:
+    """The rows of the run's own file that were held out; raises where it isn't the same file.
+
+    command: the one that takes a file in its place.
+    """
+    choices = of_run(run, f"name a file with rows: chainrule {command} {run.name} FILE")
     table, _ = choices.with_target(choices.table())
     _, rows = split(table, model.preprocessing.schema, choices)
     if not len(rows):
@@ -84,7 +87,8 @@ def judge(
                            fix=f"without {flag}", line="")  # fmt: skip
     model = spelled(model_of(run), given.pop("missing", ()))
     if file is None:
-        return _judged(run, model, own_rows(run, model), None, HELD_OUT, with_target)
+        own = own_rows(run, model, "evaluate" if with_target else "predict")
+        return _judged(run, model, own, None, HELD_OUT, with_target)
     choices = from_config(run.config, str(run.path))
     with as_typed_badly():
         table = _read(file, choices, given)
@@ -197,7 +201,7 @@ def reported(run: Run, s: Subject) -> Subject:
     """
     schema = run.config.get("schema") or {}
     s.columns = list(schema.get("features") or [])
-    s.no_model = s.no_steps = "the networks of a table are not worked by hand"
+    s.of_table = True
     try:
         model, judged = judge(run, None, with_target=True)
     except ChainruleError:

@@ -223,7 +223,7 @@ def of_run(run: Run, fix: str) -> TableChoices:
         changed = True
     if changed:
         raise StateError(
-            f"{choices.data} is not the file any more that {run.name} learned from",
+            f"{choices.data} has changed since {run.name} learned from it",
             got=places[0], fix=fix, line="",
         )  # fmt: skip
     raise UsageProblem(

@@ -11,6 +11,7 @@ from ...data.tables import Schema, Table
 from ...data.tables.infer import AS_ASKED
 from ...errors import some_names
 from ...markup import counted
+from ...report.charts import figure, percent
 from ...train.tabular import TableFit, TableModel
 from ...train.tabular.judging import OWN
 from ..evaluate import Evaluation
@@ -92,7 +93,7 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
     if held is None:
         judged = {k: v for k, v in fit.rows[-1].items() if k.startswith("val_")}
         name, value = next(iter(judged.items()))
-        said = f"{validation(name)} {value:.4g} in the last epoch"
+        said = f"{validation(name)} {figure(value)} in the last epoch"
         return [*words(said, t.width, "strong"), *words(ended, t.width)]
     return [*headline_of(held, base, fit.preprocessing.schema, t), *words(ended, t.width)]
 
@@ -113,19 +114,20 @@ def headline_of(held: Evaluation, base: float | None, schema: Schema, t: Termina
     metric = schema.target.metric
     if metric in held.scores and metric not in ("rmse", "accuracy"):
         value = held.scores[metric]
-        found = "can't be said of these rows" if value is None else f"{value:.4f}"
+        found = "can't be said of these rows" if value is None else figure(value)
         return words(f"held-out {in_words(metric)} {found}", t.width, "strong")
     rmse = held.scores.get("rmse")
     share = held.scores.get("accuracy")
     if rmse is not None:
-        said = f"held-out rmse {rmse:.4g}" + ("" if base is None else f" (the mean: {base:.4g})")
+        said = f"held-out rmse {figure(rmse)}"
+        said += "" if base is None else f" (the mean: {figure(base)})"
         if len(held.targets) > 1:
             said += f", both the mean over {len(held.targets)} targets"
     elif share is not None:
-        said = f"held-out accuracy {100 * share:.2f} %"
-        said += "" if base is None else f" (the most frequent class: {100 * base:.2f} %)"
+        said = f"held-out accuracy {percent(share, 2)}"
+        said += "" if base is None else f" (the most frequent class: {percent(base, 2)})"
     else:
-        said = f"held-out f1 {held.scores.get('f1') or 0.0:.4f}"
+        said = f"held-out f1 {figure(held.scores.get('f1') or 0.0)}"
     return words(said, t.width, "strong")
 
 
@@ -136,7 +138,7 @@ def closely(model: TableModel, judged: Judged, index: int, t: Terminal) -> list[
     decided = model.decided(judged.scores[index : index + 1])
     if target.task == "regression":
         pairs = zip(target.names, scores.tolist(), strict=True)
-        return lines + [[(f"predicted {n} {v:.6g}", "strong")] for n, v in pairs]
+        return lines + [[(f"predicted {n} {figure(v, 6)}", "strong")] for n, v in pairs]
     if target.task == "multiclass" or target.task == "binary":
         lines.append([(f"predicted {decided[0]}", "strong")])
     for i in np.argsort(-scores, kind="stable")[:5].tolist():

@@ -13,6 +13,7 @@ import click
 
 from ...data.tables import Table
 from ...errors import ChainruleError, NonFiniteError
+from ...report.charts import figure
 from ...train import Run
 from ...train.files import write_text
 from ...train.tabular import TableFit, TableModel, TableWatch
@@ -188,7 +189,7 @@ def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
 
 def _note(row: dict[str, Any]) -> str:
     judged = next((k for k in row if k.startswith("val_")), None)
-    tail = "" if judged is None else f", {validation(judged)} {row[judged]:.4g}"
+    tail = "" if judged is None else f", {validation(judged)} {figure(row[judged])}"
     return f"loss {row['loss']:.4g}{tail}"
 
 

@@ -10,11 +10,13 @@ from ...errors import StateError
 class Metric:
     """Base of metrics: write `reset`, `update` and `compute`.
 
-    `name` is how it is asked for and logged; `higher_is_better` says in which direction it is good.
+    `name` is how it is asked for and logged; `higher_is_better` says in which direction it is good,
+    `share` whether its values lie from 0 to 1.
     """
 
     name: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
+    share: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.reset()

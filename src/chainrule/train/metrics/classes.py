@@ -25,6 +25,7 @@ class Accuracy(Metric):
     """
 
     name = "accuracy"
+    share = True
 
     def __init__(self, threshold: float = 0.0) -> None:
         self.threshold = threshold
@@ -52,6 +53,7 @@ class TopK(Metric):
     """
 
     name = "top_k"
+    share = True
 
     def __init__(self, k: int = 5) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
@@ -157,6 +159,7 @@ class Precision(_PerClass):
     """Of what was taken for a class, the share that was of it: right / found; mean over classes."""
 
     name = "precision"
+    share = True
 
     def _quotient(self, right: Array, found: Array, real: Array) -> tuple[Array, Array]:
         return right, found
@@ -166,6 +169,7 @@ class Recall(_PerClass):
     """Of what is of a class, the share that was found: right / real; mean over classes."""
 
     name = "recall"
+    share = True
 
     def _quotient(self, right: Array, found: Array, real: Array) -> tuple[Array, Array]:
         return right, real
@@ -175,6 +179,7 @@ class F1(_PerClass):
     """The harmonic mean of precision and recall: 2 right / (found + real); mean over classes."""
 
     name = "f1"
+    share = True
 
     def _quotient(self, right: Array, found: Array, real: Array) -> tuple[Array, Array]:
         return 2 * right, found + real

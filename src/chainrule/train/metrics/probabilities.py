@@ -81,6 +81,7 @@ class ROCAUC(_Kept):
     """
 
     name = "roc_auc"
+    share = True
 
     def compute(self) -> float:
         """The mean area over the classes so far."""
@@ -146,6 +147,7 @@ class CalibrationError(_Kept):
     """
 
     name = "calibration_error"
+    share = True
     higher_is_better = False
 
     def __init__(self, bins: int = 10) -> None:
