@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 
 from chainrule import schemas
 from chainrule.cli.app import app
+from chainrule.cli.tables import training
 from chainrule.cli.tables import training as tables
 from chainrule.cli.tables.choices import TableChoices, choose, from_config
 from chainrule.cli.tables.options import ONLY_FOR_TABLES
@@ -432,3 +434,20 @@ def test_the_form_of_dates_can_be_said_and_is_kept(chainrule):
     said = " ".join(refused(chainrule("predict", "a-0001", "b.csv")).split())
     assert "expected the form %d/%m/%Y" in said
     assert "'2019-06-01' in b.csv, line 2" in said
+
+
+def test_a_training_says_how_far_it_is_where_nothing_is_redrawn(chainrule, penguins, monkeypatch):
+    """Every tenth of the way, and every few seconds where that is more; not where it is quiet."""
+    words = ("train", penguins, "--target", "species", "--layers", "4", "--folds", "1", "--no-save")
+    words += ("--epochs", "40", "--no-early-stopping")
+
+    def epochs(text):
+        return [int(n) for n in re.findall(r"^epoch (\d+) of 40: loss .*accuracy", text, re.M)]
+
+    for more in ((), ("--plain",)):
+        assert epochs(chainrule(*words, *more).stdout) == list(range(4, 41, 4))
+    assert epochs(chainrule(*words, "-q").output) == []
+    as_json = chainrule(*words, "--json")
+    assert (epochs(as_json.stdout), len(epochs(as_json.stderr))) == ([], 10)
+    monkeypatch.setattr(training, "EVERY_S", 0.0)
+    assert epochs(chainrule(*words).stdout) == list(range(1, 41))
