@@ -26,7 +26,7 @@ from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
 from .applied import Judged, evaluation, model_of
-from .choices import TableChoices, of_run, sha256_of
+from .choices import TableChoices, located, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
 from .wording import told
@@ -102,8 +102,8 @@ class _Job:
         o, c = self.options, self.choices
         config = {
             "table": c.used(fit.recipe, len(fit.members.members)).to_config(),
-            "path": str(Path(c.data).resolve()),
-            "sha256": sha256_of(c.data),
+            "path": str(Path(located(c.data)).resolve()),
+            "sha256": sha256_of(located(c.data)),
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "batch": fit.members.batch,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
