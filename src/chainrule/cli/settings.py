@@ -111,11 +111,9 @@ def seen_from(folder: str | os.PathLike[str], data: str) -> str:
 
     Such a folder finds its table after both were moved together.
     """
-    return (
-        data
-        if os.path.isabs(data) or located(data) != data
-        else os.path.relpath(data, os.path.realpath(folder))
-    )
+    if os.path.isabs(data) or located(data) != data:
+        return data
+    return os.path.relpath(data, os.path.realpath(folder))
 
 
 def _seen_from_here(data: str, file: str) -> str:
