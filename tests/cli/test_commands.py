@@ -331,3 +331,9 @@ def test_what_is_said_to_come_next_can_be_pasted(chainrule, folder, layers):
 
 def test_no_command_is_listed_with_half_a_sentence(chainrule):
     assert "..." not in chainrule("--help", COLUMNS="80").stdout.replace("[ARGS]...", "")
+
+
+def test_a_command_for_data_sets_says_so_of_a_table_with_its_options(chainrule, penguins):
+    said = refused(chainrule("preflight", penguins, "--target", "species"))
+    assert "is a table, and preflight is for data sets" in said
+    assert "No such option" in chainrule("preflight", "xor", "--target", "x").stderr

@@ -218,7 +218,7 @@ def test_epochs_as_csv(chainrule, xor_run):
     ("words", "message"),
     [
         ([], "one of --json"),
-        (["xor", "--json", "--csv", "x"], "one of --json"),
+        (["xor", "--json", "--csv", "x"], "only one at a time"),
         (["--json"], "which run"),
         (["xor", "--schema", "run"], "takes no RUN"),
         (["--schema", "rum"], "did you mean run"),

@@ -26,9 +26,9 @@ def cost(z, y):
 
 
 SLIPS = {
-    "solver": {"adamm": "adam", "lbfg": "lbfgs", "adamW": "AdamW"},
+    "solver": {"adamm": "adam", "lbfg": "lbfgs", "adamW": "AdamW", "adamw": "AdamW"},
     "activation": {"rleu": "relu", "GELU": "gelu", "leakyrelu": "leaky_relu"},
-    "learning_rate": {"adaptve": "adaptive", "StepLr": "StepLR"},
+    "learning_rate": {"adaptve": "adaptive", "StepLr": "StepLR", "cosine": "WarmupCosineLR"},
     "early_stopping_metric": {"los": "loss"},
     "class_weight": {"balance": "balanced"},
 }
@@ -198,6 +198,9 @@ def test_a_warning_points_at_the_line_that_fits(settings):
         ({"lrr": 0.1}, "has no argument 'lrr'.*did you mean 'lr'"),
         ({"max_iter": 3}, "has no argument 'max_iter'.*did you mean 'max_epochs'"),
         ({"alpha": 3}, "has no argument 'alpha'.*did you mean 'optimizer__weight_decay'"),
+        ({"modul__h": 3}, "has no argument 'modul__h'.*did you mean 'module__h'"),
+        ({"optimiser__eps": 3}, "did you mean 'optimizer__eps'"),
+        ({"zzz__h": 3}, "has no argument 'zzz__h'.*module__h"),
         ({"hidden": 3}, "has no argument 'hidden'.*module__hidden"),
         ({"optimizer": "Adamw"}, "Did you mean 'AdamW'"),
         ({"module": lambda: 3}, "must be or make an nn.Module"),

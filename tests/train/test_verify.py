@@ -46,6 +46,19 @@ def test_a_fit_with_every_part_is_exact(tmp_path, compiled):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("said", [{}, {"epochs": 2}, {"steps": 9}])
+def test_it_never_makes_more_steps_than_in_all(tmp_path, said):
+    """With the pilot that finds out how many steps take a second, and without."""
+    told = []
+    verify_resume(
+        lambda: trainer(compile=False), data(), validation=data(), batch_size=4, **said, kills=2,
+        folder=tmp_path, progress=lambda what, done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert any(total is not None for _, total in told)
+    assert all(total is None or done <= total for done, total in told)
+
+
+@pytest.mark.slow
 def test_every_operation_of_a_save_is_a_moment_to_be_killed_in(tmp_path):
     job = TrainerJob(lambda: trainer(compile=False), data(), {**FIT, "epochs": 1})
     met = []

@@ -81,7 +81,8 @@ def command(
     predict` does. That of a table takes its raw columns by name, numbers, texts and gaps as they
     stand in the file and dates as seconds since 1970, and gives labels with probabilities, or
     amounts in their unit: what prepares the columns is part of it.
-    Everything that Chainrule writes as JSON has a schema: --schema prints it.
+    Everything that Chainrule writes as JSON has a schema: --schema prints it. One of the options
+    at a time says what is given.
 
     \b
     Examples:
@@ -97,7 +98,8 @@ def command(
     wanted = [name for name, on in asked.items() if on]
     if len(wanted) != 1:
         raise UsageProblem(
-            f"export: one of {', '.join(asked)}", got=" ".join(wanted) or "none",
+            f"export: one of {', '.join(asked)}, and only one at a time",
+            got=" ".join(wanted) or "none",
             fix="chainrule export digits --csv digits.csv", line="",
         )  # fmt: skip
     if (run is None) != (schema is not None):

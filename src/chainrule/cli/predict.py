@@ -53,7 +53,8 @@ def command(
     data set FILE.csv (-: stdin) has one row an example and as many numbers as the model has inputs,
     by place (a first line of names is skipped); the digits take 64 pixels with ink from 0 to 1.
     RUN is a name such as digits-0001, a path, or digits for the newest with a model.  The answer is
-    CSV, or what the suffix of -o asks for: the class, and the probability of each.
+    CSV, or what the suffix of -o asks for: the class, and the probability of each, or amounts, in
+    the order of the rows, which are counted from 0. No column of FILE is repeated, its ids neither.
 
     \b
     Examples:

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import numpy as np
@@ -26,7 +26,22 @@ ROWS = 128
 ANSWERS = {"ok": "", "error": "? No", "warning": "? Doubtful", "skipped": "? Not tried"}
 
 
-@click.command(cls=Command, short_help="Checks a training before its first step.")
+class OfSets(Command):
+    """A command for data sets: of a table it says so, whatever options of tables were typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses; options of tables are none here."""
+        typed = list(args)  # parsing empties it
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption:
+            for word in typed:
+                if not word.startswith("-") and is_table(word):
+                    refuse_table(word, ctx)
+            raise
+
+
+@click.command(cls=OfSets, short_help="Checks a training before its first step.")
 @click.argument("data", metavar="DATA|RUN")
 @recipe_options
 @runs_dir
@@ -56,16 +71,20 @@ def command(data: str, runs_dir: str, as_json: bool, plain: bool, **chosen: Any)
     return OK if checked.ok else FAILED
 
 
+def refuse_table(what: str, ctx: click.Context) -> NoReturn:
+    """Raises: the command of a context is not for this table."""
+    raise UsageProblem(
+        f"{what!r} is a table, and {ctx.info_name} is for data sets and their runs", line="",
+        fix=f"chainrule train {shlex.quote(what)} --target COLUMN",
+    )  # fmt: skip
+
+
 def recipe_of(what: str, folder: str, given: dict[str, Any]) -> Recipe:
     """The recipe of a data set with what was typed, or that of a run; a table is refused."""
     if what.lower() in recipes.DATA:
         return choose(what.lower(), given)
     if is_table(what) and not os.path.isdir(what):
-        command = click.get_current_context().info_name or ""
-        raise UsageProblem(
-            f"{what!r} is a table, and {command} is for data sets and their runs", line="",
-            fix=f"chainrule train {shlex.quote(what)} --target COLUMN",
-        )  # fmt: skip
+        refuse_table(what, click.get_current_context())
     if given:
         odd = f"--{next(iter(given)).replace('_', '-')}"
         near = did_you_mean(what, tuple(recipes.DATA))

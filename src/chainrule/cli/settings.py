@@ -22,7 +22,7 @@ from .app import UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
 from .recipe import DATA as SETS
 from .recipe import WITH_MOMENTUM, Recipe
-from .tables.choices import is_table
+from .tables.choices import is_table, located
 
 FILE, DATA = "config.toml", "data"
 NOT_HELD = frozenset({"resume", "as_json", "plain", "quiet", "help", "runs_dir", "config"})
@@ -111,7 +111,9 @@ def seen_from(folder: str | os.PathLike[str], data: str) -> str:
 
     Such a folder finds its table after both were moved together.
     """
-    return data if os.path.isabs(data) else os.path.relpath(data, os.path.realpath(folder))
+    if os.path.isabs(data) or located(data) != data:
+        return data
+    return os.path.relpath(data, os.path.realpath(folder))
 
 
 def _seen_from_here(data: str, file: str) -> str:

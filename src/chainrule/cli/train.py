@@ -128,17 +128,18 @@ def command(
 ) -> None:  # fmt: skip
     """Trains a network on DATA: digits, moons, circles, spiral, xor, or a table of yours.
 
-    A table is a file in CSV, TSV, JSON lines or Parquet with a --target; what its columns are is
-    found out and said, and can be said with the options. Ends with the score on examples that were
-    held out from the start, and where the run lies. On a terminal e, d, r, p and q are heard while
-    a data set is learned: explain a weight, diagnose, write the report, pause, and quit as Ctrl-C
-    does (saved; exit code 130).
+    A table is a file in CSV, TSV, JSON lines or Parquet with a --target, or penguins, which comes
+    along; what its columns are is found out and said, and can be said with the options. Ends with
+    the score on examples that were held out from the start, and where the run lies. On a terminal
+    e, d, r, p and q are heard while a data set is learned: explain a weight, diagnose, write the
+    report, pause, and quit as Ctrl-C does (saved; exit code 130).
 
     \b
     Examples:
       chainrule train digits
       chainrule train digits --layers 64 --activation tanh --optimizer sgd
       chainrule train spiral --epochs 200 --seed 3
+      chainrule train penguins --target species
       chainrule train houses.csv --target price --drop id
       chainrule train --resume digits-0001
     """

@@ -12,9 +12,9 @@ from .terminal import detect
 
 
 class Progress(Protocol):
-    """How far it is: done, in all, and what else there is to say."""
+    """How far it is: done, in all (None: nobody knows), and what else there is to say."""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, done: int, total: int | None, note: str = "") -> None: ...
 
 
 @contextmanager

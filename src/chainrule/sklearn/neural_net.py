@@ -129,12 +129,15 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         for name in self._given():
             if _of_a_part(name):
                 continue
+            part, dunder, rest = name.partition("__")
             near = ([MLP_NAMES[name]] if name in MLP_NAMES
                     else get_close_matches(name, self._get_param_names(), 1))  # fmt: skip
+            if dunder:
+                near = [f"{p}__{rest}" for p in get_close_matches(part, PARTS, 1)]
             raise ArgumentTypeError(
                 f"{type(self).__name__} has no argument {name!r}", line="",
                 expected="its own, or those of " + ", ".join(f"{p}__..." for p in PARTS),
-                fix=f"did you mean {near[0]!r}?" if near else f"module__{name}",
+                fix=f"did you mean {near[0]!r}?" if near else f"module__{rest or name}",
             )  # fmt: skip
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -27,7 +27,7 @@ TRAINING = "training"
 WITHIN = 14
 """Operations on the disk, of which one is drawn to be killed in: fewer than any save takes."""
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int | None], None]
 """Told what is going on, how many steps were made, and about how many there are in all."""
 
 
@@ -201,17 +201,18 @@ class _Proof:
         if epochs is None and steps is None:
             steps = self._pilot()
         self.job = self.job.lasting(epochs, steps)
-        self.total = 2 * (steps or 0)
+        self.total = self.made + 2 * (steps or 0)
         whole = self._attempt("without a kill", alone := self._new("whole"))
         if whole.step < 2:
             raise ArgumentError("verify_resume: a fit of one step has no middle", fix="more steps")
         every = max(1, whole.step // SAVES)
-        self.total = 2 * whole.step + kills * every
+        self.total = self.made + whole.step + kills * every
         cut = self._new("killed")
         noted, seconds, said = self._killed(cut, whole, every, kills)
         parts = compared(alone, cut, self.job.parts)
         repeats = None
         if any(p.differ for p in parts):
+            self.total = self.made + whole.step
             self._attempt("once more without", again := self._new("again"))
             repeats = not any(p.differ for p in compared(alone, again, self.job.parts))
         return ResumeReport(
@@ -231,7 +232,7 @@ class _Proof:
         before = self.made
 
         def told(made: int) -> None:
-            self.progress(what, before + made, self.total)
+            self.progress(what, before + made, self.total or None)  # of a pilot nobody knows
 
         found = attempt(self.job, str(run.path), progress=told, **more)
         self.made = before + found.step - found.begun

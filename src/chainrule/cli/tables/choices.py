@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ OF_RECIPE = {
     "batch_size": "batch_size", "patience": "patience",
 }  # fmt: skip
 """Options of `train` by what a Recipe calls them."""
+EMBEDDED = {"penguins": "species"}
+"""Tables that come with the package, and what is learned from them for a start."""
 READING = ("delimiter", "decimal", "encoding", "header")
 """Options of how a file is written."""
 NOT_FOR_TABLES = (
@@ -95,7 +98,7 @@ class TableChoices:
 
     def table(self, progress: Callable[[int, int], None] | None = None) -> Table:
         """The table in the file."""
-        return read_table(self.data, progress=progress, **self.reading)
+        return read_table(located(self.data), progress=progress, **self.reading)
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -135,7 +138,15 @@ class TableChoices:
 
 def is_table(data: str) -> bool:
     """Whether this names a file with a table and not a data set."""
-    return Path(data).suffix.lower() in SUFFIXES or os.path.isfile(data)  # False for any text
+    named = Path(data).suffix.lower() in SUFFIXES or data in EMBEDDED
+    return named or os.path.isfile(data)  # which is False for any text
+
+
+def located(data: str) -> str:
+    """The path of a table: one that comes with the package unless there is a file of that name."""
+    if data not in EMBEDDED or os.path.isfile(data):
+        return data
+    return str(files("chainrule.data") / "assets" / f"{data}.csv")
 
 
 def choose(data: str, given: dict[str, Any]) -> TableChoices:
@@ -164,7 +175,7 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
     if not given.get("target"):
         raise UsageProblem(
             f"train {data}: what is to be learned?", expected="--target COLUMN", line="",
-            fix=f"chainrule train {data} --target NAME",
+            fix=f"chainrule train {data} --target {EMBEDDED.get(data, 'NAME')}",
         )  # fmt: skip
     if given.get("val_fraction") == 0:
         raise UsageProblem(
@@ -214,12 +225,14 @@ def of_run(run: Run, fix: str) -> TableChoices:
     places = [p for p in (run.config.get("path"), choices.data) if isinstance(p, str)]
     changed = False
     for path in places:
+        path = located(path)
         try:
             same = sha256_of(path) == run.config.get("sha256")
         except OSError:
             continue
         if same:
-            return dataclasses.replace(choices, data=path)
+            own = choices.data in EMBEDDED and path == located(choices.data)
+            return choices if own else dataclasses.replace(choices, data=path)
         changed = True
     if changed:
         raise StateError(

@@ -18,6 +18,7 @@ from ..app import Command, UsageProblem, did_you_mean
 from ..options import Name, Number, find_run
 from ..recipe import DATA
 from .choices import (
+    EMBEDDED,
     FEW_ROWS,
     FOLDS,
     NOT_FOR_TABLES,
@@ -106,6 +107,8 @@ class Source(click.ParamType):  # type: ignore[type-arg]
         text = str(value)
         if text.lower() in DATA:
             return text.lower()
+        if text.lower() in EMBEDDED:
+            return text.lower()
         if is_table(text):
             return text
         if os.path.isdir(text):
@@ -113,10 +116,10 @@ class Source(click.ParamType):  # type: ignore[type-arg]
                 f"{text!r} is a folder, and a table is one file", line="",
                 fix=f"chainrule train {os.path.join(text, 'data.csv')} --target COLUMN",
             )  # fmt: skip
-        near = did_you_mean(text.lower(), tuple(DATA))
+        near = did_you_mean(text.lower(), (*DATA, *EMBEDDED))
         raise UsageProblem(
-            f"there is no data set {text!r}, and no such file", got=repr(value),
-            expected=f"{', '.join(DATA)}, or a table such as data.csv", fix=near, line="",
+            f"there is no data set {text!r}, and no such file", got=repr(value), fix=near, line="",
+            expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table such as data.csv",
         )  # fmt: skip
 
 
@@ -224,7 +227,7 @@ def asked_for(
 
     None where it is something else: a data set, a run of one, or not there at all.
     """
-    if is_table(what):
+    if is_table(what) and (given or what not in EMBEDDED):  # without choices it is a run's name
         return choose(what, given), None
     if given or what.lower() in DATA:
         return None, None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,12 +27,14 @@ from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
 from .applied import HELD_OUT, Judged, evaluation, model_of
-from .choices import TableChoices, of_run, sha256_of
+from .choices import TableChoices, located, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
 from .wording import told
 
 SCHEMA = "chainrule table outcome 1"
+EVERY_S = 5.0
+"""Between two lines of a training at most, where nothing can be redrawn."""
 
 
 def train(
@@ -102,8 +105,8 @@ class _Job:
         o, c = self.options, self.choices
         config = {
             "table": c.used(fit.recipe, len(fit.members.members)).to_config(),
-            "path": str(Path(c.data).resolve()),
-            "sha256": sha256_of(c.data),
+            "path": str(Path(located(c.data)).resolve()),
+            "sha256": sha256_of(located(c.data)),
             "schema": self.rows.schema.to_json(), "parameters": fit.parameters,
             "batch": fit.members.batch,
             "model": f"{len(fit.members.members)} x mlp {'-'.join(map(str, fit.recipe.hidden))}",
@@ -121,12 +124,12 @@ class _Job:
 
     def _trained(self, fit: TableFit, run: Run | None) -> TableModel:
         total = fit.recipe.epochs
-        with waiting("training", "epochs", quiet=self.quiet) as progress:
+        lines = None if self.terminal.live else _Log(total, len(fit.rows), self._logged)
+        with waiting("training", "epochs", quiet=self.quiet or lines is not None) as progress:
             watch = None if run is None else TableWatch(self.options["watch_every"])
+            tell = lines or (lambda row: progress(row["epoch"], total, _note(row)))
             try:
-                model = fit.run(
-                    run, lambda row: progress(row["epoch"], total, _note(row)), watch=watch
-                )
+                model = fit.run(run, tell, watch=watch)
             except NonFiniteError as error:
                 raise self._diverged(error, run) from None
         if fit.stopped == "interrupted":
@@ -142,6 +145,10 @@ class _Job:
             more = in_folder(str(run.path.parent))
             error.fix = f"{error.fix}; {as_typed(f'chainrule diagnose {run.name}{more}')}"
         return error
+
+    def _logged(self, text: str) -> None:
+        if not self.quiet:
+            click.echo(text, file=self.stream)
 
     def _told(
         self, fit: TableFit, run: Run | None, held: Evaluation | None, base: float | None
@@ -176,6 +183,23 @@ class _Job:
             return None, write_report(run)
         except ChainruleError as error:
             return error, None
+
+
+class _Log:
+    """A line for every tenth of the epochs, and where these are slow every few seconds.
+
+    done: epochs that were made before; write: takes a line.
+    """
+
+    def __init__(self, total: int, done: int, write: Callable[[str], None]) -> None:
+        self.total, self.write = total, write
+        self.tenth, self.said = 10 * done // total, time.monotonic()
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        tenth, now = 10 * row["epoch"] // self.total, time.monotonic()
+        if tenth > self.tenth or now - self.said >= EVERY_S:
+            self.tenth, self.said = tenth, now
+            self.write(f"epoch {row['epoch']} of {self.total}: {_note(row)}")
 
 
 def _interrupted(fit: TableFit, run: Run | None) -> Interrupted:
