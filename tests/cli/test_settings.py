@@ -11,7 +11,7 @@ from cli_cases import SMALL, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chainrule.cli import lr_find, preflight, train
+from chainrule.cli import lr_find, preflight, train, verify_resume
 from chainrule.cli import recipe as recipes
 from chainrule.cli.app import UsageProblem
 from chainrule.cli.recipe import Recipe
@@ -62,7 +62,7 @@ def test_options_win_and_dashes_are_no_matter(chainrule):
 
 def test_every_option_of_a_training_can_stand_in_a_file():
     fields = {f.name for f in dataclasses.fields(Recipe)} | {"early_stopping"}
-    for module in (train, preflight, lr_find):
+    for module in (train, preflight, lr_find, verify_resume):
         assert fields <= {p.name for p in module.command.params} - NOT_HELD
 
 

@@ -57,7 +57,8 @@ def test_a_table_and_a_run_of_one_resume_exactly(chainrule, table, tmp_path):
     words = (table, "--target", "y", "--layers", "4", "--batch-size", "16", "--folds", "2")
     assert chainrule("train", *words, "--no-report", "--epochs", "2").exit_code == 0
     files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    for what in (words, ("t-0001",)):
+    config = ("--config", "runs/t-0001/config.toml")
+    for what in (words, ("t-0001",), (table, *config), config):
         result = chainrule("verify-resume", *what, "--short-steps", "2", "--kills", "1", "--json")
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from chainrule.diagnosis import Story
+from chainrule.diagnosis import RULES, Story
 from chainrule.train.watch import Bins, Layer, Look
 
 SOME = Bins(-0.1, 0.1, [1] * 40)
@@ -155,3 +155,9 @@ FAULTS = {
         story(result={"confusion": [[2, 18], [1, 19]]}),
     ],
 }  # fmt: skip
+
+
+def found(name, held, **thresholds):
+    """What a rule finds in a story."""
+    rule = RULES[name](**thresholds)
+    return list(rule.find(held)) if rule.applies(held) is None else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -126,14 +128,63 @@ def test_the_batch_is_where_a_recurrent_layer_has_it(kind, batch_first, given_st
         state = None if not states else tuple(states) if len(states) == 2 else states[0]
         return (x,) if state is None else (x, state)
 
+    held = dict(vars(model.inner))
     export(model, call(arrays(2)), path)
-    assert "forward" not in vars(model.inner)
+    assert vars(model.inner) == held
     for rows in (1, 5):
         held = arrays(rows)
         with chainrule.no_grad():
             wanted = model(*(tuple(map(tensor, v)) if isinstance(v, tuple) else tensor(v)
                              for v in call(held))).numpy()  # fmt: skip
         assert worst(ran(path, held), [wanted]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("more", [{}, {"dynamic_axes": {"x": {1: "time"}}}], ids=["", "time"])
+def test_an_example_of_tensors_is_one_of_arrays(tmp_path, kind, more):
+    model = kind(3, 4, batch_first=True)
+    x = np.zeros((2, 6, 3), np.float32)
+    states = tuple(np.zeros((1, 2, 4), np.float32) for _ in range(1 + (kind is nn.LSTM)))
+    given = x, states if len(states) == 2 else states[0]
+    tensors = tensor(x), tuple(map(tensor, states)) if len(states) == 2 else tensor(states[0])
+    for one, other in ((x, tensor(x)), (given, tensors)):
+        files = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+        for example, path in zip((one, other), files, strict=True):
+            export(model, example, path, **more)
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_other_threads_call_the_model_while_it_is_exported(tmp_path):
+    """What stands in for its layers is there for the thread alone that exports."""
+    model = nn.LSTM(3, 4, batch_first=True).eval()
+    x = chainrule.randn(2, 6, 3)
+    wanted, wrong, calls = model(x)[0].detach().numpy(), [], []
+    over = threading.Event()
+
+    def call():
+        while not over.is_set():
+            try:
+                y = model(x)[0].detach().numpy()
+                calls.append(None)
+                if not np.array_equal(y, wanted):
+                    wrong.append(y)
+            except Exception as error:
+                wrong.append(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(call)]
+        time_grows = {"dynamic_axes": {"x": {1: "time"}}}
+        made = [pool.submit(export, model, x, tmp_path / f"{i}.onnx", **time_grows)
+                for i in range(8)]  # fmt: skip
+        try:
+            for future in made:
+                future.result()
+        finally:
+            over.set()
+        futures[0].result()
+    assert wrong == []
+    assert calls
+    assert len({(tmp_path / f"{i}.onnx").read_bytes() for i in range(8)}) == 1
 
 
 def test_where_the_batch_can_not_be_found_it_is_said(tmp_path):

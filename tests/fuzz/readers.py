@@ -20,8 +20,12 @@ import chainrule
 from chainrule import functional as F
 from chainrule import nn, optim
 from chainrule.cli import recipe as recipes
+from chainrule.cli import train
 from chainrule.cli.rows import read_rows
 from chainrule.cli.runs import summary
+from chainrule.cli.settings import read_settings, to_toml
+from chainrule.data.tables import Schema, read_table
+from chainrule.data.tables.preprocessing import Preprocessing
 from chainrule.derivation import record
 from chainrule.errors import ChainruleError
 from chainrule.train import EarlyStopping, Run, Trainer
@@ -114,6 +118,23 @@ LOOK = (
     b'{"low": -1.0, "high": "nan", "counts": [' + b", ".join([b"1"] * 40) + b"]}}]}\n"
 )
 ROWS = b"a,b\n1,2\n3.5,-4e3\n", b"1;2,5\n3;4\n", b"\xef\xbb\xbf1\t2\r\n3\t4\r\n"
+TABLES = (
+    b"a,t,when\n" + b"1,x,2024-01-02\n2.5,y,2024-01-03\n,x,2024-02-01\n" * 4,
+    b'n;"a b";y\n' + b'1,5;"p;q";ja\n2,5;"r ""s""";nein\n-;"t";ja\n' * 4,
+    b"\xef\xbb\xbfa\tb\r\n" + b"1\t2\r\n3\t4\r\n5\t7\r\n" * 4,
+)
+LINES = b'{"a": 1, "t": "x"}\n{"a": 2.5, "t": "y"}\n{"a": null, "t": "x"}\n' * 4
+RESULT = (
+    b'{"stopped": "epochs", "epochs": 3, "steps": 9, "last": {"epoch": 3}, "best_epochs": [2, 3],'
+    b' "test_f1": 0.5, "test_rows": 9, "test_accuracy": 0.5, "confusion": [[3, 1], [2, 3]],'
+    b' "labels": [{"name": "big", "rows": 4, "predicted": 5, "right": 3, "roc_auc": 0.75}],'
+    b' "advised_lr": null, "threads": 2}'
+)
+SETTINGS = (
+    to_toml(recipes.Recipe("xor")).encode(),
+    b'data = "a.csv"\ntarget = ["t"]\nkind = ["a=categorical"]\nlayers = [8, 8]\nseed = 3\n'
+    b'header = true\ndelimiter = ";"\nlr = 0.01\nearly_stopping = false\nkeep = 2\n',
+)
 TOML = b"x = [1]\ny = [0]\n[[layers]]\nweight = [[1]]\nbias = [0]\n"
 YAML = b"x: [1]\ny: [0]\nlayers:\n- weight: [[1]]\n  bias: [0.5]\n"
 YAML_LIKE = (
@@ -123,7 +144,8 @@ YAML_LIKE = (
 
 NAMES = (
     "tensors", "metadata", "json", "json lines", "checkpoint", "checkpoint's tensors", "resume",
-    "run", "log", "looks", "toml", "example in json", "example in yaml", "rows",
+    "run", "log", "looks", "result", "toml", "example in json", "example in yaml", "rows",
+    "settings", "table", "table in json lines",
 )  # fmt: skip
 
 
@@ -171,6 +193,15 @@ def readers(folder: Path) -> list[Reader]:
         return on(Memory(config_json=held["config.json"], metrics_jsonl=data),
                   lambda: (summary(Run("c")), Run("c").rows))  # fmt: skip
 
+    def ended(data):
+        disk = Memory(config_json=held["config.json"], metrics_jsonl=held["metrics.jsonl"],
+                      result_json=data)  # fmt: skip
+        return on(disk, lambda: (Run("c").result, summary(Run("c")), chainrule.diagnose(Run("c"))))
+
+    def of_table(path):
+        table = read_table(path)
+        return Preprocessing.fit(table, Schema.infer(table, table.names[-1]))
+
     def memory(read):
         return lambda data: on(Memory(x=data), lambda: read("x"))
 
@@ -190,6 +221,7 @@ def readers(folder: Path) -> list[Reader]:
         Reader("run", "json", 5000, [held["config.json"]], of_run),
         Reader("log", "lines", 5000, [held["metrics.jsonl"]], logged),
         Reader("looks", "lines", 10000, [LOOK], memory(lambda name: looks_in(Path(name)))),
+        Reader("result", "json", 4000, [held["result.json"], RESULT], ended),
         Reader("toml", "text", 6000, [toml, TOML],
                through("x.toml", record.read)),
         Reader("example in json", "json", 6000, [YAML_LIKE], through("x.json", record.read)),
@@ -197,6 +229,10 @@ def readers(folder: Path) -> list[Reader]:
                through("x.yaml", record.read)),
         Reader("rows", "text", 10000, list(ROWS),
                through("x.csv", lambda path: read_rows(str(path), 2, "xor"))),
+        Reader("settings", "text", 2000, list(SETTINGS),
+               through("s.toml", lambda path: read_settings(str(path), train.command))),
+        Reader("table", "text", 2000, list(TABLES), through("t.csv", of_table)),
+        Reader("table in json lines", "lines", 2000, [LINES], through("t.jsonl", of_table)),
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ WHOLE = Number(1, 10**9, whole=True)
 
 
 @click.command(cls=OfBoth, short_help="Proves that a training resumes exactly.")
-@click.argument("what", metavar="DATA|RUN")
+@click.argument("data", metavar="DATA|RUN")
 @click.option("--short-steps", type=Number(2, 10**9, whole=True),
               help="Updates of the fit that is killed [about a second's].")  # fmt: skip
 @click.option("--short-epochs", type=WHOLE, help="Its epochs, in place of updates.")
@@ -47,7 +47,7 @@ WHOLE = Number(1, 10**9, whole=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
 def command(
-    what: str, short_steps: int | None, short_epochs: int | None, kills: int, kill_seed: int,
+    data: str, short_steps: int | None, short_epochs: int | None, kills: int, kill_seed: int,
     threads: int | None, runs_dir: str, as_json: bool, plain: bool, **chosen: Any,
 ) -> int:  # fmt: skip
     """Proves that a training resumes exactly: the same arguments as `chainrule train`, or a RUN.
@@ -65,10 +65,10 @@ def command(
       chainrule verify-resume houses.csv --target price
     """
     given = {key: value for key, value in chosen.items() if value not in (None, ())}
-    c, _ = asked_for(what, runs_dir, given)
+    c, _ = asked_for(data, runs_dir, given)
     if c is None:
-        refuse_of_tables(what, given)
-        prove = of_recipe(recipe_of(what, runs_dir, given), threads)
+        refuse_of_tables(data, given)
+        prove = of_recipe(recipe_of(data, runs_dir, given), threads)
     else:
         prove = of_table(c, threads)
     try:

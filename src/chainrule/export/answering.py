@@ -6,11 +6,8 @@ The ONNX file and the C file say the same in two languages; what they say is wor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from .. import functional as F
 from ..data.tables.blocks import (
@@ -23,7 +20,7 @@ from ..data.tables.blocks import (
     DateBlock,
     NumericBlock,
 )
-from ..data.tables.cells import TRUTH
+from ..data.tables.cells import TRUTH, as_float
 from ..data.tables.target import as_labels
 from ..dtypes import float64
 from ..errors import ArgumentTypeError
@@ -109,17 +106,8 @@ def _given(block: Block, spelled: tuple[str, ...]) -> Given:
     if isinstance(block, DateBlock):
         return Given(block, SECONDS, {}, 0, ())
     assert isinstance(block, NumericBlock)
-    return Given(block, NUMBER, {}, 0, tuple(_numbers_among(spelled)))
-
-
-def _numbers_among(texts: tuple[str, ...]) -> Iterator[float]:
-    for text in texts:
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if not np.isnan(value):
-            yield value
+    numbers = map(as_float, spelled)
+    return Given(block, NUMBER, {}, 0, tuple(v for v in numbers if v is not None and v == v))
 
 
 # ---------------------------------------------------------------- the networks

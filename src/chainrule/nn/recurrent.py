@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import functional as F
@@ -19,6 +21,20 @@ from .module import Module
 from .parameter import Parameter
 
 KINDS: dict[str, Step] = {"tanh": recurrent.tanh_step, "relu": recurrent.relu_step}
+
+
+class Instead(threading.local):
+    """What an export puts into recurrent layers, for calls of its own thread alone.
+
+    called(layer, x, hx): is told of every call.  run(layer, x, states, time): takes the place of
+    the layer's `_run`.
+    """
+
+    called: Callable[..., Any] | None = None
+    run: Callable[..., Any] | None = None
+
+
+INSTEAD = Instead()
 
 
 class _Recurrent(Module):
@@ -137,9 +153,12 @@ class _Layers(_Recurrent):
         batch = () if single else (x.shape[1 - time],)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self.states]
         states = self._given_states(hx, [(many, *batch, n) for n in sizes], x)
+        if INSTEAD.called is not None:
+            INSTEAD.called(self, x, hx)
         if single:
             x, states = F.unsqueeze(x, 1), [F.unsqueeze(s, 1) for s in states]
-        y, last = self._run(x, states, time)
+        run = type(self)._run if INSTEAD.run is None else INSTEAD.run
+        y, last = run(self, x, states, time)
         finals = [F.stack(s) for s in zip(*last, strict=True)]
         if single:
             y, finals = F.squeeze(y, 1), [F.squeeze(s, 1) for s in finals]

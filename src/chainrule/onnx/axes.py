@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError
-from ..export.recording import Recorded, module_of, record_model
+from ..export.recording import Recorded, record_model
 from ..graph import Node
-from ..nn import GRU, LSTM, RNN, Module
+from ..nn.recurrent import INSTEAD
+from ..ops.core import current
 from ..tensor.core import Tensor
 from .growth import BATCH, TRIED, Point
 
-RECURRENT = (RNN, LSTM, GRU)
 Asked = Mapping[str, Mapping[int, str] | Sequence[int]]
 """For inputs by name: dimension -> the name of its size, or a list of dimensions."""
 
@@ -56,7 +55,7 @@ class Straight(NamedTuple):
 def recorded(owner: str, model: Any, args: tuple[Any, ...]) -> tuple[Recorded, Straight]:
     """The program for the example, and where recurrent layers have its batch."""
     calls: list[Called] = []
-    with _noting(module_of(model), calls):
+    with _noting(calls):
         found = record_model(owner, model, args)
     straight = Straight({}, [])
     for layer, x, states in calls:
@@ -74,29 +73,21 @@ def recorded(owner: str, model: Any, args: tuple[Any, ...]) -> tuple[Recorded, S
 
 
 @contextmanager
-def _noting(model: Any, calls: list[Called]) -> Iterator[None]:
-    """Within the block the calls of recurrent layers are noted."""
-    layers = [m for m in model.modules() if isinstance(m, RECURRENT)] if isinstance(
-        model, Module) else []  # fmt: skip
-    for layer in layers:
-        layer.__dict__["forward"] = _noted(layer, calls)
+def _noting(calls: list[Called]) -> Iterator[None]:
+    """Within the block the calls of recurrent layers that this thread records are noted."""
+
+    def note(layer: Any, x: Tensor, hx: Any) -> None:
+        trace = current.trace
+        if trace is not None:
+            states = hx if isinstance(hx, (tuple, list)) else (hx,)
+            held = [trace.value(s) for s in states if s is not None]
+            calls.append(Called(layer, trace.value(x), held))
+
+    before, INSTEAD.called = INSTEAD.called, note
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.__dict__["forward"]
-
-
-def _noted(layer: Any, calls: list[Called]) -> Callable[..., Any]:
-    forward = layer.forward
-
-    @wraps(forward)
-    def call(x: Any, hx: Any = None) -> Any:
-        states = hx if isinstance(hx, (tuple, list)) else (hx,)
-        calls.append(Called(layer, x._value, [s._value for s in states if s is not None]))
-        return forward(x, hx)
-
-    return call
+        INSTEAD.called = before
 
 
 def chosen(

@@ -58,9 +58,9 @@ def export(
     Raises ExportError, with the op, the layer and the line, for what ONNX can't say: random draws,
     steps or sizes that depend on the batch or another dynamic axis in their own way (as loops of
     yours over time do, LSTM with projections, and recurrent layers in double, for which runtimes
-    have no operator), more than 2 GB of weights.  The model and
-    its mode are as before.  Differs from torch.onnx.export: the batch is dynamic unless said
-    otherwise, and the file is checked by onnx.checker before it is written.
+    have no operator), more than 2 GB of weights.  The model and its mode are as before; other
+    threads may call it meanwhile, in evaluation mode.  Differs from torch.onnx.export: the batch is
+    dynamic unless said otherwise, and the file is checked by onnx.checker before it is written.
 
     >>> import chainrule, os, tempfile
     >>> model = chainrule.nn.Sequential(chainrule.nn.Linear(4, 3), chainrule.nn.ReLU())
@@ -129,7 +129,7 @@ def sizes_of(
     if not axes.names:
         return Sizes(OWNER, [example], [{}])
     at = points(axes.names)
-    steps = in_one_line(model) if set(axes.names) - {axes.batch} else nullcontext()
+    steps = in_one_line() if set(axes.names) - {axes.batch} else nullcontext()
     try:
         with steps:
             recordings = [record_model(OWNER, model, resized(args, axes, p)) for p in at]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .. import dtypes, ops
 from .. import functional as F
-from ..export.recording import module_of
 from ..functional.recurrent import Weights
-from ..nn import GRU, LSTM, RNN, Module
+from ..nn import GRU, LSTM, RNN
+from ..nn.recurrent import INSTEAD
 from ..ops.core import Op, Spec
 from .writer import Line, Writer
 
@@ -91,21 +91,17 @@ RECURRENCE, LAST_CELL = Recurrence(), LastCell()
 
 
 @contextmanager
-def in_one_line(model: Any) -> Iterator[None]:
-    """Within the block recurrent layers are recorded as one line for all times.
+def in_one_line() -> Iterator[None]:
+    """Within the block recurrent layers are recorded as one line for all times, in this thread.
 
     But for those that ONNX has no operator for, or runtimes none in their type: LSTM with
     projections, and all but float32.
     """
-    model = module_of(model)
-    layers = [m for m in model.modules() if _able(m)] if isinstance(model, Module) else []
-    for layer in layers:
-        layer.__dict__["_run"] = _running(layer)
+    before, INSTEAD.run = INSTEAD.run, _run
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.__dict__["_run"]
+        INSTEAD.run = before
 
 
 def _able(layer: Any) -> bool:
@@ -114,26 +110,24 @@ def _able(layer: Any) -> bool:
     return not layer.proj_size and layer.weight_ih_l0.dtype == dtypes.float32
 
 
-def _running(layer: Any) -> Callable[..., Any]:
-    """What takes the place of the layer's `_run` (in evaluation mode)."""
+def _run(layer: Any, x: Any, states: Sequence[Any], time: int) -> tuple[Any, list[Any]]:
+    """What takes the place of a layer's `_run` (in evaluation mode)."""
+    if not _able(layer):
+        return cast("tuple[Any, list[Any]]", layer._run(x, states, time))
     kind = KINDS[type(layer)](layer)
-
-    def run(x: Any, states: Sequence[Any], time: int) -> tuple[Any, list[Any]]:
-        x = F.transpose(x, 0, 1) if time else x
-        last: list[Any] = []
-        for level in range(layer.num_layers):
-            ways = []
-            for backwards, suffix in enumerate(layer._suffixes(level)):
-                start = [F.narrow(s, 0, len(last), 1) for s in states]
-                held = _arranged(layer._weights(suffix), kind.order)
-                y: Any = RECURRENCE(x, *held, *start, kind=kind, backwards=bool(backwards))
-                ways.append(y)
-                end = [F.select(y, 0, 0 if backwards else x.shape[0] - 1)]
-                last.append((*end, *(F.select(LAST_CELL(y), 0, 0) for _ in start[1:])))
-            x = ways[0] if len(ways) == 1 else F.cat(ways, -1)
-        return F.transpose(x, 0, 1) if time else x, last
-
-    return run
+    x = F.transpose(x, 0, 1) if time else x
+    last: list[Any] = []
+    for level in range(layer.num_layers):
+        ways = []
+        for backwards, suffix in enumerate(layer._suffixes(level)):
+            start = [F.narrow(s, 0, len(last), 1) for s in states]
+            held = _arranged(layer._weights(suffix), kind.order)
+            y: Any = RECURRENCE(x, *held, *start, kind=kind, backwards=bool(backwards))
+            ways.append(y)
+            end = [F.select(y, 0, 0 if backwards else x.shape[0] - 1)]
+            last.append((*end, *(F.select(LAST_CELL(y), 0, 0) for _ in start[1:])))
+        x = ways[0] if len(ways) == 1 else F.cat(ways, -1)
+    return F.transpose(x, 0, 1) if time else x, last
 
 
 def _arranged(w: Weights, order: tuple[int, ...]) -> list[Any]:

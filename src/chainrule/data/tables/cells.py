@@ -65,7 +65,7 @@ class Cells:
         elif column.values.dtype.kind == "f":
             out |= np.isnan(column.values)
             for spelling in self.spellings:  # 'inf' and '-999' can stand for a missing number
-                value = _as_float(spelling)
+                value = as_float(spelling)
                 if value is not None:
                     out |= column.values == value
         return out
@@ -161,7 +161,8 @@ class Cells:
         return max(counts, key=lambda form: counts[form])
 
 
-def _as_float(text: str) -> float | None:
+def as_float(text: str) -> float | None:
+    """What Python reads as a number; None for any other text."""
     try:
         return float(text)
     except ValueError:
@@ -175,7 +176,7 @@ def number_of(text: str, decimal: str) -> float:
     """
     if decimal == "," and "." in text:
         text = text.replace(".", "") if IN_GROUPS.fullmatch(text) else ""
-    value = None if "_" in text else _as_float(text.replace(",", ".") if decimal == "," else text)
+    value = None if "_" in text else as_float(text.replace(",", ".") if decimal == "," else text)
     return float("nan") if value is None else value
 
 

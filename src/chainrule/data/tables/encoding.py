@@ -25,7 +25,7 @@ FOREIGN = (
 )
 CONTROLS = bytes([*range(9), *range(14, 32), 127])
 """Bytes that stand in no text, or seldom."""
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 WIDE = ("utf-16", "utf-32", "utf16", "utf32", "u16", "u32")
 """Encodings of more than one byte a sign: zeros are in them."""
 
