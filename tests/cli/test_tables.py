@@ -230,6 +230,9 @@ def test_runs_are_listed_with_their_scores_and_what_they_took(chainrule, species
     assert values["lr"] == [0.04, 0.2]
     taken = open_run(species).config["table"]
     assert [taken[k] for k in ("folds", "epochs", "layers", "batch_size")] == [2, 3, [8], 256]
+    batch = open_run(species).config["batch"]
+    assert batch < 256
+    assert f"batch size: {batch}\n" in chainrule("runs", species).stdout
 
 
 def test_too_few_rows_are_said_in_words(chainrule):
@@ -404,3 +407,32 @@ def test_names_and_labels_can_be_said(chainrule, own_folder):
     assert "multilabel" in told["columns"][0]
     again = ("train", "--config", "runs/a-0001/config.toml", "--no-report", "-q")
     assert chainrule(*again).exit_code == 0
+
+
+@pytest.mark.slow
+def test_held_out_rows_are_given_with_what_is_true_and_their_line(chainrule):
+    rows = [f"{i % 7},{i % 5 / 2},{i % 7 > 3},{i % 5 > 1}" for i in range(60)]
+    Path("a.csv").write_text("x,z,big,wide\n" + "\n".join(rows) + "\n")
+    told = chainrule("train", "a.csv", "--target", "big", "--target", "wide", *QUICK)
+    assert "to choose its best epoch by labels right" in " ".join(told.stdout.split())
+    held = list(csv.DictReader(io.StringIO(chainrule("predict", "a").stdout)))
+    lines = Path("a.csv").read_text().splitlines()
+    for i, row in enumerate(held):
+        assert row["row"] == str(i)
+        cells = lines[int(row["line"]) - 1].split(",")
+        assert [row["true_big"], row["true_wide"]] == [str(int(c == "True")) for c in cells[2:]]
+    assert "line" not in chainrule("predict", "a", "a.csv").stdout.splitlines()[0].split(",")
+    assert "% of labels" in chainrule("runs").stdout
+
+
+@pytest.mark.slow
+def test_a_finished_run_keeps_one_checkpoint_unless_more_are_asked_for(chainrule, penguins):
+    words = ("train", penguins, "--target", "species", *QUICK, "--checkpoint-steps", "1")
+    for more, kept in (((), 1), (("--keep", "2"), 2)):
+        assert chainrule(*words, *more).exit_code == 0
+        run = open_run("penguins")
+        assert len(run.checkpoints.manifests()) in (kept, kept + (kept > 1))
+        weights = (run.path / "model.safetensors").read_bytes()
+        (run.path / "model.safetensors").unlink()
+        assert chainrule("train", "--resume", run.name, "--no-report").exit_code == 0
+        assert (run.path / "model.safetensors").read_bytes() == weights

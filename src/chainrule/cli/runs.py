@@ -24,6 +24,8 @@ def summary(run: Run) -> dict[str, Any]:
     try:
         rows, result = run.rows, run.result
         recipe = run.config.get("recipe") or run.config.get("table") or {}
+        if "batch" in run.config:  # as large as the rows let it be
+            recipe = {**recipe, "batch_size": run.config["batch"]}
         scores = {k: v for k, v in (result or {}).items() if k.startswith("test_")}
         return row | {
             "started": run.environment.get("started"),
@@ -79,7 +81,8 @@ def _score(row: dict[str, Any], which: str) -> str:
         value = row.get(f"{which}_{name}")
         if row.get(f"{which}_accuracy") is None and value is not None:
             return f"{name} {value:.4g}"
-    return _percent(row.get(f"{which}_accuracy"))
+    share = _percent(row.get(f"{which}_accuracy"))
+    return f"{share} of labels" if "test_labels_right" in row and which == "best_val" else share
 
 
 def _cells(rows: list[dict[str, Any]], key: str) -> list[Line]:

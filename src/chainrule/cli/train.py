@@ -105,7 +105,8 @@ def threads_option(function: Any) -> Any:
 @click.option("--checkpoint-steps", type=KEPT["checkpoint_steps"],
               help="Also a checkpoint every so many updates [none: by epoch].")  # fmt: skip
 @click.option("--keep", type=KEPT["keep"],
-              help=f"Checkpoints that stay, besides the best [{KEEP}].")  # fmt: skip
+              help=f"Checkpoints that stay, besides the best [{KEEP}; of a table learned to its "
+                   "end the last alone].")  # fmt: skip
 @click.option(
     "--watch-every",
     type=Number(1, 10**9, whole=True),

@@ -92,7 +92,9 @@ def _source(s: Subject) -> tuple[str, str] | None:
 
 def _table(s: Subject) -> dict[str, Any]:
     held = s.config.get("table")
-    return held if isinstance(held, dict) else {}
+    if not isinstance(held, dict):
+        return {}
+    return {**held, "batch_size": s.config.get("batch", held.get("batch_size"))}
 
 
 def _in_layers(a: Subject, b: Subject) -> str:

@@ -84,8 +84,8 @@ class Checkpoints:
         self.prune()
         return manifest
 
-    def prune(self) -> None:
-        """Removes all but the last generations and the best.
+    def prune(self, newest_only: bool = False) -> None:
+        """Removes all but the last generations and the best; or but the newest.
 
         What can't be read or removed now is tried again with the next generation.
         """
@@ -96,6 +96,8 @@ class Checkpoints:
             return
         best = max(scores, key=lambda p: scores[p]) if scores else None
         kept = {p.stem for p in manifests[: self.keep]} | ({best.stem} if best else set())
+        if newest_only:
+            kept = {p.stem for p in manifests[:1]}
         newest = max((_number(p) for p in manifests), default=0)
         for path in sorted(files, key=lambda p: p.suffix != ".json"):
             if path.stem not in kept and _number(path) <= newest:

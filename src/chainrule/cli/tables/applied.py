@@ -27,7 +27,7 @@ from ..written import Answers, label, rounded
 from .choices import TableChoices, from_config, of_run, sha256_of
 from .wording import as_typed_badly
 
-STDIN = "-"
+STDIN, HELD_OUT = "-", "held-out rows"
 MOST_CELLS = 12
 """Of the cells of a row that are shown."""
 
@@ -84,7 +84,7 @@ def judge(
                            fix=f"without {flag}", line="")  # fmt: skip
     model = spelled(model_of(run), given.pop("missing", ()))
     if file is None:
-        return _judged(run, model, own_rows(run, model), None, "held-out rows", with_target)
+        return _judged(run, model, own_rows(run, model), None, HELD_OUT, with_target)
     choices = from_config(run.config, str(run.path))
     with as_typed_badly():
         table = _read(file, choices, given)
@@ -147,7 +147,22 @@ def evaluation(run: str, model: TableModel, judged: Judged) -> Evaluation:
 
 
 def answers(model: TableModel, judged: Judged) -> Answers:
-    """For every row its number, what is predicted, what is true, how sure it is."""
+    """For every row its number, what is predicted, what is true, how sure it is.
+
+    Of held-out rows also their line in the run's own file; the row, from 0, where it has no lines.
+    """
+    found = _answers(model, judged)
+    if judged.on != HELD_OUT:
+        return found
+    table = judged.table
+    name, places = ("file_row", table.numbers) if table.lines is None else ("line", table.lines)
+    rows = [
+        [row[0], place, *row[1:]] for row, place in zip(found.rows, places.tolist(), strict=True)
+    ]
+    return Answers([found.names[0], name, *found.names[1:]], rows)
+
+
+def _answers(model: TableModel, judged: Judged) -> Answers:
     target, scores = model.target, judged.scores
     known = judged.true is not None
     if target.task == "regression":
@@ -159,8 +174,11 @@ def answers(model: TableModel, judged: Judged) -> Answers:
     shares = [rounded(row, 6) for row in scores.tolist()]
     chances = [f"p_{n}" for n in names]
     if target.task == "multilabel":
-        rows = [[i, *(int(v > 0.5) for v in row), *shares[i]] for i, row in enumerate(scores)]
-        return Answers(["row", *(f"predicted_{n}" for n in names), *chances], rows)
+        true = judged.true.astype(int).tolist() if known else [[]] * len(scores)
+        rows = [[i, *(int(v > 0.5) for v in row), *true[i], *shares[i]]
+                for i, row in enumerate(scores)]  # fmt: skip
+        heads = [f"{what}_{n}" for what in ("predicted", "true")[: 1 + known] for n in names]
+        return Answers(["row", *heads, *chances], rows)
     decided = model.decided(scores)
     rows = []
     for i, given in enumerate(shares):

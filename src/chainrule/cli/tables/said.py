@@ -48,7 +48,8 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     """Rows, networks and the recipe's numbers."""
     count, r = len(fit.members.members), fit.recipe
     parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
-    by = "" if r.measure in OWN else f" by {in_words(r.measure)}"
+    own = " by labels right" if fit.task == "multilabel" else ""
+    by = own if r.measure in OWN else f" by {in_words(r.measure)}"
     held = fit.members.members[0].held_out
     how = f"one network, {len(held)} of these rows held out from it to choose its best epoch{by}"
     if count > 1:

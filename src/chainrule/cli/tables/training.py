@@ -22,7 +22,7 @@ from ..settings import FILE as SETTINGS
 from ..settings import seen_from, toml_lines
 from ..terminal import Line, as_typed, detect
 from ..waiting import waiting
-from .applied import Judged, evaluation
+from .applied import HELD_OUT, Judged, evaluation
 from .choices import TableChoices, of_run, sha256_of
 from .prepare import prepare
 from .said import baseline, ended, guessed, validation
@@ -74,11 +74,13 @@ class _Job:
         elif not self.options["no_save"]:
             run = self._created(fit)
         model = self._trained(fit, run)
+        if run is not None and "keep" not in run.config.get("checkpoints", {}):
+            run.checkpoints.prune(newest_only=True)  # the best weights are in it and in the model
         held = None
         if tested is not None:
             scores, _ = model.judge(tested)
             held = evaluation(run.name if run else "the model", model,
-                              Judged(tested, scores, rows.true, (), "held-out rows"))  # fmt: skip
+                              Judged(tested, scores, rows.true, (), HELD_OUT))  # fmt: skip
             if run is not None:
                 run.write_result(**_result(held), **guessed(rows.schema, rows.learned, rows.true))
         return self._told(fit, run, held, base)
