@@ -257,6 +257,11 @@ WRONG = {
     ("penguins.csv", "--target", "species", "--activation", "tanh"): "tanh",
     ("penguins.csv", "--target", "species", "--task", "regression"): "species",
     ("penguins.csv", "--target", "species", "--folds", "400"): "--folds",
+    ("penguins.csv", "--target", "species", "--metric", "mae"): "a multiclass target: unknown met",
+    ("penguins.csv", "--target", "species", "--metric", "confusion_matrix"):
+        "expected of amounts rmse, mae, mse, r2; of classes accuracy, ",
+    ("penguins.csv", "--target", "species", "--drop", "species"): "--kind and --drop of other col",
+    ("penguins.csv", "--target", "species", "--decimal", "x"): "error: decimal must be",
     ("digits", "--target", "x"): "--target goes with a table",
     ("digitss",): "did you mean digits?",
     ("penguins.csv", "--target", "species", "--delimiter", ";;"): "one sign",
@@ -393,10 +398,23 @@ def test_amounts_with_a_unit_are_refused_until_they_are_mended_or_said_to_be_cat
 def test_of_many_columns_those_left_out_are_named():
     columns = {f"x{i}": np.arange(40) / (i + 1) for i in range(30)}
     table = read_table({**columns, "who": [f"name {i}" for i in range(40)], "y": ["a", "b"] * 20})
-    lines = [text_of(line) for line in inferred(table, Schema.infer(table, "y"), 0, Terminal(120))]
-    assert lines[-1] == "and 9 more ('who' left out), see config.json"
+    lines = inferred(table, Schema.infer(table, "y"), 0, Terminal(120), ", see config.json")
+    assert text_of(lines[-1]) == "and 9 more ('who' left out), see config.json"
     gone = Schema.infer(table, "y", drop=["who"])
-    assert text_of(inferred(table, gone, 0, Terminal(120))[-1]) == "and 9 more, see config.json"
+    assert text_of(inferred(table, gone, 0, Terminal(120))[-1]) == "and 9 more"
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_it_is_said_where_all_of_many_columns_are(chainrule, saved):
+    names = [f"x{i}" for i in range(30)]
+    rows = [",".join(str((i * (k + 3) + k) % 17 / 2) for k in range(30)) for i in range(40)]
+    lines = (f"{row},{'ab'[i % 2]}" for i, row in enumerate(rows))
+    Path("a.csv").write_text("\n".join([",".join([*names, "y"]), *lines]) + "\n")
+    words = ("train", "a.csv", "--target", "y", "--epochs", "1", "--layers", "4", "--no-report")
+    told = " ".join(chainrule(*words, *(() if saved else ("--no-save",))).stdout.split())
+    assert ("see config.json" in told) is saved
+    assert ("all with --json" in told) is not saved
+    assert "1 epoch in " in told
 
 
 def test_names_and_labels_can_be_said(chainrule, own_folder):
@@ -436,3 +454,8 @@ def test_a_finished_run_keeps_one_checkpoint_unless_more_are_asked_for(chainrule
         (run.path / "model.safetensors").unlink()
         assert chainrule("train", "--resume", run.name, "--no-report").exit_code == 0
         assert (run.path / "model.safetensors").read_bytes() == weights
+
+
+def test_one_row_is_one_row(chainrule, species):
+    Path("one.csv").write_text("\n".join(PENGUINS.splitlines()[:2]) + "\n")
+    assert "on 1 row of one.csv" in chainrule("evaluate", species, "one.csv").stdout

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from ..errors import ArgumentError
+from ..markup import counted
 from ..train.tabular import Halving, Recipe, TableFit, TableModel, successive_halving
 from .app import Command, UsageProblem, as_usage
 from .evaluate import Evaluation
@@ -185,7 +186,7 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     lines: list[Line] = [[], *table(columns, t.width)]
     if t.plain:
         told = [(r, r["settings"] or "as it is") for r in top]
-        lines = [[(f"{metric} {r['score']:.4g} after {r['epochs']} epochs: {how}", "")]
+        lines = [[(f"{metric} {r['score']:.4g} after {counted(r['epochs'], 'epoch')}: {how}", "")]
                  for r, how in told]  # fmt: skip
     if held is not None:
         base = baseline(rows.schema, rows.learned, rows.true)

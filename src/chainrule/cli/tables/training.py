@@ -66,7 +66,8 @@ class _Job:
 
     def whole(self, run: Run | None) -> ChainruleError | None:
         """Reads, trains, scores and tells."""
-        self.rows = rows = prepare(self.choices, self.say, self.terminal)
+        whole = ", all with --json" if self.options["no_save"] else ", see config.json"
+        self.rows = rows = prepare(self.choices, self.say, self.terminal, whole)
         fit, tested = rows.fit, rows.tested
         base = None if tested is None else baseline(rows.schema, rows.learned, rows.true)
         if run is not None:
