@@ -199,7 +199,8 @@ def interval(right: int, rows: int) -> tuple[float, float]:
 
 def lines_of(held: Evaluation, t: Terminal) -> list[Line]:
     """A score a line, then who is taken for whom."""
-    lines = words(f"{held.run} on {held.rows} {held.on}", t.width, "strong")
+    on = held.on.replace("rows", "row", 1) if held.rows == 1 else held.on
+    lines = words(f"{held.run} on {held.rows} {on}", t.width, "strong")
     named = {name: _label(name, held) for name in held.scores}
     wide = max(map(len, named.values()))
     for name, value in held.scores.items():

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from ..errors import ArgumentError
+from ..markup import counted
 from ..nn.tabular import ACTIVATIONS
 from ..report.charts import figure
 from ..train.tabular import Halving, Recipe, TableFit, TableModel, successive_halving
@@ -223,8 +224,10 @@ def lines_of(found: Halving, held: Evaluation | None, rows: Prepared, t: Termina
     lines: list[Line] = [[], *table(columns, t.width)]
     if t.plain:
         told = [(r, spelled(r["settings"]) or "the recipe as it is") for r in top]
-        lines = [[(f"{metric} {figure(r['score'])} after {r['epochs']} epochs: {how}", "")]
-                 for r, how in told]  # fmt: skip
+        lines = []
+        for r, how in told:
+            after = counted(r["epochs"], "epoch")
+            lines.append([(f"{metric} {figure(r['score'])} after {after}: {how}", "")])
     if held is not None:
         base = baseline(held, rows.schema, rows.learned, rows.true)
         lines += [[], *headline_of(held, base, rows.schema, t)]

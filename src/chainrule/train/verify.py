@@ -87,7 +87,7 @@ class ResumeReport:
     @property
     def verdict(self) -> str:
         """The result in a sentence."""
-        killed = f"killed {len(self.kills)} times in {self.steps} steps"
+        killed = f"killed {counted(len(self.kills), 'time')} in {counted(self.steps, 'step')}"
         if self.exact:
             return f"exact: {killed}, it ends with the same {self.bytes:,} bytes"
         odd = ", ".join(p.name for p in self.parts if p.differ)

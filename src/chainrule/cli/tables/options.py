@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from functools import partial
@@ -9,10 +10,9 @@ from typing import Any
 
 import click
 
-from ...data.tables.target import TASKS
+from ...data.tables.target import METRICS_OF, TASKS
 from ...nn.tabular import ACTIVATIONS
 from ...train import Run
-from ...train.metrics import METRICS
 from ...train.tabular.recipe import OF_TASK
 from ..app import Command, UsageProblem, did_you_mean
 from ..options import Name, Number, find_run
@@ -139,6 +139,21 @@ class Sign(click.ParamType):  # type: ignore[type-arg]
         return sign
 
 
+class Metric(Name):
+    """A metric of a task."""
+
+    def __init__(self) -> None:
+        super().__init__(tuple(dict.fromkeys(itertools.chain(*METRICS_OF.values()))))
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except UsageProblem as problem:
+            amounts, classes = (", ".join(METRICS_OF[t]) for t in ("regression", "multiclass"))
+            problem.expected = f"of amounts {amounts}; of classes {classes}"
+            raise
+
+
 class Between(click.ParamType):  # type: ignore[type-arg]
     """A text between labels, or the name of a sign."""
 
@@ -203,7 +218,7 @@ def _table_options(told: str, judged: bool, function: Any) -> Any:
         click.option("--skip-missing", is_flag=True, default=None,
                      help="Leave rows without a target out."),
         click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
-        click.option("--metric", type=Name(tuple(METRICS)), metavar="NAME", hidden=not judged,
+        click.option("--metric", type=Metric(), metavar="NAME", hidden=not judged,
                      help="What chooses the best epoch (and by tune the best settings) and says "
                           "the result: accuracy, roc_auc, rmse, .. [fewest errors]."),
         click.option("--folds", type=Number(1, 100, whole=True),

@@ -41,17 +41,19 @@ class Prepared(NamedTuple):
     true: Any
 
 
-def prepare(c: TableChoices, say: Callable[[list[Line]], None], t: Terminal) -> Prepared:
+def prepare(
+    c: TableChoices, say: Callable[[list[Line]], None], t: Terminal, whole: str = ""
+) -> Prepared:
     """Reads the file of some choices, infers its columns, splits its rows.
 
-    say: gets what was found.
+    say: gets what was found.  whole: where all columns are told, if that are many.
     """
     with as_typed_badly():
         table = _read(c)
         table, left_out = c.with_target(table)
         _check_rows(c, len(table))
         schema = c.schema(table)
-        say(inferred(table, schema, left_out, t))
+        say(inferred(table, schema, left_out, t, whole))
         mine, rest = split(table, schema, c)
         make = partial(
             TableFit, table.take(mine), schema=schema, recipe=c.recipe(),

@@ -25,15 +25,17 @@ MOST_COLUMNS = 24
 """Of more columns than that the first are described, the rest counted."""
 
 
-def inferred(table: Table, schema: Schema, left_out: int, t: Terminal) -> list[Line]:
-    """How the file was read, and what each column is taken for."""
+def inferred(
+    table: Table, schema: Schema, left_out: int, t: Terminal, whole: str = ""
+) -> list[Line]:
+    """How the file was read, and what each column is taken for; whole: where all of them are."""
     said = [f"{table.size_said}; {'; '.join(table.said)}" if table.said else table.size_said]
     if left_out:
         said.append(f"left out: {counted(left_out, 'row')} without a target")
     told = [of_columns(line) for line in schema.describe()]
     more = len(told) - MOST_COLUMNS
     if more > 1:
-        told = [*told[:MOST_COLUMNS], f"and {more} more{_gone(schema)}, see config.json"]
+        told = [*told[:MOST_COLUMNS], f"and {more} more{_gone(schema)}{whole}"]
     said += told
     return [line for text in said for line in words(text, t.width, indent="  ")]
 
@@ -89,7 +91,9 @@ def headline(held: Evaluation | None, base: float | None, fit: TableFit, t: Term
     epochs = len(fit.rows)
     best = sorted(fit.members.best_epoch)
     kept = f"epoch {best[0]}" if best[0] == best[-1] else f"epochs {best[0]} to {best[-1]}"
-    ended = f"{epochs} epochs in {fit.seconds:.1f} s, ended by {fit.stopped}; kept: {kept}."
+    ended = (
+        f"{counted(epochs, 'epoch')} in {fit.seconds:.1f} s, ended by {fit.stopped}; kept: {kept}."
+    )
     if held is None:
         judged = {k: v for k, v in fit.rows[-1].items() if k.startswith("val_")}
         name, value = next(iter(judged.items()))

@@ -72,7 +72,8 @@ class _Job:
 
     def whole(self, run: Run | None) -> ChainruleError | None:
         """Reads, trains, scores and tells."""
-        self.rows = rows = prepare(self.choices, self.say, self.terminal)
+        whole = ", all with --json" if self.options["no_save"] else ", see config.json"
+        self.rows = rows = prepare(self.choices, self.say, self.terminal, whole)
         fit, tested = rows.fit, rows.tested
         if run is not None:
             fit.resume(run)

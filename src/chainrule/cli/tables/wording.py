@@ -25,6 +25,7 @@ PYTHON = (
     *CHOSEN,
     (r"kinds=\{name: '?(\w+)'?\}", r"--kind COLUMN=\1"),
     (r"with_values\(.+?\) leaves", "--skip-missing leaves"),
+    (r"^kinds, drop and forms of other columns$", "--kind and --drop of other columns"),
     (r"header=False", "--no-header"), (r"header=True", "--header"),
     (r"quote=, if the file uses another sign", "the file from its source again"),
     (r"fewer folds, or a larger share", "fewer --folds, or a larger --val-fraction"),
@@ -67,6 +68,8 @@ def _typed(value: str) -> str:
 def as_options(error: ChainruleError) -> UsageProblem:
     """An error of a table in terms of options."""
     found = as_usage(error)
+    owner = r"^(Schema\.infer|read_table)(, (\w+))?: "
+    found.problem = re.sub(owner, lambda m: f"a {m[3]} target: " if m[3] else "", found.problem)
     found.fix = found.fix and told(found.fix)
     found.expected = found.expected and told(found.expected)
     return found
