@@ -149,11 +149,8 @@ NAMES = (
 )  # fmt: skip
 
 
-def readers(folder: Path) -> list[Reader]:
-    """All of them; files that are no part of a run go through a folder."""
-    held = _files_of_a_run()
-    newest = max(n for n in held if n[0] == "0" and n.endswith(".json"))
-    manifest, tensors = held[newest], held[newest.replace("json", "safetensors")]
+def _of_users(folder: Path) -> list[Reader]:
+    """Those of files that are no part of a run: they go through a folder."""
 
     def through(name, read):
         path = folder / f"{os.getpid()}-{name}"
@@ -163,6 +160,32 @@ def readers(folder: Path) -> list[Reader]:
             return read(path)
 
         return run
+
+    def of_table(path):
+        table = read_table(path)
+        return Preprocessing.fit(table, Schema.infer(table, table.names[-1]))
+
+    toml = record.CASE_STUDY.read_bytes()
+    return [
+        Reader("toml", "text", 6000, [toml, TOML],
+               through("x.toml", record.read)),
+        Reader("example in json", "json", 6000, [YAML_LIKE], through("x.json", record.read)),
+        Reader("example in yaml", "text", 4000, [YAML_LIKE, YAML],
+               through("x.yaml", record.read)),
+        Reader("rows", "text", 10000, list(ROWS),
+               through("x.csv", lambda path: read_rows(str(path), 2, "xor"))),
+        Reader("settings", "text", 2000, list(SETTINGS),
+               through("s.toml", lambda path: read_settings(str(path), train.command))),
+        Reader("table", "text", 2000, list(TABLES), through("t.csv", of_table)),
+        Reader("table in json lines", "lines", 2000, [LINES], through("t.jsonl", of_table)),
+    ]  # fmt: skip
+
+
+def readers(folder: Path) -> list[Reader]:
+    """All of them."""
+    held = _files_of_a_run()
+    newest = max(n for n in held if n[0] == "0" and n.endswith(".json"))
+    manifest, tensors = held[newest], held[newest.replace("json", "safetensors")]
 
     def generation(data, act):
         m, t = (data, tensors) if data[:1] == b"{" else (manifest, data)
@@ -198,14 +221,9 @@ def readers(folder: Path) -> list[Reader]:
                       result_json=data)  # fmt: skip
         return on(disk, lambda: (Run("c").result, summary(Run("c")), chainrule.diagnose(Run("c"))))
 
-    def of_table(path):
-        table = read_table(path)
-        return Preprocessing.fit(table, Schema.infer(table, table.names[-1]))
-
     def memory(read):
         return lambda data: on(Memory(x=data), lambda: read("x"))
 
-    toml = record.CASE_STUDY.read_bytes()
     return [
         Reader("tensors", "tensors", 40000, [held["tensors"], held["model.safetensors"]],
                memory(load_tensors)),
@@ -222,17 +240,7 @@ def readers(folder: Path) -> list[Reader]:
         Reader("log", "lines", 5000, [held["metrics.jsonl"]], logged),
         Reader("looks", "lines", 10000, [LOOK], memory(lambda name: looks_in(Path(name)))),
         Reader("result", "json", 4000, [held["result.json"], RESULT], ended),
-        Reader("toml", "text", 6000, [toml, TOML],
-               through("x.toml", record.read)),
-        Reader("example in json", "json", 6000, [YAML_LIKE], through("x.json", record.read)),
-        Reader("example in yaml", "text", 4000, [YAML_LIKE, YAML],
-               through("x.yaml", record.read)),
-        Reader("rows", "text", 10000, list(ROWS),
-               through("x.csv", lambda path: read_rows(str(path), 2, "xor"))),
-        Reader("settings", "text", 2000, list(SETTINGS),
-               through("s.toml", lambda path: read_settings(str(path), train.command))),
-        Reader("table", "text", 2000, list(TABLES), through("t.csv", of_table)),
-        Reader("table in json lines", "lines", 2000, [LINES], through("t.jsonl", of_table)),
+        *_of_users(folder),
     ]  # fmt: skip
 
 
