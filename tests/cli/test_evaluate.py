@@ -111,6 +111,7 @@ def test_what_is_said_of_amounts_and_of_nearly_all():
     one = of_numbers("a", "rows", amounts_of(np.random.default_rng(0), 1, rows=1))
     lines = [text_of(x) for x in lines_of(one, Terminal())]
     assert "r2    - (it takes two rows or more)" in lines
+    assert lines[0] == "a on 1 row"
     wide = [Amounts("price", np.array([0.0, 1e6]), np.array([2e5, 8e5]), ["", ""], 7.5e5)]
     told = "\n".join(text_of(x) for x in lines_of(of_numbers("a", "rows", wide), Terminal()))
     assert "rmse  200000  (the mean of the rows learned from: 559017)" in told
