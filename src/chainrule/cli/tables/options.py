@@ -119,7 +119,7 @@ class Source(click.ParamType):  # type: ignore[type-arg]
         near = did_you_mean(text.lower(), (*DATA, *EMBEDDED))
         raise UsageProblem(
             f"there is no data set {text!r}, and no such file", got=repr(value), fix=near, line="",
-            expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table such as data.csv",
+            expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table: data.csv",
         )  # fmt: skip
 
 

@@ -1,0 +1,37 @@
+"""Dates of a table: the form that a user says, and what is said where it is in doubt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli_cases import refused
+
+from chainrule.train import open_run
+from chainrule.train.tabular import TableModel
+
+QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
+
+
+def test_the_form_of_dates_can_be_said_and_is_kept(chainrule):
+    """In the run's config, in its file of settings and in the model; the doubt tells the option."""
+    rows = [f"{i % 7},0{1 + i % 9}/06/2019,{i % 2}" for i in range(60)]
+    Path("a.csv").write_text("x,day sold,y\n" + "\n".join(rows) + "\n")
+    words = ("train", "a.csv", "--target", "y", *QUICK)
+    for more in ((), ("--kind", "day sold=date")):
+        said = " ".join(chainrule(*words, *more, "--no-save").stdout.split())
+        assert "dates as %m/%d/%Y, the month first (or %d/%m/%Y, the day first" in said
+        assert "--form 'day sold=%d/%m/%Y'" in said
+    assert chainrule(*words, "--form", "day sold=%d/%m/%Y").exit_code == 0
+    run = open_run("a-0001")
+    assert run.config["table"]["form"] == ["day sold=%d/%m/%Y"]
+    model = TableModel.load(run.path / "model.safetensors")
+    assert model.preprocessing.schema.features[1].form == "%d/%m/%Y"
+    assert 'form = ["day sold=%d/%m/%Y"]' in (run.path / "config.toml").read_text()
+    assert chainrule("train", "--config", "runs/a-0001/config.toml", "-q").exit_code == 0
+    assert open_run("a-0002").config["table"] == run.config["table"] | {
+        "data": open_run("a-0002").config["table"]["data"]
+    }
+    Path("b.csv").write_text("x,day sold,y\n1,2019-06-01,0\n2,13/06/2019,1\n")
+    said = " ".join(refused(chainrule("predict", "a-0001", "b.csv")).split())
+    assert "expected the form %d/%m/%Y" in said
+    assert "'2019-06-01' in b.csv, line 2" in said
