@@ -18,6 +18,7 @@ from chainrule.train import LambdaCallback
 
 ALL = estimators()
 X, Y = data_for(ALL[0], 20)
+X.flags.writeable = False
 
 
 def cost(z, y):
@@ -131,7 +132,7 @@ def test_classes_are_told_as_they_were_given():
 
 
 def test_columns_are_told_by_name():
-    frame = pytest.importorskip("pandas").DataFrame(X, columns=[f"c{i}" for i in range(6)])
+    frame = pytest.importorskip("pandas").DataFrame(X.copy(), columns=[f"c{i}" for i in range(6)])
     frame.loc[3, "c1"] = np.nan
     with pytest.raises(ValueError, match="in row 3, column 'c1'"):
         MLPClassifier().fit(frame, Y)
