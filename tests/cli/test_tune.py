@@ -176,7 +176,7 @@ def test_the_help_says_its_own_number_of_networks(chainrule):
     folds = "Networks, each held out from other rows"
     told = {n: " ".join(chainrule(n, "--help").stdout.split()) for n in ("tune", "train")}
     assert f"{folds} [1]" in told["tune"]
-    assert f"{folds} [5 up to 3000 rows, else" in told["train"]
+    assert f"{folds} [5 up to 3000 rows, else 1; 1 with a share" in told["train"]
 
 
 def test_settings_are_named_as_people_say_them():

@@ -118,8 +118,8 @@ class Source(click.ParamType):  # type: ignore[type-arg]
             )  # fmt: skip
         near = did_you_mean(text.lower(), (*DATA, *EMBEDDED))
         raise UsageProblem(
-            f"there is no data set {text!r}, and no such file", got=repr(value), fix=near, line="",
-            expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table: data.csv",
+            f"there is no data set {text!r}, and no such file", fix=near, line="",
+            expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table such as data.csv",
         )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def only_of_tables(reading: dict[str, Any]) -> None:
 
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
-    told = f"[{FOLDS} up to {FEW_ROWS} rows, else or with a share to validate on 1]"
+    told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1; 1 with a share to validate on]"
     return table_options_with(folds=told)(function)
 
 
