@@ -38,6 +38,17 @@ def test_lines_fit_and_say_what_diverged(width):
     assert any("diverges" in line for line in lines)
 
 
+@pytest.mark.parametrize(("lr", "told"), [(0.011, True), (0.1, False), (0.5, False), (2e-4, False)])
+def test_the_recipes_own_rate_is_said_to_be_as_good_where_it_is(lr, told):
+    """By the mean with its neighbours, of the tried rate that is nearest; unknown at the ends."""
+    means = {0.001: None, 0.003: 0.5, 0.01: 0.51, 0.1: 0.7, 0.3: None}
+    trials = [Trial(x, 0.5, near) for x, near in means.items()]
+    found = LRFinding([], [], [], trials, 100, 0.003, "the loss is lowest")
+    said = " ".join(map(text_of, module.lines_of(found, "adamw", lr, Terminal(200))))
+    assert f"the recipe has {lr:g}" in said
+    assert ("which is about as good (0.51)" in said) == told
+
+
 def test_exit_code_1_where_no_rate_helps(chainrule, monkeypatch):
     none = LRFinding([1.0], [2.0], [2.0], [], 100, None, "no rate lowers the loss")
     monkeypatch.setattr(module, "find", lambda r, asked: none)

@@ -12,6 +12,7 @@ import click
 
 from ..errors import ArgumentError
 from ..train import LRFinding, lr_find
+from ..train.lr_find import NEARLY
 from . import recipe as recipes
 from .app import FAILED, OK, as_usage
 from .command_line import changed, command_of
@@ -130,9 +131,20 @@ def lines_of(found: LRFinding, rule: str, lr: float, t: Terminal) -> list[Line]:
     said = f"{found.why[0].upper()}{found.why[1:]}."
     took = "No suggestion."
     if found.suggestion is not None:
-        took = f"Take lr {found.suggestion:g} for {rule}; the recipe has {lr:g}."
+        own = f"the recipe has {lr:g}{_as_good(found, lr)}"
+        took = f"Take lr {found.suggestion:g} for {rule}; {own}."
     style = "bad" if found.suggestion is None else "ok"
     return [*lines, *words(said, t.width), *words(took, t.width, style)]
+
+
+def _as_good(found: LRFinding, lr: float) -> str:
+    """Whether a rate that was tried, by its mean with its neighbours, is about the best."""
+    near = {t.lr: t.near for t in found.trials if t.near is not None}
+    beside = min(near, key=lambda tried: abs(math.log(tried / lr)), default=None)
+    if beside is None or not min(near) <= lr <= max(near):
+        return ""
+    mean, best = near[beside], min(near.values())
+    return f", which is about as good ({mean:.4g})" if mean <= best / NEARLY else ""
 
 
 def _after(loss: float, steps: int) -> str:
