@@ -192,7 +192,7 @@ def only_of_tables(reading: dict[str, Any]) -> None:
 
 def table_options(function: Any) -> Any:
     """What a table needs said, or may have said."""
-    told = f"[{FOLDS} up to {FEW_ROWS} rows, else or with a share to validate on 1]"
+    told = f"[{FOLDS} up to {FEW_ROWS} rows, else 1; 1 with a share to validate on]"
     return table_options_with(folds=told)(function)
 
 
