@@ -116,7 +116,7 @@ def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
         raise
     if len(wshape) != 2 or not shape or shape[-1] != wshape[1]:
         raise _inner_sizes(shape, wshape)
-    if input.dtype is not weight.dtype:
+    if input.dtype is not weight.dtype and input.dtype != weight.dtype:  # equal ones may be two
         need_values("linear", input=input, weight=weight)
         raise _dtypes_differ(input, weight)
     if len(shape) == 2:
@@ -128,7 +128,7 @@ def linear(input: Value, weight: Value, bias: Value | None = None) -> Value:
     if bias is None:
         return y
     # `add` would find the shapes and insert the same `expand` itself, at five times the cost
-    same = bias.shape == wshape[:1] and bias.dtype is y.dtype
+    same = bias.shape == wshape[:1] and bias.dtype == y.dtype
     return ops.add(y, ops.expand(bias, shape=y.shape) if same else bias)
 
 

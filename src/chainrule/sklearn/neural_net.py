@@ -234,10 +234,8 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         own = getattr(self, "predict_nonlinearity", "auto") != "auto"
         if own or (self.criterion != "auto" and type(self._loss()).__name__ not in AN_OUTPUT_EACH):
             return
-        own_row = np.empty(row.shape, self.dtype_)  # that of another process has a dtype of its own
-        np.copyto(own_row, row)
         with mode(network, False), no_grad():
-            given = int(np.prod(network(wrap(own_row)).shape[1:]))
+            given = int(np.prod(network(wrap(row)).shape[1:]))
         if given != width:
             of = "class" if is_classifier(self) and width > 1 else "column of y"
             raise ArgumentError(

@@ -99,7 +99,7 @@ def from_numpy(array: Any) -> Tensor:
             fix="chainrule.tensor(data)",
         )
     dtype = dtypes.as_dtype(array.dtype)
-    return constant(array if array.dtype is dtype else array.astype(dtype))
+    return constant(array if array.dtype == dtype else array.astype(dtype))
 
 
 def from_dlpack(data: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
