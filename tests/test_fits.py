@@ -23,6 +23,7 @@ GOOD = {
         "last": {"epoch": 3}, "compiled": True, "compile_seconds": 0.5, "threads": None,
         "test_accuracy": 0.5, "test_loss": 0.1, "test_rows": 7, "guess_mae": 2.0,
         "confusion": [[1, 2], [3, 4]], "labels": [LABEL, {**LABEL, "roc_auc": 0.5}],
+        "targets": [{"name": "a", "rmse": 1.0, "mae": 0.5, "r2": None, "mean_rmse": 2.0}],
     },
     "metrics": {"epoch": 1, "step": 2, "loss": 0.5, "lr": 0.1, "seconds": 0.0, "val_loss": 1.0},
 }  # fmt: skip
@@ -46,12 +47,14 @@ def places(value):
 def test_only_words_that_are_followed(name):
     def hold(one):
         assert not set(one) - set(LIMITS) - PARTS - SAYS
-        assert one.get("additionalProperties", True) is True
+        others = one.get("additionalProperties", True)
+        assert others is not False
         assert one.get("type", "object") in KINDS
         for part in [*one.get("properties", {}).values(), *one.get("anyOf", [])]:
             hold(part)
-        if "items" in one:
-            hold(one["items"])
+        for part in (one.get("items", True), others):
+            if part is not True:
+                hold(part)
 
     hold(schema(name))
 
@@ -65,7 +68,7 @@ def test_it_finds_what_a_validator_finds(name, data):
         if data.draw(st.booleans()) and isinstance(container, dict):
             container.pop(key, None)
         else:
-            container[key] = data.draw(ODD)
+            container[key] = copy.deepcopy(data.draw(ODD))  # `just` gives the same list again
     valid = jsonschema.Draft202012Validator(schema(name)).is_valid(held)
     assert (misfit(held, schema(name)) is None) is valid
 
@@ -87,6 +90,11 @@ def test_stricter_than_the_schema(place, value):
         ("result", {"labels": 3}, "labels: a list"),
         ("result", {"labels": [{**LABEL, "rows": "x"}]}, "labels[0].rows: a whole number >= 0"),
         ("result", {"labels": [{}]}, "labels[0]: with name"),
+        (
+            "result",
+            {"targets": [{**GOOD["result"]["targets"][0], "mae": "x"}]},
+            "targets[0].mae: a number or null",
+        ),
         ("result", {"advised_lr": "1"}, "advised_lr: a number > 0 or null"),
         ("result", {"confusion": [[1], None]}, "confusion[1]: a list"),
         ("result", {"test_accuracy": 2}, "test_accuracy: a number >= 0 <= 1"),

@@ -84,7 +84,7 @@ def test_every_option_of_a_training_can_stand_in_a_file():
         ('data = "xor', "a.toml: not TOML"),
         ('data = "mooons"', "a.toml:1: there is no data set 'mooons'"),
         (b"\xff\xfe", "not UTF-8"),
-        (f'data = "{"a" * 300}"', "a.toml:1: there is no data set\n    'aaa"),
+        (f'data = "{"a" * 300}"', "a.toml:1: there is no data set\n    'aaaa"),
         (f'data = "xor"\nseed = {"1" * 5000}', "a.toml: not TOML: Exceeds the limit"),
         (f'data = "xor"\nseed = {2**63}', "a.toml:2: seed: a whole number of TOML has at most 64"),
         (f'data = "xor"\nlr = 0x{"f" * 6000}', "a.toml:2: lr: a whole number of TOML"),

@@ -24,7 +24,7 @@ def _name_of(param: click.Parameter | None) -> str:
     return param.opts[-1] if isinstance(param, click.Option) else "the argument"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """As it was typed, unless that is endless."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}.."
@@ -89,7 +89,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         if not inside:
             kind = "a whole number" if self.whole else "a finite number"
             raise UsageProblem(
-                f"{_name_of(param)} must be {kind} {self.range}", got=_shown(value), line=""
+                f"{_name_of(param)} must be {kind} {self.range}", got=shown(value), line=""
             )
         return number
 
@@ -114,7 +114,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         if not all(1 <= n <= 65536 for n in sizes):
             raise UsageProblem(
                 f"{_name_of(param)} must be whole numbers from 1 to 65536 with commas between",
-                got=_shown(value),
+                got=shown(value),
                 fix=f"{_name_of(param)} 128,64   (or none: no hidden layer)",
                 line="",
             )

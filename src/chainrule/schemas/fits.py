@@ -12,9 +12,9 @@ KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "number": ("a number", (int, float)), "null": ("null", (type(None),)),
 }  # fmt: skip
 LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
-PARTS = frozenset({"properties", "required", "items", "anyOf"})
-SAYS = frozenset({"type", "title", "description", "$schema", "$id", "additionalProperties"})
-"""Words of a schema that are followed, with LIMITS and PARTS; additionalProperties only as true."""
+PARTS = frozenset({"properties", "additionalProperties", "required", "items", "anyOf"})
+SAYS = frozenset({"type", "title", "description", "$schema", "$id"})
+"""Words of a schema that are followed, with LIMITS and PARTS."""
 
 
 class Misfit(NamedTuple):
@@ -78,8 +78,14 @@ def _of_object(value: dict[str, Any], schema: Mapping[str, Any], place: str) -> 
     gone = next((name for name in schema.get("required", ()) if name not in value), None)
     if gone is not None:
         return Misfit(place, f"with {gone}", value)
-    for name, one in schema.get("properties", {}).items():
-        if name in value and (found := misfit(value[name], one, _within(place, name))) is not None:
+    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if others is True:
+        parts = [(name, one) for name, one in known.items() if name in value]
+    else:
+        parts = [(name, known.get(name, others)) for name in value]
+    for name, one in parts:
+        found = misfit(value[name], one, _within(place, name))
+        if found is not None:
             return found
     return None
 

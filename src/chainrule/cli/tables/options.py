@@ -15,7 +15,7 @@ from ...nn.tabular import ACTIVATIONS
 from ...train import Run
 from ...train.tabular.recipe import OF_TASK
 from ..app import Command, UsageProblem, did_you_mean
-from ..options import Name, Number, find_run
+from ..options import Name, Number, find_run, shown
 from ..recipe import DATA
 from .choices import (
     EMBEDDED,
@@ -118,7 +118,7 @@ class Source(click.ParamType):  # type: ignore[type-arg]
             )  # fmt: skip
         near = did_you_mean(text.lower(), (*DATA, *EMBEDDED))
         raise UsageProblem(
-            f"there is no data set {text!r}, and no such file", got=repr(value), fix=near, line="",
+            f"there is no data set {shown(text)}, and no such file", fix=near, line="",
             expected=f"{', '.join((*DATA, *EMBEDDED))}, or a table: data.csv",
         )  # fmt: skip
 
