@@ -31,6 +31,9 @@ settings.register_profile("few", drawn, max_examples=25)  # `make test`; `make s
 settings.load_profile("chainrule")
 
 
+SYNC = os.fsync
+
+
 def pytest_configure(config):
     """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run, and
     that all processes of the run share; what is collected stays, so no garbage is looked for."""
@@ -40,7 +43,7 @@ def pytest_configure(config):
         config.add_cleanup(folder.cleanup)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's `&` has it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.fsync = os.fstat  # no file of a test has to outlive the machine, and the disk is slow
+    os.fsync = os.fstat  # files of tests need not outlive the machine; but see on_disk
     gc.disable()
 
 
@@ -110,6 +113,12 @@ def sealed():
     chainrule.set_rng_state(state)
     left = [f"{k}: {before[k]} -> {after[k]}" for k in before if before[k] != after[k]]
     assert not left, "the test left changed: " + ", ".join(left)
+
+
+@pytest.fixture
+def on_disk(monkeypatch):
+    """Files are waited for until the disk has them, as users wait."""
+    monkeypatch.setattr(os, "fsync", SYNC)
 
 
 @pytest.fixture

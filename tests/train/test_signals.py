@@ -77,6 +77,7 @@ SIGNALS = {signal.SIGKILL: 50, signal.SIGINT: 50, signal.SIGTERM: 20}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("on_disk")  # or hardly a kill would fall into a save
 @pytest.mark.parametrize("part", range(2))
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
 def test_stopped_at_random_moments_it_ends_with_the_same_bits(tmp_path, undisturbed, number, part):
