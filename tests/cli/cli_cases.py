@@ -8,6 +8,9 @@ PENGUINS = (files("chainrule.data") / "assets" / "penguins.csv").read_text()
 SMALL = ("--layers", "4", "--epochs", "3", "--batch-size", "200", "--no-report")
 """A training that takes milliseconds."""
 
+QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
+"""A training on a table of two networks."""
+
 SHORT = ("--layers", "4", "--batch-size", "200", "--short-steps", "6", "--kills", "2")
 """A fit that is killed twice, for verify-resume."""
 

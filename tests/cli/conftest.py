@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_cases import PENGUINS, SMALL
+from cli_cases import PENGUINS, QUICK, SMALL
 from click.testing import CliRunner, Result
 
 from builds import sharing_builds
@@ -37,6 +37,14 @@ def chainrule():
         return CliRunner(env=env).invoke(app, list(args))
 
     return call
+
+
+@pytest.fixture
+def species(chainrule, penguins):
+    """The name of a run that has learned the species of the bundled table."""
+    result = chainrule("train", penguins, "--target", "species", *QUICK)
+    assert result.exit_code == 0, result.output
+    return "penguins-0001"
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from cli_cases import refused
+from cli_cases import QUICK, refused
 
 from chainrule.cli.tables import training
-
-QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
 
 
 def test_a_training_says_how_far_it_is_where_nothing_is_redrawn(chainrule, penguins, monkeypatch):

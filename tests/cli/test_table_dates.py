@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli_cases import refused
+from cli_cases import QUICK, refused
 
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
-
-QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
 
 
 def test_the_form_of_dates_can_be_said_and_is_kept(chainrule):

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_cases import PENGUINS, refused
+from cli_cases import PENGUINS, QUICK, refused
 
 from chainrule.train import open_run
 from chainrule.train.metrics import METRICS
-
-QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
 
 
 @pytest.mark.parametrize(("target", "name"), [

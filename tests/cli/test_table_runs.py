@@ -8,18 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_cases import PENGUINS
+from cli_cases import PENGUINS, QUICK
 
 from chainrule.train import open_run
-
-QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
-
-
-@pytest.fixture
-def species(chainrule, penguins):
-    result = chainrule("train", penguins, "--target", "species", *QUICK)
-    assert result.exit_code == 0, result.output
-    return "penguins-0001"
 
 
 def test_names_and_labels_can_be_said(chainrule, own_folder):

@@ -15,7 +15,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from cli_cases import PENGUINS, refused
+from cli_cases import PENGUINS, QUICK, refused
 from click.testing import CliRunner
 
 from chainrule import schemas
@@ -28,16 +28,6 @@ from chainrule.cli.terminal import Terminal, text_of
 from chainrule.data.tables import Schema, read_table
 from chainrule.train import open_run
 from chainrule.train.tabular import TableModel
-
-QUICK = ("--epochs", "3", "--layers", "8", "--folds", "2", "--no-report")
-
-
-@pytest.fixture
-def species(chainrule, penguins):
-    result = chainrule("train", penguins, "--target", "species", *QUICK)
-    assert result.exit_code == 0, result.output
-    return "penguins-0001"
-
 
 TARGETS = {
     "multiclass": ("species",), "binary": ("sex", "--skip-missing"),
