@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..train.metrics import METRICS
+from ..train.metrics import label_area, over_labels
 from .charts import Chart, percent, said
 from .results import WORST
 
@@ -83,7 +83,7 @@ class Labels:
     @property
     def f1(self) -> float:
         """The mean over the labels; of one that never occurs it is 0."""
-        return float(np.mean([label.f1 or 0.0 for label in self.each()]))
+        return over_labels("f1", self.p, self.wanted, 0.5)
 
     @property
     def labels_right(self) -> float:
@@ -104,12 +104,8 @@ class Labels:
         return [Found(*c) for c in counts]
 
     def _area(self, k: int) -> float | None:
-        wanted = self.wanted[:, k]
-        if wanted.all() or not wanted.any() or not np.isfinite(self.p[:, k]).all():
-            return None
-        metric = METRICS["roc_auc"]()
-        metric.update(self.p[:, k], wanted.astype(np.int64))
-        return float(metric.compute())
+        p = self.p[:, k]
+        return label_area(p, self.wanted[:, k]) if np.isfinite(p).all() else None
 
     def worst(self) -> list[int]:
         """The rows with the highest loss, the worst first."""

@@ -23,6 +23,7 @@ from .classes import ConfusionMatrix as ConfusionMatrix
 from .classes import Precision as Precision
 from .classes import Recall as Recall
 from .classes import TopK as TopK
+from .multilabel import label_area as label_area
 from .multilabel import over_labels as over_labels
 from .numbers import MAE as MAE
 from .numbers import MSE as MSE

@@ -39,12 +39,19 @@ def over_labels(name: str, scores: Array, wanted: Array, threshold: float = 0.0)
     return float(np.mean(above / np.maximum(below, 1)))
 
 
+def label_area(scores: Array, wanted: Array) -> float | None:
+    """The ROC area of one label: scores (N,) against true and false (N,); None where all rows have
+    it or none has."""
+    if wanted.all() or not wanted.any():
+        return None
+    metric = ROCAUC()
+    metric.update(scores, wanted.astype(np.int64))
+    return float(metric.compute())
+
+
 def _mean_area(scores: Array, y: Array) -> float:
-    areas = []
-    for k in np.flatnonzero(y.any(0) & ~y.all(0)):
-        metric = ROCAUC()
-        metric.update(scores[:, k], y[:, k].astype(np.int64))
-        areas.append(metric.compute())
+    found = (label_area(scores[:, k], y[:, k]) for k in range(y.shape[1]))
+    areas = [area for area in found if area is not None]
     if not areas:
         raise StateError(
             "roc_auc: a label needs rows that have it, and rows that have it not",
