@@ -30,7 +30,6 @@ SLIPS = 0.1
 NUMBERS_MEANT = 20
 """More different numbers in a column of texts, or one that is not whole, are no codes: the few
 other texts are slips."""
-
 FEW = 4
 """So many different numbers beside a word may be kinds of something: 1.4 TSI and 2.0 TSI."""
 
@@ -66,7 +65,7 @@ def unit_of(cells: Cells) -> Unit | None:
         return None
     numbers = {m["number"] for m in mine}
     parted = any(_parted(n) for n in numbers)
-    code = any(len(n) > 1 and n.startswith("0") and n.isdigit() for n in numbers) or (
+    code = any(map(_is_code, numbers)) or (
         len(text) == 1 and text.isalpha() and not any(" " in m[0] for m in mine)
     )
     least = FEW if parted and text.isalpha() else 0 if parted else NUMBERS_MEANT
@@ -76,6 +75,11 @@ def unit_of(cells: Cells) -> Unit | None:
 
 def _unit(match: re.Match[str]) -> str:
     return (match["before"] + (match["after"] or "")).strip()
+
+
+def _is_code(text: str) -> bool:
+    """Whether a whole number is written as codes are: 007."""
+    return len(text) > 1 and text.startswith("0") and text.isdigit()
 
 
 def _parted(number: str) -> bool:
@@ -109,7 +113,7 @@ def are_slips(cells: Cells) -> bool:
     able = np.unique(numbers[np.isfinite(numbers)])
     if len(able) > NUMBERS_MEANT or (able != np.round(able)).any():
         return True
-    coded = any(len(t) > 1 and t.startswith("0") and t.isdigit() for t in cells.levels[0])
+    coded = any(map(_is_code, cells.levels[0]))
     return not coded and len(set(cells.texts[bad].tolist())) < len(able)
 
 
