@@ -10,7 +10,7 @@ from chainrule.train.files import writing
 
 CHANGES = (
     "create", "append", "write", "truncate", "sync", "close", "rename", "sync_folder", "remove",
-    "make_folder", "new_folder",
+    "make_folder", "new_folder", "remove_folder",
 )  # fmt: skip
 READS = ("open", "list_folder")
 

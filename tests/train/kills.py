@@ -119,7 +119,7 @@ class Tally:
 
 
 def run_in(folder):
-    """The run that was begun; one killed while it was made leaves a folder without config.json."""
+    """The run that was begun; None where the program was killed before it had made one."""
     return next((p.parent.name for p in sorted(folder.glob("w-*/config.json"))), None)
 
 
@@ -127,7 +127,7 @@ def half_made(folder):
     """Whether something in a run folder is not complete: a temporary file, or no manifest."""
     run = folder / (run_in(folder) or "none")
     held = {p.stem for p in (run / "checkpoints").glob("*.safetensors")}
-    return bool([*run.rglob(".*.tmp")]) or bool(held - {p.stem for p in run.rglob("*.json")})
+    return bool([*folder.rglob(".*.tmp")]) or bool(held - {p.stem for p in run.rglob("*.json")})
 
 
 def chain(folder, rng, number, expected, *, start=Forked, most=10**6):

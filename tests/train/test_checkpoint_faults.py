@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from faults import MODELS, Crash, CrashingDisk, FailingDisk, UnreadableDisk
 from train_cases import QuickDisk, data, trainer
 
 from chainrule.errors import FormatError, OutputError
-from chainrule.train import Run, open_run
+from chainrule.train import Run, list_runs, open_run
 from chainrule.train.checkpoint import Checkpoints
 from chainrule.train.files import InputError, file_sha256, load_tensors, writing
 
@@ -235,3 +235,42 @@ def test_where_all_generations_are_broken_the_next_thing_to_do_is_said(tmp_path)
     assert "000003.json" in told
     assert "a copy of these files from before, or the same without resume" in told
     assert len(told.splitlines()) <= 6
+
+
+def create(folder):
+    return Run.create("r", folder, {"layers": [7]})
+
+
+def held(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_crash_at_any_operation_of_a_new_run_leaves_a_run_or_nothing(tmp_path, model):
+    count = operations(CrashingDisk(), lambda: create(tmp_path / "counted"))
+    seen = set()
+    for k in range(count + 1):
+        folder = tmp_path / str(k)
+        crashing = CrashingDisk(at=k)
+        with on(crashing), pytest.raises(Crash) if k < count else nullcontext():
+            create(folder)
+        crashing.lose(model)
+        runs = list_runs(folder)
+        assert [r.config for r in runs] in ([], [{"layers": [7]}]), f"operation {k}"
+        seen.add(len(runs))
+        after = create(folder).name
+        names = sorted({r.name for r in runs} | {after})
+        assert held(folder) == sorted([*names, *(f"{n}/config.json" for n in names)])
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_a_new_run_that_can_not_be_written_leaves_nothing(tmp_path, code):
+    count = operations(FailingDisk(), lambda: create(tmp_path / "counted"))
+    for k in range(count):
+        folder = tmp_path / str(k)
+        with on(FailingDisk(at=k, code=code)), pytest.raises(OutputError):
+            create(folder)
+        whole = k == count - 1  # the disk failed when all had its name
+        left = held(folder) if folder.exists() else []
+        assert left == (["r-0001", "r-0001/config.json"] if whole else []), f"operation {k}"

@@ -77,7 +77,7 @@ def test_every_operation_of_a_save_is_a_moment_to_be_killed_in(tmp_path):
 def test_all_that_changes_a_disk_can_be_killed_in():
     assert set(OPERATIONS) == {
         "create", "device", "append", "write", "truncate", "sync", "close", "rename",
-        "sync_folder", "remove", "make_folder", "new_folder",
+        "sync_folder", "remove", "make_folder", "new_folder", "remove_folder",
     }  # fmt: skip
     assert not [n for n in OPERATIONS if not hasattr(writing.Disk, n)]
 

@@ -42,7 +42,9 @@ from .files import (
     read_json_lines,
     remove_file,
     save_tensors,
+    sweep,
     to_json,
+    write_folder,
     write_json,
     write_text,
     writing,
@@ -111,11 +113,13 @@ class Run:
                 got=repr(name),
             )
         folder = Path(folder)
+        files = {"config.json": to_json({"config": dict(config or {})}, indent=2) + "\n"}
         try:
             writing.disk.make_folder(str(folder))
+            sweep(folder)  # a program may have been stopped while it made its run
             if need_bytes:
                 check_writable(folder, need_bytes + CONFIG_BYTES)
-            path = _next_folder(folder, name)
+            path = _next_folder(folder, name, files)
         except OutputError:
             raise
         except OSError as error:
@@ -123,9 +127,7 @@ class Run:
                 f"can't make a run folder in {folder}", got=error.strerror,
                 fix="a folder that you may write to", line="",
             ) from error  # fmt: skip
-        run = cls(path, **settings)
-        write_json(path / "config.json", {"config": dict(config or {})})
-        return run
+        return cls(path, **settings)
 
     # ------------------------------------------------------------ what it holds
 
@@ -291,17 +293,14 @@ def _lock(handle: int, path: Path) -> None:
         return
 
 
-def _next_folder(folder: Path, name: str) -> Path:
+def _next_folder(folder: Path, name: str, files: Mapping[str, str]) -> Path:
     numbers = [n for held in names_in(folder) if (n := _number_of(held, name)) is not None]
     number = max(numbers, default=0)
     while True:
         number += 1
         path = folder / f"{name}-{number:04d}"
-        try:
-            writing.disk.new_folder(str(path))
-        except FileExistsError:
-            continue
-        return path
+        if write_folder(path, files):
+            return path
 
 
 def _number_of(folder: str, name: str) -> int | None:
@@ -312,7 +311,8 @@ def _number_of(folder: str, name: str) -> int | None:
 def list_runs(folder: str | Path = RUNS) -> list[Run]:
     """The runs in a folder, by name and number; none where there is no such folder."""
     folder = Path(folder)
-    found = [p for n in names_in(folder) if ((p := folder / n) / "config.json").is_file()]
+    names = [n for n in names_in(folder) if n[0] != "."]  # or one that is being made
+    found = [p for n in names if ((p := folder / n) / "config.json").is_file()]
     return [Run(p) for p in sorted(found, key=_by_number)]
 
 

@@ -22,5 +22,6 @@ from .writing import open_file as open_file
 from .writing import remove_file as remove_file
 from .writing import sweep as sweep
 from .writing import write_bytes as write_bytes
+from .writing import write_folder as write_folder
 from .writing import write_parts as write_parts
 from .writing import write_text as write_text

@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from io import BufferedReader
@@ -104,6 +104,10 @@ class Disk:
         """Makes a folder that must not be there yet."""
         os.mkdir(path)
 
+    def remove_folder(self, path: str) -> None:
+        """Takes an empty folder away."""
+        os.rmdir(path)
+
     def free_bytes(self, path: str) -> int:
         """How much can be written to the disk on which a folder lies."""
         if not hasattr(os, "statvfs"):
@@ -150,7 +154,7 @@ def write_parts(path: Path, parts: Sequence[Any]) -> None:
     """
     target = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name[:100]}.{_HOST}-{os.getpid()}-{next(_numbers)}.tmp")
+    temporary = _temporary(folder, name)
     need = sum(len(p) for p in parts)
     _active.add(temporary)
     try:
@@ -170,6 +174,38 @@ def write_parts(path: Path, parts: Sequence[Any]) -> None:
         raise
     finally:
         _active.discard(temporary)
+
+
+def _temporary(folder: str, name: str) -> str:
+    return os.path.join(folder, f".{name[:100]}.{_HOST}-{os.getpid()}-{next(_numbers)}.tmp")
+
+
+def write_folder(path: Path, files: Mapping[str, str]) -> bool:
+    """A new folder that holds these texts from its first moment; False where the name is taken.
+
+    Raises OutputError where it can't be written; then there is no folder.
+    """
+    target = os.path.realpath(os.fspath(path))
+    folder, name = os.path.split(target)
+    temporary = _temporary(folder, name)
+    _active.add(temporary)
+    try:
+        disk.new_folder(temporary)
+        for file, text in files.items():
+            write_text(os.path.join(temporary, file), text)
+        disk.rename(temporary, target)  # fails where there is a folder with something in it
+        disk.sync_folder(folder)
+    except OSError as error:
+        _discard(temporary)
+        if not isinstance(error, OutputError) and os.path.isdir(target):
+            return False
+        raise _output_error(path, error, None, "make") from error
+    except BaseException:
+        _discard(temporary)
+        raise
+    finally:
+        _active.discard(temporary)
+    return True
 
 
 def _write_temporary(temporary: str, target: str, parts: Iterable[Any]) -> None:
@@ -195,7 +231,12 @@ def _write_all(handle: int, data: Any) -> None:
 
 def _discard(temporary: str) -> None:
     with suppress(OSError):  # it was never made, or the disk is gone: the next sweep finds it
-        disk.remove(temporary)
+        if not os.path.isdir(temporary):
+            disk.remove(temporary)
+            return
+        for name in os.listdir(temporary):
+            disk.remove(os.path.join(temporary, name))
+        disk.remove_folder(temporary)
 
 
 def remove_file(path: Path) -> None:
@@ -281,7 +322,7 @@ def check_writable(folder: Path, need_bytes: int = 0) -> None:
     try:
         disk.make_folder(where)
         sweep(where)
-        probe = os.path.join(where, f".probe.{_HOST}-{os.getpid()}-{next(_numbers)}.tmp")
+        probe = _temporary(where, "probe")
         try:
             _write_temporary(probe, probe, [b"x"])
         finally:
@@ -295,7 +336,7 @@ def check_writable(folder: Path, need_bytes: int = 0) -> None:
 
 
 def sweep(folder: Path) -> list[str]:
-    """Removes the temporary files that stopped programs left in a folder; their names."""
+    """Removes temporary files and folders that stopped programs left in a folder; their names."""
     swept = []
     for name in names_in(folder):
         path = os.path.join(os.path.realpath(os.fspath(folder)), name)
