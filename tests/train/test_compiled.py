@@ -35,9 +35,10 @@ def turns(monkeypatch):
     counts = []
     run = Steps.run
 
-    def counted(self, count, team):
-        counts.append(count)
-        return run(self, count, team)
+    def counted(self, rounds, team):
+        done = run(self, rounds, team)
+        counts.append(sum(done))
+        return done
 
     monkeypatch.setattr(Steps, "run", counted)
     return counts

@@ -20,6 +20,7 @@ from .loop_arguments import (
     whole_number,
 )
 from .program import Program, Run
+from .rounds import Rounds
 from .turn import Rows, Turn, Turns
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Epochs:
             epochs = 1 if self.order is None or self.order.ndim == 1 else len(self.order)
         self.rows, self.epochs, self.shuffle = rows, epochs, shuffle
         listed = rows if self.order is None else self.order.shape[-1]
-        self.size, self.whole = size, listed // size
+        self.size, self.whole, self.listed = size, listed // size, listed
         self.rest = 0 if drop_last else listed % size
         self.a_epoch = self.whole + bool(self.rest)
         if not self.a_epoch:
@@ -54,33 +55,37 @@ class Epochs:
                 got=f"{listed} rows in batches of {size}",
             )  # fmt: skip
 
-    def stretches(self) -> Iterator[Rows]:
-        """Every stretch of steps with batches of one size, in order."""
-        together = 1 if self.rest else max(1, AT_ONCE // self.rows)
-        if self.order is None and not self.shuffle and not self.rest:
-            together = self.epochs
+    def stretches(self) -> Iterator[Rows | Rounds]:
+        """Every stretch of steps, in order: of one size, or epochs that end with a smaller rest."""
+        together = max(1, AT_ONCE // self.rows)
+        if self.order is None:  # drawn for one epoch or more, or none is
+            together = (1 if self.rest else together) if self.shuffle else self.epochs
         for first in range(0, self.epochs, together):
             count = min(together, self.epochs - first)
             numbers = self.numbers(range(first, first + count))
-            if self.whole:
+            if self.whole and self.rest:
+                yield Rounds.of(numbers, self.listed, self.size, count)
+            elif self.whole:
                 yield Rows(numbers, 0, self.size, count * self.whole, self.whole)
-            if self.rest:
-                yield Rows(numbers, self.whole * self.size, self.rest, 1)
+            else:
+                yield Rows(numbers, 0, self.rest, count, 1)
 
     def numbers(self, epochs: range) -> Any:
         """The row numbers of some epochs, without what a whole number of batches leaves over."""
         if self.order is None and not self.shuffle:
             return None
-        found = []
-        for epoch in epochs:
-            if self.shuffle:
-                with interpret(on_arrays):
-                    order = ops.permutation(generator_in_use().next()._value, n=self.rows)
-            else:
-                given: Any = self.order
-                order = given if given.ndim == 1 else given[epoch]
-            found.append(order if self.rest else order[: self.whole * self.size])
-        return np.concatenate(found)
+        kept = self.listed if self.rest else self.whole * self.size
+        if self.shuffle:
+            return np.concatenate([self.drawn()[:kept] for _ in epochs])
+        given: Any = self.order
+        if given.ndim == 1:
+            return np.tile(given[:kept], len(epochs))
+        return given[epochs.start : epochs.stop, :kept].reshape(-1)
+
+    def drawn(self) -> Any:
+        """A new order of all rows."""
+        with interpret(on_arrays):
+            return ops.permutation(generator_in_use().next()._value, n=self.rows)
 
 
 def run_loop(
@@ -169,7 +174,7 @@ class Loop:
         for stretch in self.epochs.stretches():
             rows = stretch
             while rows.left:
-                turn = self.turns.run(rows, self.before)
+                turn = rows.turn(self.turns, self.before)
                 self.keep(turn)
                 if turn.refused is not None:
                     raise turn.refused

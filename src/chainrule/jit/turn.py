@@ -4,14 +4,15 @@ them in Python."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ChainruleError, NonFiniteError
 from ..ops.core import current
-from ..runtime.loop import Gathered, Moving, Steps
-from ..runtime.signals import Unbroken
+from ..runtime.loop import Gathered, Leg, Moving, Steps
+from ..runtime.signals import unbroken
 from ..runtime.threads import worthwhile
 from ..tensor.core import wrap
 from .anomaly import run_watched
@@ -59,6 +60,10 @@ class Rows(NamedTuple):
         """The stretch when some more steps have been taken."""
         return self._replace(done=self.done + steps)
 
+    def turn(self, turns: Turns, before: tuple[Any, ...]) -> Turn:
+        """One turn, of as many steps as fit into it."""
+        return turns.run(self, before)
+
 
 class Turn(NamedTuple):
     """What a turn gave: a row a step of every output of the program, and how it ended.
@@ -91,6 +96,7 @@ class Turns:
         self.compiled, self.data, self.scheduler = compiled, data, scheduler
         self.usable, self.looked_at = usable, looked_at
         self.checked: set[tuple[int, int]] = set()
+        self.made = False  # whether the turn at hand has made a step
         self.last: Turn | None = None  # also where Ctrl-C is raised after it
 
     def run(self, rows: Rows, before: tuple[Any, ...] = (), most: int | None = None) -> Turn:
@@ -98,29 +104,31 @@ class Turns:
         self.last = None
         if current.anomaly is not None:
             return self._watched(rows, before)
-        program, undo, call = self._program(rows.size, before)  # anything may have changed since
+        program, undo, call = self.program(rows.size, before)  # anything may have changed since
         with program.lock:
             self.made = False
             try:
                 turn = self._run(program, call, rows, rows.left if most is None else most)
             except BaseException:
                 if not self.made:  # Ctrl-C is raised after steps that count
-                    _fail(program, undo)
+                    fail(program, undo)
                 raise
         if not turn.good:
-            _fail(program, undo)
+            fail(program, undo)
         return turn
 
     def look(self, size: int, before: tuple[Any, ...] = ()) -> Program:
         """The program of steps with so many rows; nothing is run, and nothing has changed."""
-        program, undo, _ = self._program(size, before)
+        program, undo, _ = self.program(size, before)
         with program.lock:
-            _fail(program, undo)
+            fail(program, undo)
         return program
 
-    def _program(
+    def program(
         self, size: int, before: tuple[Any, ...]
     ) -> tuple[Program, list[Callable[[], None]], Call]:
+        """The program of steps with so many rows, how what a recording has made is undone, and
+        a call of it."""
         args = (*before, *[wrap(a[:size]) for a in self.data])
         call = Call(args, {}, frozenset())
         return *self.compiled.program_for(args, call), call
@@ -142,23 +150,24 @@ class Turns:
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
         given, back = executable.in_rows(arrays, executable.new(arrays))
-        native = self.native(program, given, outputs, rows, count, planned)
-        with Unbroken(native.stop):
-            return self._turn(native, program, call, outputs, count, team, planned, back)
+        leg = self.leg(program, given, outputs, rows, count, planned)
+        native = Steps(drive(), [leg], [count])
+        made = partial(self._turn, native, program, call, outputs, team, planned, back)
+        return unbroken(native.stop, made)
 
     def _turn(
-        self, native: Steps, program: Program, call: Call, outputs: list[Any], count: int,
-        team: int, planned: Planned | None, back: list[tuple[Any, Any]],
+        self, native: Steps, program: Program, call: Call, outputs: list[Any], team: int,
+        planned: Planned | None, back: list[tuple[Any, Any]],
     ) -> Turn:  # fmt: skip
         """The steps themselves, and the books after them: Ctrl-C does not come between."""
         settled = False
         try:
-            native.run(count, team)
-            turn = self._books(native.done, program, call, outputs, planned, back)
+            native.run(1, team)
+            turn = self._books(native.done[0], program, call, outputs, planned, back)
             settled = True
         except BaseException:  # a signal's handler of the user's: once more, from the beginning
             if not settled:
-                turn = self._books(native.done, program, call, outputs, planned, back)
+                turn = self._books(native.done[0], program, call, outputs, planned, back)
             self.last = self.scheduled(turn) if turn.good and planned is None else turn
             raise
         self.last = self.scheduled(turn) if turn.good and planned is None else turn
@@ -208,10 +217,10 @@ class Turns:
             return Turn(program, [], 0, error)
         return self.scheduled(Turn(program, [o[np.newaxis] for o in run.outputs], 1))
 
-    def native(
+    def leg(
         self, program: Program, arrays: list[Any], outputs: list[Any], rows: Rows, count: int,
-        planned: Planned | None,
-    ) -> Steps:  # fmt: skip
+        planned: Planned | None = None,
+    ) -> Leg:  # fmt: skip
         """The next steps as addresses."""
         fixed: list[Any] = [*arrays, *[None] * len(outputs)]
         moving = [Moving(len(arrays) + i, o, o[:1].nbytes) for i, o in enumerate(outputs)]
@@ -231,7 +240,7 @@ class Turns:
                 fixed[place] = None
                 moving.append(Moving(place, column, column.itemsize))
         watched = _watched(program, len(arrays), len(outputs))
-        return Steps(program.executable, drive(), fixed, moving, gathered, order, watched)
+        return Leg(program.executable, fixed, moving, gathered, order, watched)
 
     def check(self, program: Program, arrays: list[Any], call: Call, size: int) -> None:
         """Conditions on the inputs: on the data once for all rows, before anything is done."""
@@ -309,7 +318,7 @@ def _first_rate(scheduler: Any) -> float:
     return float(scheduler.optimizer.param_groups[0]["lr"])
 
 
-def _fail(program: Program, undo: list[Callable[[], None]]) -> None:
+def fail(program: Program, undo: list[Callable[[], None]]) -> None:
     """After a turn in which no step was made."""
     for part in program.parts:
         part.failed()

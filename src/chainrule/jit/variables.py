@@ -231,6 +231,10 @@ class Variables:
                 else:
                     del holder[key]
 
+    def alternates(self, other: Any) -> bool:
+        """Whether another program's steps may stand between: no step sets a variable."""
+        return type(other) is Variables
+
     def arrays(self) -> list[Any]:
         """Nothing: variables are conditions, not inputs."""
         return []

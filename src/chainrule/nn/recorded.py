@@ -145,6 +145,10 @@ class Modules:
         self.seen = count
         return None
 
+    def alternates(self, other: Any) -> bool:
+        """Whether another program's steps may stand between: they find modules as they were."""
+        return type(other) is Modules and self.modes == other.modes
+
     def arrays(self) -> list[Any]:
         """Nothing: modules are conditions, not inputs."""
         return []

@@ -327,6 +327,16 @@ class Steps:
         self.slot_inputs = [(exchanged.get(id(s), s), slot) for s, slot in self.slot_inputs]
         return self._take_state(type(optimizer).__name__, age)
 
+    def alternates(self, other: Any) -> bool:
+        """Whether one count and one state serve these steps and those of another program."""
+        return type(other) is Steps and self._made_of() == other._made_of()
+
+    def _made_of(self) -> Any:
+        ages = [(a.group, a.start is None, a.fresh is None, [id(p) for p, _ in a.members])
+                for a in self.ages]  # fmt: skip
+        slots = [(id(s), slot) for s, slot in self.slot_inputs]
+        return id(self.optimizer), list(self.settings), ages, slots
+
     def arrays(self) -> list[Any]:
         """What the program is given, in the order of `inputs`."""
         found = list(self.scalars)

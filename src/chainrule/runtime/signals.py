@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import signal
 import threading
+from _signal import signal as set_handler  # type: ignore[import-not-found]
 from collections.abc import Callable
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-class Unbroken:
-    """Within the block Ctrl-C calls `stop`; KeyboardInterrupt is raised where the block ends.
+def unbroken(stop: Callable[[], None], run: Callable[[], T]) -> T:
+    """run(), in which Ctrl-C calls `stop`; KeyboardInterrupt is raised when it has ended.
 
     Only where Python's own handler would raise it: a handler of the user's is left alone.
     """
+    asked = False
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.stop = stop
-        self.asked = False
-        self.holds = False
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        stop()
 
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self.holds = True
-            try:
-                signal.signal(signal.SIGINT, self.note)
-            except BaseException:  # another signal's handler, in between
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                raise
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """The signal has come."""
-        self.asked = True
-        self.stop()
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self.holds:
-            try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-            except BaseException:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                raise
-        if self.asked and kind is None:
-            raise KeyboardInterrupt
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return run()
+    try:  # handlers are set by a function in C: nothing is raised between its call and its effect
+        set_handler(signal.SIGINT, note)
+        result = run()
+    finally:
+        set_handler(signal.SIGINT, signal.default_int_handler)
+    if asked:
+        raise KeyboardInterrupt
+    return result

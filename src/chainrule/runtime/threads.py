@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError
 from .forks import renew_in_children
-from .signals import Unbroken
+from .signals import unbroken
 
 VARIABLE = "CHAINRULE_NUM_THREADS"
 WORK_A_THREAD = 200_000
@@ -168,7 +168,8 @@ def run_together(
     if len(arguments) == 1:
         ran.extend(starmap(call, arguments))  # no signal is handled within extend(starmap())
         return
-    with Unbroken(lambda: None):
+
+    def together() -> None:
         workers = pool.take(len(arguments) - 1)
         begins, begun = [w.begin for w in workers], list[None]()
         for worker, given in zip(workers, arguments[1:], strict=True):
@@ -182,6 +183,8 @@ def run_together(
             if begun:
                 _wait([w.done for w in workers])
             pool.give_back(workers)
+
+    unbroken(lambda: None, together)
 
 
 def _wait(locks: list[Any]) -> None:

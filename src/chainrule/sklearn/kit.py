@@ -27,8 +27,11 @@ KEPT = 16
 """Kits that are kept."""
 AT_A_TIME = 1 << 27
 """Numbers of a sparse matrix that are written out at a time (1 GiB of float64)."""
-PAD_WORK = 1e7
-"""Multiply-adds that may be wasted on filling up the last batch, instead of a turn of its own."""
+PAD_WORK = 5e5
+"""Multiply-adds that may be wasted on filling up the last batch, instead of a program of its own:
+what compiling one costs, in some hundred epochs."""
+SIZES = 10
+"""How many sizes the last batch may have: folds that differ by a row share its program."""
 
 
 class Kit:
@@ -174,16 +177,17 @@ KITS = Kits()
 class Data:
     """Rows to learn from: inputs, targets, weights; batches of one size, where that can be.
 
-    The last batch is filled up with rows of weight 0 where that changes nothing but its size, so
-    that all steps of many epochs are one program.
+    The last batch is filled up with rows of weight 0 where that changes nothing but its size: to a
+    whole one if it lacks little, else to one of few sizes, so that few programs are compiled.
     """
 
     def __init__(self, x: Any, y: Any, w: Any, batch: int, design: Design, fills: bool) -> None:
         self.rows, self.batch, self.dtype = x.shape[0], batch, np.dtype(design.dtype)
         self.steps = -(-self.rows // batch)
         missing = self.steps * batch - self.rows
-        filled = fills and missing * 3 * design.weights < PAD_WORK
-        self.missing = missing if filled else 0
+        enough = missing * 3 * design.weights < PAD_WORK
+        unit = 1 if enough else -(-batch // SIZES)
+        self.missing = 0 if not fills else missing if enough else missing % unit
         self.sparse = hasattr(x, "toarray")
         self.counts = np.full(self.steps, float(batch))
         self.counts[-1] = batch - missing

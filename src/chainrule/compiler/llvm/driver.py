@@ -1,9 +1,15 @@
-"""The native loop: many steps of any program without going back to Python.
+"""The native loop: many steps of one program or two without going back to Python.
 
-`drive(ptr plan, ptr step, ptr table, i64 tid, i64 threads, ptr sync)` is compiled once for all
-programs.  The plan is a row of whole numbers of 64 bits:
+`drive(ptr rounds, i64 tid, i64 threads, ptr sync)` is compiled once for all programs.  A program
+and its batches are a leg; in every round each leg makes its steps, one leg after the other: whole
+batches, then the smaller rest of an epoch.  `rounds` is a row of whole numbers of 64 bits:
 
-    0  steps to run           1  steps done, as it goes on     2  address of a flag: not 0 ends it
+    0  rounds to run          1  legs
+    2  ... for each leg: the address of its plan, of its function `step`, of its table
+
+A leg's plan is such a row too:
+
+    0  steps of a round       1  steps done, as it goes on     2  address of a flag: not 0 ends it
     3  moving addresses       4  gathered inputs               5  rows of a batch
     6  address of the order: the row numbers of all steps, one batch behind the other
     7  whether to stop (the loop's own)
@@ -23,31 +29,75 @@ from .sync import NAME, define_barrier, share
 from .target import Target
 from .text import Function, Module, V, whole
 
-DRIVE = "drive"
-HEAD, MOVING = 9, 5
+DRIVE, LEG = "drive", "drive_leg"
+ROUNDS_HEAD, LEG_NUMBERS = 2, 3
+HEAD, MOVING, STOP = 9, 5, 7
 
 
 def driver(target: Target) -> str:
     """The module that holds `drive`."""
     module = Module()
     define_barrier(module, target)
-    f = module.function(
-        DRIVE,
-        "ptr %plan, ptr %step, ptr %table, i64 %tid, i64 %threads, ptr %sync",
-        "#0 ",
-    )
-    first = f.emit("icmp eq i64 %tid, 0", "i1")
-    steps = _slot(f, 0)
-    f.loop(whole(0), steps, 1, [], lambda s, _: _step(f, s, first), first_is_sure=False)
-    f.lines.append("  br label %end")
+    _leg(module)
+    f = module.function(DRIVE, "ptr %rounds, i64 %tid, i64 %threads, ptr %sync", "#0 ")
+    count, legs = (_number(f, "%rounds", whole(n)) for n in range(2))
+
+    def leg(n: V, r: V) -> list[V]:
+        place = f.binary("add", f.binary("mul", n, whole(LEG_NUMBERS)), whole(ROUNDS_HEAD))
+        given = []
+        for i in range(LEG_NUMBERS):
+            number = _number(f, "%rounds", f.binary("add", place, whole(i)))
+            given.append(f.emit(f"inttoptr {number} to ptr", "ptr"))
+        listed = ", ".join(map(str, given))
+        f.do(f"call void @{LEG}({listed}, {r}, i64 %tid, i64 %threads, ptr %sync)")
+        f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")  # what thread 0 has found out
+        _end_if(f, _number(f, given[0].ref, whole(STOP)))
+        return []
+
+    def turn(r: V, _: list[V]) -> list[V]:
+        f.loop(whole(0), legs, 1, [], lambda n, _: leg(n, r), first_is_sure=False)
+        return []
+
+    f.loop(whole(0), count, 1, [], turn, first_is_sure=False)
+    f.do("br label %end")
     f.label("end")
     return f'{module}\nattributes #0 = {{ nounwind "target-cpu"="{target.cpu}" }}\n'
 
 
+def _leg(module: Module) -> None:
+    """The steps of a leg in one round."""
+    f = module.function(
+        LEG,
+        "ptr %plan, ptr %step, ptr %table, i64 %round, i64 %tid, i64 %threads, ptr %sync",
+        "#0 ",
+    )
+    first = f.emit("icmp eq i64 %tid, 0", "i1")
+    steps = _slot(f, 0)
+    begin = f.binary("mul", V("%round", "i64"), steps)
+    end = f.binary("add", begin, steps)
+    f.loop(begin, end, 1, [], lambda s, _: _step(f, s, first), first_is_sure=False)
+    f.do("br label %end")
+    f.label("end")
+
+
+def _end_if(f: Function, number: V) -> None:
+    """Leaves the function where a number is not 0."""
+    stop = f.emit(f"icmp ne i64 {number.ref}, 0", "i1")
+    f.count += 1
+    go = f"go{f.count}"
+    f.do(f"br {stop}, label %end, label %{go}")
+    f.label(go)
+
+
+def _number(f: Function, row: str, place: V) -> V:
+    """A number of a row."""
+    at = f.shifted(V(row, "ptr"), place, "i64")
+    return f.emit(f"load i64, {at}, align 8", "i64")
+
+
 def _slot(f: Function, place: int) -> V:
     """A number of the plan."""
-    at = f.shifted(V("%plan", "ptr"), whole(place), "i64")
-    return f.emit(f"load i64, {at}, align 8", "i64")
+    return _number(f, "%plan", whole(place))
 
 
 def _at(f: Function, place: V, offset: int) -> V:
@@ -62,11 +112,7 @@ def _step(f: Function, s: V, first: V) -> list[V]:
     f.when(first, lambda: _prepare(f))
     _gather(f, s)
     f.do(f"call void @{NAME}(ptr %sync, i64 %threads)")
-    stop = f.emit(f"icmp ne i64 {_slot(f, 7).ref}, 0", "i1")
-    f.count += 1
-    go = f"go{f.count}"
-    f.do(f"br {stop}, label %end, label %{go}")
-    f.label(go)
+    _end_if(f, _slot(f, STOP))
     f.do("call void %step(ptr %table, i64 %tid, i64 %threads, ptr %sync)")
     f.when(first, lambda: _count(f, s))
     return []
@@ -96,7 +142,7 @@ def _count(f: Function, s: V) -> None:
     done = f.emit(f"add i64 {s.ref}, 1", "i64")
     at = f.shifted(V("%plan", "ptr"), whole(1), "i64")
     f.do(f"store {done}, {at}, align 8")
-    flag = f.shifted(V("%plan", "ptr"), whole(7), "i64")
+    flag = f.shifted(V("%plan", "ptr"), whole(STOP), "i64")
     f.do(f"store {_watch(f)}, {flag}, align 8")
 
 
@@ -104,7 +150,7 @@ def _prepare(f: Function) -> None:
     """The moving addresses, and whether somebody wants it to end."""
     flag = f.emit(f"inttoptr i64 {_slot(f, 2).ref} to ptr", "ptr")
     asked = f.emit(f"load atomic i64, {flag} monotonic, align 8", "i64")
-    at = f.shifted(V("%plan", "ptr"), whole(7), "i64")
+    at = f.shifted(V("%plan", "ptr"), whole(STOP), "i64")
     failed = f.emit(f"load i64, {at}, align 8", "i64")
     f.do(f"store {f.binary('or', asked, failed)}, {at}, align 8")
 

@@ -1,0 +1,270 @@
+"""Epochs whose last batch is smaller, many in a turn: the bits of the steps one by one."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_interrupts import raising_at, traced
+
+import chainrule
+from chainrule import nn, optim
+from chainrule.errors import ChainruleError
+from chainrule.runtime.loop import Steps
+from chainrule.runtime.pace import Pace, plan_rounds, taken
+
+RNG = np.random.default_rng(5)
+pytestmark = pytest.mark.native
+X, Y = RNG.normal(size=(50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
+ORDERS = np.stack([np.random.default_rng(e).permutation(50) for e in range(40)])
+OPTIMIZERS = {
+    name: kind for name in dir(optim)
+    if isinstance(kind := getattr(optim, name), type) and issubclass(kind, optim.Optimizer)
+    and kind is not optim.Optimizer
+}  # fmt: skip
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request, on_all_threads):
+    before = chainrule.get_num_threads()
+    chainrule.set_num_threads(request.param)
+    yield
+    chainrule.set_num_threads(before)
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """Notes the steps that each program made in every turn of both."""
+    made, run = [], Steps.run
+
+    def noted(self, count, team):
+        done = run(self, count, team)
+        if len(self.legs) == 2:
+            made.append(tuple(done))
+        return done
+
+    monkeypatch.setattr(Steps, "run", noted)
+    return made
+
+
+class Case:
+    """A small model, from one seed; the loss that it returns weighs the rows equally."""
+
+    def __init__(self, kind=optim.Adam, **named):
+        chainrule.manual_seed(3)
+        self.model = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 3))
+        self.optimizer = kind(self.model.parameters(), lr=0.05, **named)
+        self.compiled = chainrule.compile(self.step)
+
+    def step(self, x, y):
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def by_hand(self, orders, size, most=10**9):
+        losses = []
+        for order in orders:
+            for first in range(0, len(order), size):
+                if len(losses) < most:
+                    rows = order[first : first + size]
+                    batch = chainrule.tensor(X[rows]), chainrule.tensor(Y[rows])
+                    losses.append(self.compiled(*batch).item())
+        return np.array(losses, np.float32)
+
+    def everything(self):
+        """Weights and state."""
+        found = [np.asarray(p.detach()) for p in self.model.parameters()]
+        for state in self.optimizer.state_dict()["state"].values():
+            found += [np.asarray(state[name]) for name in sorted(state)]
+        return [a.tobytes() for a in found]
+
+    def settled(self):
+        """Runs until it is known how long the steps of both programs take."""
+        self.compiled.loop((X, Y), 16, ORDERS[:2])
+        return self
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_the_bits_of_steps_one_by_one(rounds, threads, kind):
+    a, b = Case(kind), Case(kind)
+    wanted = a.by_hand(ORDERS, 16)
+    found = b.compiled.loop((X, Y), 16, ORDERS)
+    assert np.array_equal(np.asarray(found), wanted)
+    assert a.everything() == b.everything()
+    assert sum(map(sum, rounds)) > 40  # a few steps went by themselves, until they were measured
+
+
+def test_rows_as_they_lie(rounds):
+    a, b = Case(), Case()
+    wanted = a.by_hand(np.tile(np.arange(50), (30, 1)), 20)
+    found = b.compiled.loop((X, Y), 20, epochs=30)
+    assert np.array_equal(np.asarray(found), wanted)
+    assert a.everything() == b.everything()
+    assert rounds
+
+
+@settings(max_examples=12)
+@given(st.integers(2, 50), st.integers(1, 30), st.integers(1, 12), st.data())
+def test_any_sizes_and_turns(rows, size, epochs, data):
+    size = min(size, rows)
+    orders = ORDERS[:epochs, :]
+    orders = np.stack([order[order < rows] for order in orders])
+    seconds = data.draw(st.sampled_from([1e-9, 2e-5, 1e-4, 1.0]), label="seconds of a turn")
+    stop = data.draw(st.integers(1, 60), label="ended after")
+    a, b = Case(), Case()
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr("chainrule.runtime.pace.TURN_SECONDS", seconds)
+        found = b.compiled.loop((X, Y), size, orders, on_turn=lambda done, steps: done >= stop)
+    found = np.asarray(found)
+    assert np.array_equal(found, a.by_hand(orders, size, len(found)))
+    assert a.everything() == b.everything()
+
+
+@pytest.mark.parametrize("place", [0, 20, 47, 49])
+def test_a_step_that_is_refused_changes_nothing(rounds, place):
+    """The class of one row is wrong; it comes up in the tenth epoch, at this place."""
+    y = Y.copy()
+    y[7] = 5
+    rest = ORDERS[0][ORDERS[0] != 7][:49]
+    orders = np.stack([np.insert(rest[:48], 0, 3), *[np.insert(rest[:48], 48, 3)] * 20])
+    orders = np.concatenate([orders, np.full((len(orders), 1), 3)], 1)
+    orders[9, place] = 7
+
+    def step(case):
+        def refusing(x, y):
+            case.optimizer.zero_grad()
+            loss = nn.functional.nll_loss(case.model(x), (y * 1.0).long())
+            loss.backward()
+            case.optimizer.step()
+            return loss
+
+        return chainrule.compile(refusing)
+
+    a, b = Case(), Case()
+    good = 9 * 4 + place // 16
+    one = step(a)
+    rows = [order[i : i + 16] for order in orders for i in range(0, 50, 16)]
+    wanted = [one(chainrule.tensor(X[r]), chainrule.tensor(y[r])).item() for r in rows[:good]]
+    with pytest.raises(ChainruleError, match=f"ended after {good} of") as caught:
+        step(b).loop((X, y), 16, orders)
+    assert np.array_equal(np.asarray(caught.value.results), np.array(wanted, np.float32))
+    assert a.everything() == b.everything()
+    assert sum(map(sum, rounds)) > 20
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, after):
+    a, b = Case().settled(), Case().settled()
+    run = Steps.run
+
+    def with_interrupt(self, count, team):
+        if len(self.legs) == 2 and not after:
+            os.kill(os.getpid(), signal.SIGINT)
+        done = run(self, count, team)
+        if len(self.legs) == 2 and after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(Steps, "run", with_interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        b.compiled.loop((X, Y), 16, ORDERS[2:])
+    made = len(np.asarray(caught.value.results))
+    assert (made > 0) is after
+    monkeypatch.undo()
+    a.by_hand(ORDERS[2:], 16, made)
+    assert a.everything() == b.everything()
+
+
+class Counted:
+    """Everything that counts the steps of both programs: a tensor, Adam, the losses' gradients."""
+
+    def __init__(self):
+        self.w = chainrule.tensor([1.0, 2.0], requires_grad=True)
+        self.n = chainrule.tensor(0.0)
+        self.optimizer = optim.Adam([self.w], lr=0.1)
+
+        @chainrule.compile
+        def step(x):
+            self.optimizer.zero_grad()
+            loss = ((self.w - x) ** 2).sum()
+            loss.backward()
+            self.optimizer.step()
+            self.n.add_(1.0)
+            return loss
+
+        self.step = step
+
+    def counts(self):
+        return {int(self.n.item()), self.optimizer.state.get(self.w, {}).get("step", 0)}
+
+
+@pytest.mark.slow
+@traced
+def test_a_turn_is_whole_wherever_a_handler_raises(rounds):
+    s, x = Counted(), np.ones((5, 2), np.float32)
+    s.step.loop(x, 2, epochs=3)
+    place = 1
+    while raising_at(place, lambda: s.step.loop(x, 2, epochs=2)):
+        assert len(s.counts()) == 1, place
+        place += 5
+    assert place > 500
+    assert len(rounds) > 20
+
+
+def test_what_draws_or_keeps_a_gradient_goes_step_by_step(rounds):
+    """Draws count on; a gradient that is added to is not the same at every step."""
+    case, drops = Case(), nn.Dropout(0.5)
+
+    def accumulated(x, y):
+        loss = nn.functional.cross_entropy(case.model(x), y)
+        loss.backward()
+        return loss
+
+    def dropped(x, y):
+        case.optimizer.zero_grad()
+        return case.step(drops(x), y)
+
+    for function in (accumulated, dropped):
+        chainrule.compile(function).loop((X, Y), 16, ORDERS[:6])
+    assert rounds == []
+
+
+def test_a_parameter_whose_memory_lies_elsewhere_goes_step_by_step(rounds):
+    w = chainrule.from_numpy(np.ones((6, 3), np.float32).T).requires_grad_()
+    assert not w.is_contiguous()
+    optimizer = optim.SGD([w], lr=0.1)
+
+    @chainrule.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = (x @ w.T).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step.loop((X,), 16, ORDERS[:6])
+    assert rounds == []
+    sums = X.astype(np.float64).sum(0)
+    assert np.allclose(np.asarray(w.detach()), 1 - 0.6 * sums, atol=1e-3)
+
+
+def test_rounds_are_as_many_as_fit_into_a_turn():
+    whole, rest = Pace(), Pace()
+    assert plan_rounds([whole, rest], [3, 1], 100, 1) is None  # neither was measured
+    whole.took(1e-3, 1, 1)
+    assert plan_rounds([whole, rest], [3, 1], 100, 1) is None
+    rest.took(0.5e-3, 1, 1)
+    assert plan_rounds([whole, rest], [3, 1], 100, 1) == (14, 1)  # 14 x 3.5 ms in 50 ms
+    assert plan_rounds([whole, rest], [3, 1], 5, 1) == (5, 1)
+    assert plan_rounds([whole, rest], [300, 1], 5, 1) is None  # an epoch is longer than a turn
+    taken([whole, rest], [30, 10], 0.07, 1)  # twice as long as before
+    assert whole.seconds[1] == pytest.approx(2e-3)
+    assert rest.seconds[1] == pytest.approx(1e-3)
+    taken([whole, rest], [2, 0], 0.02, 1)
+    assert (whole.seconds[1], rest.seconds[1]) == pytest.approx((1e-2, 1e-3))
