@@ -8,9 +8,11 @@ import pytest
 from chainrule import graph as G
 from chainrule.compiler.loops.interpret import interpret
 from chainrule.compiler.loops.lower import lower
+from chainrule.compiler.loops.verify import verify
 from chainrule.compiler.passes import dce, simplify, spell
+from chainrule.dtypes import float64
 from chainrule.grad import gradients
-from chainrule.ops import REGISTRY, mul, sum
+from chainrule.ops import REGISTRY, add, mul, sum
 from frozen import about
 
 SMOOTH = {name: op for name, op in REGISTRY.items() if op.differentiable}
@@ -27,7 +29,9 @@ def loops(program, arrays):
     for step in (spell, simplify, dce):
         program = step(program)
         G.verify(program)
-    return interpret(lower(program), [a.copy() for a in arrays])
+    lowered = lower(program)
+    verify(lowered)
+    return interpret(lowered, [a.copy() for a in arrays])
 
 
 @pytest.mark.parametrize("op", REGISTRY.values(), ids=REGISTRY)
@@ -64,3 +68,24 @@ def hold_gradient(op, sample):
     wanted = G.run(program, *sample.inputs)
     for y, w in zip(loops(program, sample.inputs), wanted, strict=True):
         np.testing.assert_allclose(y, w, rtol=1e-11, atol=1e-11)
+
+
+DRAWS = {"uniform": {}, "normal": {}, "permutation": {}}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("name", DRAWS)
+def test_a_draw_of_any_size_reads_a_whole_state_before_it_counts_on(name, size):
+    """A state has two numbers: with as many draws, an element of one is none of the other."""
+    op = REGISTRY[name]
+    params = {"n": size} if name == "permutation" else {"shape": (size,), "dtype": float64}
+    state = np.array([7, 5], np.uint64)
+
+    def drawn(x, step):
+        return op(x, **params), add(x, step)
+
+    program = G.trace(drawn, state, np.array([3, 1], np.uint64))
+    y, after = program.outputs
+    program = G.Graph(program.inputs, program.nodes, [y], [(program.inputs[0], after)])
+    (found,) = loops(program, [state, np.array([3, 1], np.uint64)])
+    np.testing.assert_allclose(found, op.forward(state, **params), rtol=1e-12)

@@ -14,13 +14,16 @@ from test_interrupts import raising_at, traced
 import chainrule
 from chainrule import nn, optim
 from chainrule.errors import ChainruleError
+from chainrule.optim.lr_scheduler import CosineAnnealingLR
 from chainrule.runtime.loop import Steps
 from chainrule.runtime.pace import Pace, plan_rounds, taken
+from chainrule.tensor.random import drawing_from
 
 RNG = np.random.default_rng(5)
 pytestmark = pytest.mark.native
 X, Y = RNG.normal(size=(50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
 ORDERS = np.stack([np.random.default_rng(e).permutation(50) for e in range(40)])
+SCHEDULES = {"no schedule": None, "schedule": lambda o: CosineAnnealingLR(o, 170)}
 OPTIMIZERS = {
     name: kind for name in dir(optim)
     if isinstance(kind := getattr(optim, name), type) and issubclass(kind, optim.Optimizer)
@@ -38,8 +41,12 @@ def threads(request, on_all_threads):
 
 @pytest.fixture
 def rounds(monkeypatch):
-    """Notes the steps that each program made in every turn of both."""
+    """Notes the steps that each program made in every turn of both; a step counts as 0.3 ms."""
     made, run = [], Steps.run
+    took = Pace.took
+    monkeypatch.setattr(
+        Pace, "took", lambda self, _, steps, team: took(self, 3e-4 * steps, steps, team)
+    )
 
     def noted(self, count, team):
         done = run(self, count, team)
@@ -52,12 +59,15 @@ def rounds(monkeypatch):
 
 
 class Case:
-    """A small model, from one seed; the loss that it returns weighs the rows equally."""
+    """A small model that draws from a generator of its own, always from one seed."""
 
-    def __init__(self, kind=optim.Adam, **named):
-        chainrule.manual_seed(3)
-        self.model = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 3))
-        self.optimizer = kind(self.model.parameters(), lr=0.05, **named)
+    def __init__(self, kind=optim.Adam, schedule=None):
+        self.generator = chainrule.Generator().manual_seed(3)
+        with drawing_from(self.generator):
+            drops = nn.Dropout(0.2)
+            self.model = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), drops, nn.Linear(9, 3))
+        self.optimizer = kind(self.model.parameters(), lr=0.05)
+        self.schedule = None if schedule is None else schedule(self.optimizer)
         self.compiled = chainrule.compile(self.step)
 
     def step(self, x, y):
@@ -69,42 +79,49 @@ class Case:
 
     def by_hand(self, orders, size, most=10**9):
         losses = []
-        for order in orders:
-            for first in range(0, len(order), size):
+        with drawing_from(self.generator):
+            for rows in (o[i : i + size] for o in orders for i in range(0, len(o), size)):
                 if len(losses) < most:
-                    rows = order[first : first + size]
                     batch = chainrule.tensor(X[rows]), chainrule.tensor(Y[rows])
                     losses.append(self.compiled(*batch).item())
+                    if self.schedule is not None:
+                        self.schedule.step()
         return np.array(losses, np.float32)
 
+    def loop(self, *args, **kwargs):
+        with drawing_from(self.generator):
+            found = self.compiled.loop((X, Y), *args, scheduler=self.schedule, **kwargs)
+        return np.asarray(found)
+
     def everything(self):
-        """Weights and state."""
+        """Weights, state, settings, and where schedule and random numbers stand."""
         found = [np.asarray(p.detach()) for p in self.model.parameters()]
         for state in self.optimizer.state_dict()["state"].values():
             found += [np.asarray(state[name]) for name in sorted(state)]
-        return [a.tobytes() for a in found]
+        found.append(np.asarray(self.generator.get_state()))
+        schedule = self.schedule and (self.schedule.state_dict(), self.schedule.get_last_lr())
+        return [a.tobytes() for a in found], schedule
 
     def settled(self):
         """Runs until it is known how long the steps of both programs take."""
-        self.compiled.loop((X, Y), 16, ORDERS[:2])
+        self.loop(16, ORDERS[:2])
         return self
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_the_bits_of_steps_one_by_one(rounds, threads, kind):
-    a, b = Case(kind), Case(kind)
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_the_bits_of_steps_one_by_one(rounds, threads, kind, schedule):
+    a, b = Case(kind, schedule), Case(kind, schedule)
     wanted = a.by_hand(ORDERS, 16)
-    found = b.compiled.loop((X, Y), 16, ORDERS)
-    assert np.array_equal(np.asarray(found), wanted)
+    assert np.array_equal(b.loop(16, ORDERS), wanted)
     assert a.everything() == b.everything()
-    assert sum(map(sum, rounds)) > 40  # a few steps went by themselves, until they were measured
+    assert sum(map(sum, rounds)) > 140  # a few went by themselves, until they were measured
 
 
 def test_rows_as_they_lie(rounds):
     a, b = Case(), Case()
     wanted = a.by_hand(np.tile(np.arange(50), (30, 1)), 20)
-    found = b.compiled.loop((X, Y), 20, epochs=30)
-    assert np.array_equal(np.asarray(found), wanted)
+    assert np.array_equal(b.loop(20, epochs=30), wanted)
     assert a.everything() == b.everything()
     assert rounds
 
@@ -117,11 +134,11 @@ def test_any_sizes_and_turns(rows, size, epochs, data):
     orders = np.stack([order[order < rows] for order in orders])
     seconds = data.draw(st.sampled_from([1e-9, 2e-5, 1e-4, 1.0]), label="seconds of a turn")
     stop = data.draw(st.integers(1, 60), label="ended after")
-    a, b = Case(), Case()
+    schedule = data.draw(st.sampled_from(list(SCHEDULES.values())), label="schedule")
+    a, b = Case(schedule=schedule), Case(schedule=schedule)
     with pytest.MonkeyPatch.context() as m:
         m.setattr("chainrule.runtime.pace.TURN_SECONDS", seconds)
-        found = b.compiled.loop((X, Y), size, orders, on_turn=lambda done, steps: done >= stop)
-    found = np.asarray(found)
+        found = b.loop(size, orders, on_turn=lambda done, steps: done >= stop)
     assert np.array_equal(found, a.by_hand(orders, size, len(found)))
     assert a.everything() == b.everything()
 
@@ -150,8 +167,10 @@ def test_a_step_that_is_refused_changes_nothing(rounds, place):
     good = 9 * 4 + place // 16
     one = step(a)
     rows = [order[i : i + 16] for order in orders for i in range(0, 50, 16)]
-    wanted = [one(chainrule.tensor(X[r]), chainrule.tensor(y[r])).item() for r in rows[:good]]
-    with pytest.raises(ChainruleError, match=f"ended after {good} of") as caught:
+    with drawing_from(a.generator):
+        wanted = [one(chainrule.tensor(X[r]), chainrule.tensor(y[r])).item() for r in rows[:good]]
+    ended = pytest.raises(ChainruleError, match=f"ended after {good} of")
+    with drawing_from(b.generator), ended as caught:
         step(b).loop((X, y), 16, orders)
     assert np.array_equal(np.asarray(caught.value.results), np.array(wanted, np.float32))
     assert a.everything() == b.everything()
@@ -159,7 +178,7 @@ def test_a_step_that_is_refused_changes_nothing(rounds, place):
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, after):
+def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, rounds, after):
     a, b = Case().settled(), Case().settled()
     run = Steps.run
 
@@ -173,7 +192,7 @@ def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, after):
 
     monkeypatch.setattr(Steps, "run", with_interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
-        b.compiled.loop((X, Y), 16, ORDERS[2:])
+        b.loop(16, ORDERS[2:])
     made = len(np.asarray(caught.value.results))
     assert (made > 0) is after
     monkeypatch.undo()
@@ -182,17 +201,19 @@ def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, after):
 
 
 class Counted:
-    """Everything that counts the steps of both programs: a tensor, Adam, the losses' gradients."""
+    """Everything that counts the steps of both programs: a tensor, Adam, a generator."""
 
     def __init__(self):
         self.w = chainrule.tensor([1.0, 2.0], requires_grad=True)
         self.n = chainrule.tensor(0.0)
         self.optimizer = optim.Adam([self.w], lr=0.1)
+        self.schedule = optim.lr_scheduler.StepLR(self.optimizer, 1, gamma=0.999)
+        self.first = int(chainrule.get_rng_state()._value[1])
 
         @chainrule.compile
         def step(x):
             self.optimizer.zero_grad()
-            loss = ((self.w - x) ** 2).sum()
+            loss = ((self.w - x * chainrule.rand(2)) ** 2).sum()
             loss.backward()
             self.optimizer.step()
             self.n.add_(1.0)
@@ -201,7 +222,8 @@ class Counted:
         self.step = step
 
     def counts(self):
-        return {int(self.n.item()), self.optimizer.state.get(self.w, {}).get("step", 0)}
+        drawn = int(chainrule.get_rng_state()._value[1]) - self.first
+        return {int(self.n.item()), self.optimizer.state.get(self.w, {}).get("step", 0), drawn}
 
 
 @pytest.mark.slow
@@ -209,29 +231,27 @@ class Counted:
 def test_a_turn_is_whole_wherever_a_handler_raises(rounds):
     s, x = Counted(), np.ones((5, 2), np.float32)
     s.step.loop(x, 2, epochs=3)
-    place = 1
-    while raising_at(place, lambda: s.step.loop(x, 2, epochs=2)):
-        assert len(s.counts()) == 1, place
-        place += 5
-    assert place > 500
-    assert len(rounds) > 20
+    for schedule in (None, s.schedule):
+        place = 1
+        while raising_at(
+            place, lambda given=schedule: s.step.loop(x, 2, epochs=2, scheduler=given)
+        ):
+            assert len(s.counts()) == 1, place
+            place += 5
+        assert place > 500
+    assert len(rounds) > 40
 
 
-def test_what_draws_or_keeps_a_gradient_goes_step_by_step(rounds):
-    """Draws count on; a gradient that is added to is not the same at every step."""
-    case, drops = Case(), nn.Dropout(0.5)
+def test_a_gradient_that_is_added_to_goes_step_by_step(rounds):
+    """Where it is there, or is not, the step is another program."""
+    case = Case()
 
     def accumulated(x, y):
         loss = nn.functional.cross_entropy(case.model(x), y)
         loss.backward()
         return loss
 
-    def dropped(x, y):
-        case.optimizer.zero_grad()
-        return case.step(drops(x), y)
-
-    for function in (accumulated, dropped):
-        chainrule.compile(function).loop((X, Y), 16, ORDERS[:6])
+    chainrule.compile(accumulated).loop((X, Y), 16, ORDERS[:6])
     assert rounds == []
 
 

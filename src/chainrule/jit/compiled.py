@@ -140,13 +140,23 @@ class Compiled:
         Also, how what a recording has made is undone if the first run fails.
         """
         key = call.key, current.grad_enabled, dtypes._default
+        program, reason = self._fitting(call, key)
+        if program is not None:
+            return program, []
+        return self._add(args, kwargs or {}, call, key, reason)
+
+    def recorded(self, call: Call) -> Program | None:
+        """The program for arguments like these, if there is one."""
+        return self._fitting(call, (call.key, current.grad_enabled, dtypes._default))[0]
+
+    def _fitting(self, call: Call, key: Any) -> tuple[Program | None, str | None]:
         reason = None
         for program in self._kept.get(key, ()):
             why = program.changed(call)
             if why is None:
-                return program, []
+                return program, None
             reason = reason or why  # the newest program is the nearest
-        return self._add(args, kwargs or {}, call, key, reason)
+        return None, reason
 
     def known(self) -> list[Program]:
         """The programs recorded so far."""

@@ -17,10 +17,11 @@ from ..runtime.loop import Leg, Steps
 from ..runtime.pace import plan_rounds
 from ..runtime.signals import unbroken
 from ..runtime.threads import worthwhile
+from ..tensor.random import Draws
 from .arguments import Call
 from .execute import drive
 from .program import Program
-from .turn import Rows, Turn, Turns, fail
+from .turn import Planned, Rows, Turn, Turns, fail
 
 
 class Rounds(NamedTuple):
@@ -36,13 +37,13 @@ class Rounds(NamedTuple):
     done: int = 0
 
     @classmethod
-    def of(cls, numbers: Any, listed: int, size: int, epochs: int) -> Rounds:
-        """numbers: row numbers, `listed` an epoch; None: the rows as they lie, in every epoch."""
+    def of(cls, numbers: Any, listed: int, size: int, epochs: int, first: int = 0) -> Rounds:
+        """numbers: row numbers, `listed` an epoch; None: the rows from `first` on as they lie."""
         each, rest = divmod(listed, size)
         if numbers is None:
             return cls(
-                Rows(None, 0, size, epochs * each, each),
-                Rows(None, each * size, rest, epochs, 1), each,
+                Rows(None, first, size, epochs * each, each),
+                Rows(None, first + each * size, rest, epochs, 1), each,
             )  # fmt: skip
         parts = np.split(numbers.reshape(epochs, listed), [each * size], 1)
         whole, last = (np.ascontiguousarray(part).reshape(-1) for part in parts)
@@ -62,16 +63,22 @@ class Rounds(NamedTuple):
         rest = self.done // (self.each + 1)
         return self.whole.after(self.done - rest), self.rest.after(rest)
 
-    def turn(self, turns: Turns, before: tuple[Any, ...]) -> Turn:
-        """One turn: whole epochs, or steps of one size where it can't be."""
+    @property
+    def size(self) -> int:
+        """Rows of its largest batch."""
+        return self.whole.size
+
+    def turn(self, turns: Turns, before: tuple[Any, ...], most: int | None = None) -> Turn:
+        """One turn, of `most` steps at most: whole epochs, or steps of one size."""
         place = self.done % (self.each + 1)
-        if not place:
-            found = _Pair(turns, self, before).turn()
+        most = self.left if most is None else min(most, self.left)
+        if not place and most > self.each:
+            found = _Pair(turns, self, before).turn(most)
             if found is not None:
                 return found
         whole, rest = self.parts()
         if place < self.each:
-            return turns.run(whole, before, self.each - place)
+            return turns.run(whole, before, min(most, self.each - place))
         return turns.run(rest, before, 1)
 
 
@@ -83,62 +90,83 @@ class _Pair:
         self.shares = [rounds.each, 1]
         self.programs: list[Program] = []
         self.calls: list[Call] = []
-        self.undo: list[Any] = []
         self.outputs: list[list[Any]] = []
         self.common: list[tuple[Any, Any]] = []  # arrays that stand for the same, in either
+        self.planned: Planned | None = None  # settings that a schedule changes from step to step
 
-    def turn(self) -> Turn | None:
+    def turn(self, most: int) -> Turn | None:
         """So many epochs as fit into a turn; None where they can't be made like that."""
         turns = self.turns
         turns.last = None
-        if turns.scheduler is not None or current.anomaly is not None:
+        if current.anomaly is not None:
             return None
         turns.made = False
-        turn = None
         try:
             for rows in self.rounds.parts():
-                program, undo, call = turns.program(rows.size, self.before)
+                program, call = turns.recorded(rows.size, self.before)
+                if program is None:
+                    return None
                 self.programs.append(program)
                 self.calls.append(call)
-                self.undo += undo
             whole, rest = self.programs
             if whole is rest or not _alternate(whole, rest):
                 return None
             with whole.lock, rest.lock:
-                turn = self.run()
-                return turn
+                return self.run(most // sum(self.shares))
         finally:
             if not turns.made:
-                for program in self.programs:
-                    fail(program, self.undo)
+                self.settle_schedule(0)
+                for program in reversed(self.programs):  # draws are given back as they were taken
+                    fail(program, [])
 
-    def run(self) -> Turn | None:
+    def run(self, most: int) -> Turn | None:
         """The epochs, if their programs are known well enough."""
-        rows = self.rounds.parts()
         arrays = [p._collect(c) for p, c in zip(self.programs, self.calls, strict=True)]
+        for part in self.programs[1].parts:
+            if isinstance(part, Draws):
+                part.failed()  # the first program's part counts for both
         if any(getattr(part, "is_first", False) for p in self.programs for part in p.parts):
             return None
         self.common = _in_common(self.programs, arrays)
         executables = [p.executable for p in self.programs]
         threads = worthwhile(executables[0].shared_work)
-        most = self.rounds.rest.steps - rows[1].done
         plan = plan_rounds([e.pace for e in executables], self.shares, most, threads)
-        if plan is None:
+        if plan is None or not self.plan_settings(plan[0]):
             return None
-        count, team = plan
-        legs = []
-        for program, given, call, part, share in zip(
-            self.programs, arrays, self.calls, rows, self.shares, strict=True
-        ):
-            self.turns.check(program, given, call, part.size)
-            e = program.executable
-            made, back = e.in_rows(given, e.new(given))
+        legs = self.legs(arrays, plan[0])
+        if legs is None:
+            return None
+        native = Steps(drive(), legs, self.shares)
+        return unbroken(native.stop, lambda: self.made(native, *plan))
+
+    def plan_settings(self, count: int) -> bool:
+        """The settings of every step, where there is a schedule; False where it may end early."""
+        turns, steps = self.turns, count * sum(self.shares)
+        if turns.scheduler is None:
+            return True
+        self.planned = Planned(turns.scheduler, self.programs[0], steps, turns.usable)
+        return self.planned.count == steps
+
+    def settle_schedule(self, done: int) -> None:
+        """Puts the schedule where the steps ended."""
+        if self.planned is not None:
+            self.planned.settle(done)
+
+    def legs(self, arrays: list[list[Any]], count: int) -> list[Leg] | None:
+        """The steps of both programs as addresses; None where they would not share all memory."""
+        found = []
+        for n, (program, rows) in enumerate(zip(self.programs, self.rounds.parts(), strict=True)):
+            self.turns.check(program, arrays[n], self.calls[n], rows.size)
+            e, steps = program.executable, count * self.shares[n]
+            given, back = e.in_rows(arrays[n], e.new(arrays[n]))
             if back:  # a parameter that does not lie row by row: a copy of it would be two
                 return None
-            self.outputs.append([np.empty((count * share, *s), d) for s, d in e.results])
-            legs.append(self.turns.leg(program, made, self.outputs[-1], part, count * share))
-        native = Steps(drive(), legs, self.shares)
-        return unbroken(native.stop, lambda: self.made(native, count, team))
+            self.outputs.append([np.empty((steps, *s), d) for s, d in e.results])
+            columns: list[tuple[int, Any]] = []
+            if self.planned is not None:
+                columns = self.planned.columns(program, self.is_rest(self.planned.count) == n)
+            found.append(self.turns.leg(program, given, self.outputs[n], rows, steps, columns))
+        return found
 
     def made(self, native: Steps, count: int, team: int) -> Turn:
         """The steps themselves, and the books after them: Ctrl-C does not come between."""
@@ -165,6 +193,7 @@ class _Pair:
             return Turn(whole, [], 0)
         refused = self.refused(done)
         good = done if refused is None else done - 1
+        self.settle_schedule(good)
         if good:
             self.turns.made = True
         counts = self.counts(good)
@@ -172,17 +201,22 @@ class _Pair:
         for n in (1 - last, last):  # what the last step leaves (a gradient) is what stays
             if counts[n]:
                 values = [o[counts[n] - 1] for o in self.outputs[n]]
-                self.programs[n]._settle(self.calls[n], values, counts[n])
+                self.programs[n]._settle(self.calls[n], values, good)
             else:
                 fail(self.programs[n], [])
         ours, theirs = (o[: whole.returned] for o in self.outputs)
         outputs = [self.in_order(a, b, counts) for a, b in zip(ours, theirs, strict=True)]
-        return Turn(whole, outputs, good, refused)
+        rates = None if self.planned is None else self.planned.rates
+        return Turn(whole, outputs, good, refused, rates=rates)
 
     def counts(self, steps: int) -> tuple[int, int]:
         """How many of so many steps are whole batches, and how many rests."""
         rests = steps // (self.rounds.each + 1)
         return steps - rests, rests
+
+    def is_rest(self, steps: int) -> Any:
+        """For each of so many steps whether it is a rest."""
+        return np.arange(steps) % (self.rounds.each + 1) == self.rounds.each
 
     def last(self, steps: int) -> int:
         """Which program made the last of so many steps."""
@@ -197,7 +231,7 @@ class _Pair:
     def in_order(self, whole: Any, rest: Any, counts: tuple[int, int]) -> Any:
         """What the steps gave, in the order in which they were made."""
         out = np.empty((sum(counts), *whole.shape[1:]), whole.dtype)
-        is_rest = np.arange(len(out)) % (self.rounds.each + 1) == self.rounds.each
+        is_rest = self.is_rest(len(out))
         out[~is_rest], out[is_rest] = whole[: counts[0]], rest[: counts[1]]
         return out
 

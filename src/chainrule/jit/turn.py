@@ -60,9 +60,9 @@ class Rows(NamedTuple):
         """The stretch when some more steps have been taken."""
         return self._replace(done=self.done + steps)
 
-    def turn(self, turns: Turns, before: tuple[Any, ...]) -> Turn:
-        """One turn, of as many steps as fit into it."""
-        return turns.run(self, before)
+    def turn(self, turns: Turns, before: tuple[Any, ...], most: int | None = None) -> Turn:
+        """One turn, of `most` steps at most."""
+        return turns.run(self, before, most)
 
 
 class Turn(NamedTuple):
@@ -104,7 +104,7 @@ class Turns:
         self.last = None
         if current.anomaly is not None:
             return self._watched(rows, before)
-        program, undo, call = self.program(rows.size, before)  # anything may have changed since
+        program, undo, call = self._program(rows.size, before)  # anything may have changed since
         with program.lock:
             self.made = False
             try:
@@ -119,19 +119,23 @@ class Turns:
 
     def look(self, size: int, before: tuple[Any, ...] = ()) -> Program:
         """The program of steps with so many rows; nothing is run, and nothing has changed."""
-        program, undo, _ = self.program(size, before)
+        program, undo, _ = self._program(size, before)
         with program.lock:
             fail(program, undo)
         return program
 
-    def program(
+    def _program(
         self, size: int, before: tuple[Any, ...]
     ) -> tuple[Program, list[Callable[[], None]], Call]:
-        """The program of steps with so many rows, how what a recording has made is undone, and
-        a call of it."""
         args = (*before, *[wrap(a[:size]) for a in self.data])
         call = Call(args, {}, frozenset())
         return *self.compiled.program_for(args, call), call
+
+    def recorded(self, size: int, before: tuple[Any, ...]) -> tuple[Program | None, Call]:
+        """The program of steps with so many rows, if it was recorded, and a call of it."""
+        args = (*before, *[wrap(a[:size]) for a in self.data])
+        call = Call(args, {}, frozenset())
+        return self.compiled.recorded(call), call
 
     def _run(self, program: Program, call: Call, rows: Rows, most: int) -> Turn:
         arrays = program._collect(call)
@@ -150,7 +154,8 @@ class Turns:
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
         given, back = executable.in_rows(arrays, executable.new(arrays))
-        leg = self.leg(program, given, outputs, rows, count, planned)
+        columns = () if planned is None else planned.columns(program)
+        leg = self.leg(program, given, outputs, rows, count, columns)
         native = Steps(drive(), [leg], [count])
         made = partial(self._turn, native, program, call, outputs, team, planned, back)
         return unbroken(native.stop, made)
@@ -219,9 +224,9 @@ class Turns:
 
     def leg(
         self, program: Program, arrays: list[Any], outputs: list[Any], rows: Rows, count: int,
-        planned: Planned | None = None,
+        columns: Sequence[tuple[int, Any]] = (),
     ) -> Leg:  # fmt: skip
-        """The next steps as addresses."""
+        """The next steps as addresses; columns: settings that change from step to step."""
         fixed: list[Any] = [*arrays, *[None] * len(outputs)]
         moving = [Moving(len(arrays) + i, o, o[:1].nbytes) for i, o in enumerate(outputs)]
         gathered = []
@@ -235,10 +240,9 @@ class Turns:
             else:
                 gathered.append(Gathered(place, data))
         order = rows.batches(count) if gathered else None
-        if planned is not None:
-            for place, column in planned.columns:
-                fixed[place] = None
-                moving.append(Moving(place, column, column.itemsize))
+        for place, column in columns:
+            fixed[place] = None
+            moving.append(Moving(place, column, column.itemsize))
         watched = _watched(program, len(arrays), len(outputs))
         return Leg(program.executable, fixed, moving, gathered, order, watched)
 
@@ -283,11 +287,11 @@ class Planned:
         groups = scheduler.optimizer.param_groups
         self.groups = [{k: v for k, v in g.items() if k != "params"} for g in groups]
         self.rates: list[float] = []
-        found = [(p, places) for p, places in _setting_places(program)]
-        tables = [np.empty((len(places), most)) for _, places in found]
+        found = list(_setting_places(program))
+        self.tables = [np.empty((len(places), most)) for _, places in found]
         self.stepped = self.count = 0
         while self.count < most and (not self.count or usable is None or usable()):
-            for (part, places), table in zip(found, tables, strict=True):
+            for (part, places), table in zip(found, self.tables, strict=True):
                 part.changed()
                 table[:, self.count] = [part.buffer[i] for i, _ in places]
             self.stepped += 1
@@ -297,9 +301,13 @@ class Planned:
                 break
             self.count += 1
             self.rates.append(_first_rate(scheduler))
-        self.columns = [
-            (place, column)
-            for (_, places), table in zip(found, tables, strict=True)
+
+    def columns(self, program: Program, steps: Any = None) -> list[tuple[int, Any]]:
+        """(place in a program's table, what stands there step by step); steps: those it makes."""
+        chosen = slice(None) if steps is None else steps
+        return [
+            (place, np.ascontiguousarray(column[chosen]))
+            for (_, places), table in zip(_setting_places(program), self.tables, strict=True)
             for (_, place), column in zip(places, table, strict=True)
         ]
 

@@ -108,6 +108,13 @@ class Draws:
             return "random numbers come from another generator"
         return None
 
+    def alternates(self, other: Any) -> bool:
+        """Whether these draws, counted on, serve the steps of another program too."""
+        return (
+            type(other) is Draws and self.generator is other.generator
+            and (self.chosen, self.count) == (other.chosen, other.count)
+        )  # fmt: skip
+
     def arrays(self) -> list[Any]:
         """The state for this call; the generator itself goes on at once."""
         state = self.generator.state._value

@@ -192,8 +192,7 @@ class Grouping:
         if "axis" in root.params and root.op.combines:
             stack = list(_reduced(root, self.kept))
         else:
-            aligned = not (root.op.combines or scatters(root) or moves(root))
-            aligned = aligned or _keeps_places(root)
+            aligned = root.op.pointwise or _keeps_places(root)  # a draw reads a whole state
             stack = [(x, aligned) for x in root.inputs if isinstance(x, Node)]
         domain = domain_of(root)
         seen: set[tuple[int, bool]] = set()
