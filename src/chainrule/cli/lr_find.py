@@ -76,7 +76,7 @@ def command(
         found, own = rates.find(c, wanted, t, as_json=as_json)
         rule, lr = "adamw", own.lr or 0.0
         following = None if found.suggestion is None else (
-            rates.command_with(c, run, found.suggestion))  # fmt: skip
+            rates.command_for(c, run, found.suggestion))  # fmt: skip
     else:
         refuse_of_tables(data, given)
         r = recipe_of(data, runs_dir, given)

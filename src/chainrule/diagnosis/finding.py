@@ -20,11 +20,13 @@ class Fix:
     """Something to try.
 
     text: in words, and in terms of Python.  changes: the same as choices of `chainrule train`
-    (activation, init, lr, clip_grad_norm, ...), empty where there is no such choice.
+    (activation, init, lr, clip_grad_norm, ...), empty where there is no such choice.  code: it is
+    a change of a model, a loss or a loop of one's own, of which a table's fit has none.
     """
 
     text: str
     changes: dict[str, Any] = field(default_factory=dict)
+    code: bool = False
 
 
 @dataclass

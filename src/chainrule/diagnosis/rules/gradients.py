@@ -19,7 +19,7 @@ RECENT = 5
 CLIP = Fix("clip_grad_norm=1.0", {"clip_grad_norm": 1.0})
 RELU = Fix("ReLU in place of the activation: its slope is 1 where it is active",
            {"activation": "relu", "init": "kaiming"})  # fmt: skip
-NORM = Fix("nn.LayerNorm before each activation")
+NORM = Fix("nn.LayerNorm before each activation", code=True)
 
 
 def by_start(activation: str | None) -> Fix:
@@ -118,7 +118,7 @@ class Vanishing(Rule):
                 "saturated, or a loss that is nearly constant", names,
                 (seen[0].step, seen[-1].step), {"grad": top},
                 fixes=[Fix("a loss that takes logits (CrossEntropyLoss, BCEWithLogitsLoss), and no "
-                           "sigmoid or softmax before it"), NORM],
+                           "sigmoid or softmax before it", code=True), NORM],
             )  # fmt: skip
 
     def _long(self, story: Story, seen: Sequence[Look]) -> bool:

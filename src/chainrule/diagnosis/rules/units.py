@@ -51,7 +51,7 @@ def _uncounted(story: Story, names: Sequence[str], share: str, known: str) -> st
     return f"no activation here is known to {known}"
 
 
-SCALED = Fix("inputs scaled to mean 0 and deviation 1")
+SCALED = Fix("inputs scaled to mean 0 and deviation 1", code=True)
 
 
 class Dead(Rule):
@@ -128,7 +128,7 @@ class Saturated(Rule):
                else "the steps made the weights too large: suspected: lr too high"),
             [n for _, n, _ in found], (seen[0].step, seen[-1].step), {"share": share}, SLOPE,
             [*([SCALED] if large else []), *([] if early else slower(story)),
-             by_start(layer.activation), Fix("nn.LayerNorm before the activation")],
+             by_start(layer.activation), Fix("nn.LayerNorm before the activation", code=True)],
             ("saturated", name),
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -352,6 +352,7 @@ class TableFit:
             "loss": self.task, "scheduler": "coslog", "schedule_by": "step",
             "clip_grad_norm": None, "clip_grad_value": None, "accumulate": 1, "ema": None,
             "metrics": [self.recipe.measure], "seed": self.seed, "compile": True, "callbacks": [],
+            "recipe": asdict(self.recipe),
         }  # fmt: skip
 
     @property
