@@ -25,7 +25,7 @@ from .data import TabularData
 from .ensemble import TabularEnsemble
 from .folds import folds as folds_of
 from .folds import hold_out
-from .judging import SCALED, check_metric
+from .judging import SCALED
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import OF_TASK, Recipe
@@ -95,11 +95,10 @@ class TableFit:
             if folds == 1
             else folds_of(self.data, folds)
         )
-        check_metric(self.data, [held for _, held in pairs], self.recipe.measure,
-                     [str(label) for label in self.schema.target.labels])  # fmt: skip
         self._need_memory(len(pairs))
         members = [Member(a, b, i, self.recipe) for i, (a, b) in enumerate(pairs)]
-        self.members = Members(self.data, members, seed)
+        classes = [str(label) for label in self.schema.target.labels]
+        self.members = Members(self.data, members, seed, classes)
         self.rows: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.signal: str | None = None
