@@ -22,6 +22,7 @@ from .series import (
     pace_of,
     pooled,
     series_of,
+    step_of,
 )
 
 if TYPE_CHECKING:
@@ -154,10 +155,7 @@ def _table(looks: Sequence[Look], names: list[str], what: str) -> str:
     pieces = min(len(looks), MOST_LOOKS)
     places = [k * len(looks) // pieces for k in range(pieces)]
     columns = [series_of([looks[i] for i in places], n, what) for n in names]
-    rows = [
-        ["end" if looks[i].closing else str(looks[i].step), *(_cell(c[k]) for c in columns)]
-        for k, i in enumerate(places)
-    ]
+    rows = [[step_of(looks[i]), *(_cell(c[k]) for c in columns)] for k, i in enumerate(places)]
     left = len(looks) - pieces
     caption = f"{pieces} of {len(looks)} looks, evenly spread" if left else ""
     return table(["step", *names], rows, caption, numbers=range(len(names) + 1))
