@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -102,7 +103,7 @@ def inside(*steps, gaps=(), low=-1.0, high=1.0, **numbers):
             layer.dead, layer.saturated, layer.dead_units = 0.25, 0.5, [1, 2, 3][: i + 1]
             for key, value in numbers.items():
                 setattr(layer, key, value)
-        watch.looks.append(Look(step, 1, 0.1, layers=layers))
+        watch.looks.append(Look(step, 1, 0.1, 1.0, layers=layers))
     return watch
 
 
@@ -289,7 +290,7 @@ def test_sizes(size, text):
 def watched(**numbers):
     layers = [Layer("fc1", "Linear", **numbers), Layer(HOSTILE, "Linear", grad=2e-5, ratio=0.5)]
     watch = Watch()
-    watch.looks = [Look(s, 1, 0.1, layers=layers) for s in (1, 101, 201)]
+    watch.looks = [Look(s, 1, 0.1, 1.0, layers=layers) for s in (1, 101, 201)]
     return watch
 
 
@@ -335,6 +336,19 @@ def test_a_watch_shows_what_units_give_at_every_look():
     assert any(">fc1<" in r and ">21<" in r and ">2<" in r and "given as probe" in r for r in rows)
 
 
+def test_the_look_that_closes_a_fit_is_at_no_step():
+    watch = inside(1, 21)
+    closing = replace(watch.looks[-1], step=61, loss=None)
+    closing.layers = [replace(x, dead_units=[1, 2, 9]) for x in closing.layers]
+    watch.looks.append(closing)
+    html = watch._repr_html_()
+    said = " ".join(read(html).text)
+    assert "3 looks, steps 1 to 60" in said
+    assert "9 (since step 60)" in said
+    assert not re.search(r"\b61\b", said)
+    assert ">end<" in html
+
+
 def test_a_break_in_the_looks_does_not_revive_a_unit():
     looks = inside(1, 21, 101, gaps=(1,)).looks
     assert dead_since(looks, "fc1") == {1: 1, 2: 101, 3: 101}
@@ -347,6 +361,7 @@ def test_a_break_in_the_looks_does_not_revive_a_unit():
                 min_size=1, max_size=4))  # fmt: skip
 @example([(5e-324, 0.0, [0] * 20 + [1] + [0] * 19)])
 @example([(1.5e-323, 5e-324, [1] * 40)])
+@example([(0.0, 1e-310, [1] * 40), (1e6, 0.0, [1] * 40)])
 def test_no_value_of_a_histogram_gets_lost(held):
     bins = [Bins(low, low + wide, counts) for low, wide, counts in held]
     values = Values(bins)

@@ -24,6 +24,7 @@ from chainrule.cli.diagnose import findings_of, lines_of
 from chainrule.cli.preflight import lines_of as preflight_lines
 from chainrule.cli.recipe import Recipe
 from chainrule.cli.terminal import ASCII, Terminal, text_of
+from chainrule.cli.trying import typing_with
 from chainrule.diagnosis import RULES, Diagnosis, diagnose
 from chainrule.diagnosis.before import Outcome, Preflight
 from chainrule.diagnosis.checks import CHECKS, OneBatch
@@ -271,7 +272,7 @@ def test_lines_fit(width, tmp_path):
     run = Run.create("a", tmp_path)
     t = Terminal(width=width, signs=ASCII)
     r = Recipe("digits")
-    lines = [text_of(x) for x in lines_of(run, many(), r, None, [[], [], []], t)]
+    lines = [text_of(x) for x in lines_of(run, many(), typing_with(r), None, [[], [], []], t)]
     assert all(len(x) <= max(width, 32) for x in lines if "chainrule train" not in x)
     assert sum("chainrule train digits --lr 0.0001" in x for x in lines) == 3, "commands stay whole"
     assert all(x.isascii() for x in lines)

@@ -36,7 +36,7 @@ def some_facts(layers: int = 3) -> Facts:
               weights=0.88, slope=0.69)
         for i in range(1, layers)
     ]  # fmt: skip
-    f.moved_at = f.probed_at = 1001
+    f.moved_at, f.probed = 1001, "at step 1001"
     f.layers.append(Layer("out", grad=6.8e-3, ratio=1.1e-3))
     f.verdict = verdict_of([], f)
     return f

@@ -117,6 +117,7 @@ def test_a_table_goes_to_other_programs_with_what_prepares_it(chainrule, penguin
     told = chainrule("export", "penguins", "--onnx", "m.onnx")
     assert told.exit_code == 0, told.output
     assert "opset 18, ai.onnx.ml 3" in told.stdout
+    assert "texts without blanks around them" in told.stdout
     assert "'island': text" in told.stdout
     held = runtime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
     for file in ("whole.csv", "new.csv"):

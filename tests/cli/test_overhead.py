@@ -66,8 +66,10 @@ def test_the_overhead_that_is_told_is_the_time_that_was_taken(tmp_path):
 
 def test_numbers_of_layers_are_told_with_the_steps_that_they_are_of():
     facts, _ = shown(Slow(0.0), 20, 100)  # two looks at steps, the second brief, and a closing one
-    assert (facts.moved_at, facts.probed_at) == (21, 41)
-    assert "update seen at step 21, all else at step 41" in text_of(layers(facts, Terminal())[-1])
+    assert (facts.moved_at, facts.probed) == (21, "after the last step")
+    assert "update seen at step 21, all else after the last step" in text_of(
+        layers(facts, Terminal())[-1]
+    )
     assert " look=21 " in log_line(facts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,11 @@ def test_rates_for_a_table_and_its_run(chainrule):
     assert high == pytest.approx(300 * low)
     assert low < found["suggestion"] < high
     assert "knowing no column" in found["why"]
+    assert "ranked by the validation loss (mean squared error" in found["why"]
+    assert "not by val_rmse" in found["why"]
     said = chainrule(*words).stdout
+    assert "not by val_rmse, which chooses the best epoch" in " ".join(said.split())
+    assert re.search(r"60 steps with +validation loss", said)
     assert "2 networks trained as one" in " ".join(said.split())
     one = json.loads(chainrule(*words, "--folds", "1", "--json").stdout)
     assert [t["loss"] for t in one["trials"]] != [t["loss"] for t in found["trials"]]

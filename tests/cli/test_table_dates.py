@@ -33,3 +33,13 @@ def test_the_form_of_dates_can_be_said_and_is_kept(chainrule):
     said = " ".join(refused(chainrule("predict", "a-0001", "b.csv")).split())
     assert "expected the form %d/%m/%Y" in said
     assert "'2019-06-01' in b.csv, line 2" in said
+
+
+def test_days_in_digits_are_dates_by_their_name_or_by_their_form(chainrule):
+    rows = [f"2019{1 + i % 12:02}{1 + i % 28:02},{i % 2},{1 + i % 7}" for i in range(60)]
+    words = ("train", "a.csv", "--target", "y", *QUICK, "--no-save")
+    for name, told in (("sold", "dates, too: --form 'sold=%Y%m%d' takes them for that"),
+                       ("day sold", "date; dates as %Y%m%d, as the name says; "
+                                    "--kind 'day sold=numeric' takes the numbers")):  # fmt: skip
+        Path("a.csv").write_text(f"{name},y,x\n" + "\n".join(rows) + "\n")
+        assert told in " ".join(chainrule(*words).stdout.split())

@@ -211,6 +211,13 @@ def test_runs_are_listed_with_their_scores_and_what_they_took(chainrule, species
     assert classes["test_accuracy"] == scores["accuracy"]
     assert amounts["best_val_rmse"] == min(r["val_rmse"] for r in open_run(amounts["name"]).rows)
     assert classes["data"] == "penguins.csv"
+    several = (*words, "--target", "flipper_length_mm", "--folds", "1")
+    said = " ".join(chainrule(*several).stdout.split())
+    assert "best epoch by scaled rmse: over all targets, each in its standard deviations" in said
+    *_, both = json.loads(chainrule("runs", "--json").stdout)
+    best = min(r["val_scaled_rmse"] for r in open_run(both["name"]).rows)
+    assert both["best_val_scaled_rmse"] == best < 10, "not in grams"
+    assert f"scaled rmse {best:.4g}" in chainrule("runs").stdout
     listed = chainrule("runs").stdout
     assert f"{100 * scores['accuracy']:.2f} %" in listed
     assert f"rmse {amounts['test_rmse']:.4g}" in listed

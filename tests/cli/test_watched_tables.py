@@ -51,6 +51,23 @@ def test_a_run_of_a_table_is_watched_inside(chainrule, penguins):
     assert "linear.0" in Path("runs/penguins-0001/report.html").read_text()
 
 
+def test_what_is_advised_to_a_run_of_a_table_can_be_typed(chainrule, species):
+    path = Path("runs", species, "result.json")
+    held = {**json.loads(path.read_text()), "error": "the loss is not finite", "advised_lr": 0.004}
+    path.write_text(json.dumps(held))
+    found = json.loads(chainrule("diagnose", species, "--json").stdout)
+    jsonschema.validate(found, schemas.schema("diagnosis"))
+    (finding,) = [f for f in found["findings"] if f["id"] == "exploding"]
+    typed = f"chainrule train --config runs/{species}/config.toml --lr 0.004"
+    assert finding["fixes"] == [{"text": "lr=0.004", "changes": {"lr": 0.004}, "command": typed}]
+    assert typed in chainrule("diagnose", species).stdout
+    assert chainrule("report", species).exit_code == 0
+    page = Path("runs", species, "report.html").read_text()
+    assert typed in page.replace("</span> <span>", " ")
+    assert "--try" not in page, "that is for runs of data sets"
+    assert chainrule(*typed.split()[1:], "--no-save", "-q").exit_code == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "lr"), [("species", "1e30"), ("body_mass_g", "1e4")])
 def test_a_run_that_diverged_says_so_and_is_known_for_it(chainrule, penguins, target, lr):

@@ -356,3 +356,40 @@ def test_a_rule_that_could_not_judge_is_not_counted_and_says_why(name):
 def test_a_warm_up_from_0_hides_no_weight_that_never_changes():
     still = looks(first_layer(update=0.0, ratio=0.0))
     assert found("unchanged-weight", story(looks=[replace(still[0], lr=0.0), *still[1:]]))
+
+
+CLOSED = [
+    (name, closed(looks(count=count), **changes), made)
+    for count in (1, 2)
+    for made in (100 * count - 40,)
+    for name, changes in (
+        ("dead-relu", {"dead": 1.0}), ("saturated", {"saturated": 1.0, "activation": "Tanh"}),
+        ("exploding", {"weight": math.nan}), ("vanishing", {"grad": 0.0}),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "held", "made"), CLOSED)
+def test_what_shows_after_the_last_step_is_told_of_no_step_that_was_not_made(name, held, made):
+    assert held[-1].step == made + 1
+    (f,) = found(name, story(looks=held, rows=FLAT))
+    assert f.steps == (made, made)
+    assert f.where.endswith("after the last step")
+    assert f"step {made + 1}" not in f"{f.evidence} {f.cause}"
+
+
+@pytest.mark.parametrize(("name", "i"), PLANTED)
+def test_no_finding_names_the_step_that_would_come_next(name, i):
+    fault = FAULTS[name][i]
+    if not fault.looks or fault.looks[-1].closing:
+        return
+    ended = replace(fault, looks=[*fault.looks, *closing_like(fault.looks[-1])], courses={})
+    for f in diagnose(ended):
+        assert f.steps is None or f.steps[1] < ended.looks[-1].step
+        assert f"step {ended.looks[-1].step}" not in f"{f.where} {f.evidence} {f.cause}"
+
+
+def closing_like(look):
+    """What closes a fit on which all is as in a look."""
+    layers = [replace(x, update=None, ratio=None) for x in look.layers]
+    return [replace(look, step=look.step + 77, loss=None, layers=layers)]

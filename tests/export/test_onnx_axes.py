@@ -16,6 +16,7 @@ from chainrule import nn, tensor
 from chainrule.errors import ArgumentError, ExportError
 from chainrule.onnx import export
 from chainrule.onnx.growth import Dim, points, product
+from chainrule.onnx.recurrent import LAST_CELL, RECURRENCE, Own
 from export.exported import RECURRENT, TOLERANCE, eagerly, ran, worst
 
 pytest.importorskip("onnx", reason="pip install onnx")
@@ -322,3 +323,12 @@ def test_a_size_is_the_product_of_its_factors(held):
         assert (found.at(at) if isinstance(found, Dim) else found) == math.prod(here)
         shown = str(found).replace("--", "+")
         assert eval(shown, {}, dict(at)) == math.prod(here)
+
+
+def test_an_op_of_recordings_says_what_it_is_in_onnx():
+    class Nameless(Own):
+        """An op that does not."""
+
+    with pytest.raises(TypeError, match="write"):
+        Nameless()
+    assert all(isinstance(op, Own) for op in (RECURRENCE, LAST_CELL))

@@ -105,6 +105,36 @@ def test_onnx_refuses_what_predict_refuses(name, value, said, tmp_path):
         held.run(None, feed)
 
 
+def test_blanks_around_texts_are_taken_off_by_predict_and_c_and_not_by_a_graph(tmp_path):
+    """The one difference between them: what stands in the graph and its description says so."""
+    rows = [f"{'abc'[i % 3]} {'de'[i % 2]},{i % 3}.5" for i in range(60)]
+    model = model_of(read(tmp_path, "\n".join(["word,y", *rows])), "y")
+    texts = ["a d", "  a d", "a d ", "b e", " b e  ", "   "]
+    padded = read_table({"word": np.array(texts)})
+    bare = read_table({"word": np.array([text.strip() for text in texts])})
+    np.testing.assert_array_equal(model.predict(padded), model.predict(bare))
+    held = session(model, tmp_path / "m.onnx")
+    unknown = read_table({"word": np.array([t if t == t.strip() else "?!" for t in texts])})
+    columns = [("word", np.array(texts, object))]
+    compared(model, unknown, held.run(None, fed(held, columns)))
+    assert not np.allclose(model.predict(unknown), model.predict(padded))
+    onnx = pytest.importorskip("onnx")
+    (given,) = onnx.load(tmp_path / "m.onnx").graph.input
+    assert given.doc_string.endswith("without blanks around it")
+    if CC is not None:
+        compared(model, padded, in_c(model, columns, tmp_path))
+
+
+@pytest.mark.parametrize("word", [" yes", "yes "])
+def test_blanks_around_a_truth_are_refused_by_a_graph(word, tmp_path):
+    model, table, _ = made(tmp_path, "amounts")
+    held = session(model, tmp_path / "m.onnx")
+    feed = fed(held, raw(model, table))
+    feed["is it"][5, 0] = word
+    with pytest.raises(Exception, match="is it is true or false"):
+        held.run(None, feed)
+
+
 def test_numbers_that_stand_for_missing_ones(tmp_path):
     """As --missing -999 and inf say; '' is a category then."""
     pairs = [("-999", "u"), ("1", "NA"), ("2.5", "v"), ("inf", ""), ("4", "u"), ("7", "v")] * 6

@@ -95,6 +95,12 @@ def test_r2_keeps_its_digits_far_from_zero():
     assert abs(metric.compute() - exact) < 1e-8
     assert metrics.r2([1.0, 1.0], [1.0, 1.0]) == 1.0
     assert metrics.r2([1.0, 2.0], [1.0, 1.0]) == 0.0
+    assert metrics.r2([0.1] * 3, [0.1] * 3) == 1.0
+    assert metrics.r2([0.2] * 3, [0.1] * 3) == 0.0
+    batches = metrics.R2()
+    for _ in range(7):
+        batches.update([0.3, 0.3, 0.3], [0.1, 0.1, 0.1])
+    assert batches.compute() == 0.0
 
 
 def test_metrics_are_found_by_name():

@@ -20,6 +20,7 @@ import chainrule
 from chainrule.errors import OutputError
 from chainrule.train import LambdaCallback, Run
 from chainrule.train.files import load_tensors
+from compiler.processors import EXECUTABLE
 
 FIT = {"epochs": 2, "batch_size": 4, "validation": data()}
 HERE = Path(__file__).parent
@@ -86,6 +87,33 @@ def test_one_hash_whatever_the_environment():
     }  # fmt: skip
     assert len(found) == 1
     assert found == {fitted(True) + "\n"}
+
+
+MASKED = (
+    "import sys, chainrule.compiler as compiler; from compiler.processors import EXECUTABLE\n"
+    "compiler.host = lambda: EXECUTABLE[sys.argv[1]]\n"
+    f"{SHOW}; print(compiler.host() != EXECUTABLE['host'], file=sys.stderr)"
+)
+
+
+@pytest.mark.slow
+def test_one_hash_for_every_set_of_features_of_the_processor():
+    """On one thread and on two; from one set to another vectors differ in length, and bits do."""
+    path = os.pathsep.join([str(HERE), str(HERE.parent)])
+    hashes = {}
+    for name in EXECUTABLE:
+        found = set()
+        for threads in ("1", "2"):
+            around = {"CHAINRULE_NUM_THREADS": threads, "CHAINRULE_CACHE": "0", "PYTHONPATH": path}
+            done = subprocess.run(
+                [sys.executable, "-c", MASKED, name], env={**os.environ, **around},
+                capture_output=True, text=True, check=True, timeout=120,
+            )  # fmt: skip
+            assert done.stderr == f"{name != 'host'}\n"
+            found.add(done.stdout)
+        assert len(found) == 1, name
+        hashes[name] = found.pop()
+    assert hashes["host"] == fitted(True) + "\n"
 
 
 @pytest.mark.parametrize("jump", [-86400.0, 3600.0, -1e9])

@@ -23,6 +23,7 @@ from chainrule.train.tabular import (
     TabularData,
     fit_tabular,
     folds,
+    judging,
     successive_halving,
 )
 from chainrule.train.tabular import members as training
@@ -282,3 +283,36 @@ def test_a_class_without_held_out_rows_is_named():
     y = np.array(["many"] * 40 + ["few"] * 2)
     with pytest.raises(ArgumentError, match="no row of class 'few'"):
         TableFit({"a": X[:42, 0], "y": y}, "y", folds=3, recipe=replace(QUICK, metric="roc_auc"))
+
+
+def test_every_held_out_part_is_checked_once(monkeypatch):
+    """By a fit of folds, and by many settings that are judged by the same parts."""
+    checked, own = [], judging._no_value
+    monkeypatch.setattr(judging, "_no_value", lambda *a: checked.append(1) or own(*a))
+    table = read_table({"x": X[:, 0], "y": (LATENT > 0).astype(int)})
+    quick = replace(QUICK, metric="roc_auc", epochs=1)
+    TableFit(table, "y", recipe=quick, folds=3)
+    assert len(checked) == 3
+    checked.clear()
+    of = TabularData(X, None, (LATENT > 0).astype(int))
+    settings = [{"lr": lr} for lr in (0.01, 0.02, 0.04, 0.08)]
+    successive_halving(settings, of, quick, splits=folds(of, 2))
+    assert len(checked) == 2
+
+
+@pytest.mark.parametrize("targets", [("a",), ("a", "b")])
+def test_the_log_has_amounts_in_their_unit_and_several_in_deviations(targets):
+    """As the answers of the networks that are kept have them, in the epoch that was best."""
+    a, b = TARGETS["regression"].T
+    table = read_table({"x": X[:, 0], "z": X[:, 3], "a": a, "b": b})
+    fit = TableFit(table, targets, recipe=replace(QUICK, epochs=4), seed=1)
+    model = fit.run()
+    held = fit.members.members[0].held_out
+    y = TARGETS["regression"][held][:, : len(targets)]
+    off = (np.asarray(model.predict(table)).reshape(len(table), -1)[held] - y) ** 2
+    if len(targets) == 1:
+        name, expected = "val_rmse", off.mean() ** 0.5
+    else:
+        name, expected = "val_scaled_rmse", (off / np.square(fit.preprocessing.std)).mean() ** 0.5
+    assert [k for k in fit.rows[-1] if k.startswith("val_")] == [name]
+    assert min(row[name] for row in fit.rows) == pytest.approx(expected, rel=1e-4)

@@ -22,6 +22,7 @@ from .explained import of_model
 from .recipe import Recipe, load
 from .report import write_report
 from .terminal import ASCII, Line, Terminal, as_typed, words
+from .trying import typing_with
 from .view.facts import Facts
 from .view.log import worst
 
@@ -48,7 +49,7 @@ class Answers:
         story.choices = self.recipe.to_config()
         found = judge(story, [rule for rule in rules_with() if rule.asks != "trainer"])
         title = f"step {trainer.step}, epoch {self.facts.epoch}"
-        return [[], *findings_lines(title, found, self.recipe, self.terminal)]
+        return [[], *findings_lines(title, found, typing_with(self.recipe), self.terminal)]
 
     def weight(self, trainer: Trainer) -> list[Line]:
         """The largest weight of the layer that stands out most, explained."""

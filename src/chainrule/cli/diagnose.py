@@ -22,11 +22,9 @@ from ..train.files import write_json
 from ..train.watch import read_looks
 from ..train.watch.watch import EVERY
 from .app import FAILED, OK, Command, UsageProblem, as_usage
-from .command_line import changed, command_of
 from .options import Number, find_run, plain_option, run_argument, runs_dir
-from .recipe import Recipe
 from .terminal import Line, Terminal, as_typed, detect, words
-from .trying import Tries, recipe_of, recipe_to_repeat
+from .trying import Tries, Typing, recipe_to_repeat, typing_of
 
 LABEL = 12  # columns before the text of an entry
 
@@ -100,18 +98,18 @@ def command(
         found = diagnose(found_run, thresholds_of(typed))
     except ChainruleError as error:
         raise error if isinstance(error, (FormatError, UsageProblem)) else as_usage(error) from None
-    recipe = recipe_of(found_run)
+    typed_with = typing_of(found_run)
     tries = None
     if steps is not None:
         repeated = recipe_to_repeat(found_run, "--try", "chainrule.try_fixes(trainer)")
         tries = Tries(repeated, steps, watched_every(found_run))
     trials = [_trials(f, tries) for f in found]
-    held = _as_json(found_run, found, recipe, tries, trials)
+    held = _as_json(found_run, found, typed_with, tries, trials)
     t = detect(sys.stdout, plain=plain)
     if as_json:
         click.echo(json.dumps(held, indent=2))
     else:
-        for line in lines_of(found_run, found, recipe, tries, trials, t):
+        for line in lines_of(found_run, found, typed_with, tries, trials, t):
             click.echo(t.paint(line), color=True)
     if any(trials):
         kept = keep(found_run, held)
@@ -149,14 +147,9 @@ def _trials(finding: Finding, tries: Tries | None) -> list[Trial]:
     return [t for t in tried if t is not None]
 
 
-def _command(recipe: Recipe | None, changes: dict[str, Any]) -> str | None:
-    new = changed(recipe, changes) if recipe is not None and changes else None
-    return None if new is None else command_of(new)
-
-
 def findings_of(run: Run) -> list[dict[str, Any]]:
     """What the rules find in a run, as terms of JSON, with what came of the fixes tried."""
-    entries = with_commands(diagnose(run), recipe_of(run))
+    entries = with_commands(diagnose(run), typing_of(run))
     held = tried_in(run.path)
     for entry in entries:
         commands = dict(enumerate((fix["command"] for fix in entry["fixes"]), 1))
@@ -178,23 +171,23 @@ def keep(run: Run, held: dict[str, Any]) -> list[Path]:
     return [path, write_report(run)] if (path.parent / REPORT).exists() else [path]
 
 
-def with_commands(found: Diagnosis, recipe: Recipe | None) -> list[dict[str, Any]]:
+def with_commands(found: Diagnosis, typed_with: Typing) -> list[dict[str, Any]]:
     """The findings as terms of JSON, each fix with the command that has it, where there is one."""
     entries: list[dict[str, Any]] = [f.to_json() for f in found]
     for entry, finding in zip(entries, found, strict=True):
         for fix, own in zip(entry["fixes"], finding.fixes, strict=True):
-            fix["command"] = _command(recipe, own.changes)
+            fix["command"] = typed_with(own.changes)
     return entries
 
 
 def _as_json(
     run: Run,
     found: Diagnosis,
-    recipe: Recipe | None,
+    typed_with: Typing,
     tries: Tries | None,
     trials: list[list[Trial]],
 ) -> dict[str, Any]:
-    held = {**found.to_json(), "findings": with_commands(found, recipe)}
+    held = {**found.to_json(), "findings": with_commands(found, typed_with)}
     for entry, tried in zip(held["findings"], trials, strict=True):
         entry["tried"] = [t.to_json() for t in tried]
     out = {"run": run.name, **held}
@@ -208,22 +201,25 @@ def _as_json(
 
 
 def lines_of(
-    run: Run, found: Diagnosis, recipe: Recipe | None, tries: Tries | None,
+    run: Run, found: Diagnosis, typed_with: Typing, tries: Tries | None,
     trials: list[list[Trial]], t: Terminal,
 ) -> list[Line]:  # fmt: skip
     """What there is to say, the worst first."""
     replay = _entry("replay", _repeated(tries, run), t) if tries is not None and any(trials) else []
-    return findings_lines(run.name, found, recipe, t, trials, replay)
+    return findings_lines(run.name, found, typed_with, t, trials, replay)
 
 
 def findings_lines(
-    name: str, found: Diagnosis, recipe: Recipe | None, t: Terminal,
+    name: str, found: Diagnosis, typed_with: Typing, t: Terminal,
     trials: Sequence[Sequence[Trial]] = (), replay: Sequence[Line] = (),
 ) -> list[Line]:  # fmt: skip
-    """Findings of what is called so, then how many rules were asked; trials: of each finding."""
+    """Findings of what is called so, then how many rules were asked.
+
+    typed_with: the command that has some changes, where there is one.  trials: of each finding.
+    """
     lines: list[Line] = []
     for finding, tried in zip(found, trials or [()] * len(found), strict=True):
-        lines += _finding(finding, tried, recipe, t)
+        lines += _finding(finding, tried, typed_with, t)
         if not t.plain:
             lines.append([])
     lines += replay
@@ -248,7 +244,7 @@ def _repeated(tries: Tries, run: Run) -> str:
 
 
 def _finding(
-    finding: Finding, tried: Sequence[Trial], recipe: Recipe | None, t: Terminal
+    finding: Finding, tried: Sequence[Trial], typed_with: Typing, t: Terminal
 ) -> list[Line]:
     lines = _headline(finding, t)
     lines += _entry("rule", f"{finding.id}, {finding.severity}", t)
@@ -259,7 +255,7 @@ def _finding(
             lines += _entry(f"fix {i}", fix.text, t)
         else:
             lines += _entry("fix" if i == 1 else "", f"{i} {fix.text}", t)
-        typed = _command(recipe, fix.changes)
+        typed = typed_with(fix.changes)
         if typed is not None:
             lines.append(_typed("command" if t.plain else "", typed, t, "faint"))
     for trial in tried:

@@ -18,7 +18,7 @@ from ..report.amounts import Amounts
 from ..report.charts import figure, percent
 from ..report.labels import Labels
 from ..train import Run
-from ..train.metrics import METRICS, confusion_matrix, over_labels
+from ..train.metrics import confusion_matrix, over_labels, scored
 from .app import Command, UsageProblem
 from .options import plain_option, run_argument, runs_dir
 from .predict import newest_with_model, restored
@@ -129,7 +129,7 @@ def of_classes(
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(p), -745.0)  # of the smallest number that is not 0
     matrix = confusion_matrix(p, true, num_classes=len(names))
-    scores = {name: _score(name, logits, true) for name in dict.fromkeys((*OF_CLASSES, asked))}
+    scores = {name: scored(name, logits, true) for name in dict.fromkeys((*OF_CLASSES, asked))}
     return Evaluation(run, len(true), on, scores, names, matrix.tolist())
 
 
@@ -139,7 +139,7 @@ def of_numbers(
     """Scores of the amounts of one target or several; asked: one that is among them."""
     names = list(dict.fromkeys((*OF_NUMBERS, asked)))
     targets: list[dict[str, Any]] = [
-        {"name": a.name, **{n: _score(n, a.predicted, a.true) for n in names},
+        {"name": a.name, **{n: a.score(n) for n in names},
          "mean_rmse": a.of_mean} for a in amounts
     ]  # fmt: skip
     scores = {n: mean_of([t[n] for t in targets]) for n in names}
@@ -172,15 +172,6 @@ def _of_all_labels(name: str, h: Labels) -> float | None:
     try:
         return over_labels(name, h.p, h.wanted, 0.5)
     except StateError:  # no label that some rows have and some have not
-        return None
-
-
-def _score(name: str, prediction: Any, true: Any) -> float | None:
-    metric = METRICS[name]()
-    metric.update(prediction, true)
-    try:
-        return float(metric.compute())
-    except StateError:  # a class without rows, or a single row
         return None
 
 

@@ -56,9 +56,9 @@ def command(
 
     For a data set first the rate grows with every step until the loss runs away. The rates below
     that are then each trained for some steps from the same start: what is suggested has been tried.
-    For a table 16 rates are trained side by side, and judged by the loss of the validation rows,
-    with --folds the mean over as many networks a rate. Nothing is written, and no run changes. Exit
-    code 1 if no rate lowers the loss.
+    For a table 16 rates are trained side by side and ranked by the loss of the validation rows, not
+    by the metric that chooses a training's best epoch; with --folds it is the mean over as many
+    networks a rate. Nothing is written, and no run changes. Exit code 1 if no rate lowers the loss.
 
     \b
     Examples:
@@ -76,7 +76,7 @@ def command(
         found, own = rates.find(c, wanted, t, as_json=as_json)
         rule, lr = "adamw", own.lr or 0.0
         following = None if found.suggestion is None else (
-            rates.command_with(c, run, found.suggestion))  # fmt: skip
+            rates.command_for(c, run, found.suggestion))  # fmt: skip
     else:
         refuse_of_tables(data, given)
         r = recipe_of(data, runs_dir, given)
@@ -118,16 +118,17 @@ def lines_of(found: LRFinding, rule: str, lr: float, t: Terminal) -> list[Line]:
     sweep = list(zip(found.lrs, found.smoothed, strict=True))[::every]
     tried = [(x.lr, x.loss) for x in found.trials]
     near = [x.near for x in found.trials]
+    what = "loss" if sweep else "validation loss"  # a table's rates are tried without a sweep
     if t.plain:
         lines: list[Line] = [[(f"sweep: lr {x:.2g}, loss {y:.4g}", "")] for x, y in sweep]
         lines += [
-            [(f"tried: lr {x:.2g}, {_after(y, found.steps)}" + _beside(mean), "")]
+            [(f"tried: lr {x:.2g}, {_after(y, found.steps, what)}" + _beside(mean), "")]
             for (x, y), mean in zip(tried, near, strict=True)
         ]
     else:
-        lines = _bars("sweep: lr", sweep, start, t) if sweep else []
+        lines = _bars("sweep: lr", "loss", sweep, start, t) if sweep else []
         if tried:
-            lines += [[], *_bars(f"{found.steps} steps with", tried, start, t, near)]
+            lines += [[], *_bars(f"{found.steps} steps with", what, tried, start, t, near)]
     said = f"{found.why[0].upper()}{found.why[1:]}."
     took = "No suggestion."
     if found.suggestion is not None:
@@ -147,8 +148,8 @@ def _as_good(found: LRFinding, lr: float) -> str:
     return f", which is about as good ({mean:.4g})" if mean <= best / NEARLY else ""
 
 
-def _after(loss: float, steps: int) -> str:
-    return f"loss {loss:.4g} after {steps} steps" if math.isfinite(loss) else "diverges"
+def _after(loss: float, steps: int, what: str) -> str:
+    return f"{what} {loss:.4g} after {steps} steps" if math.isfinite(loss) else "diverges"
 
 
 def _beside(mean: float | None) -> str:
@@ -160,7 +161,7 @@ def _told(loss: float) -> str:
 
 
 def _bars(
-    head: str, rows: list[tuple[float, float]], start: float, t: Terminal,
+    head: str, what: str, rows: list[tuple[float, float]], start: float, t: Terminal,
     near: Sequence[float | None] = (),
 ) -> list[Line]:  # fmt: skip
     """A row a rate; the bar is the loss, as long at the start as the whole column.
@@ -171,12 +172,12 @@ def _bars(
     if any(mean is not None for mean in near):
         told = [[("" if mean is None else _told(mean), "")] for mean in near]
         means = [Column("mean of 3", told, 9, True)]
-    room = max(min(t.width - 40 - 11 * len(means), 40), 8)
+    room = max(min(t.width - 36 - len(what) - 11 * len(means), 40), 8)
     shares = [min(y / start, 1.0) if math.isfinite(y) else 1.0 for _, y in rows]
     return table(
         [
             Column(head, [[(f"{lr:.2g}", "")] for lr, _ in rows], 9, True),
-            Column("loss", [[(_told(y), "")] for _, y in rows], 8, True),
+            Column(what, [[(_told(y), "")] for _, y in rows], 8, True),
             *means,
             Column("", [bar(s, room, t.signs) for s in shares], 1),
         ],

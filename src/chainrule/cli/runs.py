@@ -13,6 +13,7 @@ from ..report.charts import figure, percent
 from ..train import list_runs
 from ..train.metrics import METRICS
 from ..train.run import Run
+from ..train.tabular.judging import SCALED
 from .app import Command
 from .options import find_run, plain_option, run_argument, runs_dir
 from .terminal import Line, Terminal, as_typed, detect
@@ -62,10 +63,11 @@ def summary(run: Run) -> dict[str, Any]:
 def _best(rows: list[dict[str, Any]]) -> dict[str, float]:
     """The best value of each metric that the log holds of validation rows."""
     found = {}
-    for name, metric in METRICS.items():
+    for name in (*METRICS, SCALED):
         values = [r[f"val_{name}"] for r in rows if f"val_{name}" in r]
         if values:
-            found[f"best_val_{name}"] = (max if metric.higher_is_better else min)(values)
+            higher = name in METRICS and METRICS[name].higher_is_better
+            found[f"best_val_{name}"] = (max if higher else min)(values)
     return found
 
 
@@ -78,10 +80,10 @@ def _score(row: dict[str, Any], which: str) -> str:
     asked = (row.get("recipe") or {}).get("metric")
     if asked not in (None, "accuracy") and row.get(f"{which}_{asked}") is not None:
         return f"{asked.replace('_', ' ')} {figure(row[f'{which}_{asked}'])}"
-    for name in ("rmse", "f1"):
+    for name in ("rmse", SCALED, "f1"):
         value = row.get(f"{which}_{name}")
         if row.get(f"{which}_accuracy") is None and value is not None:
-            return f"{name} {figure(value)}"
+            return f"{name.replace('_', ' ')} {figure(value)}"
     share = _percent(row.get(f"{which}_accuracy"))
     return f"{share} of labels" if "test_labels_right" in row and which == "best_val" else share
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..diagnosis.finding import Finding, Fix
 from ..diagnosis.trial import Trial
@@ -17,6 +19,7 @@ from .command_line import changed, command_of
 from .recipe import Recipe
 from .settings import FILE as SETTINGS
 from .tables.choices import is_table_run
+from .tables.command_line import command_with
 
 
 def recipe_of(run: Run) -> Recipe | None:
@@ -25,6 +28,27 @@ def recipe_of(run: Run) -> Recipe | None:
         return None if is_table_run(run.config) else recipes.from_config(run.config, str(run.path))
     except FormatError:
         return None
+
+
+Typing = Callable[[Mapping[str, Any]], str | None]
+"""Gives the command that trains with some choices changed; None where none does."""
+
+
+def typing_of(run: Run) -> Typing:
+    """The commands for a run: of its recipe, or for a table of its settings; else none at all."""
+    if is_table_run(run.config):
+        return lambda changes: command_with(run, changes) if changes else None
+    return typing_with(recipe_of(run))
+
+
+def typing_with(recipe: Recipe | None) -> Typing:
+    """The commands for a recipe; none where that is None, or the changes change nothing."""
+
+    def typed_with(changes: Mapping[str, Any]) -> str | None:
+        new = changed(recipe, changes) if recipe is not None and changes else None
+        return None if new is None else command_of(new)
+
+    return typed_with
 
 
 def recipe_to_repeat(run: Run, asked: str, python: str) -> Recipe:

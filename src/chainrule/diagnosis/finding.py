@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..train.files import worded
+from ..train.watch import Look
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -20,11 +22,13 @@ class Fix:
     """Something to try.
 
     text: in words, and in terms of Python.  changes: the same as choices of `chainrule train`
-    (activation, init, lr, clip_grad_norm, ...), empty where there is no such choice.
+    (activation, init, lr, clip_grad_norm, ...), empty where there is no such choice.  code: it is
+    a change of a model, a loss or a loop of one's own, of which a table's fit has none.
     """
 
     text: str
     changes: dict[str, Any] = field(default_factory=dict)
+    code: bool = False
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Finding:
     it was seen.  evidence: a sentence; numbers: the same as numbers.  cause: a sentence;
     multiplier: the factor of error x slope x input (or the weights) that it blames, if it can tell.
     follow: the number that a fix should change: a field of `train.watch.Layer`, and the layer.
+    after: it was not seen before the last step was made, but on the weights that the fit leaves.
     """
 
     id: str
@@ -48,6 +53,7 @@ class Finding:
     multiplier: str | None = None
     fixes: list[Fix] = field(default_factory=list)
     follow: tuple[str, str] | None = None
+    after: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As terms of JSON."""
@@ -67,8 +73,14 @@ class Finding:
         parts = [shown + more] if shown else []
         if self.steps is not None:
             first, last = self.steps
-            parts.append(f"at step {first}" if first == last else f"steps {first} to {last}")
+            at = f"at step {first}" if first == last else f"steps {first} to {last}"
+            parts.append("after the last step" if self.after else at)
         return ", ".join(parts)
+
+
+def span(seen: Sequence[Look]) -> tuple[int, int]:
+    """The first and the last step at which there were these looks, of those that were made."""
+    return seen[0].at, seen[-1].at
 
 
 def called(name: str) -> str:

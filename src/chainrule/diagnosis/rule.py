@@ -53,11 +53,15 @@ class Rule:
     def applies(self, story: Story) -> str | None:
         """Why it can't be asked, or None."""
         if self.asks == "looks" and not story.looks:
-            return "the layers were not watched: Trainer(..., callbacks=[Watch()])"
+            how = "run(..., watch=TableWatch())" if story.recipe else (
+                "Trainer(..., callbacks=[Watch()])")  # fmt: skip
+            return f"the layers were not watched: {how}"
         if self.asks == "rows" and not story.rows:
             return "no epoch is finished"
         if self.asks == "held out" and not story.held_out:
             return "no rows were held out to the end and scored"
+        if self.asks == "trainer" and story.recipe:
+            return "it is for models of one's own"
         if self.asks == "trainer" and story.trainer is None:
             return "it needs the model: chainrule.diagnose(trainer), or chainrule preflight"
         return self.lacks(story)

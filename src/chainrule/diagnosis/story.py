@@ -38,7 +38,8 @@ class Story:
     rows: an entry an epoch (epoch, step, loss, lr, grad_norm, val_loss, ...).  looks: see
     `train.Watch`.  start: what Watch knew before the first step.  setup: the trainer's parts, as in
     config.json.  choices: those of `chainrule train`, where it was that.  result: how it ended.
-    trainer: where it is at hand, for the rules that need the model.
+    trainer: where it is at hand, for the rules that need the model.  recipe: the settings of a
+    table's fit; empty for any other training.
     """
 
     rows: Sequence[Mapping[str, Any]] = ()
@@ -48,6 +49,7 @@ class Story:
     choices: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] = field(default_factory=dict)
     trainer: Trainer | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     columns: dict[str, list[float]] = field(default_factory=dict, repr=False)  # as far as asked
     courses: dict[str, Course | None] = field(default_factory=dict, repr=False)
 
@@ -58,9 +60,11 @@ class Story:
             return source
         if isinstance(source, Run):
             held = source.described
+            setup = _section(held, "trainer")
             return cls(
-                source.rows, read_looks(source.path), _start(_section(held, "watch")),
-                _section(held, "trainer"), _section(source.config, "recipe"), source.result or {},
+                source.rows, read_looks(source.path), _start(_section(held, "watch")), setup,
+                _section(source.config, "recipe"), source.result or {},
+                recipe=_section(setup, "recipe"),
             )  # fmt: skip
         if isinstance(source, Trainer):
             watch = next((c for c in source.callbacks if isinstance(c, Watch)), None)
@@ -250,9 +254,9 @@ class Story:
 
     @property
     def keeps_best(self) -> bool:
-        """Whether early stopping puts the best weights back."""
+        """Whether the best weights are put back: by early stopping, and by every table's fit."""
         held = self.setup.get("callbacks")
-        return isinstance(held, list) and "EarlyStopping" in held
+        return bool(self.recipe) or (isinstance(held, list) and "EarlyStopping" in held)
 
 
 def _ending(history: History) -> dict[str, Any]:
@@ -270,7 +274,7 @@ def _start(held: Mapping[str, Any]) -> dict[str, Any]:
     """What Watch noted, as far as it is what Watch notes: a file may hold anything."""
     kinds: dict[str, Any] = {
         "expected_loss": (int, float), "expected_why": str, "expected_exact": bool,
-        "inputs": dict, "class_counts": list, "frozen": list,
+        "inputs": dict, "class_counts": list, "frozen": list, "batches": int,
     }  # fmt: skip
     found = {k: held[k] for k, kind in kinds.items() if isinstance(held.get(k), kind)}
     if "frozen" in found:

@@ -10,6 +10,7 @@ from typing import Any
 from ..train import open_run
 from . import rules as rules  # registers them
 from .finding import ERROR, NOTE, SEVERITIES, Finding
+from .of_tables import settings_among
 from .rule import Rule, rules_with
 from .show import Block, as_html, as_text
 from .story import Story
@@ -130,5 +131,8 @@ def judge(story: Story, asked: Sequence[Rule]) -> Diagnosis:
             continue
         out.asked.append(rule.id)
         out.findings += rule.find(story)
+    if story.recipe:
+        for finding in out.findings:
+            finding.fixes = settings_among(finding.fixes, story.recipe)
     out.findings.sort(key=lambda f: SEVERITIES.index(f.severity))
     return out

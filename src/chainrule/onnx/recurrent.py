@@ -6,6 +6,7 @@ are recorded as one line instead, by ops that exist for this alone; ONNX has RNN
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
@@ -34,16 +35,16 @@ KINDS: dict[type, Callable[[Any], Kind]] = {
 }
 
 
-class Own(Op):
+class Own(Op, ABC):
     """An op of recordings for ONNX: none of those that programs are made of, and not registered."""
 
     def __init__(self) -> None:
         self.input_names = ("*",)
         self.variadic, self.spelled, self.scatters = True, False, False
 
+    @abstractmethod
     def write(self, w: Writer, line: Line) -> str:
         """Adds what it is in ONNX; gives the name of its result."""
-        raise NotImplementedError(f"{self.name} is not written")
 
 
 class Recurrence(Own):

@@ -30,6 +30,8 @@ from .writer import Writer, unused
 OWNER = "onnx.export_table"
 ML = "ai.onnx.ml"
 ML_OPSET = 3
+BARE = "without blanks around it"
+"""How a text is given: no operator takes them off."""
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 """The arguments of the networks."""
 
@@ -45,6 +47,10 @@ def export_table(model: TableModel, path: Any, *, opset: int = OPSET) -> Any:
     around it, '' or another of the schema's texts where it is missing; one that was not learned is
     unknown.  True and false are strings too, such as 'yes' or '0'.  A date is a double: the
     seconds since 1970-01-01 in UTC, nan where it is missing.
+
+    Blanks around texts are for the caller to take off, as TableModel.predict and the file of C do
+    by themselves: no operator of ONNX does just that.  With blanks a category is one that was not
+    learned, and a truth is refused.
 
     A regression gives `prediction` (batch, targets), double, in the targets' units; classes give
     `label` (batch,), of their own type, and `probabilities` (batch, classes), float, in the order
@@ -114,7 +120,8 @@ def _told(model: TableModel) -> dict[str, str]:
 def _input(w: Writer, column: Given, name: str) -> Any:
     kind = np.object_ if column.kind == TEXT else np.float64
     number = w.helper.np_dtype_to_tensor_dtype(np.dtype(kind))
-    return w.helper.make_tensor_value_info(name, number, [BATCH, 1], column.said)
+    said = f"{column.said}; {BARE}" if column.kind == TEXT else column.said
+    return w.helper.make_tensor_value_info(name, number, [BATCH, 1], said)
 
 
 # ---------------------------------------------------------------- what the networks take

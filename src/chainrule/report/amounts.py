@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..train.metrics import rmse, scored
 from .charts import (
     BLUE,
     DASHES,
@@ -43,28 +44,19 @@ class Amounts:
         """predicted - true."""
         return self.predicted - self.true
 
+    def score(self, name: str) -> float | None:
+        """A metric of these rows; None where so few of them have none."""
+        return scored(name, self.predicted, self.true)
+
     @property
     def rmse(self) -> float:
         """The root of the mean squared error."""
-        return float(np.sqrt((self.errors**2).mean()))
-
-    @property
-    def mae(self) -> float:
-        """The mean absolute error."""
-        return float(np.abs(self.errors).mean())
+        return float(rmse(self.predicted, self.true))
 
     @property
     def of_mean(self) -> float:
         """The rmse of the mean of the rows learned from."""
-        return float(np.sqrt(((self.true - self.mean) ** 2).mean()))
-
-    @property
-    def r2(self) -> float:
-        """The share of the variance that is explained, as `chainrule evaluate` has it."""
-        spread = float(self.true.std())
-        if not spread:
-            return float(self.rmse == 0)
-        return 1 - (self.rmse / spread) ** 2
+        return float(rmse(np.full(len(self.true), self.mean), self.true))
 
 
 def table(held: list[Amounts]) -> Chart:
@@ -79,7 +71,7 @@ def table(held: list[Amounts]) -> Chart:
         "of an answer that knows nothing of a row: the mean of the rows learned from.",
         "An rmse well below that of the mean for every target; r2 near 1.",
         here, ["target", "rmse", "mae", "r2", "rmse of the mean"],
-        [[a.name, a.rmse, a.mae, a.r2, a.of_mean] for a in held],
+        [[a.name, a.rmse, a.score("mae"), a.score("r2"), a.of_mean] for a in held],
     )  # fmt: skip
 
 
@@ -90,7 +82,7 @@ def against(a: Amounts, id: str) -> Chart:
     y: list[float | None] = [float(a.true[g].mean()) for g in groups]
     rows = [
         [f"{said(float(a.predicted[g].min()))} to {said(float(a.predicted[g].max()))}", len(g),
-         p, t, float(np.sqrt((a.errors[g] ** 2).mean()))]
+         p, t, float(rmse(a.predicted[g], a.true[g]))]
         for g, p, t in zip(groups, x, y, strict=True)
     ]  # fmt: skip
     bias = float(a.errors.mean())
@@ -100,7 +92,8 @@ def against(a: Amounts, id: str) -> Chart:
     return Chart(
         id, f"{a.name}: off by {said(a.rmse)} (root mean square)",
         f"Held-out rows: {len(a.true)}. r2, the share of the variance that is explained: "
-        f"{said(a.r2)}; the mean of the rows learned from would be off by {said(a.of_mean)}.",
+        f"{said(a.score('r2'))}; the mean of the rows learned from would be off by "
+        f"{said(a.of_mean)}.",
         "Rows in ten groups by what is predicted: of each group the mean of what is true. The "
         "dashed line is where both are equal.",
         "On the dashed line from end to end. A flatter line than that means that high predictions "

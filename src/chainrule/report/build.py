@@ -73,6 +73,7 @@ def build(s: Subject) -> str:
         "recorded_model": (s.config.get("trainer") or {}).get("model") or s.config.get("model"),
         "undiagnosed": UNDIAGNOSED, "unwatched": UNWATCHED, "no_steps": s.no_steps,
         "watched": bool(s.looks), "left_out": LEFT_OUT if s.of_table else None,
+        "tries": not s.of_table,
     }  # fmt: skip
     extra: dict[str, Any] = {}
     values |= _largest(s, charts["flow"], extra)

@@ -14,7 +14,7 @@ from ..markup import counted
 from ..train.watch import Look
 from .charts import Chart, said
 from .learning import compared
-from .looks import at_said, numbers_of
+from .looks import numbers_of
 from .page import render
 from .subject import Subject
 
@@ -127,11 +127,11 @@ def _in_layers(a: Subject, b: Subject) -> str:
         if set(mine) != set(layers):
             return f"They have other layers: {', '.join(sorted(set(mine) ^ set(layers)))}."
         if odd:
-            since = "" if same is None else f" ({at_said(same)} they were alike)"
+            since = "" if same is None else f" ({same.when} they were alike)"
             also = f"; also in {', '.join(odd[1:])}" if odd[1:] else ""
             x, y = mine[odd[0]], layers[odd[0]]
             key = next(k for k in x if _differ(x[k], y[k]))
-            return (f"Diverged {at_said(look)} in {called(odd[0])}{since}: {key} is "
+            return (f"Diverged {look.when} in {called(odd[0])}{since}: {key} is "
                     f"{said(x[key], 6)} against {said(y[key], 6)}{also}.")  # fmt: skip
         same = look
     if same is None:

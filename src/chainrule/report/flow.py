@@ -34,7 +34,7 @@ from .charts import (
     said,
 )
 from .learning import MOST_POINTS
-from .looks import at_said, begun
+from .looks import begun
 from .thin import kept
 
 MOST_COLUMNS, MOST_CELLS, MOST_LINES = 120, 1500, len(DASHES)
@@ -104,7 +104,7 @@ def _none_words(
             if v is not None and v != -math.inf:
                 break
             if v is not None:
-                since[n] = look.step
+                since[n] = look.at
     if not since or any(v == math.inf or v != v for n in names for v in powers[n] if v is not None):
         return None
     all_of = "every layer" if len(since) == len(known) > 1 else " and ".join(list(since)[:2])
@@ -223,7 +223,7 @@ def _guilty(layer: Layer, gain: float) -> str:
 def ledger(looks: list[Look]) -> Chart:
     """Gain = weights times slope, layer by layer, at the last look."""
     last = last_with(looks, "gain")
-    at = begun(at_said(last))
+    at = begun(last.when)
     rows = [[layer.name, layer.activation or "none",
              layer.gain, layer.weights, layer.slope]
             for layer in last.layers]  # fmt: skip

@@ -6,7 +6,7 @@ from ..markup import counted
 from ..train.watch import Look
 from ..train.watch.series import dead_since, last_with, names_of
 from .charts import BLUE, GREEN, Chart, Histogram, Histograms, said
-from .looks import at_said, begun, histogram
+from .looks import begun, histogram
 
 MOST_LAYERS = 8
 MOST_UNITS = 40
@@ -29,7 +29,7 @@ def histograms(looks: list[Look], what: str) -> Chart | None:
     parts, rows = [], []
     for k in chosen:
         for x in k.layers:
-            h = histogram(x, what, f"{titles[k.step]}, {at_said(k).removeprefix('at ')}")
+            h = histogram(x, what, f"{titles[k.step]}, {k.when.removeprefix('at ')}")
             if h is None:
                 continue
             if x.name in names[:MOST_LAYERS]:
@@ -39,7 +39,7 @@ def histograms(looks: list[Look], what: str) -> Chart | None:
     left = len(names) - MOST_LAYERS
     return Chart(
         what, _title(what, names[0], [p for p in parts if p.row == names[0]]),
-        f"Counts {', '.join(map(at_said, chosen))}; {counted(len(names), 'layer')}.",
+        f"Counts {', '.join(k.when for k in chosen)}; {counted(len(names), 'layer')}.",
         f"How often {WORDS[what]} take which value, layer by layer, at {_MOMENTS[len(chosen)]}. "
         "The upright line is 0."
         + (f" {left} more layers are in the table." if left > 0 else ""),
@@ -99,11 +99,11 @@ def units(looks: list[Look]) -> Chart | None:
     elif all(r[3] is None for r in rows):
         title = "No unit is dead"
     return Chart(
-        "units", title, f"{begun(at_said(last))}, the last look that saw it.",
+        "units", title, f"{begun(last.when)}, the last look that saw it.",
         "The share of units that give 0 for every row looked at (dead), and the share of values "
         "where the activation is flat (saturated), with the units by number from 0.",
         "None dead, few saturated. A dead unit gets no gradient and can't come back by itself.",
-        f"{title} {at_said(last)}.",
+        f"{title} {last.when}.",
         ["layer", "activation", "dead", "saturated", "dead units"], rows,
     )  # fmt: skip
 

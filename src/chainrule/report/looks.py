@@ -19,11 +19,6 @@ def read_looks(path: Path) -> list[Look] | None:
     return looks_in(path) or None
 
 
-def at_said(look: Look) -> str:
-    """When it was made, within a sentence; the look that closes a fit stands at no step."""
-    return "after the last step" if look.closing else f"at step {look.step}"
-
-
 def begun(text: str) -> str:
     """The text as a sentence begins."""
     return text[:1].upper() + text[1:]

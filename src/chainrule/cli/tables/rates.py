@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from typing import Any
 
@@ -14,11 +13,10 @@ from ...errors import ArgumentError
 from ...train import LRFinding, Run
 from ...train.tabular import Recipe, find_rate
 from ..app import UsageProblem, as_usage
-from ..settings import FILE as SETTINGS
 from ..terminal import Line, Terminal
 from ..waiting import waiting
 from .choices import TableChoices
-from .command_line import command_of
+from .command_line import command_of, command_with
 from .prepare import prepare
 
 UNHEARD = ("epochs", "patience", "early_stopping")
@@ -62,9 +60,7 @@ def find(
         raise as_usage(error) from None
 
 
-def command_with(c: TableChoices, run: Run | None, lr: float) -> str:
+def command_for(c: TableChoices, run: Run | None, lr: float) -> str:
     """The command that trains with a rate: as typed, or as a run was made."""
-    if run is None:
-        return command_of(c, {"lr": lr})
-    settings = shlex.quote(str(run.path / SETTINGS))
-    return f"chainrule train --config {settings} --lr {lr:g}"
+    new = {"lr": lr}
+    return command_of(c, new) if run is None else command_with(run, new)

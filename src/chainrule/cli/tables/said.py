@@ -13,7 +13,7 @@ from ...errors import some_names
 from ...markup import counted
 from ...report.charts import figure, percent
 from ...train.tabular import TableFit, TableModel
-from ...train.tabular.judging import OWN
+from ...train.tabular.judging import OWN, SCALED
 from ..evaluate import Evaluation
 from ..evaluate import lines_of as evaluation_lines
 from ..options import in_folder
@@ -52,6 +52,8 @@ def plan(fit: TableFit, tested: int, t: Terminal) -> list[Line]:
     count, r = len(fit.members.members), fit.recipe
     parts = f"{len(fit.data)} rows to learn from, {tested} held out to the end"
     own = " by labels right" if fit.task == "multilabel" else ""
+    if fit.task == "regression" and fit.data.num_outputs > 1:
+        own = f" by {in_words(SCALED)}: over all targets, each in its standard deviations"
     by = own if r.measure in OWN else f" by {in_words(r.measure)}"
     held = fit.members.members[0].held_out
     how = f"one network, {len(held)} of these rows held out from it to choose its best epoch{by}"

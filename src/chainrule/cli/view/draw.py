@@ -166,9 +166,9 @@ def layers(f: Facts, t: Terminal) -> list[Line]:
 
 def seen(f: Facts) -> str:
     """Of which steps the table of layers is: watching looks inside at a few steps only."""
-    if f.moved_at == f.probed_at:
-        return f"seen at step {f.moved_at}"
-    return f"gradient and update seen at step {f.moved_at}, all else at step {f.probed_at}"
+    moved = f"at step {f.moved_at}"
+    return f"seen {moved}" if f.probed == moved else (
+        f"gradient and update seen {moved}, all else {f.probed}")  # fmt: skip
 
 
 def _concern(layer: Layer, lifted: float) -> float:

@@ -71,7 +71,7 @@ class Facts:
     val_acc: Series = field(default_factory=lambda: Series(higher_is_better=True))
     layers: list[Layer] = field(default_factory=list)  # at the last look inside
     moved_at: int | None = None  # the step whose gradient and update these are
-    probed_at: int | None = None  # the step before which all else of them was seen
+    probed: str = ""  # when all else of them was seen, such as 'at step 21'
     lifted: float = 1.0  # highest lr so far / lr of that look: what a schedule can't excuse
     keys: bool = False  # whether keys can be pressed
     paused: bool = False

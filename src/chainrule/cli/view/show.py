@@ -175,7 +175,7 @@ class Show(Callback):
         self.shown = looks[-1]
         f.lifted = self.watch.top_lr / step.lr if step.lr > 0 else 1.0
         probed = next((x for x in reversed(looks) if x.probe is not None), step)
-        f.moved_at, f.probed_at = step.step, probed.step
+        f.moved_at, f.probed = step.step, probed.when
         moved = {x.name: {n: getattr(x, n) for n in MOVED} for x in step.layers}
         f.layers = step.layers
         if probed is not step:

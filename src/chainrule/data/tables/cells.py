@@ -32,7 +32,7 @@ MONTHS = ("%Y-%m", "%m/%Y", "%b %Y", "%B %Y")
 SHORT = ("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%m-%y", "%d %b %y", "%d-%b-%y", "%b %d, %y")
 """Years of two digits, 1969 to 2068: taken where no other form reads every cell."""
 COMPACT = "%Y%m%d"
-"""Numbers, too: only for a column that is said to hold dates."""
+"""Numbers, too: only for a column that is said to hold dates, by its name or by whoever asks."""
 EVERY = (ISO, *FORMATS, *MONTHS, *SHORT)
 NOWHERE = np.array([], np.int64)
 
@@ -114,6 +114,15 @@ class Cells:
         return found, codes
 
     @cached_property
+    def spelled(self) -> list[str]:
+        """The different values as texts: of a column of numbers their digits, '20190525'."""
+        levels, kind = self.levels[0], self.column.values.dtype.kind
+        return levels if self.column.is_text else [
+            f"{level:.0f}" if kind in "iuf" and level == level // 1 else str(level)
+            for level in levels
+        ]  # fmt: skip
+
+    @cached_property
     def truth(self) -> tuple[Any, Any]:
         """((rows,) bool, False where missing, the rows that say neither true nor false)."""
         kind = self.column.values.dtype.kind
@@ -133,11 +142,9 @@ class Cells:
         """((rows,) datetime64[us], NaT where missing; the rows that are no date in this form)."""
         if self.column.values.dtype.kind == "M":
             return np.where(self.missing, np.datetime64("NaT"), self.column.values), NOWHERE
-        if not self.column.is_text:
-            return np.full(len(self), np.datetime64("NaT"), "M8[us]"), np.flatnonzero(~self.missing)
-        levels, codes = self.levels
+        codes = self.levels[1]
         read = reader_of(form or ISO)
-        known = np.array([*[_date(read, level) for level in levels], "NaT"], "M8[us]")
+        known = np.array([*[_date(read, level) for level in self.spelled], "NaT"], "M8[us]")
         values = known[codes]
         return values, np.flatnonzero(np.isnat(values) & ~self.missing)
 
@@ -145,7 +152,7 @@ class Cells:
         """The forms of dates that every cell has; more: other forms that are tried."""
         if self.column.values.dtype.kind == "M":
             return [ISO]
-        levels = self.levels[0] if self.column.is_text else []
+        levels = self.spelled
         if not levels or any(len(level) < 6 for level in levels[:100]):
             return []
         forms = (*EVERY, *more)
@@ -155,7 +162,7 @@ class Cells:
 
     def likely_form(self) -> str:
         """The form of dates that most of some cells have; ISO where none has any."""
-        levels = self.levels[0] if self.column.is_text else []
+        levels = self.spelled
         some = levels[:: max(len(levels) // 200, 1)]
         counts = {form: count_dates(form, some) for form in (*EVERY, COMPACT)}
         return max(counts, key=lambda form: counts[form])

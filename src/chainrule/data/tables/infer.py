@@ -23,6 +23,11 @@ MOST_LEVELS = 50
 FEW_VALUES = 10
 ID_NAME = re.compile(r"(.*[\W_])?(id|idx|index|key|uuid|guid|row|nr|no)|.*[a-z](Id|ID)", re.DOTALL)
 
+FIRST_DAY, LAST_DAY = 19_000_101, 21_001_231
+WORDS = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+")
+OF_DATES = re.compile(r"\w*(date|datum|day)|(date|datum)\w*|dates|fecha|data|dia|jour|ymd|yyyymmdd")
+"""A word of a name that says that numbers such as 20190525 are dates."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -120,18 +125,45 @@ def _of_numbers(table: Table, cells: Cells, tail: str) -> Feature:
         return Feature(name, "drop", "the same value in every row")
     span = f"numbers from {different[0]:g} to {different[-1]:g}{tail}"
     whole = bool((different == np.round(different)).all())
+    hint = ""
+    if whole and _are_days(cells, different):
+        if _is_of_dates(name):
+            what = f"dates as {COMPACT}, as the name says"
+            taken = _said(name, "numeric", "takes the numbers")
+            return Feature(name, "date", f"{what}; {taken}{tail}", COMPACT)
+        hint = f"; dates, too: forms={{{name!r}: '{COMPACT}'}} takes them for that"
     if whole and not tail and len(different) == len(values) >= FEW_VALUES:
         taken = _said(name, "numeric", "takes it in")
         if _counts(values, table.numbers):
-            return Feature(name, "drop", f"it goes by 1 from row to row: numbers of rows; {taken}")
+            return Feature(
+                name, "drop", f"it goes by 1 from row to row: numbers of rows; {taken}{hint}"
+            )
         if ID_NAME.fullmatch(name):
             what = "another whole number in every row: it names the row"
-            return Feature(name, "drop", f"{what}; {taken}")
+            return Feature(name, "drop", f"{what}; {taken}{hint}")
         if different[-1] - different[0] == len(values) - 1:
             span += f", each once, as numbers of rows are; {_said(name, 'drop', 'leaves it out')}"
     if len(different) <= FEW_VALUES:
-        return Feature(name, "numeric", f"{span}, {len(different)} different")
-    return Feature(name, "numeric", span)
+        span += f", {len(different)} different"
+    return Feature(name, "numeric", span + hint)
+
+
+def _are_days(cells: Cells, different: Any) -> bool:
+    """Whether all numbers are days of the years 1900 to 2100, written as 20190525."""
+    if not (different[0] >= FIRST_DAY and different[-1] <= LAST_DAY):
+        return False
+    texts = cells.spelled
+    plain = all(len(text) == 8 and text.isascii() and text.isdecimal() for text in texts)
+    return plain and count_dates(COMPACT, texts) == len(texts)
+
+
+def _is_of_dates(name: str) -> bool:
+    """Whether a column's name says that it holds dates.
+
+    >>> [_is_of_dates(name) for name in ("sale_date", "DateSold", "Verkaufsdatum", "days", "price")]
+    [True, True, True, False, False]
+    """
+    return any(OF_DATES.fullmatch(word.lower()) for word in WORDS.findall(name))
 
 
 def _said(name: str, kind: str, does: str) -> str:

@@ -50,7 +50,8 @@ class Overfit(Rule):
             "the weights learn what only the training rows have in common"
             + ("; the best epoch's weights are kept" if kept else ""),
             [], None, {"best": best, "now": val[-1], "epochs": idle}, None,
-            [Fix("EarlyStopping", {"patience": 10}), Fix("Dropout", {"dropout": 0.3}),
+            [*([] if kept else [Fix("EarlyStopping", {"patience": 10})]),
+             Fix("Dropout", {"dropout": 0.3}),
              Fix("weight_decay=0.01", {"weight_decay": 0.01}), Fix("more rows")],
         )  # fmt: skip
 
@@ -105,7 +106,7 @@ class Imbalance(Rule):
     def find(self, story: Story) -> Iterator[Finding]:
         """Of the training rows, and of the confusion matrix where there is one."""
         counts = [n for n in story.start.get("class_counts") or () if isinstance(n, int) and n > 0]
-        weigh = Fix("CrossEntropyLoss(weight=...), or a WeightedRandomSampler")
+        weigh = Fix("CrossEntropyLoss(weight=...), or a WeightedRandomSampler", code=True)
         if len(counts) > 1 and max(counts) > self.ratio * min(counts):
             yield Finding(
                 self.id, WARNING, "classes of very different size",

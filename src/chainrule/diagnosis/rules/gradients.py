@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ...ops.core import is_number
 from ...train.rates import largest_change, slower_rate
 from ...train.watch import Layer, Look
-from ..finding import ERROR, SLOPE, WARNING, WEIGHTS, Finding, Fix, called
+from ..finding import ERROR, SLOPE, WARNING, WEIGHTS, Finding, Fix, called, span
 from ..rule import Rule
 from ..story import Story
 
@@ -19,7 +19,7 @@ RECENT = 5
 CLIP = Fix("clip_grad_norm=1.0", {"clip_grad_norm": 1.0})
 RELU = Fix("ReLU in place of the activation: its slope is 1 where it is active",
            {"activation": "relu", "init": "kaiming"})  # fmt: skip
-NORM = Fix("nn.LayerNorm before each activation")
+NORM = Fix("nn.LayerNorm before each activation", code=True)
 
 
 def by_start(activation: str | None) -> Fix:
@@ -116,9 +116,9 @@ class Vanishing(Rule):
                 if any(x.weight == 0 for x in seen[-1].layers) else
                 "the error at the output is nearly 0 though the loss is not: an output that is "
                 "saturated, or a loss that is nearly constant", names,
-                (seen[0].step, seen[-1].step), {"grad": top},
+                span(seen), {"grad": top}, after=seen[0].closing,
                 fixes=[Fix("a loss that takes logits (CrossEntropyLoss, BCEWithLogitsLoss), and no "
-                           "sigmoid or softmax before it"), NORM],
+                           "sigmoid or softmax before it", code=True), NORM],
             )  # fmt: skip
 
     def _long(self, story: Story, seen: Sequence[Look]) -> bool:
@@ -158,10 +158,10 @@ class Vanishing(Rule):
             self.id, ERROR, "vanishing gradient",
             f"|grad| {last.grad:.1e} ({called(last.name)}) -> {small.grad:.1e} "
             f"({called(small.name)}): {factor} in {len(layers) - 1 - place} layers",
-            cause, names, (seen[0].step, look.step),
+            cause, names, span(seen),
             {"first": small.grad, "last": last.grad,
              "factor": times if math.isfinite(times) else None},
-            multiplier, fixes, ("grad", small.name),
+            multiplier, fixes, ("grad", small.name), seen[0].closing,
         )  # fmt: skip
 
 
@@ -220,8 +220,8 @@ class Exploding(Rule):
         origin = story.result.get("origin")
         evidence = f"{told}; {origin}" if told and origin else told or "a loss is not finite"
         if bad:
-            steps = (bad[0][0].step, story.looks[-1].step)
-            evidence = f"{called(bad[0][1])} is not finite at step {bad[0][0].step}"
+            steps = span([bad[0][0], story.looks[-1]])
+            evidence = f"{called(bad[0][1])} is not finite {bad[0][0].when}"
         last = story.looks[-1] if story.looks else None
         cause, multiplier = "an update beyond what numbers hold: the lr, or the weights' gain", None
         top: float | None = None
@@ -233,7 +233,7 @@ class Exploding(Rule):
             multiplier = WEIGHTS
         return Finding(
             self.id, ERROR, "exploding numbers", evidence, cause, [n for _, n in bad[:1]], steps,
-            {}, multiplier, [*advised(story, top), CLIP],
+            {}, multiplier, [*advised(story, top), CLIP], after=bool(bad) and bad[0][0].closing,
         )  # fmt: skip
 
     def _large(self, story: Story, look: Look) -> Layer | None:
@@ -272,9 +272,9 @@ class Exploding(Rule):
         return Finding(
             self.id, ERROR, "exploding gradient",
             f"{grads}; on the way back the error becomes {total:.1e} times as large",
-            cause, [top.name], (seen[0].step, look.step),
+            cause, [top.name], span(seen),
             {"first": top.grad, "last": last.grad, "gain": total}, multiplier,
-            [by_start(top.activation), CLIP, *slower(story)], ("grad", top.name),
+            [by_start(top.activation), CLIP, *slower(story)], ("grad", top.name), seen[0].closing,
         )  # fmt: skip
 
     def _sudden(self, story: Story) -> Finding | None:

@@ -59,7 +59,7 @@ class InitialLoss(Rule):
             story.names[-1:], (1, 1), {"first": first, "expected": float(expected)}, ERROR_TERM,
             [Fix("smaller weights in the last layer, and its bias at the targets' mean (or targets "
                  "scaled to mean 0 and deviation 1)",
-                 {"init": "default"} if story.choices.get("init") != "default" else {})]
+                 {"init": "default"} if story.choices.get("init") != "default" else {}, code=True)]
             if above else [],
         )  # fmt: skip
 
@@ -195,13 +195,15 @@ class Oscillating(Rule):
             f"average (now {losses[-1]:.4g})",
             "steps across the valley instead of along it: suspected: lr too high, or batches too "
             "small", [], None, {"turns": turns, "size": size}, None,
-            [*slower(story), Fix("a larger batch", _twice(story))],
+            [*slower(story), *_larger_batch(story)],
         )  # fmt: skip
 
 
-def _twice(story: Story) -> dict[str, int]:
-    held = story.choices.get("batch_size")
-    return {"batch_size": held * 4} if type(held) is int else {}
+def _larger_batch(story: Story) -> list[Fix]:
+    """Four times as large, where a batch does not hold all rows already."""
+    held = story.choices.get("batch_size", story.recipe.get("batch_size"))
+    changes = {"batch_size": held * 4} if type(held) is int else {}
+    return [] if story.start.get("batches") == 1 else [Fix("a larger batch", changes)]
 
 
 class Diverging(Rule):

@@ -46,5 +46,6 @@ class BatchLeak(Rule):
                 self.id, ERROR, "examples that see each other", leak,
                 "a reshape, transpose, softmax or mean along the wrong axis: the input of "
                 "another example", [], None, {},
-                INPUT, [Fix("x.reshape(len(x), -1), never reshape(-1, n); reductions over dim=-1")],
+                INPUT, [Fix("x.reshape(len(x), -1), never reshape(-1, n); reductions over dim=-1",
+                            code=True)],
             )  # fmt: skip

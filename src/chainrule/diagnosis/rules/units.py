@@ -19,6 +19,7 @@ from ..finding import (
     called,
     listed,
     percent,
+    span,
 )
 from ..rule import Rule
 from ..story import Story
@@ -51,7 +52,7 @@ def _uncounted(story: Story, names: Sequence[str], share: str, known: str) -> st
     return f"no activation here is known to {known}"
 
 
-SCALED = Fix("inputs scaled to mean 0 and deviation 1")
+SCALED = Fix("inputs scaled to mean 0 and deviation 1", code=True)
 
 
 class Dead(Rule):
@@ -85,10 +86,10 @@ class Dead(Rule):
             "the slope is 0 there, so that no error gets through: "
             + ("from the start: a bad start of the weights, or inputs on an odd scale" if early
                else "a step too large pushed them below 0; suspected: lr too high"),
-            [n for _, n, _ in found], (seen[0].step, seen[-1].step),
+            [n for _, n, _ in found], span(seen),
             {"share": share, "units": len(units)}, SLOPE,
             [*([] if early else slower(story)), Fix("LeakyReLU", {"activation": "leaky_relu"}),
-             by_start("ReLU")], ("dead", name),
+             by_start("ReLU")], ("dead", name), seen[0].closing,
         )  # fmt: skip
 
     def _share(self, layer: Layer) -> float | None:
@@ -126,10 +127,10 @@ class Saturated(Rule):
             + ("the inputs are large" if large and name == story.names[0]
                else "the weights are too large from the start" if early
                else "the steps made the weights too large: suspected: lr too high"),
-            [n for _, n, _ in found], (seen[0].step, seen[-1].step), {"share": share}, SLOPE,
+            [n for _, n, _ in found], span(seen), {"share": share}, SLOPE,
             [*([SCALED] if large else []), *([] if early else slower(story)),
-             by_start(layer.activation), Fix("nn.LayerNorm before the activation")],
-            ("saturated", name),
+             by_start(layer.activation), Fix("nn.LayerNorm before the activation", code=True)],
+            ("saturated", name), seen[0].closing,
         )  # fmt: skip
 
     def _flat(self, layer: Layer) -> float | None:

@@ -146,11 +146,13 @@ class Unchanged(Rule):
             return
         if missing:
             cause = f"{listed([*map(called, missing)])}: not among the optimizer's parameters"
-            fix = Fix("an optimizer made of model.parameters(), after the model is complete")
+            fix = Fix("an optimizer made of model.parameters(), after the model is complete",
+                      code=True)  # fmt: skip
         elif without:
             names = listed([*map(called, without)])
             cause = f"{names}: no gradient reaches it (detached, unused, or all units dead)"
-            fix = Fix("without detach(), numpy() or item() on the way from the layer to the loss")
+            fix = Fix("without detach(), numpy() or item() on the way from the layer to the loss",
+                      code=True)  # fmt: skip
         else:
             cause = "the step is lost in rounding: the lr is far too low"
             fix = Fix("a higher lr") if not story.lr else faster(story)[0]

@@ -15,7 +15,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import ArgumentError, ArgumentTypeError
+from ...errors import ArgumentError, ArgumentTypeError, StateError
 from .base import Metric as Metric
 from .classes import F1 as F1
 from .classes import Accuracy as Accuracy
@@ -60,6 +60,17 @@ def as_metric(metric: Any) -> Metric:
         expected=", ".join(METRICS),
         fix=f"did you mean {near[0]!r}?" if near else None,
     )
+
+
+def scored(name: str, prediction: Any, target: Any) -> float | None:
+    """A metric of one batch by its name; None where such rows have none: a class without rows, or a
+    single row."""
+    metric = METRICS[name]()
+    metric.update(prediction, target)
+    try:
+        return float(metric.compute())
+    except StateError:
+        return None
 
 
 def _function(kind: type[Metric]) -> Callable[..., Any]:

@@ -66,12 +66,16 @@ class R2(Metric):
     def reset(self) -> None:
         """Forgets all batches."""
         self._count = 0
+        self._origin: Array = 0.0
         self._mean: Array = 0.0
         self._error: Array = 0.0
         self._spread: Array = 0.0
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Takes a batch in; the spread is carried over by Chan's formula, without cancellation."""
+        """Takes a batch in; the spread is carried over by Chan's formula, without cancellation.
+
+        It is that of the differences from the first targets: 0, not nearly, where all are alike.
+        """
         p, y = pair_of(self.name, prediction, target)
         p, y = p.reshape(len(p), -1), y.reshape(len(y), -1)
         if self._count and np.shape(self._mean) != y.shape[1:]:
@@ -80,6 +84,10 @@ class R2(Metric):
                 expected=str(np.size(self._mean)),
                 got=str(y.shape[1]),
             )
+        error = ((p - y) ** 2).sum(axis=0)
+        if not self._count:
+            self._origin = y[0].astype(np.float64)
+        y = y.astype(np.float64) - self._origin
         mean, count = y.mean(axis=0), len(y)
         total = self._count + count
         shift = mean - self._mean
@@ -87,7 +95,7 @@ class R2(Metric):
             self._spread + ((y - mean) ** 2).sum(axis=0) + shift**2 * (self._count * count / total)
         )
         self._mean = self._mean + shift * (count / total)
-        self._error = self._error + ((p - y) ** 2).sum(axis=0)
+        self._error = self._error + error
         self._count = total
 
     def compute(self) -> float:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from .data import TabularData
 from .ensemble import TabularEnsemble
 from .folds import folds as folds_of
 from .folds import hold_out
-from .judging import check_metric
+from .judging import SCALED
 from .members import STARTING_ROWS, Member, Members
 from .model import TableModel
 from .recipe import OF_TASK, Recipe
@@ -52,6 +52,8 @@ class TableFit:
     of the rows and judged by it; their answers are averaged.  1: one network, judged by `val_share`
     of the rows (0.2).  The weights kept are those of the best epoch of each, by `recipe.metric`;
     where that is None, by the metric of the schema, if it is another than its task has of itself.
+    `rows` is the log: of amounts it has val_rmse, in the target's unit; of several targets
+    val_scaled_rmse, over all their numbers, each in standard deviations of its target.
     seed: of the weights and of the order of rows; the split is always the same.
     Raises what `Schema.infer` and `Preprocessing.fit` raise, ArgumentError for a metric that has no
     value on held-out rows, and NonFiniteError where every network diverges.
@@ -93,11 +95,10 @@ class TableFit:
             if folds == 1
             else folds_of(self.data, folds)
         )
-        check_metric(self.data, [held for _, held in pairs], self.recipe.measure,
-                     [str(label) for label in self.schema.target.labels])  # fmt: skip
         self._need_memory(len(pairs))
         members = [Member(a, b, i, self.recipe) for i, (a, b) in enumerate(pairs)]
-        self.members = Members(self.data, members, seed)
+        classes = [str(label) for label in self.schema.target.labels]
+        self.members = Members(self.data, members, seed, classes)
         self.rows: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.signal: str | None = None
@@ -253,19 +254,20 @@ class TableFit:
         at = going or list(range(len(made["loss"])))
         row = {"epoch": made["epoch"], "step": self.members.steps,
                "loss": float(np.mean([made["loss"][k] for k in at]))}  # fmt: skip
-        row |= self._judged(float(np.mean([made["score"][k] for k in at])))
+        row |= self.judged(float(np.mean([made["score"][k] for k in at])))
         return row | {"lr": self.lr, "seconds": seconds}
 
-    def _judged(self, score: float) -> dict[str, float]:
-        """The score by the name that users know."""
+    def judged(self, score: float) -> dict[str, float]:
+        """The score by the name that it has in the log."""
         name, value = self.named(score)
         return {"val_accuracy": 1.0 - value} if name == "error" else {f"val_{name}": value}
 
     def named(self, score: float) -> tuple[str, float]:
-        """A score of the members with its name: an error of amounts is their rmse in their unit."""
-        metric = self.recipe.measure
+        """A score of the members with its name: an error of amounts is their rmse, in the target's
+        unit if there is one target, in deviations (`SCALED`) if there are more."""
+        metric, units = self.recipe.measure, self.preprocessing.std
         if metric == "error" and self.task == "regression":
-            return "rmse", score * float(np.mean(self.preprocessing.std))
+            return ("rmse", score * units[0]) if len(units) == 1 else (SCALED, score)
         return metric, score
 
     @property
@@ -352,6 +354,7 @@ class TableFit:
             "loss": self.task, "scheduler": "coslog", "schedule_by": "step",
             "clip_grad_norm": None, "clip_grad_value": None, "accumulate": 1, "ema": None,
             "metrics": [self.recipe.measure], "seed": self.seed, "compile": True, "callbacks": [],
+            "recipe": asdict(self.recipe),
         }  # fmt: skip
 
     @property

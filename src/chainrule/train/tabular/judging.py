@@ -17,6 +17,9 @@ from .data import TabularData
 
 OWN = ("error", "loss")
 """What decides without a metric, and what may in its place; both are better where they are less."""
+SCALED = "scaled_rmse"
+"""What a log calls the error of several targets, whose units have nothing in common: the root of
+the mean squared error over all their numbers, each in standard deviations of its target."""
 OF_TASK: Mapping[str, tuple[str, ...]] = {
     "classification": METRICS_OF["multiclass"], "regression": METRICS_OF["regression"],
     "multilabel": METRICS_OF["multilabel"],

@@ -62,16 +62,20 @@ class Members:
     best, best_epoch: the score of each held-out part, by `Recipe.metric`, and when it was, 0 where
     there is none yet.
     done: whose patience has ended, or whose numbers are not finite any more (`diverged`).
+    classes: their names, for a message about a part that has no row of one.
     """
 
-    def __init__(self, data: TabularData, members: Sequence[Member], seed: int) -> None:
+    def __init__(
+        self, data: TabularData, members: Sequence[Member], seed: int,
+        classes: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         data.check_classes()
         recipe = members[0].recipe
         if any(m.recipe.together != recipe.together for m in members):
             raise ArgumentError("Members: these networks can't be trained as one",
                                 expected="the same shapes, epochs and batch size")  # fmt: skip
-        parts = [m.held_out for m in members if m.held_out is not None and len(m.held_out)]
-        check_metric(data, parts, recipe.measure)
+        parts = {id(m.held_out): m.held_out for m in members if m.held_out is not None}
+        check_metric(data, [p for p in parts.values() if len(p)], recipe.measure, classes)
         self.data, self.members, self.recipe = data, list(members), recipe
         self.generator = Generator().manual_seed(seed)
         self.seeds = [seed_of(seed, m.number) for m in members]

@@ -16,6 +16,11 @@ from .judging import score
 from .members import Member, Members
 
 COUNT = 16
+LOSSES = {
+    "classification": "cross-entropy", "multilabel": "binary cross-entropy",
+    "regression": "mean squared error in deviations of the target",
+}  # fmt: skip
+"""The loss of held-out rows, by task."""
 BELOW, ABOVE = 30.0, 10.0
 """The rates go from the recipe's own through the first to its own times the second."""
 
@@ -31,7 +36,8 @@ def find_rate(
     recipe's / 30 and its x 10).  steps: of each, up to whole epochs, with the recipe's course of
     the rate (100).  progress: told epochs made and epochs in all.
 
-    A trial's loss is the validation loss of its best epoch, the mean over its networks.  Suggested
+    A trial's loss is the validation loss of its best epoch, the mean over its networks, whatever
+    the recipe's metric: so few steps tell rates apart by the loss sooner than by errors.  Suggested
     is the rate that is best with its two neighbours, by their mean, `near`, so that a lucky one
     does not count; None where that is not below the loss of an answer that knows no column.  Raises
     ArgumentError for a range that is none.
@@ -65,8 +71,12 @@ def find_rate(
     place = int(np.argmin(near))
     mean, lr = near[place], float(f"{rates[place + 1]:.1e}")
     start = float(np.mean([_blind(fit.data, m) for m in own.members]))
-    why = (f"the validation loss, as the mean of 3 rates side by side, is lowest around {lr:.2g}: "
-           f"{mean:.4g}; knowing no column it is {start:.4g}")  # fmt: skip
+    (judge,) = fit.judged(math.nan)
+    other = f", not by {judge}, which chooses the best epoch of a training"
+    other = "" if judge == "val_loss" else other
+    why = (f"rates are ranked by the validation loss ({LOSSES[fit.task]}){other}: as the mean of 3 "
+           f"side by side it is lowest around {lr:.2g}: {mean:.4g}; knowing no column it is "
+           f"{start:.4g}")  # fmt: skip
     taken = lr if mean < start else None
     return LRFinding([], [], [], trials, epochs * own.steps_an_epoch, taken, why)
 

@@ -12,7 +12,7 @@ from statistics import median
 
 from ...markup import BLUE, VERMILLION, cut, escape, folded, number, picture, table
 from .look import BINS, Bins, Layer, Look
-from .series import dead_since, names_of
+from .series import dead_since, names_of, step_of
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BELOW = 560, 110, 96, 20, 4, 24
 ROWS, SHARES = 20, 34
@@ -61,8 +61,8 @@ def _figure(looks: Sequence[Look], name: str, data: str) -> str:
                   _text(LEFT - 8, foot + 12 + SHARES, "0 %", "end"), *lines,
                   _rule(foot + 12 + SHARES)]  # fmt: skip
         foot += 12 + SHARES
-    parts.append(_text(LEFT, foot + 18, f"step {looks[0].step}"))
-    parts.append(_text(WIDTH - RIGHT, foot + 18, str(looks[-1].step), "end"))
+    parts.append(_text(LEFT, foot + 18, f"step {looks[0].at}"))
+    parts.append(_text(WIDTH - RIGHT, foot + 18, str(looks[-1].at), "end"))
     title, says = f"What {name} gives", _said(looks, name, data, values.bent)
     drawn = picture(WIDTH, foot + BELOW, title, says, *parts)
     return f"<figure>{drawn}<figcaption>{escape(f'{title}. {says}')}</figcaption></figure>"
@@ -81,7 +81,12 @@ class Values:
         self.low, self.high = low - room, high + room
 
     def _on(self, v: float) -> float:
-        return math.asinh(v / self.unit) if self.bent else v / self.unit
+        times = v / self.unit
+        if not self.bent:
+            return times
+        if math.isfinite(times):
+            return math.asinh(times)
+        return math.copysign(math.log(2) + math.log(abs(v)) - math.log(self.unit), v)
 
     def at(self, v: float) -> float:
         """Where a value lies, from 0 to 1."""
@@ -196,7 +201,7 @@ def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 def _said(looks: Sequence[Look], name: str, data: str, bent: bool) -> str:
     """A layer's course in sentences."""
-    known = [(k.step, x) for k in looks if (x := k.layer(name)) is not None and _bins(x)]
+    known = [(k.at, x) for k in looks if (x := k.layer(name)) is not None and _bins(x)]
     ends = known[:: len(known) - 1] if len(known) > 1 else known
     said = ["; ".join(f"step {step}: {_ends_of(x)}" for step, x in ends) + "."]
     if all(x.dead is None and x.saturated is None for _, x in known):
@@ -241,7 +246,7 @@ def _table(looks: Sequence[Look], names: Sequence[str]) -> str:
                 number(quantile(h, q)) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
             shares = [getattr(x, key, None) for key in ("dead", "saturated")]
             said = ["not computed" if v is None else _percent(v) for v in shares]
-            rows.append([name, str(looks[i].step), *five, *said])
+            rows.append([name, step_of(looks[i]), *five, *said])
     left = len(looks) > len(places)
     caption = f"{len(places)} of {len(looks)} looks, evenly spread" if left else ""
     head = ("layer", "step", "least", "a quarter below", "half below", "three quarters below",

@@ -22,6 +22,7 @@ from .series import (
     pace_of,
     pooled,
     series_of,
+    step_of,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def watch_html(watch: Watch) -> str:
     looks = watch.looks
     if not looks:
         return block("Watch: no look yet", f"<p>{escape(watch.problem or 'No step was made.')}</p>")
-    steps = f"steps {looks[0].step} to {looks[-1].step}"
+    steps = f"steps {looks[0].at} to {looks[-1].at}"
     return block(f"Watch: {len(looks)} looks, {steps}", *figures(watch))
 
 
@@ -56,7 +57,7 @@ def figures(watch: Watch) -> list[str]:
         _figure(looks, names, "ratio", "update:weight by layer and step", _pace(looks, names)),
         table(("layer", "|gradient|", "update:weight", "gain = weights \u00d7 slope", "dead",
                "flat", "dead units"), [_last(looks, x) for x in last.layers],
-              f"The last look that saw all of it, at step {last.step}; dead and flat on "
+              f"The last look that saw all of it, {last.when}; dead and flat on "
               f"{watch.data}",
               numbers=range(1, 6)),
         *activation_parts(looks, watch.data),
@@ -96,9 +97,9 @@ def _figure(looks: Sequence[Look], names: list[str], what: str, title: str, says
     high = max(high, low + 1)
     parts = _cells(powers, low, high)
     foot = TOP + ROW * len(shown)
-    parts.append(f'<text x="{LEFT}" y="{foot + 18}">step {looks[0].step}</text>')
+    parts.append(f'<text x="{LEFT}" y="{foot + 18}">step {looks[0].at}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{foot + 18}" text-anchor="end">'
-                 f"{looks[-1].step}</text>")  # fmt: skip
+                 f"{looks[-1].at}</text>")  # fmt: skip
     decades = range(high, low - 1, -max((high - low) // 4, 1))
     for i, power in enumerate(decades):
         y = TOP + 4 + i * 18
@@ -154,7 +155,7 @@ def _table(looks: Sequence[Look], names: list[str], what: str) -> str:
     pieces = min(len(looks), MOST_LOOKS)
     places = [k * len(looks) // pieces for k in range(pieces)]
     columns = [series_of([looks[i] for i in places], n, what) for n in names]
-    rows = [[str(looks[i].step), *(_cell(c[k]) for c in columns)] for k, i in enumerate(places)]
+    rows = [[step_of(looks[i]), *(_cell(c[k]) for c in columns)] for k, i in enumerate(places)]
     left = len(looks) - pieces
     caption = f"{pieces} of {len(looks)} looks, evenly spread" if left else ""
     return table(["step", *names], rows, caption, numbers=range(len(names) + 1))

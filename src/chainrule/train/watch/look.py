@@ -89,6 +89,16 @@ class Look:
         """Whether it was made when a fit had ended."""
         return self.loss is None
 
+    @property
+    def at(self) -> int:
+        """The step that it is of; of the look that closes a fit, the last that was made."""
+        return self.step - 1 if self.closing else self.step
+
+    @property
+    def when(self) -> str:
+        """When it was made, within a sentence; the look that closes a fit stands at no step."""
+        return "after the last step" if self.closing else f"at step {self.step}"
+
     def layer(self, name: str) -> Layer | None:
         """The layer of a name."""
         return next((x for x in self.layers if x.name == name), None)

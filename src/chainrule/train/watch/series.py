@@ -94,6 +94,11 @@ def last_with(looks: Sequence[Look], *numbers: str) -> Look:
     return next(known, looks[-1])
 
 
+def step_of(look: Look) -> str:
+    """The step as a table of looks has it; the look that closes a fit stands at none."""
+    return "end" if look.closing else str(look.step)
+
+
 def dead_since(looks: Iterable[Look], name: str) -> dict[int, int]:
     """Since the look at which step each unit of a layer has been dead without a break.
 
@@ -103,5 +108,5 @@ def dead_since(looks: Iterable[Look], name: str) -> dict[int, int]:
     for look in looks:
         x = look.layer(name)
         if x is not None and x.dead_units is not None:
-            since = {u: since.get(u, look.step) for u in x.dead_units}
+            since = {u: since.get(u, look.at) for u in x.dead_units}
     return since
