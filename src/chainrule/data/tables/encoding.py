@@ -67,6 +67,22 @@ def encoding_of(head: bytes, asked: str | None, name: str) -> tuple[str, str]:
     return "utf-8", "UTF-8"
 
 
+def says_itself(file: Any) -> bool:
+    """Whether a text tells its encoding: by a byte order mark, or as UTF-8 beyond ASCII."""
+    head = file.read(4)
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    beyond = False
+    try:
+        while block := file.read(BLOCK):
+            beyond |= not decoder.decode(block).isascii()
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        beyond = False
+    file.seek(0)
+    return beyond or any(head.startswith(mark) for mark, _, _ in MARKS)
+
+
 def check_decodes(file: Any, codec: str, name: str) -> FormatError:
     """The error for a file that its codec can't read: which byte, on which line, and the option."""
     file.seek(0)

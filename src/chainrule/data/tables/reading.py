@@ -14,6 +14,7 @@ from ...errors import ArgumentError, ArgumentTypeError
 from ...functional.arguments import choice
 from ...train.files import open_file
 from .arrays import from_array, from_mapping
+from .encoding import says_itself
 from .frames import from_frame, is_frame, read_parquet
 from .json_lines import read_json_lines
 from .separated import Progress, read_separated
@@ -141,6 +142,13 @@ def _format_of(name: str, file: Any) -> str:
         return SUFFIXES[suffix]
     begin = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return "json lines" if begin.startswith((b"{", b"[{")) else "csv"
+
+
+def usual_encoding(file: Any, name: str, encoding: str) -> dict[str, Any]:
+    """The encoding of files of a kind as an option, unless this one says another itself."""
+    if _format_of(name, file) in ("csv", "tsv") and not says_itself(file):
+        return {"encoding": encoding}
+    return {}
 
 
 def _refuse_options(only: str, given: list[str]) -> None:
