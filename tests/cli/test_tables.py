@@ -14,7 +14,6 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
-import pandas as pd
 import pytest
 from cli_cases import PENGUINS, QUICK, refused
 from click.testing import CliRunner
@@ -375,35 +374,6 @@ def test_options_of_reading_are_those_that_the_file_needs(chainrule, species):
         result = chainrule(command, *words[1:], "--missing", "none")
         assert result.exit_code == 0, result.output
     assert "--decimal" in refused(chainrule("evaluate", species, "--decimal", ","))
-
-
-def test_other_files_than_that_learned_from_may_be_written_otherwise(chainrule):
-    """The encoding of the table learned from is no claim on files that say their own."""
-    rows = [f"{['Köln', 'Bonn'][i % 2]},{i % 9},{i % 2}" for i in range(60)]
-    text = "Ort,Größe,y\n" + "\n".join(rows) + "\n"
-    Path("a.csv").write_text(text, "cp1252")
-    words = ("train", "a.csv", "--target", "y", "--encoding", "cp1252", *QUICK)
-    assert chainrule(*words).exit_code == 0
-    expected = chainrule("predict", "a", "a.csv").stdout
-    frame = pd.read_csv(io.StringIO(text))
-    frame.to_parquet("b.parquet")
-    frame.to_json("b.jsonl", orient="records", lines=True, force_ascii=False)
-    for name, codec in (("b.csv", "utf-8"), ("c.csv", "utf-8-sig"), ("d.csv", "utf-16")):
-        Path(name).write_text(text, codec)
-    for name in ("b.parquet", "b.jsonl", "b.csv", "c.csv", "d.csv"):
-        assert chainrule("predict", "a", name).stdout == expected, name
-    told = CliRunner().invoke(app, ["predict", "a", "-"], input=text.encode("cp1252"))
-    assert told.stdout == expected
-
-
-def test_a_file_without_names_is_said_to_be_one(chainrule):
-    Path("a.csv").write_text("".join(f"{i % 7},{i % 2}\n" for i in range(60)))
-    assert chainrule("train", "a.csv", "--target", "column_2", *QUICK).exit_code == 0
-    Path("b.csv").write_text("3\n")
-    assert "--no-header" in " ".join(
-        refused(chainrule("predict", "a", "b.csv", "--header")).split()
-    )
-    assert chainrule("predict", "a", "b.csv", "--no-header").stdout.count("\n") == 2
 
 
 def test_means_over_classes_are_called_so(chainrule, species):
