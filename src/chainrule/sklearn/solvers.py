@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from ..optim.arguments import check_number
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Group, Optimizer, State
 from ..tensor.core import Tensor
+from .calls import called
 
 
 class VelocitySGD(Optimizer):
@@ -110,36 +110,14 @@ def as_arrays(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _made(name: str, wanted: Any, first: Any, options: Mapping[str, Any], kind: type) -> Any:
-    _check_options(name, wanted, first, options)
-    made = wanted(first, **options)
+    given = "solver_params" if name == "solver" else f"{name}_params"
+    made = called(name, wanted, (first,), options, f"{given}={{{{'{{0}}': ..}}}}")
     if not isinstance(made, kind):
         raise ArgumentTypeError(
             f"the function given as {name} made something else",
             expected=f"an instance of {kind.__name__}", got=type(made).__name__, line="",
         )  # fmt: skip
     return made
-
-
-def _check_options(name: str, wanted: Any, first: Any, options: Mapping[str, Any]) -> None:
-    """Raises where `wanted` can't be called with these options, with those that it takes."""
-    try:
-        known = inspect.signature(wanted)
-    except (TypeError, ValueError):  # a function that does not tell
-        return
-    try:
-        known.bind(first, **options)
-    except TypeError as error:
-        kind = inspect.Parameter
-        taken = [p for p in [*known.parameters.values()][1:] if p.kind != kind.VAR_POSITIONAL]
-        needed = [p.name for p in taken if p.default is kind.empty and p.name not in options]
-        given = f"{name}_params" if name == "learning_rate" else "solver_params"
-        raise ArgumentTypeError(
-            f"{name}={getattr(wanted, '__name__', wanted)!r} can't be made with these {given}",
-            expected=", ".join(p.name if p.default is kind.empty else f"{p.name}={p.default!r}"
-                               for p in taken),
-            got=str(error), line="",
-            fix=f"{given}={{{', '.join(f'{n!r}: ..' for n in needed)}}}" if needed else None,
-        ) from None  # fmt: skip
 
 
 class InverseScaling(LRScheduler):

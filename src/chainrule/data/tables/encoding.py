@@ -21,6 +21,7 @@ FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
     (b"%PDF", "a PDF", "the table as CSV"),
     (b"SQLite format 3", "an SQLite database", "the table exported as CSV"),
+    (b"ARROW1", "an Arrow or Feather file", "the table as Parquet"),
     (b"\x93NUMPY", "a NumPy array", "read_table(np.load(path))"),
 )
 CONTROLS = bytes([*range(9), *range(14, 32), 127])
