@@ -187,7 +187,7 @@ def _kind(name: str, row: int, cell: Any, place: Callable[[int], str]) -> str:
         f"column {shorten(name)!r} holds something that is no cell, at {place(row)}",
         expected=", ".join(kind for kind, _ in KINDS),
         got=SEVERAL.get(type(cell), type(cell).__name__),
-        fix="one value in each cell",
+        fix="one value of these kinds in each cell, texts for instance; or without this column",
     )
 
 
