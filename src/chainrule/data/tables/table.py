@@ -153,6 +153,12 @@ def refuse_unknown(name: Any, known: Iterable[str], what: str) -> NoReturn:
     """Raises for a name that is none of the known, with the closest."""
     names = [str(k) for k in known]
     near = closest(str(name), names)
+    last = f"column_{len(names)}"  # of a file without a line of names, or of an array
+    if len(names) > 1 and (names[0], names[-1]) == ("column_1", last):
+        raise ArgumentError(
+            f"{what} {shorten(str(name))!r}", expected=f"column_1 to {last}",
+            fix="one of these; or header=True, if the first line of a file holds names",
+        )  # fmt: skip
     raise ArgumentError(
         f"{what} {shorten(str(name))!r}",
         expected=some_of(names),
