@@ -52,6 +52,8 @@ def read_table(
     its kin, encoding of JSON lines too. What was found is in `Table.said`.
     name: what messages call a file (default: as it is called, "bytes" or "the file").
     progress: is called with the bytes read so far and those of the file.
+    Durations and times of day become seconds. A column of lists, objects or bytes stays out, which
+    is said: `Table.unread`.
 
     Raises FormatError for a file that is empty, cut off, ragged, of another encoding or delimiter,
     or has two columns of one name, always with the line; MissingFileError and InputError where
