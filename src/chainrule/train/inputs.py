@@ -89,13 +89,13 @@ def flat(data: Any) -> Any:
     return (*data[0], data[1]) if several else data
 
 
-def as_input(a: Any, model: Module) -> Tensor:
+def as_input(a: Any, model: Module, what: str = "data") -> Tensor:
     """A Tensor as it is; floats in an array or a list in the model's float type."""
     if isinstance(a, Tensor):
         return a
     if isinstance(a, Mapping):
         _refuse_names(a)
-    _refuse_texts(a)
+    _refuse_texts(a, what)
     t = as_tensor(a)
     dtype = next((p.dtype for p in model.parameters()), None)
     return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
@@ -109,21 +109,21 @@ def _refuse_names(data: Mapping[Any, Any]) -> NoReturn:
     )  # fmt: skip
 
 
-def _refuse_texts(a: Any) -> None:
+def _refuse_texts(a: Any, what: str) -> None:
     """Raises for a frame's column, a series or an array of texts, with the first of them."""
     if isinstance(a, (list, tuple)) and not (a and isinstance(a[0], str)):
         return
     if not is_frame(a):
+        fix = "classes by number, from 0: numpy.unique(y, return_inverse=True)[1]"
         values = np.atleast_1d(np.asarray(a))
-        _refuse_text(values, "an array or a series", "classes by number, from 0: "
-                     "numpy.unique(y, return_inverse=True)[1]")  # fmt: skip
+        _refuse_text(values, f"the {type(a).__name__} of {what}", fix if what == "data" else None)
         return
     for name in a.columns:
         column = np.asarray(a[name])
         fix = "leave it out, or chainrule.data.Preprocessing, which makes numbers of it"
-        _refuse_text(column, f"column {str(name)[:40]!r}", fix)
+        _refuse_text(column, f"{what}: column {str(name)[:40]!r}", fix)
         if column.dtype.kind not in "biuf":
-            _refuse(f"column {str(name)[:40]!r}", column, 0, fix)
+            _refuse(f"{what}: column {str(name)[:40]!r}", column, 0, fix)
 
 
 def is_frame(a: Any) -> bool:
@@ -131,16 +131,16 @@ def is_frame(a: Any) -> bool:
     return hasattr(a, "columns") and hasattr(a, "dtypes")
 
 
-def _refuse_text(values: Any, what: str, fix: str) -> None:
+def _refuse_text(values: Any, what: str, fix: str | None) -> None:
     if values.dtype.kind in "OUT":
         row = next((i for i, v in enumerate(values) if isinstance(v, str)), None)
         if row is not None:
             _refuse(what, values, row, fix)
 
 
-def _refuse(what: str, values: Any, row: int, fix: str) -> NoReturn:
+def _refuse(what: str, values: Any, row: int, fix: str | None) -> NoReturn:
     raise ArgumentTypeError(
-        f"data: {what} holds no numbers", expected="numbers",
+        f"{what} holds no numbers", expected="numbers",
         got=f"{str(values[row])[:40]!r} in row {row}", fix=fix,
     )  # fmt: skip
 
