@@ -8,7 +8,7 @@ import pytest
 from cli_cases import refused
 
 from chainrule.cli.terminal import ASCII, UNICODE, Terminal, text_of
-from chainrule.cli.view.charts import chart_lines
+from chainrule.cli.view.charts import NAMES, chart_lines
 from chainrule.report import flow, inside, results
 from chainrule.report.build import charts_of
 from chainrule.report.charts import Heat, Histograms, Lines
@@ -41,7 +41,7 @@ def test_a_shade_is_a_power_of_ten(tmp_path):
              "h": None}  # fmt: skip
     looks = [look(s, [layer(n, grad=g) for n, g in sizes.items()]) for s in range(3)]
     chart = flow.gradient_flow(as_looks(tmp_path, looks))
-    lines = {line[0]: line[15:16] for line in drawn(chart)[1 : 1 + len(sizes)]}
+    lines = {line[0]: line[NAMES + 1 : NAMES + 2] for line in drawn(chart)[1 : 1 + len(sizes)]}
     assert [lines[n] for n in "abcdefgh"] == ["█", "▓", "▒", "░", " ", "0", "✖", "?"]
     legend = " ".join(" ".join(drawn(chart)).split())
     assert "█ 1e-1, ▓ 1e-2, ▒ 1e-3, ░ 1e-4 and up; blank below" in legend
@@ -52,7 +52,7 @@ def test_a_ratio_of_0_is_a_0_and_not_a_gap(tmp_path):
     looks = [look(s, [layer("fc1", ratio=r)]) for s, r in sizes.items()]
     row = drawn(flow.update_ratios(as_looks(tmp_path, looks)))[2]
     assert row.startswith("fc1")
-    assert list(dict.fromkeys(row[15:].split()[0])) == ["0", UNICODE.spark[0], "?"]
+    assert list(dict.fromkeys(row[NAMES + 1 :].split()[0])) == ["0", UNICODE.spark[0], "?"]
 
 
 def test_dead_units_stand_by_name(tmp_path):

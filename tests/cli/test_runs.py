@@ -27,6 +27,20 @@ def test_runs(chainrule, xor_run):
         assert max(map(len, chainrule("runs", COLUMNS=width).stdout.splitlines())) <= int(width)
 
 
+def test_a_run_that_can_go_on_says_how(chainrule, xor_run, tmp_path):
+    assert "--resume" not in chainrule("runs", xor_run).stdout
+    path = tmp_path / "runs" / xor_run / "result.json"
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({**held, "stopped": "interrupted"}))
+    said = chainrule("runs", xor_run).stdout.splitlines()
+    assert said[-1] == f"next: chainrule train --resume {xor_run}"
+    path.unlink()
+    (tmp_path / "runs").rename(tmp_path / "my runs")
+    said = chainrule("runs", xor_run, "--runs-dir", "my runs").stdout.splitlines()
+    assert said[-1].endswith(f": chainrule train --resume {xor_run} --runs-dir 'my runs'")
+    json.loads(chainrule("runs", xor_run, "--runs-dir", "my runs", "--json").stdout)
+
+
 def test_no_runs_yet(chainrule):
     assert "chainrule train digits" in chainrule("runs").stdout
     assert json.loads(chainrule("runs", "--json").stdout) == []

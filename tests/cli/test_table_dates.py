@@ -43,3 +43,21 @@ def test_days_in_digits_are_dates_by_their_name_or_by_their_form(chainrule):
                                     "--kind 'day sold=numeric' takes the numbers")):  # fmt: skip
         Path("a.csv").write_text(f"{name},y,x\n" + "\n".join(rows) + "\n")
         assert told in " ".join(chainrule(*words).stdout.split())
+
+
+def test_dates_written_in_another_way_are_predicted_as_the_error_says(chainrule):
+    """What the error offers is an option of these commands, and gives the same predictions."""
+    for name, form in (("a.csv", "{d:02d}.{m:02d}.2019"), ("b.csv", "2019-{m:02d}-{d:02d}")):
+        days = [form.format(d=1 + i % 27, m=1 + i % 11) for i in range(60)]
+        rows = [f"{i % 7},{day},{i % 2}" for i, day in enumerate(days)]
+        Path(name).write_text("x,day sold,y\n" + "\n".join(rows) + "\n")
+    assert chainrule("train", "a.csv", "--target", "y", *QUICK).exit_code == 0
+    for command in ("predict", "evaluate"):
+        said = " ".join(refused(chainrule(command, "a", "b.csv")).split())
+        assert "--form 'day sold=ISO'" in said
+    told = chainrule("predict", "a", "b.csv", "--form", "day sold=ISO")
+    assert told.stdout == chainrule("predict", "a", "a.csv").stdout
+    assert chainrule("evaluate", "a", "b.csv", "--form", "day sold=ISO").exit_code == 0
+    for wrong in ("ISO", "x=ISO", "day sold=ymd"):
+        refused(chainrule("predict", "a", "b.csv", "--form", wrong))
+    assert "--form" in refused(chainrule("predict", "a", "--form", "day sold=ISO"))

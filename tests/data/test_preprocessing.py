@@ -342,3 +342,21 @@ def test_the_scale_of_the_target_does_not_depend_on_the_order(y, random):
              for t in (table, table.take(order))]  # fmt: skip
     assert found[0].mean == found[1].mean
     assert found[0].std == found[1].std
+
+
+def test_dates_can_be_read_in_another_form_than_that_learned():
+    """The same arrays from the same days, however a later file writes them; no other change."""
+    days = [f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(N)]
+    turned = [f"{day[8:]}.{day[5:7]}.{day[:4]}" for day in days]
+    table, prep = fitted({"x": np.arange(N) / 7, "when": turned, "y": COLUMNS["y"]})
+    later = read_table({"x": np.arange(N) / 7, "when": days, "y": COLUMNS["y"]})
+    with pytest.raises(ChainruleError, match=r"forms=\{"):
+        prep.transform(later)
+    other = prep.with_forms({"when": "ISO"})
+    assert same(other.transform(later).numeric, prep.transform(table).numeric)
+    assert other.schema.features[1].form == "ISO"
+    assert Preprocessing.from_json(other.to_json()) == other
+    assert prep.schema.features[1].form == "%d.%m.%Y"
+    for wrong in ({"x": "ISO"}, {"whn": "ISO"}, {"when": "%d.%m."}):
+        with pytest.raises(ChainruleError):
+            prep.with_forms(wrong)

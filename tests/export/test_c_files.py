@@ -196,6 +196,46 @@ def test_a_program_of_its_own(tmp_path):
     np.testing.assert_allclose(found, eagerly(model, [rows])[0], rtol=1e-6)
 
 
+class OfTheProgram(nn.Module):
+    """Inputs whose names the program in the file has for itself."""
+
+    def forward(self, stop, numbers):
+        return stop - numbers
+
+
+def test_its_program_takes_csv_and_refuses_what_is_no_row(tmp_path):
+    """A row that is torn and a word among numbers end it with 1, and say where."""
+    for model, example in (
+        (OfTheProgram(), (chainrule.ones(1), chainrule.ones(1))),
+        (nn.Linear(2, 1), chainrule.ones(1, 2)), (nn.Embedding(4, 2), np.array([[1, 2]])),
+    ):  # fmt: skip
+        path, program = tmp_path / "m.c", tmp_path / "m"
+        export_c(model, example, path)
+        command = [CC, *STRICT, "-DCHAINRULE_MAIN", str(path), "-o", str(program), "-lm"]
+        subprocess.run(command, check=True)
+
+        def told(text, program=program):
+            done = subprocess.run(
+                [program], input=text, capture_output=True, text=True, check=False
+            )
+            return done.returncode, done.stdout, done.stderr
+
+        usual = told("1 2\n3 0\n")
+        assert (usual[0], usual[1].count("\n"), usual[2]) == (0, 2, "")
+        for text in ("1,2\r\n3,0\r\n", " 1;2\n\n3 ; 0", "1,\t2 3,0"):
+            assert told(text) == usual
+        assert told("") == (0, "", "")
+        one = usual[1].splitlines(keepends=True)[0]
+        wrong = {
+            "1,2\n3": "number 4: the input ends here", "1,2\nx,0\n": "number 3: not a number",
+            "1,2y\n": "number 3: not a number", "a,b\n1,2\n": "number 1: not a number",
+        }  # fmt: skip
+        for text, said in wrong.items():
+            code, out, err = told(text)
+            assert (code, err) == (1, f"error: stdin, {said}\n")
+            assert out == ("" if text[0] == "a" else one)
+
+
 def test_its_head_says_shapes_and_sizes(tmp_path):
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     export_c(model, chainrule.ones(5, 4), tmp_path / "m.c")

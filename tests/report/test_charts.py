@@ -97,6 +97,22 @@ def test_a_huge_first_loss_does_not_flatten_the_rest(first, later, log):
         assert {y(min(known)), y(max(known))} == {0.0, 200.0}, "all of the height is used"
 
 
+def test_the_words_of_a_mark_are_never_crossed_by_a_low_panels_curve():
+    """A learning rate goes over the whole height of its panel: what is said stands above it."""
+    lr = [0.0, 0.02, 0.04, 0.03, 0.01, 0.0]
+    held = [{"epoch": e, "step": e, "loss": 1 / e, "lr": v} for e, v in enumerate(lr, 1)]
+    chart = learning(held)
+    panel = chart.picture.panels[-1]
+    ((_, words),) = panel.marks
+    assert words.startswith("warm-up ends")
+    drawn = tree.fromstring(draw(chart.picture, "x"))
+    (at,) = [float(e.get("y")) for e in drawn.iter() if e.text == words]
+    marked = [e.get("d") for e in drawn.iter() if e.get("class") == "mark"]
+    assert at < float(re.split("[ V]", marked[-1])[1])
+    said_above = json.dumps(specification(chart.picture))
+    assert '"baseline": "bottom"' in said_above
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_is_best_in_its_direction_and_of_equal_epochs_in_the_last(name):
     """As a table's fit keeps it, whose log holds one metric and no validation loss."""
@@ -106,7 +122,7 @@ def test_a_metric_is_best_in_its_direction_and_of_equal_epochs_in_the_last(name)
     chart = learning(held)
     best, word = (5, "highest") if METRICS[name].higher_is_better else (4, "lowest")
     called = f"Validation {name.replace('_', ' ')}"
-    assert f"{called} is best at epoch {best} of 6" in chart.here
+    assert f"{called} is best at epoch {best} of 6: 0.{75 if best == 5 else 25}." in chart.here
     assert re.search(rf"{called}: .*{word} 0.[27]5 at epoch {best},", chart.summary)
 
 

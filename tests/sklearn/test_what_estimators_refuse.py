@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 
 import numpy as np
 import pytest
 from estimator_cases import data_for, estimators, name_of, two_layers
 from scipy import sparse
+from sklearn.base import clone
 
 from chainrule import nn
 from chainrule.errors import ChainruleError
+from chainrule.nn import functional
 from chainrule.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
 from chainrule.sklearn.solvers import OPTIMIZERS
 from chainrule.train import LambdaCallback
@@ -65,6 +68,11 @@ def test_arguments_out_of_range(name):
         ({"callbacks": [print]}, "must hold Callbacks"),
         ({"callbacks": [LambdaCallback(on_step_end=print)]}, "of epochs, not of steps"),
         ({"callbacks": [LambdaCallback()], "solver": "lbfgs"}, "lbfgs has no epochs"),
+        ({"solver": "lbfgs", "dropout": 0.2}, "lbfgs needs a loss that stays the same"),
+        ({"solver": "lbfgs", "dropout": [0, 0.2]}, "lbfgs needs a loss that stays the same"),
+        ({"learning_rate": "CosineAnnealingLR"}, r"learning_rate_params=.'T_max': \.\."),
+        ({"learning_rate": "StepLR", "learning_rate_params": {"step": 3}}, "step_size, gamma=0.1"),
+        ({"solver_params": {"momentun": 0.9}}, "unexpected keyword argument 'momentun'"),
         ({"solver": lambda named: "sgd"}, "given as solver made something else"),
         ({"learning_rate": lambda o: 0.1}, "given as learning_rate made something else"),
         ({"loss": lambda z, y: 1.0}, "the loss must give a Tensor"),
@@ -199,6 +207,10 @@ def test_a_warning_points_at_the_line_that_fits(settings):
         ({"lrr": 0.1}, "has no argument 'lrr'.*did you mean 'lr'"),
         ({"max_iter": 3}, "has no argument 'max_iter'.*did you mean 'max_epochs'"),
         ({"alpha": 3}, "has no argument 'alpha'.*did you mean 'optimizer__weight_decay'"),
+        ({"scheduler": "StepLR"}, "StepLR can't be made.*step_size, gamma=0.1.*__step_size="),
+        ({"optimizer": "SGD", "optimizer__momentun": 1}, "unexpected keyword argument 'momentun'"),
+        ({"criterion__reduktion": "sum"}, "CrossEntropyLoss can't be made"),
+        ({"module__hid": 1}, "module: .* can't be made"),
         ({"modul__h": 3}, "has no argument 'modul__h'.*did you mean 'module__h'"),
         ({"optimiser__eps": 3}, "did you mean 'optimizer__eps'"),
         ({"zzz__h": 3}, "has no argument 'zzz__h'.*module__h"),
@@ -275,3 +287,17 @@ def test_what_is_made_already_is_not_dumped_and_it_is_said_which(name):
     plain = NeuralNetClassifier(nn.Linear, max_epochs=1).fit(X, np.arange(len(X)) % 2)
     again = pickle.loads(pickle.dumps(plain))
     assert np.array_equal(again.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_layer_that_is_made_already_is_not_pickled_and_says_what_is():
+    leaky = functools.partial(functional.leaky_relu, negative_slope=0.2)
+    for wanted in (nn.LeakyReLU(0.2), [nn.LeakyReLU(0.2)]):
+        model = MLPClassifier((4,), activation=wanted, random_state=0, max_iter=200).fit(X, Y)
+        with pytest.raises(ChainruleError, match=r"MLPClassifier: activation holds a LeakyReLU"):
+            pickle.dumps(model)
+        assert clone(model).get_params().keys() == model.get_params().keys()
+    other = clone(model).set_params(activation=leaky).fit(X, Y)
+    back = pickle.loads(pickle.dumps(other))
+    assert np.array_equal(back.predict_proba(X), other.predict_proba(X))
+    assert np.array_equal(back.predict_proba(X), model.predict_proba(X))

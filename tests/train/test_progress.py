@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
+import time
 from contextlib import redirect_stderr
 
 import pytest
@@ -56,6 +58,25 @@ def test_without_a_terminal_there_is_a_line_now_and_then(stderr, monkeypatch):
     assert len(said) == 2
     assert re.fullmatch(r"rows: 1 of 4 rows, .* rows/s, 0:00:0\d left; half way", said[0])
     assert re.fullmatch(r"rows: 3 rows, .* rows/s", said[1])
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 200])
+def test_a_narrow_terminal_keeps_the_numbers(stderr, monkeypatch, width):
+    """The bar goes and the note is cut; what is done, the rate and the time left stay whole."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(time, "monotonic", itertools.count(0, 10).__next__)
+    note = "loss 0.5069, validation accuracy 0.9437"
+    with redirect_stderr(stderr), Bar("training", "epochs", live=True) as bar:
+        for done in range(1, 5):
+            bar.at(done, 8, note)
+        bar.bar.refresh()
+        said = plain(stderr.getvalue()).replace("\r", "\n").splitlines()
+    shown = [line.rstrip() for line in said if "50%" in line]
+    assert shown
+    assert all(re.search(r"training .*50% [\d.]+ epochs/s \S+ loss 0", x) for x in shown), shown
+    assert max(len(line) for line in said) <= width
+    assert any(note in line for line in shown) == (width >= 80)
+    assert any("━" in line for line in shown) == (width >= 100)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ..train.metrics import METRICS
 from ..train.run import Run
 from ..train.tabular.judging import SCALED
 from .app import Command
-from .options import find_run, plain_option, run_argument, runs_dir
+from .options import find_run, in_folder, plain_option, run_argument, runs_dir
 from .terminal import Line, Terminal, as_typed, detect
 from .view.draw import Column, table
 
@@ -133,6 +133,15 @@ def everything(row: dict[str, Any]) -> list[str]:
     return [*sentences(facts), *sentences({k: v for k, v in recipe.items() if k not in facts})]
 
 
+def going_on(row: dict[str, Any], folder: str) -> list[str]:
+    """How a run that has not come to its end goes on."""
+    when = {"interrupted": "next", "unfinished": "next, unless it is learning now"}
+    if row["state"] not in when:
+        return []
+    return [as_typed(f"{when[row['state']]}: chainrule train --resume {row['name']}"
+                     f"{in_folder(folder)}")]  # fmt: skip
+
+
 @click.command(cls=Command)
 @run_argument(required=False)
 @runs_dir
@@ -155,7 +164,7 @@ def command(run: str | None, runs_dir: str, as_json: bool, plain: bool) -> None:
     if not rows:
         click.echo(as_typed(f"No runs in {runs_dir} yet. Start one: chainrule train digits"))
     elif run:
-        click.echo("\n".join(everything(rows[0])))
+        click.echo("\n".join([*everything(rows[0]), *going_on(rows[0], runs_dir)]))
     elif plain:
         for row in rows:
             row.pop("recipe", None)

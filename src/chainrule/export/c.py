@@ -275,15 +275,39 @@ SCANNED = {"float": "%f", "double": "%lf"}
 PRINTED = {"float": "%.9g", "double": "%.17g"}
 
 
+READING = r"""#include <stdio.h>
+
+/* Goes to the next number, past blanks, commas and semicolons; gives 0 where the input ends. */
+static int find_number(void)
+{
+    int c = getchar();
+    while (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',' || c == ';')
+        c = getchar();
+    ungetc(c, stdin);
+    return c != EOF;
+}
+
+static int stop(const char *what, long number)
+{
+    fprintf(stderr, "error: stdin, number %ld: %s\n", number, what);
+    return 1;
+}
+"""
+
+
 def _main(functions: list[Function], state: bool) -> Iterator[str]:
-    """A main() that calls the first function on whatever stdin holds."""
+    """A main() that calls the first function on whatever stdin holds.
+
+    It ends with 0 after a whole call's numbers, with 1 within them and at what is no number.
+    """
     f = functions[0]
     yield ""
     yield "#ifdef CHAINRULE_MAIN"
-    yield "#include <stdio.h>"
+    yield from READING.splitlines()
     yield ""
     yield "int main(void)"
     yield "{"
+    yield "    long numbers = 0;"
     if state:
         yield f"    static {STATE} s;"
     for name, n in f.takes:
@@ -293,6 +317,7 @@ def _main(functions: list[Function], state: bool) -> Iterator[str]:
     if state:
         yield "    train_init(&s);"
     yield "    for (;;) {"
+    yield "        const long before = numbers;"
     for name, n in f.takes:
         yield from _read(name, n)
     given = [*(["&s"] if f.uses else []), *(name for name, _ in f.takes),
@@ -320,12 +345,14 @@ def _read(name: str, n: Node) -> Iterator[str]:
     """Numbers of an argument from stdin; where they end, so does the program."""
     kind = memory_type(n.dtype)
     yield f"        for (int i = 0; i < {math.prod(n.shape)}; i++) {{"
-    if kind in SCANNED:
-        yield f'            if (scanf("{SCANNED[kind]}", &{name}[i]) != 1)'
-        yield "                return 0;"
-    else:
+    if kind not in SCANNED:
         yield "            long long number;"
-        yield '            if (scanf("%lld", &number) != 1)'
-        yield "                return 0;"
+    yield "            if (!find_number())"
+    yield '                return numbers == before ? 0 : stop("the input ends here", numbers + 1);'
+    yield "            numbers++;"
+    form, to = (SCANNED[kind], f"{name}[i]") if kind in SCANNED else ("%lld", "number")
+    yield f'            if (scanf("{form}", &{to}) != 1)'
+    yield '                return stop("not a number", numbers);'
+    if kind not in SCANNED:
         yield f"            {name}[i] = ({kind})number;"
     yield "        }"

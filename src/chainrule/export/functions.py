@@ -30,8 +30,10 @@ volatile while main clamped memcpy memset
 acos asin atan cbrt ceil copysign cos cosh div erf erfc exp expm fabs fdim floor fma fmax fmin fmod
 frexp gamma hypot index ldexp lgamma log logb lrint lround modf nan nearbyint pow remainder rint
 round scalbn signgam sin sinh sqrt tan tanh tgamma trunc abs
+stdin stdout stderr fprintf fputs getchar printf scanf ungetc
+find_number stop number numbers before
 """
-"""What C, or its library, has for itself."""
+"""What C, its library, or the program in the file has for itself."""
 
 
 @dataclass

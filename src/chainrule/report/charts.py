@@ -29,6 +29,8 @@ BAD = "\u2716"
 NONE = "0"
 """The sign in the place of a 0 among powers of ten, which have no colour for it."""
 NOT_COMPUTED = "not computed"
+FLAT = 120
+"""A panel lower than this has the words of its marks above it."""
 
 
 @dataclass(frozen=True)

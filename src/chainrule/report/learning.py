@@ -298,7 +298,7 @@ def _judged(columns: Any, rows: Any) -> str:
     if name is None or best is None:
         return "No validation rows."
     return (f"{_called(name)} is best at epoch {rows[best].get('epoch')} of "
-            f"{len(rows)}, {said(columns[name][best])}.")  # fmt: skip
+            f"{len(rows)}: {said(columns[name][best])}.")  # fmt: skip
 
 
 def _here(columns: Any, best: int | None, rows: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ..markup import colour_at, cut, escape, stretches
 from .charts import (
     BAD,
+    FLAT,
     NONE,
     Heat,
     Histogram,
@@ -129,7 +130,7 @@ def _panel(panel: Panel, x: Scale, top: float, bottom: float, x_title: str) -> s
     for at, words in panel.marks:
         parts.append(f'<path class="mark" d="M{x(at):.1f} {top:g}V{bottom:g}"/>')
         end = x(at) > (x.start + x.stop) / 2
-        at_y = top + 12 if panel.height >= 120 else (top + bottom) / 2 + 4
+        at_y = top + 12 if panel.height >= FLAT else top - 5  # a curve would cross the words
         parts.append(text(x(at) + (-5 if end else 5), at_y, words, "end" if end else "start"))
     for s in panel.series:
         parts.append(_series(s, x, y))

@@ -10,6 +10,7 @@ from typing import Any
 
 from .charts import (
     BAD,
+    FLAT,
     GREY,
     NONE,
     VERMILLION,
@@ -125,7 +126,7 @@ def _panel(panel: Panel, number: int, x_title: str | None) -> dict[str, Any]:
         {"transform": [{"filter": "datum.x === stop"}], "mark": {"type": "rule", "size": 1.5},
          "encoding": {"x": x}},
     ]  # fmt: skip
-    flat = panel.height < 120
+    flat = panel.height < FLAT  # above it, since the curve would cross the words
     xs = [v for s in panel.series for v in s.x] or [0.0]
     middle = (min(xs) + max(xs)) / 2
     for at, words in panel.marks:
@@ -135,9 +136,9 @@ def _panel(panel: Panel, number: int, x_title: str | None) -> dict[str, Any]:
         layers.append({"data": {"values": [{"x": at, "t": words}]},
                        "mark": {"type": "text", "align": "right" if at > middle else "left",
                                 "dx": -4 if at > middle else 4,
-                                "baseline": "middle" if flat else "top"},
+                                "baseline": "bottom" if flat else "top"},
                        "encoding": {"x": {"field": "x", "type": "quantitative"},
-                                    "y": {"value": panel.height / 2 if flat else 2},
+                                    "y": {"value": -4 if flat else 2},
                                     "text": {"field": "t"}}})  # fmt: skip
     return {"width": 600, "height": panel.height, "transform": [{"filter": keep}], "layer": layers}
 

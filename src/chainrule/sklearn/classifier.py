@@ -43,10 +43,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     class_weight: None, 'balanced' or {class: weight}.  loss: 'log_loss', or a function of (outputs,
     targets): logits (B, K) and class numbers (B,), or 0 and 1 (B, K) for two classes (K = 1) and
     several labels; it gives a value for each row, or one where all rows count alike.
-    dropout: the share of hidden activations dropped, or a list by layer (0.0).  batch_norm: between
-    weights and activation (False).  dtype: 'float32' or 'float64'; None: that of X.
-    early_stopping_metric: 'score' or 'loss' of the held-out data.  callbacks: Callbacks told of
-    epochs.  `fit(..., X_val=, y_val=)` holds out data of your own; `validation_loss_curve_`,
+    dropout: the share of hidden activations dropped, or a list by layer (0.0); lbfgs takes none.
+    batch_norm: between weights and activation (False).  dtype: 'float32' or 'float64'; None: that
+    of X.  early_stopping_metric: 'score' or 'loss' of the held-out data.  callbacks: Callbacks told
+    of epochs.  `fit(..., X_val=, y_val=)` holds out data of your own; `validation_loss_curve_`,
     `validation_scores_` then tell of them.  `module_state_`: what layers other than Linear hold.
 
     Differs from scikit-learn: one class only is an error; partial_fit may stop early.

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
+from ..errors import StateError
 from ..tensor.random import Generator, drawing_from
 from .classes import labels_of
 from .inputs import checked, row_weights
@@ -23,7 +24,14 @@ from .kit import KITS, Data, Kit
 from .lbfgs import minimize
 from .network import Design, Network, for_each_layer
 from .objective import Loss
-from .parameters import FLOATS, MLP, check_callbacks, check_layers, check_parameters
+from .parameters import (
+    FLOATS,
+    MLP,
+    check_callbacks,
+    check_layers,
+    check_lbfgs,
+    check_parameters,
+)  # fmt: skip
 from .solvers import as_arrays, make_schedule
 from .training import Progress, Training, Validation
 
@@ -61,6 +69,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _check(self) -> None:
         check_parameters(self)
         check_layers(self)
+        check_lbfgs(self)
         check_callbacks(self)
         self._hidden()
 
@@ -83,6 +92,18 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             units, activations, bool(self.batch_norm), tuple(float(p) for p in dropout),
             np.dtype(dtype).name,
         )  # fmt: skip
+
+    def __getstate__(self) -> Any:
+        given = self.activation if isinstance(self.activation, (list, tuple)) else [self.activation]
+        kind = next((type(a).__name__ for a in given if isinstance(a, nn.Module)), None)
+        if kind is not None:
+            raise StateError(
+                f"{type(self).__name__}: activation holds a {kind} that is made already, and "
+                "models are not pickled: it can't be dumped or sent to another process", line="",
+                fix="its name or its class; or a function of Tensors, with functools.partial for "
+                "its arguments",
+            )  # fmt: skip
+        return super().__getstate__()
 
     # ------------------------------------------------------------ a fit
 

@@ -26,6 +26,7 @@ from ..tensor.random import Generator, drawing_from
 from ..train import EarlyStopping, LambdaCallback, Trainer
 from ..train.evaluation import mode, predict
 from ..train.inputs import EVALUATION_BATCH
+from .calls import called
 from .classes import labels_of
 from .inputs import checked, row_weights
 from .kit import AT_A_TIME
@@ -218,13 +219,17 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         else:
             known = inspect.signature(self.module).parameters
             sizes = {"in_features": features, "out_features": outputs}
-            made = self.module(**{n: v for n, v in sizes.items() if n in known} | options)
+            options = {n: v for n, v in sizes.items() if n in known} | options
+            made = self._made("module", self.module, (), options)
         if not isinstance(made, nn.Module):
             raise ArgumentTypeError(
                 f"{type(self).__name__}: module must be or make an nn.Module", line="",
                 got=type(made).__name__,
             )  # fmt: skip
         return made.to(as_dtype(self.dtype_))
+
+    def _made(self, name: str, kind: Any, first: tuple[Any, ...], options: Any) -> Any:
+        return called(name, kind, first, options, f"{name}__{{0}}=..")
 
     def _check_outputs(self, network: nn.Module, row: Any, width: int) -> None:
         """Raises where the network has not an output for each target.
@@ -249,7 +254,9 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         """The criterion: made from a name or class, or as it is."""
         wanted = self._criterion_name() if self.criterion == "auto" else self.criterion
         kind = LOSSES[wanted] if isinstance(wanted, str) else wanted
-        return kind(**self._options("criterion")) if isinstance(kind, type) else kind
+        if not isinstance(kind, type):
+            return kind
+        return self._made("criterion", kind, (), self._options("criterion"))
 
     def _trainer(self, model: nn.Module, seed: int, held: bool) -> Trainer:
         """What trains a model."""
@@ -257,10 +264,11 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
         options = self._options("optimizer")
         if isinstance(kind, type):
             options = {"lr": float(self.lr), **options}
-        optimizer = kind(model.named_parameters(), **options)
+        optimizer = self._made("optimizer", kind, (model.named_parameters(),), options)
         schedule = SCHEDULES.get(self.scheduler, self.scheduler) if self.scheduler else None
         if schedule is not None:
-            schedule = schedule(optimizer, **self._options("scheduler"))
+            options = self._options("scheduler")
+            schedule = self._made("scheduler", schedule, (optimizer,), options)
         return Trainer(
             model, self._loss(), optimizer, scheduler=schedule,
             schedule_by=self.schedule_by, metrics=self.metrics, callbacks=self._callbacks(held),

@@ -104,6 +104,17 @@ def check_layers(est: Any) -> None:
                 raise InvalidParameterError(_layer_text(est, name, i, value, expected))
 
 
+def check_lbfgs(est: Any) -> None:
+    """Raises for dropout beside lbfgs, whose line search compares values of one function."""
+    shares = est.dropout if isinstance(est.dropout, (list, tuple)) else [est.dropout]
+    if est.solver == "lbfgs" and any(shares):
+        raise ArgumentError(
+            f"{type(est).__name__}: lbfgs needs a loss that stays the same, and dropout draws "
+            "another one with every evaluation", got=f"dropout={est.dropout!r}", line="",
+            fix="solver='adam'; or dropout=0 and a larger alpha",
+        )  # fmt: skip
+
+
 def _layer_text(est: Any, name: str, i: int, value: Any, expected: str) -> str:
     near = nearest(value, MLP[name]) if isinstance(value, str) else None
     return (

@@ -12,6 +12,7 @@ from ..optim.arguments import check_number
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.optimizer import Group, Optimizer, State
 from ..tensor.core import Tensor
+from .calls import called
 
 
 class VelocitySGD(Optimizer):
@@ -109,7 +110,8 @@ def as_arrays(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _made(name: str, wanted: Any, first: Any, options: Mapping[str, Any], kind: type) -> Any:
-    made = wanted(first, **options)
+    given = "solver_params" if name == "solver" else f"{name}_params"
+    made = called(name, wanted, (first,), options, f"{given}={{{{'{{0}}': ..}}}}")
     if not isinstance(made, kind):
         raise ArgumentTypeError(
             f"the function given as {name} made something else",

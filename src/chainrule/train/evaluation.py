@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..data import DataLoader
 from ..errors import ArgumentError, NonFiniteError
 from ..functional import cat
@@ -72,6 +74,13 @@ def evaluate(
 
 def predict(model: Module, inputs: tuple[Tensor, ...], batch_size: int) -> Tensor:
     """The model's outputs for all rows, computed batch by batch."""
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        number = isinstance(batch_size, (int, float, np.number))
+        raise ArgumentError(
+            "predict: batch_size must be a whole number >= 1",
+            got=repr(batch_size) if number else f"a {type(batch_size).__name__}",
+            fix=None if number else "several inputs in a tuple: predict((x1, x2))",
+        )
     lengths = {len(t) for t in inputs}
     if len(lengths) != 1 or 0 in lengths:
         raise ArgumentError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -70,7 +70,10 @@ def as_dataset(data: Any, model: Module) -> Any:
                 got=f"a {type(data).__name__} of {len(data)}",
             )  # fmt: skip
         return TensorDataset(*[as_input(a, model) for a in data])
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
+    if isinstance(data, Mapping):
+        _refuse_names(data)
+    known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if known and not hasattr(data, "dtype") and not is_frame(data):
         return data
     raise ArgumentTypeError(
         "data: not something to train on",
@@ -86,35 +89,60 @@ def flat(data: Any) -> Any:
     return (*data[0], data[1]) if several else data
 
 
-def as_input(a: Any, model: Module) -> Tensor:
+def as_input(a: Any, model: Module, what: str = "data") -> Tensor:
     """A Tensor as it is; floats in an array or a list in the model's float type."""
     if isinstance(a, Tensor):
         return a
     if isinstance(a, Mapping):
-        raise ArgumentTypeError(
-            "data: inputs go by their place, not by name",
-            expected="(x1, x2, ..., y), in the order of the model's forward",
-            got=f"a dict of {', '.join(map(str, a))}"[:80],
-        )  # fmt: skip
-    _refuse_texts(a)
+        _refuse_names(a)
+    _refuse_texts(a, what)
     t = as_tensor(a)
     dtype = next((p.dtype for p in model.parameters()), None)
     return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
 
 
-def _refuse_texts(a: Any) -> None:
-    """Raises for a data frame with a column that is no number: by name, with its first value."""
-    if not hasattr(a, "columns") or not hasattr(a, "dtypes"):
+def _refuse_names(data: Mapping[Any, Any]) -> NoReturn:
+    raise ArgumentTypeError(
+        "data: inputs go by their place, not by name",
+        expected="(x1, x2, ..., y), in the order of the model's forward",
+        got=f"a dict of {', '.join(map(str, data))}"[:80],
+    )  # fmt: skip
+
+
+def _refuse_texts(a: Any, what: str) -> None:
+    """Raises for a frame's column, a series or an array of texts, with the first of them."""
+    if isinstance(a, (list, tuple)) and not (a and isinstance(a[0], str)):
+        return
+    if not is_frame(a):
+        fix = "classes by number, from 0: numpy.unique(y, return_inverse=True)[1]"
+        values = np.atleast_1d(np.asarray(a))
+        _refuse_text(values, f"the {type(a).__name__} of {what}", fix if what == "data" else None)
         return
     for name in a.columns:
         column = np.asarray(a[name])
+        fix = "leave it out, or chainrule.data.Preprocessing, which makes numbers of it"
+        _refuse_text(column, f"{what}: column {str(name)[:40]!r}", fix)
         if column.dtype.kind not in "biuf":
-            first = next((i for i, v in enumerate(column) if isinstance(v, str)), 0)
-            raise ArgumentTypeError(
-                f"data: column {str(name)[:40]!r} holds no numbers", expected="numbers",
-                got=f"{str(column[first])[:40]!r} in row {first}",
-                fix="leave it out, or chainrule.data.Preprocessing, which makes numbers of it",
-            )  # fmt: skip
+            _refuse(f"{what}: column {str(name)[:40]!r}", column, 0, fix)
+
+
+def is_frame(a: Any) -> bool:
+    """Whether something is a data frame, of whatever package."""
+    return hasattr(a, "columns") and hasattr(a, "dtypes")
+
+
+def _refuse_text(values: Any, what: str, fix: str | None) -> None:
+    if values.dtype.kind in "OUT":
+        row = next((i for i, v in enumerate(values) if isinstance(v, str)), None)
+        if row is not None:
+            _refuse(what, values, row, fix)
+
+
+def _refuse(what: str, values: Any, row: int, fix: str | None) -> NoReturn:
+    raise ArgumentTypeError(
+        f"{what} holds no numbers", expected="numbers",
+        got=f"{str(values[row])[:40]!r} in row {row}", fix=fix,
+    )  # fmt: skip
 
 
 def as_batch(batch: Any) -> Batch:

@@ -85,7 +85,7 @@ def with_weights(data: Any, sample_weight: Any, model: Module) -> tuple[Any, ...
             "sample_weight goes with arrays", expected="fit((x, y), sample_weight=w)",
             got=type(data).__name__,
         )  # fmt: skip
-    w = as_input(sample_weight, model)
+    w = as_input(sample_weight, model, "sample_weight")
     held = w._value
     rows = len(data[-1])
     if held.shape != (rows,) or held.dtype.kind not in "biuf":

@@ -10,6 +10,8 @@ from typing import Any
 
 BEGINS_S, EVERY_S = 1.0, 10.0
 """Seconds after which it is said at all; and between two lines where nothing can be redrawn."""
+SHORTEST_BAR, LONGEST_BAR, WITHOUT_BAR = 10, 40, 82
+"""Signs of the bar; and of the words and numbers beside it, which go first."""
 
 
 class Bar:
@@ -109,12 +111,22 @@ def _rich(colour: bool | None) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as Left
+    from rich.table import Column
+    from rich.text import Text
+
+    class Note(TextColumn):
+        """The last text, alone in being cut where the line is too long."""
+
+        def render(self, task: Any) -> Text:
+            return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
 
     console = Console(
         file=sys.stderr, force_terminal=True, no_color=None if colour is None else not colour
     )
+    room = console.width - WITHOUT_BAR
+    bar = [BarColumn(bar_width=min(room, LONGEST_BAR))] if room >= SHORTEST_BAR else []
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"), Left(), TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}"), *bar, TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"), Left(), Note("", table_column=Column(no_wrap=False)),
         console=console, transient=True,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,20 +12,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...data.tables import Table, read_table
+from ...data.tables.reading import usual_encoding
 from ...data.tables.target import encode_target
 from ...errors import ChainruleError
+from ...markup import counted
 from ...report.amounts import Amounts
 from ...report.labels import Labels
 from ...report.results import Held
 from ...report.subject import Subject
 from ...train import Run
-from ...train.files import MissingFileError, load_metadata
+from ...train.files import MissingFileError, load_metadata, open_file
 from ...train.tabular import TableModel, hold_out
 from ..app import UsageProblem
 from ..evaluate import Evaluation, of_classes, of_labels, of_numbers
 from ..waiting import waiting
 from ..written import Answers, label, rounded
-from .choices import TableChoices, from_config, of_run, sha256_of
+from .choices import TableChoices, from_config, of_pairs, of_run, sha256_of
 from .wording import as_typed_badly
 
 STDIN, HELD_OUT = "-", "held-out rows"
@@ -78,7 +81,8 @@ def judge(
 ) -> tuple[TableModel, Judged]:
     """The rows of a file, or the held-out ones, with what the run's model says.
 
-    reading: what was typed of how the file is written: delimiter, decimal, encoding, missing.
+    reading: what was typed of how the file is written: delimiter, decimal, encoding, header,
+    missing, form.
     """
     given = {k: v for k, v in (reading or {}).items() if v not in (None, ())}
     if given and file is None:
@@ -86,6 +90,7 @@ def judge(
         raise UsageProblem(f"{flag} goes with a file of rows", got=f"{flag} without one",
                            fix=f"without {flag}", line="")  # fmt: skip
     model = spelled(model_of(run), given.pop("missing", ()))
+    model = with_forms(model, given.pop("form", ()))
     if file is None:
         own = own_rows(run, model, "evaluate" if with_target else "predict")
         return _judged(run, model, own, None, HELD_OUT, with_target)
@@ -105,6 +110,15 @@ def spelled(model: TableModel, missing: tuple[str, ...]) -> TableModel:
         return model
     schema = replace(prep.schema, missing=(*prep.schema.missing, *missing))
     return TableModel(replace(prep, schema=schema), model.networks)
+
+
+def with_forms(model: TableModel, typed: tuple[str, ...]) -> TableModel:
+    """A model that reads the dates of some columns in other forms; typed: COLUMN=FORM."""
+    if not typed:
+        return model
+    with as_typed_badly():
+        prep = model.preprocessing.with_forms(of_pairs("form", typed))
+    return TableModel(prep, model.networks)
 
 
 def _judged(
@@ -131,13 +145,18 @@ def _judged(
 
 
 def _read(file: str, choices: TableChoices, given: dict[str, Any]) -> Table:
-    """A file written as the one that was learned from, unless it says otherwise itself."""
-    options = {"encoding": choices.encoding, **given} if choices.encoding else given
+    """A file in the encoding of the one that was learned from, unless it says another itself."""
+    usual = None if "encoding" in given else choices.encoding
     if file == STDIN:
-        return read_table(sys.stdin.buffer, name="stdin", **options)
+        held = io.BytesIO(sys.stdin.buffer.read())
+        more = usual_encoding(held, "stdin", usual) if usual else {}
+        return read_table(held, name="stdin", **more, **given)
     with waiting("reading", "bytes") as progress:
         try:
-            return read_table(file, progress=progress, **options)
+            with open_file(file) as opened:
+                seen = usual if opened.seekable() else None
+                more = usual_encoding(opened, file, seen) if seen else {}
+            return read_table(file, progress=progress, **more, **given)
         except MissingFileError:
             raise UsageProblem(f"no file {file!r}", fix="the path of a table", line="") from None
 
@@ -238,5 +257,6 @@ def cells_of(model: TableModel, table: Table, row: int) -> str:
     """A row in words: `penguins.csv, line 19: island Torgersen, bill_length_mm 42.5, ..`."""
     used = [f.name for f in model.preprocessing.schema.used]
     cells = ", ".join(f"{n} {table[n].values[row]}" for n in used[:MOST_CELLS])
-    more = f" and {len(used) - MOST_CELLS} more columns" if len(used) > MOST_CELLS else ""
+    rest = len(used) - MOST_CELLS
+    more = f" and {counted(rest, 'more column')}" if rest > 0 else ""
     return f"{table.place(row)}: {cells}{more}"

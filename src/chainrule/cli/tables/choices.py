@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -107,8 +107,7 @@ class TableChoices:
 
     def schema(self, table: Table) -> Schema:
         """What its columns are, with what was chosen."""
-        kinds = dict(text.rsplit("=", 1) for text in self.kind)
-        forms = dict(text.rsplit("=", 1) for text in self.form)
+        kinds, forms = of_pairs("kind", self.kind), of_pairs("form", self.form)
         return Schema.infer(table, self.target, kinds=kinds, drop=self.drop, task=self.task,
                             metric=self.metric, missing=self.spelled, forms=forms,
                             separator=self.separator)  # fmt: skip
@@ -189,15 +188,26 @@ def choose(data: str, given: dict[str, Any]) -> TableChoices:
             f"1/{folds} of the rows is held out", line="",
             fix=f"--val-fraction {given['val_fraction']:g} for one network, or --folds alone",
         )  # fmt: skip
-    for text in given.get("kind", ()):
-        if "=" not in text:
-            raise UsageProblem("--kind must be COLUMN=KIND", got=repr(text),
-                               fix="--kind postcode=categorical", line="")  # fmt: skip
-    for text in given.get("form", ()):
-        if "=" not in text:
-            raise UsageProblem("--form must be COLUMN=FORM", got=repr(text),
-                               fix="--form sold=%d.%m.%Y", line="")  # fmt: skip
+    for option in PAIRS:
+        of_pairs(option, given.get(option, ()))
     return TableChoices(data, **given)
+
+
+PAIRS = {"kind": "postcode=categorical", "form": "sold=%d.%m.%Y"}
+"""The options that say something of a column, each with an example."""
+
+
+def of_pairs(option: str, typed: Iterable[str]) -> dict[str, str]:
+    """What is said of columns, from texts such as COLUMN=KIND; raises for one without a sign.
+
+    >>> of_pairs("form", ["a=b=%Y"])
+    {'a=b': '%Y'}
+    """
+    for text in typed:
+        if "=" not in text:
+            raise UsageProblem(f"--{option} must be COLUMN={option.upper()}", got=repr(text),
+                               fix=f"--{option} {PAIRS[option]}", line="")  # fmt: skip
+    return dict(text.rsplit("=", 1) for text in typed)
 
 
 def from_config(config: Any, where: str) -> TableChoices:

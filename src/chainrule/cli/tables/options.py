@@ -175,9 +175,18 @@ DECIMAL = click.option("--decimal", type=Sign(), help="Before the decimals [foun
 ENCODING = click.option("--encoding", metavar="NAME", help="Of a table's text [UTF-8].")
 
 
+FORM = click.option(
+    "--form", multiple=True, metavar="COLUMN=FORM",
+    help="Of a column's dates, where not as they were learned: %d.%m.%Y, %m/%d/%y, ISO.",
+)  # fmt: skip
+HEADER = click.option(
+    "--header/--no-header", default=None, help="Whether the first line holds names [found out]."
+)
+
+
 def reading_options(function: Any) -> Any:
     """How a table is written to which a run's model is applied."""
-    for option in (ENCODING, DECIMAL, DELIMITER, MISSING):
+    for option in (HEADER, ENCODING, DECIMAL, DELIMITER, FORM, MISSING):
         function = option(function)
     return function
 
@@ -227,9 +236,7 @@ def _table_options(told: str, judged: bool, function: Any) -> Any:
                      help="Share of rows held out to the end [0.2]."),
         click.option("--separator", type=Between(),
                      help="Between the labels in a cell of the target [found out]."),
-        DELIMITER, DECIMAL, ENCODING,
-        click.option("--header/--no-header", default=None,
-                     help="Whether the first line holds names [found out]."),
+        DELIMITER, DECIMAL, ENCODING, HEADER,
     )):  # fmt: skip
         function = option(function)
     return function

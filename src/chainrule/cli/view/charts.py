@@ -19,7 +19,7 @@ from ..terminal import Line, Terminal, crop, words
 from .draw import Column, table
 from .trend import sparkline
 
-NAMES, MOST_ROWS, MOST_CELLS = 14, 24, 120
+NAMES, MOST_ROWS, MOST_CELLS = 19, 24, 120
 """Columns of a name; rows of a heat map or a table; cells of a row."""
 TAIL = 24
 """Columns kept for the numbers behind a line."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, ArgumentTypeError
+from ...errors import ArgumentError, ArgumentTypeError, FormatError
 from .table import TEXT, Column, Table, check_same_length, shorten
 
 KINDS: tuple[tuple[str, tuple[type, ...]], ...] = (
@@ -18,8 +18,12 @@ KINDS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("numbers", (int, float, np.integer, np.floating, Decimal)),
     ("texts", (str,)),
     ("dates", (datetime.date, np.datetime64)),
+    ("durations", (datetime.timedelta, np.timedelta64)),
+    ("times of day", (datetime.time,)),
 )
 """What the cells of one column can be; a bool is no number here."""
+IN_SECONDS = ("durations", "times of day")
+SEVERAL = {list: "lists", tuple: "lists", np.ndarray: "lists", dict: "objects", bytes: "bytes"}
 
 
 def from_mapping(data: Mapping[Any, Any]) -> Table:
@@ -38,8 +42,47 @@ def from_columns(columns: Mapping[str, Any], source: str) -> Table:
             f"read_table: {source} has no rows", expected="at least one column and one row",
             got=f"{len(columns)} columns",
         )  # fmt: skip
-    made = [column_of(name, values, lambda row: f"row {row}") for name, values in columns.items()]
-    return Table(made, source, said=(f"read from {source}",))
+    return table_of(
+        {k: v if is_array(v) else list(v) for k, v in columns.items()},
+        source, lambda row: f"row {row}", said=(f"read from {source}",),
+    )  # fmt: skip
+
+
+def is_array(values: Any) -> bool:
+    """Whether something is a NumPy array of one type."""
+    return isinstance(values, np.ndarray) and values.dtype != object
+
+
+def table_of(
+    columns: Mapping[str, Any], source: str, place: Callable[[int], str], *,
+    said: Sequence[str], lines: Any = None,
+) -> Table:  # fmt: skip
+    """The table of columns, arrays or lists, or made already; what holds no cells stays out."""
+    unread = {
+        name: held for name, values in columns.items()
+        if not isinstance(values, Column) and not is_array(values) and (held := no_cells(values))
+    }  # fmt: skip
+    made = [
+        values if isinstance(values, Column) else column_of(name, values, place)
+        for name, values in columns.items()
+        if name not in unread
+    ]
+    if not made:
+        name, held = next(iter(unread.items()))
+        raise FormatError(
+            f"{source} has no column that a table can hold",
+            expected="a number, a text, true or false, or a date in a cell",
+            got=f"{held} in column {shorten(name)!r}, at {place(0)}",
+            fix="a column of its own for each value",
+        )
+    told = [f"left out: {shorten(name)!r}, which holds {held}" for name, held in unread.items()]
+    return Table(made, source, lines, (*said, *told), unread=unread)
+
+
+def no_cells(values: Iterable[Any]) -> str:
+    """What a column holds, as 'lists', where each cell is several values; else empty."""
+    types = {type(v) for v in values if v is not None and not (isinstance(v, float) and v != v)}
+    return " and ".join(sorted({SEVERAL.get(t, "") for t in types})) if types <= {*SEVERAL} else ""
 
 
 def from_array(a: Any) -> Table:
@@ -75,7 +118,7 @@ def column_of(name: str, values: Any, place: Callable[[int], str]) -> Column:
     if isinstance(values, np.ndarray) and values.dtype != object:
         return _of_array(name, values)
     cells = values.tolist() if isinstance(values, np.ndarray) else values
-    missing = np.array([c is None or c is np.ma.masked or c != c for c in cells], bool)
+    missing = np.array([_is_missing(c) for c in cells], bool)
     present = [c for c, m in zip(cells, missing, strict=True) if not m]
     if set(map(type, present)) - {str}:
         kinds = [_kind(name, i, c, place) for i, c in enumerate(cells) if not missing[i]]
@@ -85,6 +128,12 @@ def column_of(name: str, values: Any, place: Callable[[int], str]) -> Column:
     else:
         values = _texts(name, cells, missing, place)
     return Column(name, values, missing if missing.any() else None)
+
+
+def _is_missing(cell: Any) -> bool:
+    if isinstance(cell, np.ndarray):
+        return False
+    return cell is None or cell is np.ma.masked or bool(cell != cell)
 
 
 def _refuse_kinds(
@@ -118,10 +167,13 @@ def _of_array(name: str, a: Any) -> Column:
     elif a.dtype.kind == "M":
         a = a.astype("M8[us]")
         missing = missing | np.isnat(a)
+    elif a.dtype.kind == "m":
+        a = np.where(np.isnat(a), np.nan, a / np.timedelta64(1, "s"))
+        missing = missing | np.isnan(a)
     elif a.dtype.kind not in "iub" and a.dtype != TEXT:
         raise ArgumentTypeError(
             f"column {shorten(name)!r} is of no kind that a table holds",
-            expected="numbers, texts, bool or datetime64",
+            expected="numbers, texts, bool, datetime64 or timedelta64",
             got=str(a.dtype),
         )
     return Column(name, a, missing if missing.any() else None)
@@ -134,7 +186,8 @@ def _kind(name: str, row: int, cell: Any, place: Callable[[int], str]) -> str:
     raise ArgumentTypeError(
         f"column {shorten(name)!r} holds something that is no cell, at {place(row)}",
         expected=", ".join(kind for kind, _ in KINDS),
-        got=type(cell).__name__,
+        got=SEVERAL.get(type(cell), type(cell).__name__),
+        fix="one value of these kinds in each cell, texts for instance; or without this column",
     )
 
 
@@ -149,6 +202,8 @@ def _of_kind(kind: str, cells: list[Any], missing: Any) -> Any:
             ],
             "M8[us]",
         )
+    if kind in IN_SECONDS:
+        return np.array([np.nan if m else _seconds(c) for c, m in zip(cells, missing, strict=True)])
     whole = all(isinstance(c, (int, np.integer)) for c, m in zip(cells, missing, strict=True)
                 if not m)  # fmt: skip
     if whole:
@@ -164,6 +219,18 @@ def _number(cell: Any, missing: bool) -> float:
         return float("nan") if missing else float(cell)
     except OverflowError:  # a whole number beyond every float
         return float("inf") if cell > 0 else float("-inf")
+
+
+def _seconds(cell: Any) -> float:
+    """Of a duration; of a time of day since midnight."""
+    if isinstance(cell, datetime.time):
+        whole = cell.hour * 3600 + cell.minute * 60 + cell.second
+        return whole + cell.microsecond / 1e6
+    return (
+        float(cell / np.timedelta64(1, "s"))
+        if isinstance(cell, np.timedelta64)
+        else cell.total_seconds()
+    )
 
 
 def _moment(cell: Any) -> np.datetime64:

@@ -21,6 +21,7 @@ FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
     (b"%PDF", "a PDF", "the table as CSV"),
     (b"SQLite format 3", "an SQLite database", "the table exported as CSV"),
+    (b"ARROW1", "an Arrow or Feather file", "the table as Parquet"),
     (b"\x93NUMPY", "a NumPy array", "read_table(np.load(path))"),
 )
 CONTROLS = bytes([*range(9), *range(14, 32), 127])
@@ -65,6 +66,22 @@ def encoding_of(head: bytes, asked: str | None, name: str) -> tuple[str, str]:
             fix="encoding='utf-8', if it is",
         )
     return "utf-8", "UTF-8"
+
+
+def says_itself(file: Any) -> bool:
+    """Whether a text tells its encoding: by a byte order mark, or as UTF-8 beyond ASCII."""
+    head = file.read(4)
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    beyond = False
+    try:
+        while block := file.read(BLOCK):
+            beyond |= not decoder.decode(block).isascii()
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        beyond = False
+    file.seek(0)
+    return beyond or any(head.startswith(mark) for mark, _, _ in MARKS)
 
 
 def check_decodes(file: Any, codec: str, name: str) -> FormatError:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, FormatError
-from .arrays import column_of, from_columns
+from .arrays import from_columns, table_of
 from .separated import Progress
-from .table import TEXT, Column, Table, need_memory, shorten
+from .table import TEXT, Column, Table, need_memory, shorten, some_of
 
 FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals")
 """The packages whose frames are taken."""
@@ -40,7 +40,7 @@ def from_frame(frame: Any, source: str) -> Table:
         raise ArgumentError("read_table: the frame can't be read", got=str(error)[:80]) from None
     if not len(wrapped) or not wrapped.columns:
         return from_columns({}, source)
-    names = [str(name) for name in wrapped.columns]
+    names = [str(name).strip() or f"column_{i}" for i, name in enumerate(wrapped.columns, 1)]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         places = [str(i) for i, n in enumerate(names, 1) if n == twice]
@@ -48,13 +48,18 @@ def from_frame(frame: Any, source: str) -> Table:
             f"{source}: two columns have one name, {shorten(twice)!r}",
             got=f"columns {', '.join(places[:6])}",
         )
-    columns = [_column(nw, series) for series in wrapped.iter_columns()]
-    return Table(columns, source, said=(f"read from {source}",))
+    all_series = dict(zip(names, wrapped.iter_columns(), strict=True))
+    columns = {name: _column(nw, name, series) for name, series in all_series.items()}
+    lasting = [repr(shorten(n)) for n, s in all_series.items() if s.dtype in (nw.Duration, nw.Time)]
+    seconds = (f"in seconds: {some_of(lasting, 60)}",) if lasting else ()
+    return table_of(
+        columns, source, lambda row: f"row {row}", said=(f"read from {source}", *seconds)
+    )
 
 
-def _column(nw: Any, series: Any) -> Column:
-    """One column by its type, its nulls as a mask."""
-    name, kind = str(series.name), series.dtype
+def _column(nw: Any, name: str, series: Any) -> Column | list[Any]:
+    """One column by its type, its nulls as a mask; of another type its cells."""
+    kind = series.dtype
     missing = series.is_null().to_numpy().astype(bool)
     if kind in (nw.Categorical, nw.Enum, nw.String):
         values = series.cast(nw.String).fill_null("").to_numpy().astype(object)
@@ -71,7 +76,7 @@ def _column(nw: Any, series: Any) -> Column:
         values = series.to_numpy().astype(np.float64)
         missing = missing | np.isnan(values)
         return Column(name, values, missing if missing.any() else None)
-    return column_of(name, series.to_list(), lambda row: f"row {row}")
+    return list(series.to_list())
 
 
 def read_parquet(file: Any, name: str, size: int, progress: Progress | None) -> Table:
@@ -91,7 +96,7 @@ def read_parquet(file: Any, name: str, size: int, progress: Progress | None) -> 
             fix="the file from its source again",
         ) from None
     table = from_frame(found, name)
-    return Table(table, name, said=(f"{name}: Parquet",))
+    return Table(table, name, said=(f"{name}: Parquet", *table.said[1:]), unread=table.unread)
 
 
 def _sentence(text: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import FormatError
 from ...train.files import parse_json
-from .arrays import column_of, encodes
+from .arrays import encodes, table_of
 from .encoding import as_text, check_decodes, encoding_of, refuse_zeros
 from .separated import Progress
 from .table import Table, need_memory, shorten
@@ -16,6 +16,8 @@ from .table import Table, need_memory, shorten
 HEAD_BYTES = 1 << 12
 VALUE_BYTES = 3
 """What the values take at most while they are read, for each byte of the file."""
+EMPTY: dict[type, Any] = {list: [], dict: {}}
+"""What is kept of a cell with several values: nothing is learned from it, and it may be long."""
 
 
 def read_json_lines(
@@ -46,11 +48,12 @@ def read_json_lines(
     if progress is not None:
         progress(size, size)
     starts = np.array(lines, np.int64)
-    columns = [
-        column_of(key, _filled(cells, len(lines)), lambda row: f"{name}, line {starts[row]}")
-        for key, cells in values.items()
-    ]
-    return Table(columns, name, starts, (f"{name}: JSON lines, {words}",))
+    columns = {key: _filled(cells, len(lines)) for key, cells in values.items()}
+
+    def place(row: int) -> str:
+        return f"{name}, line {starts[row]}"
+
+    return table_of(columns, name, place, said=(f"{name}: JSON lines, {words}",), lines=starts)
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
@@ -77,13 +80,23 @@ def _object(line: str, place: str) -> dict[str, Any]:
         if not encodes(key):
             raise FormatError(f"{place}: a key holds half of a sign", got=ascii(key)[:60])
         if isinstance(cell, (dict, list)):
-            raise FormatError(
-                f"{place}: {shorten(key)!r} holds more than one value",
-                expected="a text, a number, true, false or null",
-                got=f"{'an object' if isinstance(cell, dict) else 'a list'} of {len(cell)}",
-                fix="a key of its own for each",
-            )
-    return value
+            value[key] = EMPTY[type(cell)]
+    return _named(value, place)
+
+
+def _named(cells: dict[str, Any], place: str) -> dict[str, Any]:
+    """The cells of a row by the names of their columns, without blanks around them."""
+    if all(key and key == key.strip() for key in cells):
+        return cells
+    named = {key.strip() or f"column_{i}": cell for i, (key, cell) in enumerate(cells.items(), 1)}
+    if len(named) < len(cells):
+        names = [key.strip() for key in cells]
+        twice = next(n for n in names if names.count(n) > 1)
+        raise FormatError(
+            f"{place}: two keys are {shorten(twice)!r}, but for blanks",
+            fix="another name for one of them",
+        )
+    return named
 
 
 def _add(values: dict[str, list[Any]], row: int, cells: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from ...errors import ArgumentError, ArgumentTypeError
 from ...functional.arguments import choice
 from ...train.files import open_file
 from .arrays import from_array, from_mapping
+from .encoding import says_itself
 from .frames import from_frame, is_frame, read_parquet
 from .json_lines import read_json_lines
 from .separated import Progress, read_separated
@@ -51,6 +52,8 @@ def read_table(
     its kin, encoding of JSON lines too. What was found is in `Table.said`.
     name: what messages call a file (default: as it is called, "bytes" or "the file").
     progress: is called with the bytes read so far and those of the file.
+    Durations and times of day become seconds. A column of lists, objects or bytes stays out, which
+    is said: `Table.unread`.
 
     Raises FormatError for a file that is empty, cut off, ragged, of another encoding or delimiter,
     or has two columns of one name, always with the line; MissingFileError and InputError where
@@ -141,6 +144,13 @@ def _format_of(name: str, file: Any) -> str:
         return SUFFIXES[suffix]
     begin = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return "json lines" if begin.startswith((b"{", b"[{")) else "csv"
+
+
+def usual_encoding(file: Any, name: str, encoding: str) -> dict[str, Any]:
+    """The encoding of files of a kind as an option, unless this one says another itself."""
+    if _format_of(name, file) in ("csv", "tsv") and not says_itself(file):
+        return {"encoding": encoding}
+    return {}
 
 
 def _refuse_options(only: str, given: list[str]) -> None:

@@ -87,7 +87,7 @@ class Schema:
             if n not in targets
         ]
         features = without_copies(features, cells, {*wanted, *forms}, targets)
-        _need_features(features)
+        _need_features(features, table)
         return cls(tuple(features), found, spelled)
 
     @property
@@ -151,7 +151,9 @@ def _wanted(
 ) -> dict[str, str]:
     """The kinds asked for, after the names and words are looked at."""
     for name in (*targets, *kinds, *drop, *forms):
-        if name not in table:
+        if name in table.unread and name not in drop and kinds.get(name) != "drop":
+            table[name]  # says what it holds
+        if name not in table and name not in table.unread:
             what = "target" if name in targets else "column"
             refuse_unknown(name, table.names, f"{table.source} has no {what}")
     for name, kind in kinds.items():
@@ -166,16 +168,21 @@ def _wanted(
             expected="kinds, drop and forms of other columns" if both else "each column once",
         )
     for name, form in forms.items():
-        fault = form_fault(form)
-        if fault is not None:
-            raise ArgumentError(
-                f"column {shorten(name)!r}: {form!r} is no form of dates", got=fault,
-                expected="a form such as %d.%m.%Y, %m/%d/%y %H:%M or %d %b %Y, or ISO",
-            )  # fmt: skip
+        refuse_form(name, form)
     wrong = [n for n in forms if kinds.get(n, "date") != "date" or n in drop]
     if wrong:
         raise ArgumentError(f"Schema.infer: {shorten(wrong[0])!r} has a form, but is no date")
     return kinds | dict.fromkeys(drop, "drop")
+
+
+def refuse_form(name: str, form: str) -> None:
+    """Raises for what is no form of dates."""
+    fault = form_fault(form)
+    if fault is not None:
+        raise ArgumentError(
+            f"column {shorten(name)!r}: {form!r} is no form of dates", got=fault,
+            expected="a form such as %d.%m.%Y, %m/%d/%y %H:%M or %d %b %Y, or ISO",
+        )  # fmt: skip
 
 
 def _texts(what: str, given: Any) -> tuple[str, ...]:
@@ -197,9 +204,11 @@ def _words(what: str, given: Any) -> dict[str, str]:
     return dict(given)
 
 
-def _need_features(features: list[Feature]) -> None:
+def _need_features(features: list[Feature], table: Table) -> None:
     if not any(f.kind != "drop" for f in features):
-        reasons = "; ".join(f"{shorten(f.name)!r}: {f.why}" for f in features[:3])
+        gone = [f"{shorten(f.name)!r}: {f.why}" for f in features]
+        gone += [f"{shorten(name)!r}: {held}" for name, held in table.unread.items()]
+        reasons = "; ".join(gone[:3])
         raise ArgumentError(
             "no column is left to learn from",
             expected="at least one besides the target",

@@ -256,6 +256,10 @@ class _Reader:
             fix = "the file from its source again: its last line is cut off"
         elif len(longer) == len(rows) and not any(r[-1] for r in longer):
             fix = "every row ends with a delimiter: take it away, or add one to the names"
+        elif width == 1 and len(row) > 2 and all(len(r) == len(row) for r in rows):
+            fix = "take away the lines above that with the names"
+        elif width == 1 and dialects.WITH_COMMA.fullmatch(",".join(row)):
+            fix = "delimiter=';', if it is one column with decimal commas"
         elif len(longer) == len(rows) and self.dialect.header:
             fix = "a name in front of the others, if each row begins with its own name"
         more = len(wrong) - 1

@@ -54,7 +54,8 @@ class Table:
 
     source: the name of the file, or what the columns were given in; lines: (rows,) the line of
     the file in which each row begins, or None; said: what was found out while reading; decimal:
-    the sign before the decimals in texts.
+    the sign before the decimals in texts; unread: columns of the source whose cells are no values,
+    each with what it holds, such as lists: they are not in the table.
     A column that isn't there raises ArgumentError with the closest name. Unlike a data frame, a
     Table never changes and computes nothing: it is what a file holds, with the places.
     """
@@ -68,12 +69,13 @@ class Table:
         *,
         decimal: str = ".",
         rows: Any = None,
+        unread: Mapping[str, str] | None = None,
     ) -> None:
         self._columns = {c.name: c for c in columns}
         self.source, self.lines = source, lines
         self.decimal, self._rows = decimal, rows
         self._size = len(next(iter(self._columns.values())).values) if self._columns else 0
-        self.said = tuple(said)
+        self.said, self.unread = tuple(said), dict(unread or {})
 
     def __len__(self) -> int:
         return self._size
@@ -85,6 +87,12 @@ class Table:
         return name in self._columns
 
     def __getitem__(self, name: str) -> Column:
+        if name in self.unread:
+            raise ArgumentError(
+                f"{self.source}: column {shorten(name)!r} holds {self.unread[name]}",
+                expected="a number, a text, true or false, or a date in each cell",
+                fix="a column of its own for each value, if it is to be learned from",
+            )
         if name not in self._columns:
             refuse_unknown(name, self._columns, f"{self.source} has no column")
         return self._columns[name]
@@ -121,6 +129,7 @@ class Table:
             [c.take(chosen) for c in self], self.source,
             None if self.lines is None else self.lines[chosen], self.said,
             decimal=self.decimal, rows=chosen if self._rows is None else self._rows[chosen],
+            unread=self.unread,
         )  # fmt: skip
 
     def place(self, row: int) -> str:
@@ -144,6 +153,12 @@ def refuse_unknown(name: Any, known: Iterable[str], what: str) -> NoReturn:
     """Raises for a name that is none of the known, with the closest."""
     names = [str(k) for k in known]
     near = closest(str(name), names)
+    last = f"column_{len(names)}"  # of a file without a line of names, or of an array
+    if len(names) > 1 and (names[0], names[-1]) == ("column_1", last):
+        raise ArgumentError(
+            f"{what} {shorten(str(name))!r}", expected=f"column_1 to {last}",
+            fix="one of these; or header=True, if the first line of a file holds names",
+        )  # fmt: skip
     raise ArgumentError(
         f"{what} {shorten(str(name))!r}",
         expected=some_of(names),

@@ -259,14 +259,19 @@ def labels_of(cells: Cells) -> tuple[tuple[Any, ...], str]:
 
 
 def _separator_of(cells: Cells) -> str | None:
-    """A sign that cuts the texts into fewer, shorter ones that come again; None where none does."""
+    """A sign that cuts the texts into fewer, shorter ones; None where none does.
+
+    Each of them comes again in another text, or stands alone in one, as 'none' does.
+    """
     if not cells.column.is_text or not len(cells.numbers[1]):
         return None
     levels = cells.levels[0]
+    alone = set(levels)
     for sign in SEPARATORS:
         parts = Counter(p for level in levels for p in pieces(level, sign))
         cut = sum(sign in level for level in levels)
-        if cut and len(parts) < len(levels) and len(parts) > 1 and min(parts.values()) > 1:
+        again = all(count > 1 or part in alone for part, count in parts.items())
+        if cut and again and 1 < len(parts) < len(levels):
             return sign
     return None
 
