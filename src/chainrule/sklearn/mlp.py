@@ -11,19 +11,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
 from ..tensor.random import Generator, drawing_from
 from .classes import labels_of
-from .inputs import checked, row_weights
+from .inputs import checked, in_pairs, row_weights, split
 from .kit import KITS, Data, Kit
 from .lbfgs import minimize
 from .network import Design, Network, for_each_layer
 from .objective import Loss
-from .parameters import FLOATS, MLP, check_callbacks, check_layers, check_parameters
+from .parameters import (
+    FLOATS,
+    MLP,
+    check_callbacks,
+    check_class_weight,
+    check_layers,
+    check_parameters,
+    check_used,
+    hidden_sizes,
+)
 from .solvers import as_arrays, make_schedule
 from .training import Progress, Training, Validation
 
@@ -61,15 +69,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _check(self) -> None:
         check_parameters(self)
         check_layers(self)
+        check_class_weight(self)
         check_callbacks(self)
-        self._hidden()
-
-    def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        found = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if any(n != int(n) or n <= 0 for n in found):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {found}.")
-        return tuple(int(n) for n in found)
+        check_used(self)
+        hidden_sizes(self)
 
     def _floats(self) -> Any:
         """What X is converted to: what it is, or the one type asked for."""
@@ -96,7 +99,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         floats = np.float64 if self.solver == "lbfgs" else x.dtype
         w = self._weighted(y, row_weights(sample_weight, x, floats), incremental)
         rng = check_random_state(self.random_state)
-        design = self._design((x.shape[1], *self._hidden(), y.shape[1]), floats)
+        design = self._design((x.shape[1], *hidden_sizes(self), y.shape[1]), floats)
         progress = Progress(self.early_stopping) if first else Progress.of(self)
         if incremental and progress.stopped_early_:
             return self
@@ -178,9 +181,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             wv = np.ones(len(yv), w.dtype)
         elif self.early_stopping:
             by = labels_of(self, y) if is_classifier(self) and y.shape[1] == 1 else None
-            x, xv, y, yv, w, wv = train_test_split(
-                x, y, w, random_state=rng, test_size=self.validation_fraction, stratify=by
-            )
+            x, xv, y, yv, w, wv = split(self, (x, y, w), rng, by)
             if xv.shape[0] < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size "
@@ -245,8 +246,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return True
 
     def _held(self, x: Any, y: Any) -> tuple[Any, Any]:
-        if (x is None) != (y is None):
-            raise ValueError("X_val and y_val belong together: give both, or neither.")
+        in_pairs(x, y)
         if x is not None and self.solver == "lbfgs":
             raise ValueError("X_val is for solvers that go by epochs, not for solver='lbfgs'.")
         return x, y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,6 +110,7 @@ def as_arrays(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _made(name: str, wanted: Any, first: Any, options: Mapping[str, Any], kind: type) -> Any:
+    check_options(f"{name}_params", wanted, (first,), options)
     made = wanted(first, **options)
     if not isinstance(made, kind):
         raise ArgumentTypeError(
@@ -116,6 +118,30 @@ def _made(name: str, wanted: Any, first: Any, options: Mapping[str, Any], kind: 
             expected=f"an instance of {kind.__name__}", got=type(made).__name__, line="",
         )  # fmt: skip
     return made
+
+
+def check_options(
+    name: str, wanted: Any, first: tuple[Any, ...], options: Mapping[str, Any]
+) -> None:
+    """Raises where arguments don't fit what is to be made with them, before it is made.
+
+    name: what the arguments are called.  first: what is given to it besides.
+    """
+    try:
+        signature = inspect.signature(wanted)
+    except (TypeError, ValueError):  # of C code
+        return
+    try:
+        signature.bind(*first, **options)
+    except TypeError as error:
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        known = [p.name for p in signature.parameters.values() if p.kind not in kinds]
+        called = getattr(wanted, "__name__", type(wanted).__name__)
+        raise ArgumentTypeError(
+            f"{name} must be the arguments of {called}", line="",
+            got=str(error).removeprefix("got "),
+            expected=", ".join(n for n in known[len(first) :] if n != "lr") or "none",
+        ) from None  # fmt: skip
 
 
 class InverseScaling(LRScheduler):
