@@ -263,6 +263,10 @@ REFUSED = {
         {"c": cut(["n.b.", *(np.arange(N - 2) % 5), "n. b."])}, "y", {},
         ["2 cells", "'n.b.' in row 0; so in row 59"],
     ),
+    "one word in many of the cells of numbers": (
+        {"c": cut([i if i % 3 else "unknown" for i in range(N)])}, "y", {},
+        ["'c'", "20 cells", "'unknown' in row 0", "missing=[.., 'unknown']", "'categorical'"],
+    ),
     "a slip among classes": (
         {"y": cut(["n.b.", *(np.arange(N - 2) % 3), "n.b."])}, "y", {},
         ["'y'", "'n.b.' in row 0", "missing=[.., 'n.b.']", "task='multiclass'"],
@@ -319,6 +323,25 @@ REFUSED = {
     "one label for several": ({"y": ["a", "b"] * 30}, "y", {"task": "multilabel"}, ["one label"]),
     "several for one": ({"z": BASE["y"]}, ["y", "z"], {"task": "multiclass"}, ["2 columns"]),
     "dates to predict": ({"y": np.datetime64("2024-01-01") + np.arange(N)}, "y", {}, ["date"]),
+    "a sign in no cell": (
+        {"y": ["a|b", "b"] * 30}, "y", {"separator": ";"},
+        ["no cell", "'y'", "';'", "'a|b'", "task='multiclass'"],
+    ),
+    "a label a row": (
+        {"y": [f"t{i}|t{i + 1}" for i in range(N)]}, "y", {"separator": "|"},
+        ["'y'", "almost another label", "61 labels in 60 rows"],
+    ),
+    "the same labels": (
+        {"y": ["a|b", "b|a"] * 30}, "y", {"separator": "|"},
+        ["'y'", "same labels in every row", "a, b"],
+    ),
+    "labels one of which is everywhere": (
+        {"y": [True, False] * 30, "z": [True] * N}, ["y", "z"], {},
+        ["'z' is true in every row", "false in others"],
+    ),
+    "amounts one of which is the same": (
+        {"y": [0.5, 1.5] * 30, "z": [2.5] * N}, ["y", "z"], {}, ["'z' is 2.5 in every row"],
+    ),
     "no sign": ({"y": ["a b", "b"] * 30}, "y", {"separator": ""}, ["separator"]),
     "a sign for several": ({"z": BASE["y"]}, ["y", "z"], {"separator": ","}, ["one target"]),
     "a sign in numbers": ({}, "y", {"separator": ","}, ["no texts"]),
