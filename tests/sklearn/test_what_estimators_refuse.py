@@ -160,6 +160,7 @@ def bad_data():
     yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*row 3, column 1"
     yield "a word", word, Y, "could not convert string to float: 'abc'\nX holds 'abc' in row 4, col"
     yield "lengths", X, Y[:19], r"inconsistent numbers of samples: \[20, 19\]"
+    yield "masked", np.ma.masked_array(X, hole != hole), Y, r"1 masked value.* \(3, 1\).*X.filled"
     yield "no rows", X[:0], Y[:0], "minimum of 1 is required"
     yield "no target", X, None, "requires y to be passed"
 

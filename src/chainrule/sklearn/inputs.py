@@ -20,6 +20,14 @@ def checked(est: Any, x: Any, *y: Any, dtype: Any, reset: bool, **more: Any) -> 
     """`validate_data`, whose errors about single values then say in which rows and columns."""
     if y and y[0] is None:
         raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None")
+    for name, values in zip("Xy", (x, *y), strict=False):
+        masked = isinstance(values, np.ma.MaskedArray)
+        hidden = np.argwhere(np.ma.getmaskarray(values) if masked else np.zeros(0, bool))
+        if len(hidden):
+            raise ValueError(
+                f"{name} is an array with {counted(len(hidden), 'masked value')}, the first at "
+                f"{tuple(hidden[0].tolist())}: leave such rows out, or give {name}.filled(value)."
+            )
     try:
         return validate_data(est, x, *y, accept_sparse=SPARSE, dtype=dtype, reset=reset, **more)
     except (ValueError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,16 +41,29 @@ def check_model_and_loss(who: str, model: Any, loss: Any) -> None:
 def as_loader(
     data: Any,
     model: Module,
-    batch_size: int,
-    shuffle: bool,
+    batch_size: int | None,
+    shuffle: bool | None,
     generator: Generator | None,
+    usual: tuple[int, bool] = (EVALUATION_BATCH, False),
 ) -> DataLoader:
-    """A DataLoader as it is; a Dataset or a tuple of arrays in a new one."""
+    """A DataLoader as it is; a Dataset or a tuple of arrays in a new one.
+
+    usual: batch_size and shuffle of a new one, where they are None.
+    """
     if isinstance(data, DataLoader):
         loader = data
+        for name, given in (("batch_size", batch_size), ("shuffle", shuffle)):
+            if given is not None:
+                raise ArgumentError(
+                    f"{name} is for data that come without a DataLoader, which has its own",
+                    got=f"{name}={given!r} with a DataLoader",
+                    fix=f"DataLoader(.., {name}={given})",
+                )  # fmt: skip
     else:
         dataset = as_dataset(data, model)
-        loader = DataLoader(dataset, batch_size, shuffle, generator=generator)
+        size = usual[0] if batch_size is None else batch_size
+        mixed = usual[1] if shuffle is None else shuffle
+        loader = DataLoader(dataset, size, mixed, generator=generator)
     if not len(loader):
         raise ArgumentError(
             "the data hold no batch",
@@ -70,13 +84,19 @@ def as_dataset(data: Any, model: Module) -> Any:
                 got=f"a {type(data).__name__} of {len(data)}",
             )  # fmt: skip
         return TensorDataset(*[as_input(a, model) for a in data])
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "dtype"):
+    several = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    whole = hasattr(data, "dtype") or hasattr(data, "columns")  # an array or a frame: x, and no y
+    text = isinstance(data, (str, bytes, os.PathLike))
+    if several and not whole and not text and not isinstance(data, Mapping):
         return data
+    fix = "fit((x, y), ...)" if whole or isinstance(data, Mapping) else None
+    if text:
+        fix = "chainrule.train.tabular.TableFit(path, target), for the file of a table"
     raise ArgumentTypeError(
         "data: not something to train on",
         expected="a DataLoader, a Dataset or a tuple of arrays (x, y)",
         got=type(data).__name__,
-        fix="fit((x, y), ...)" if hasattr(data, "shape") else None,
+        fix=fix,
     )
 
 
@@ -97,7 +117,7 @@ def as_input(a: Any, model: Module) -> Tensor:
             got=f"a dict of {', '.join(map(str, a))}"[:80],
         )  # fmt: skip
     _refuse_texts(a)
-    t = as_tensor(a)
+    t = as_tensor(_plain(a))
     dtype = next((p.dtype for p in model.parameters()), None)
     return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
 
@@ -115,6 +135,32 @@ def _refuse_texts(a: Any) -> None:
                 got=f"{str(column[first])[:40]!r} in row {first}",
                 fix="leave it out, or chainrule.data.Preprocessing, which makes numbers of it",
             )  # fmt: skip
+
+
+def _plain(a: Any) -> Any:
+    """A frame of numbers of several kinds as one array; raises for what would lose its meaning."""
+    if hasattr(a, "toarray"):
+        raise ArgumentTypeError("data: a sparse matrix is not taken", expected="an array",
+                                got=type(a).__name__, fix="x.toarray()")  # fmt: skip
+    hidden = np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else np.zeros(0, bool)
+    if hidden.any():
+        first = tuple(int(n) for n in np.argwhere(hidden)[0])
+        raise ArgumentError(
+            "data: an array with masked values", expected="a number in each place",
+            got=f"{counted(int(hidden.sum()), 'masked value')}, the first at {first}",
+            fix="leave those rows out, or x.filled(value)",
+        )  # fmt: skip
+    if hasattr(a, "columns") and np.asarray(a).dtype.kind == "O":
+        return np.stack([np.asarray(a[name]) for name in a.columns], 1)
+    if isinstance(a, np.ndarray) and a.dtype.kind == "O":
+        kinds = (bool, int, float, np.number, np.bool_)
+        odd = next(((i, v) for i, v in np.ndenumerate(a) if not isinstance(v, kinds)), None)
+        raise ArgumentTypeError(
+            "data: an array of Python objects", expected="an array of numbers",
+            got="numbers as objects" if odd is None else f"{str(odd[1])[:40]!r} at {odd[0]}",
+            fix="x.astype(np.float32)" if odd is None else "numbers in place of it",
+        )  # fmt: skip
+    return a
 
 
 def as_batch(batch: Any) -> Batch:
