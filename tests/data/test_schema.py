@@ -287,6 +287,10 @@ REFUSED = {
     "one class": ({"y": ["a"] * N}, "y", {}, ["'y'", "one class"]),
     "one amount": ({"y": [1.5] * N}, "y", {"task": "regression"}, ["'y' is 1.5 in every row"]),
     "one number": ({"y": [5] * N}, "y", {}, ["'y' is 5 in every row"]),
+    "an infinity among amounts": (
+        {"y": [*(i / 7 for i in range(N - 1)), float("inf")]}, "y", {},
+        ["'y' holds a cell that is not a finite number", "'inf' in row 59"],
+    ),
     "a slip among amounts": (
         {"y": [*(f"{i}.5" for i in range(N - 1)), "n.b."]}, "y", {}, ["'n.b.'", "row 59", "number"],
     ),

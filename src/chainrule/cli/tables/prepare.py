@@ -56,9 +56,10 @@ def prepare(
         _check_used(c, schema)
         say(inferred(table, schema, left_out, t, whole))
         mine, rest = split(table, schema, c)
+        folds = c.folds_for(len(mine))
         make = partial(
-            TableFit, table.take(mine), schema=schema, recipe=c.recipe(),
-            folds=c.folds_for(len(mine)), val_share=c.val_share, seed=c.seed,
+            TableFit, table.take(mine), schema=schema, recipe=c.recipe(), folds=folds,
+            val_share=c.val_share if folds == 1 else None, seed=c.seed,
         )  # fmt: skip
         fit = make()
     say(plan(fit, len(rest), t))

@@ -231,7 +231,7 @@ def _are_amounts(cells: Cells) -> bool:
     values = np.unique(numbers[np.isfinite(numbers)])
     whole = bool((values == np.round(values)).all())
     if len(bad):
-        return False
+        return kind == "f"  # an infinity: to be refused with its row
     if len(values) <= 2:
         return len(values) == 1
     if kind == "f" and len(values) > MOST_TENTHS:
