@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from estimator_cases import data_for, estimators, name_of, two_layers
 from scipy import sparse
+from sklearn.base import clone
 
 from chainrule import nn
 from chainrule.errors import ChainruleError
 from chainrule.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
 from chainrule.sklearn.solvers import OPTIMIZERS
-from chainrule.train import LambdaCallback
+from chainrule.train import EarlyStopping, LambdaCallback
 
 ALL = estimators()
 X, Y = data_for(ALL[0], 20)
@@ -341,6 +342,50 @@ def test_outputs_may_be_others_where_the_user_says_what_they_mean():
 def cost_of_any(z, y):
     """A loss that takes outputs of any number."""
     return (z.mean(1, keepdim=True) - y).square().mean()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "own",
+    [{"activation": nn.GELU()}, {"activation": ["relu", nn.GELU()]},
+     {"loss": nn.CrossEntropyLoss()}],
+    ids=lambda own: str(own)[:20],
+)  # fmt: skip
+def test_a_module_in_an_mlp_is_copied_but_not_dumped_and_it_is_said_which(own):
+    (name,) = own
+    model = MLPClassifier((4, 4), max_iter=2, random_state=0, **own).fit(X, Y)
+    with pytest.raises(ChainruleError, match=f"(?s)MLPClassifier: {name} is a .*as {name} pass"):
+        pickle.dumps(model)
+    for other in (copy.copy(model), copy.deepcopy(model)):
+        assert np.array_equal(other.predict_proba(X), model.predict_proba(X))
+    assert np.array_equal(clone(model).fit(X, Y).predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_early_stopping_that_waits_for_nothing_is_refused_before_an_epoch():
+    for monitor, own, told in (
+        ("val_loss", {}, "(?s)no epoch has.*early_stopping=True"),
+        ("val_accuracy", {"early_stopping": True}, "(?s)no epoch has.*val_score"),
+    ):
+        model = MLPClassifier(callbacks=[EarlyStopping(monitor)], **own)
+        with pytest.raises(ValueError, match=told):
+            model.fit(X, Y)
+        assert not hasattr(model, "coefs_")
+    MLPClassifier(callbacks=[EarlyStopping("val_loss")], max_iter=2).fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_labels_of_two_kinds_are_told_by_row():
+    texts = np.array(["a", "b", "c"], object)[Y]
+    for row, value in ((7, None), (3, 2)):
+        y = texts.copy()
+        y[row] = value
+        for model in (MLPClassifier(), NeuralNetClassifier(two_layers)):
+            with pytest.raises(ValueError, match=f"row {row} holds {value}, and 1 of 20 labels"):
+                model.fit(X, y)
+    y = texts.copy()
+    y[4] = float("nan")
+    with pytest.raises(ValueError, match=r"(?s)NaN.*no label in row 4\."):
+        MLPClassifier().fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["module", "criterion"])

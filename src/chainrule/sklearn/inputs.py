@@ -43,6 +43,9 @@ def _place(x: Any, error: Exception, name: str = "X") -> str:
     text = str(error)
     if "could not convert string" in text:
         return _texts(x, name)
+    if "Input contains NaN" in text and name == "y":  # of labels that are objects
+        rows = [i for i, v in enumerate(np.ravel(np.asarray(x, dtype=object)).tolist()) if v != v]
+        return f"y holds no label in {_places('row', rows)}." if rows else ""
     if f"Input {name} contains" not in text:
         return ""
     try:

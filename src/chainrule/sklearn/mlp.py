@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import nn
 from ..tensor.random import Generator, drawing_from
 from .classes import labels_of
+from .copies import Copied
 from .inputs import checked, in_pairs, row_weights, split
 from .kit import KITS, Data, Kit
 from .lbfgs import minimize
@@ -28,6 +29,7 @@ from .parameters import (
     check_callbacks,
     check_class_weight,
     check_layers,
+    check_monitors,
     check_parameters,
     check_used,
     hidden_sizes,
@@ -40,10 +42,14 @@ NETWORKS: Any = weakref.WeakKeyDictionary()
 EPOCHS_ONLY = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]
+class BaseMLP(Copied, BaseEstimator):  # type: ignore[misc]
     """A fit of a dense network; subclasses say what targets and losses are."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = MLP
+    _instead: ClassVar[dict[str, str]] = {
+        "activation": "its name or its class, or a function of a module that can be imported",
+        "loss": "a function of a module that can be imported, which makes and calls it",
+    }
     _solver_state: dict[str, Any]
 
     # ------------------------------------------------------------ what subclasses say
@@ -151,6 +157,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             # from a copy: the order of the rows is that of a network without them
             seed = copy.deepcopy(rng).randint(np.iinfo(np.int32).max)
             generator = Generator().manual_seed(int(seed))
+        check_monitors(self, validation is not None)
         training = Training(self, kit, data, progress, rng, schedule, validation)
         with drawing_from(generator):
             training.fit(incremental)

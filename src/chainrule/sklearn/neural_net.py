@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentTypeError, StateError
+from ..errors import ArgumentError, ArgumentTypeError
 from ..markup import counted
 from ..tensor.autograd import no_grad
 from ..tensor.core import wrap
@@ -26,6 +26,7 @@ from ..train import LambdaCallback, Trainer
 from ..train.evaluation import mode, predict
 from ..train.inputs import EVALUATION_BATCH
 from .classes import labels_of
+from .copies import Copied
 from .inputs import checked, in_pairs, row_weights, split
 from .kit import AT_A_TIME
 from .parameters import COUNT, DTYPE, FLOATS, FRACTION, NOT_NEGATIVE, POSITIVE, check_parameters
@@ -74,10 +75,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
+class BaseNeuralNet(Copied, BaseEstimator):  # type: ignore[misc]
     """A fit of any Module; subclasses say what targets and losses are."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
+    _instead: ClassVar[dict[str, str]] = {
+        "module": "a class or a function that makes it, with module__... for its arguments",
+        "criterion": "its class, with criterion__... for its arguments",
+    }
     _solver_state: dict[str, Any]
     history_: list[dict[str, Any]]
     dtype_: str
@@ -174,33 +179,6 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     def _options(self, part: str) -> dict[str, Any]:
         start = f"{part}__"
         return {n[len(start) :]: v for n, v in vars(self).items() if n.startswith(start)}
-
-    # ------------------------------------------------------------ copies
-
-    def __getstate__(self) -> Any:
-        for name, value in self.get_params(deep=False).items():
-            if isinstance(value, nn.Module):
-                kind = type(value).__name__
-                instead = "a class or a function that makes it" if name == "module" else "its class"
-                raise StateError(
-                    f"{type(self).__name__}: {name} is a {kind} that is made already, and models "
-                    "are not pickled: it can't be dumped or sent to another process", line="",
-                    fix=f"as {name} pass {instead}, with {name}__... for its arguments",
-                )  # fmt: skip
-        return super().__getstate__()
-
-    def __copy__(self) -> Any:
-        return self._with(dict(vars(self)))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self._with(copy.deepcopy(dict(vars(self)), memo))
-
-    def _with(self, held: dict[str, Any]) -> Any:
-        """The same with what it holds, which may not be pickled."""
-        out = type(self).__new__(type(self))
-        for name, value in held.items():
-            setattr(out, name, value)
-        return out
 
     # ------------------------------------------------------------ what subclasses say
 

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import (
 )
 
 from ..errors import ArgumentError, ArgumentTypeError
-from ..train.callbacks import Callback
+from ..train.callbacks import Callback, EarlyStopping
 from .network import ACTIVATIONS
 from .solvers import MODES, OPTIMIZERS, OWN, SCHEDULES
 
@@ -118,6 +118,19 @@ def _is_activation(value: Any) -> bool:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, (float, int, np.number)) and bool(0 <= value < 1)
+
+
+def check_monitors(est: Any, validated: bool) -> None:
+    """Raises for an EarlyStopping that waits for a number which no epoch has."""
+    names = ("loss", "lr", *(("val_loss", "val_score") if validated else ()))
+    for callback in est.callbacks or ():
+        if isinstance(callback, EarlyStopping) and callback.monitor not in names:
+            waits = callback.monitor in ("val_loss", "val_score")
+            raise ArgumentError(
+                f"{type(est).__name__}: EarlyStopping waits for {callback.monitor!r}, which no "
+                "epoch has", expected=", ".join(names), got=f"EarlyStopping({callback.monitor!r})",
+                fix="early_stopping=True, or fit(..., X_val=, y_val=)" if waits else None, line="",
+            )  # fmt: skip
 
 
 def hidden_sizes(est: Any) -> tuple[int, ...]:
