@@ -18,6 +18,8 @@ from typing import Any
 PACKAGE_DIR = os.path.dirname(os.path.abspath(__file__)) + os.sep
 LIBRARY_DIR = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 LONGEST_SOURCE = 60
+OF_DATACLASS = "__create_fn__."
+"""How the names of functions begin that `dataclass` writes; `python -c` is "<string>" too."""
 _INTERNAL_FILES: set[str] = set()
 _USER_FILES: set[str] = set()
 
@@ -42,8 +44,10 @@ def user_site(depth: int = 1) -> Site | None:
     while frame is not None:
         code = frame.f_code
         filename = code.co_filename
-        if filename not in _INTERNAL_FILES and (
-            filename in _USER_FILES or not _is_internal(filename)
+        if (
+            filename not in _INTERNAL_FILES
+            and (filename in _USER_FILES or not _is_internal(filename))
+            and not (filename == "<string>" and code.co_qualname.startswith(OF_DATACLASS))
         ):
             return code, frame.f_lasti
         frame = frame.f_back

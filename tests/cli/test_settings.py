@@ -98,6 +98,27 @@ def test_a_file_that_does_not_fit(chainrule, text, said):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('data = "penguins"\ntarget = "species"\n\nmomentum = 0.9', "a.toml:4"),
+        ('data = "penguins"\nval-fraction = 0.3\nfolds = 3\ntarget = "species"', "a.toml:2"),
+        ('data = "penguins"\ntarget = "species"\nkind = "sex"', "a.toml:3"),
+        ('data = "digits"\nfolds = 3', "a.toml:2"),
+    ],
+)
+def test_a_setting_that_goes_not_with_the_others_is_told_by_its_line(chainrule, text, line):
+    Path("a.toml").write_text(text)
+    assert f"line      {line}\n" in refused(chainrule("train", "--config", "a.toml"))
+
+
+def test_an_option_that_was_typed_is_no_line_of_the_file(chainrule):
+    Path("a.toml").write_text('data = "penguins"\ntarget = "species"\nmomentum = 0.5')
+    told = refused(chainrule("train", "--config", "a.toml", "--momentum", "0.9"))
+    assert "--momentum is not for tables" in told
+    assert "a.toml" not in told
+
+
 LONG = "a" * 300
 """More than a name of a file may have."""
 

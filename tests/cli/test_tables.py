@@ -265,6 +265,8 @@ WRONG = {
     ("digits", "--target", "x"): "--target goes with a table",
     ("digitss",): "did you mean digits?",
     ("penguins.csv", "--target", "species", "--delimiter", ";;"): "one sign",
+    ("penguins.csv", "--target", "bill_length_mm", "--skip-missing", "--label-smoothing", "0.1"):
+        "--label-smoothing takes certainty from classes",
 }  # fmt: skip
 
 
@@ -283,7 +285,13 @@ def test_rows_that_do_not_fit_a_model(chainrule, species):
     assert "line 3" in said
     assert "'much'" in said
     Path("unseen.csv").write_text(PENGUINS.replace("Torgersen", "Utopia"))
-    assert "Utopia" in chainrule("predict", species, "unseen.csv").stderr
+    for command in ("predict", "evaluate"):
+        assert "Utopia" in chainrule(command, species, "unseen.csv").stderr
+    Path("gap.csv").write_text(PENGUINS.replace("Adelie", "NA", 2))
+    assert "--skip-missing" in refused(chainrule("evaluate", species, "gap.csv"))
+    told = " ".join(chainrule("evaluate", species, "gap.csv", "--skip-missing").stdout.split())
+    rows = len(PENGUINS.splitlines()) - 3
+    assert f"on {rows} rows of gap.csv that have a target (2 have none)" in told
     Path("blind.csv").write_text("\n".join(x.split(",", 1)[1] for x in PENGUINS.splitlines()))
     assert "no column 'species'" in refused(chainrule("evaluate", species, "blind.csv"))
     assert chainrule("predict", species, "blind.csv").exit_code == 0

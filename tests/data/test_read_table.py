@@ -111,6 +111,12 @@ FAULTS = {
     "no format": (PLAIN, {"format": "xml"}, "ArgumentError", ["parquet"]),
     "an option of others": (b"{}", {"delimiter": ","}, "ArgumentError", ["delimiter"]),
     "cut in an object": (b'{"a": 1}\n{"a"', {}, "FormatError", ["line 2"]),
+    "a comma too few": (
+        b'{"a": 1}\n{"a": 1 "b": 2}\n', {}, "FormatError", ["line 2 is no JSON", "at column 9\n"],
+    ),
+    "a brace too few": (
+        b'{"a": 1}\r\n{"a": 1\r\n{"a": 2}', {}, "FormatError", ["line 2 is", "at column 8\n"],
+    ),
     "no object": (b'{"a": 1}\n[2]\n', {}, "FormatError", ["line 2", "a list"]),
     "an object within": (b'{"a": {"b": 1}}\n', {}, "FormatError", ["'a'", "line 1"]),
     "a key twice": (b'{"a": 1, "a": 2}\n', {}, "FormatError", ["'a'", "line 1"]),

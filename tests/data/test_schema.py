@@ -317,6 +317,10 @@ REFUSED = {
         {"c": cut(["n.b.", *(np.arange(N - 2) % 5), "n. b."])}, "y", {},
         ["2 cells", "'n.b.' in row 0; so in row 59"],
     ),
+    "one word in many of the cells of numbers": (
+        {"c": cut([i if i % 3 else "unknown" for i in range(N)])}, "y", {},
+        ["'c'", "20 cells", "'unknown' in row 0", "missing=[.., 'unknown']", "'categorical'"],
+    ),
     "a slip among classes": (
         {"y": cut(["n.b.", *(np.arange(N - 2) % 3), "n.b."])}, "y", {},
         ["'y'", "'n.b.' in row 0", "missing=[.., 'n.b.']", "task='multiclass'"],
@@ -337,6 +341,10 @@ REFUSED = {
     "one class": ({"y": ["a"] * N}, "y", {}, ["'y'", "one class"]),
     "one amount": ({"y": [1.5] * N}, "y", {"task": "regression"}, ["'y' is 1.5 in every row"]),
     "one number": ({"y": [5] * N}, "y", {}, ["'y' is 5 in every row"]),
+    "an infinity among amounts": (
+        {"y": [*(i / 7 for i in range(N - 1)), float("inf")]}, "y", {},
+        ["'y' holds a cell that is not a finite number", "'inf' in row 59"],
+    ),
     "a slip among amounts": (
         {"y": [*(f"{i}.5" for i in range(N - 1)), "n.b."]}, "y", {}, ["'n.b.'", "row 59", "number"],
     ),
@@ -373,6 +381,25 @@ REFUSED = {
     "one label for several": ({"y": ["a", "b"] * 30}, "y", {"task": "multilabel"}, ["one label"]),
     "several for one": ({"z": BASE["y"]}, ["y", "z"], {"task": "multiclass"}, ["2 columns"]),
     "dates to predict": ({"y": np.datetime64("2024-01-01") + np.arange(N)}, "y", {}, ["date"]),
+    "a sign in no cell": (
+        {"y": ["a|b", "b"] * 30}, "y", {"separator": ";"},
+        ["no cell", "'y'", "';'", "'a|b'", "task='multiclass'"],
+    ),
+    "a label a row": (
+        {"y": [f"t{i}|t{i + 1}" for i in range(N)]}, "y", {"separator": "|"},
+        ["'y'", "almost another label", "61 labels in 60 rows"],
+    ),
+    "the same labels": (
+        {"y": ["a|b", "b|a"] * 30}, "y", {"separator": "|"},
+        ["'y'", "same labels in every row", "a, b"],
+    ),
+    "labels one of which is everywhere": (
+        {"y": [True, False] * 30, "z": [True] * N}, ["y", "z"], {},
+        ["'z' is true in every row", "false in others"],
+    ),
+    "amounts one of which is the same": (
+        {"y": [0.5, 1.5] * 30, "z": [2.5] * N}, ["y", "z"], {}, ["'z' is 2.5 in every row"],
+    ),
     "no sign": ({"y": ["a b", "b"] * 30}, "y", {"separator": ""}, ["separator"]),
     "a sign for several": ({"z": BASE["y"]}, ["y", "z"], {"separator": ","}, ["one target"]),
     "a sign in numbers": ({}, "y", {"separator": ","}, ["no texts"]),

@@ -79,7 +79,8 @@ def test_the_program_reads_csv_as_predict_does(tmp_path):
     [
         ("x,b\n", "no column word"), ("x,word\n1,u,3\n", "line 2: more cells"),
         ("x,word\n1,u\n2\n", "line 3: fewer cells"), ("x,word\n0x10,u\n", "line 2: x: a cell is"),
-        ("x,word\ninf,u\n", "line 2: x: a cell is no number"), ("x,word\n1e999,u\n", "infinite"),
+        ("x,word\ninf,u\n", "line 2: x: a cell is no number"),
+        ("x,word\n1e999,u\n", "line 2: x: a number is too"),
         ("x,word\n1 2,u\n", "no number"),
         ("x;word\n1,5;u\n\n2.5;u\n", "stdin, line 4: x: a number has another decimal mark"),
         ('"x\n",word\n1,u\n', "no column x"), ('x,word\n1,"u\nv"\ny,u\n', "line 4: x: a cell"),

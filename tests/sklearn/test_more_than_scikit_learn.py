@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from estimator_cases import ALL_SCHEDULES, data_for, estimators, quick, two_layers
@@ -172,6 +174,45 @@ def test_partial_fit_stops_early():
     model.partial_fit(X[20:], Y[20:], X_val=X[:20], y_val=Y[:20])
     for a, b in zip(before, model.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_partial_fit_of_a_net_stops_early(pickled):
+    kind, held = NeuralNetRegressor, {"X_val": X[:20], "y_val": XR[:20, 0]}
+    net = kind(two_layers, early_stopping=True, n_iter_no_change=3, lr=0.05, random_state=0)
+    losses = []
+    while not (losses and net.stopped_early_) and len(losses) < 300:
+        net.partial_fit(X[20:], XR[20:, 0], **held)
+        losses.append(net.history_[-1]["val_loss"])
+        net = pickle.loads(pickle.dumps(net)) if pickled else net
+    assert len(losses) == int(np.argmin(losses)) + 4 < 300
+    error = np.mean((net.predict(X[:20]) - XR[:20, 0]) ** 2)
+    assert error == pytest.approx(min(losses))
+    state = {n: a.copy() for n, a in net.state_.items()}
+    net.partial_fit(X[20:], XR[20:, 0], **held)
+    assert all(np.array_equal(a, net.state_[n]) for n, a in state.items())
+    assert net.n_iter_ == len(losses)
+
+
+def kept(net):
+    return pickle.loads(pickle.dumps(net))
+
+
+PARTS = [
+    {}, {"ema": 0.9}, {"scheduler": "StepLR", "scheduler__step_size": 1}, {"accumulate": 2},
+    {"early_stopping": True, "ema": 0.5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", PARTS, ids=lambda case: "-".join(case) or "plain")
+def test_a_pickled_net_goes_on_as_the_one_that_was_not(settings):
+    nets = [NeuralNetClassifier(two_layers, random_state=0, **settings) for _ in range(2)]
+    for _ in range(3):
+        for net in nets:
+            net.partial_fit(X, Y, classes=[0, 1, 2])
+        nets[1] = kept(nets[1])
+    for name, array in nets[0].state_.items():
+        np.testing.assert_array_equal(nets[1].state_[name], array, err_msg=name)
 
 
 def test_callbacks_are_told_of_epochs():

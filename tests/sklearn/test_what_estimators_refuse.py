@@ -17,7 +17,7 @@ from chainrule.errors import ChainruleError
 from chainrule.nn import functional
 from chainrule.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
 from chainrule.sklearn.solvers import OPTIMIZERS
-from chainrule.train import LambdaCallback
+from chainrule.train import EarlyStopping, LambdaCallback
 
 ALL = estimators()
 X, Y = data_for(ALL[0], 20)
@@ -86,6 +86,80 @@ def test_layers_callbacks_and_functions(settings, told):
         model.fit(X, Y)
 
 
+SPARE = {
+    "solver_params": [{"solver_params": {"amsgrad": True}, "solver": s}
+                      for s in ("adam", "sgd", "lbfgs")],
+    "learning_rate_params": [{"learning_rate_params": {"gamma": 0.1}, "learning_rate": m}
+                             for m in ("constant", "invscaling", "adaptive")],
+    "learning_rate": [{"learning_rate": "StepLR", "solver": "lbfgs"}],
+    "dropout": [{"dropout": d, "solver": "lbfgs"} for d in (0.5, [0.0, 0.2])],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPARE)
+def test_an_argument_that_would_do_nothing_is_refused(name):
+    for settings in SPARE[name]:
+        model = MLPClassifier((4, 4), **settings)
+        with pytest.raises(ValueError, match=f"The '{name}' parameter .* goes with .*Got {name}="):
+            model.fit(X, Y)
+        assert not hasattr(model, "coefs_")
+
+
+def test_arguments_of_a_part_are_those_that_it_has():
+    for settings, told in (
+        ({"solver": "AdamW", "solver_params": {"foo": 1}}, "solver_params .* AdamW.*betas.*'foo'"),
+        ({"learning_rate": "StepLR"}, "learning_rate_params .* StepLR.*step_size.*'step_size'"),
+    ):
+        with pytest.raises(TypeError, match=f"(?s){told}"):
+            MLPClassifier(**settings).fit(X, Y)
+    for settings, told in (
+        ({"optimizer__foo": 1}, "optimizer__... .* Adam.*betas.*'foo'"),
+        ({"scheduler": "StepLR"}, "scheduler__... .* StepLR.*step_size"),
+    ):
+        with pytest.raises(TypeError, match=f"(?s){told}"):
+            NeuralNetClassifier(two_layers, **settings).fit(X, Y)
+
+
+def test_sizes_of_hidden_layers_are_told_with_the_layer():
+    for sizes in (float("nan"), 2.5, "many", True, [3], 0):
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes must be > 0, .*for layer 1"):
+            MLPClassifier((4, sizes)).fit(X, Y)
+
+
+def test_weights_below_0_are_refused():
+    for weight in (-1.0, float("nan"), float("inf"), "2"):
+        with pytest.raises(ValueError, match=r"'class_weight' parameter .* for class 1 instead"):
+            MLPClassifier(class_weight={0: 1.0, 1: weight}).fit(X, Y)
+    w = np.ones(20)
+    w[[3, 7]] = -0.5
+    for model in ALL:
+        with pytest.raises(ValueError, match=r"2 values are negative: -0.5 in row 3, and more"):
+            model.fit(X, data_for(model, 20)[1], sample_weight=w)
+    with pytest.raises(ValueError, match=r"1 value is negative: -0.5 in row 0."):
+        MLPRegressor().fit(X, X[:, 0], sample_weight=[-0.5] + [1] * 19)
+
+
+def test_holes_of_a_sparse_matrix_are_told_by_place():
+    for layout in (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array):
+        held = layout(np.where(np.arange(X.size).reshape(X.shape) == 3 * X.shape[1] + 2, np.nan, X))
+        with pytest.raises(ValueError, match=r"(?s)NaN.*1 value .* in row 3, column 2"):
+            MLPClassifier().fit(held, Y)
+
+
+def test_a_share_that_holds_nothing_out_is_named():
+    for kind in (MLPClassifier, lambda **k: NeuralNetClassifier(two_layers, **k)):
+        for share in (0.0, 0.999):
+            with pytest.raises(ValueError, match=f"validation_fraction={share:g} of 20 rows"):
+                kind(early_stopping=True, validation_fraction=share).fit(X, Y)
+
+
+def test_lbfgs_does_not_end_with_a_loss_that_is_none():
+    model = MLPRegressor(solver="lbfgs", max_iter=3)
+    with pytest.raises(ValueError, match=r"non-finite loss.* largest input .*Try StandardScaler"):
+        model.fit(X * 1e200, X[:, 0])
+    assert not hasattr(model, "coefs_")
+
+
 def bad_data():
     hole, word = X.copy(), X.astype(object)
     hole[3, 1] = np.nan
@@ -94,6 +168,7 @@ def bad_data():
     yield "infinite", np.where(np.isnan(hole), np.inf, hole), Y, "infinity.*\n.*row 3, column 1"
     yield "a word", word, Y, "could not convert string to float: 'abc'\nX holds 'abc' in row 4, col"
     yield "lengths", X, Y[:19], r"inconsistent numbers of samples: \[20, 19\]"
+    yield "masked", np.ma.masked_array(X, hole != hole), Y, r"1 masked value.* \(3, 1\).*X.filled"
     yield "no rows", X[:0], Y[:0], "minimum of 1 is required"
     yield "no target", X, None, "requires y to be passed"
 
@@ -178,6 +253,9 @@ def test_validation_data_come_in_pairs():
     model = MLPClassifier()
     with pytest.raises(ValueError, match="belong together"):
         model.fit(X, Y, X_val=X)
+    for kind in ALL:
+        with pytest.raises(ValueError, match="belong together"):
+            kind.fit(X, data_for(kind, 20)[1], y_val=Y)
     with pytest.raises(ValueError, match="go by epochs"):
         model.set_params(solver="lbfgs").fit(X, Y, X_val=X, y_val=Y)
     with pytest.raises(ValueError, match="has 3 features, but MLPClassifier is expecting 6"):
@@ -218,6 +296,9 @@ def test_a_warning_points_at_the_line_that_fits(settings):
         ({"optimizer": "Adamw"}, "Did you mean 'AdamW'"),
         ({"module": lambda: 3}, "must be or make an nn.Module"),
         ({"module": nn.Linear(6, 3), "module__bias": False}, "arguments of a class or function"),
+        ({"scheduler__gamma": 3}, "scheduler__gamma is an argument of a scheduler.*scheduler="),
+        ({"metrics": ["accuracy"]}, "none are held out.*early_stopping=True, or fit"),
+        ({"predict_nonlinearity": "softmax"}, "'predict_nonlinearity' parameter .*'auto'"),
         ({"module": nn.Linear(5, 3)}, "inner sizes differ.*got .*6"),
     ],
     ids=lambda case: "" if isinstance(case, str) else "-".join(case),
@@ -272,6 +353,50 @@ def test_outputs_may_be_others_where_the_user_says_what_they_mean():
 def cost_of_any(z, y):
     """A loss that takes outputs of any number."""
     return (z.mean(1, keepdim=True) - y).square().mean()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "own",
+    [{"activation": nn.GELU()}, {"activation": ["relu", nn.GELU()]},
+     {"loss": nn.CrossEntropyLoss()}],
+    ids=lambda own: str(own)[:20],
+)  # fmt: skip
+def test_a_module_in_an_mlp_is_copied_but_not_dumped_and_it_is_said_which(own):
+    (name,) = own
+    model = MLPClassifier((4, 4), max_iter=2, random_state=0, **own).fit(X, Y)
+    with pytest.raises(ChainruleError, match=f"(?s)MLPClassifier: {name} is a .*as {name} pass"):
+        pickle.dumps(model)
+    for other in (copy.copy(model), copy.deepcopy(model)):
+        assert np.array_equal(other.predict_proba(X), model.predict_proba(X))
+    assert np.array_equal(clone(model).fit(X, Y).predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_early_stopping_that_waits_for_nothing_is_refused_before_an_epoch():
+    for monitor, own, told in (
+        ("val_loss", {}, "(?s)no epoch has.*early_stopping=True"),
+        ("val_accuracy", {"early_stopping": True}, "(?s)no epoch has.*val_score"),
+    ):
+        model = MLPClassifier(callbacks=[EarlyStopping(monitor)], **own)
+        with pytest.raises(ValueError, match=told):
+            model.fit(X, Y)
+        assert not hasattr(model, "coefs_")
+    MLPClassifier(callbacks=[EarlyStopping("val_loss")], max_iter=2).fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_labels_of_two_kinds_are_told_by_row():
+    texts = np.array(["a", "b", "c"], object)[Y]
+    for row, value in ((7, None), (3, 2)):
+        y = texts.copy()
+        y[row] = value
+        for model in (MLPClassifier(), NeuralNetClassifier(two_layers)):
+            with pytest.raises(ValueError, match=f"row {row} holds {value}, and 1 of 20 labels"):
+                model.fit(X, y)
+    y = texts.copy()
+    y[4] = float("nan")
+    with pytest.raises(ValueError, match=r"(?s)NaN.*no label in row 4\."):
+        MLPClassifier().fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["module", "criterion"])

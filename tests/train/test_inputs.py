@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import nn, optim
-from chainrule.errors import ArgumentError, ArgumentTypeError
+from chainrule import nn, optim, tensor
+from chainrule.data import DataLoader, TensorDataset
+from chainrule.errors import ArgumentError, ArgumentTypeError, NonFiniteError
 from chainrule.train import Trainer
 
 X = np.random.default_rng(0).normal(size=(16, 3))
@@ -80,6 +81,85 @@ def test_a_second_input_is_no_batch_size():
     for size, told in ((X, r"predict\(\(x1, x2\)\)"), (0, "got .* 0"), (2.5, "2.5")):
         with pytest.raises(ArgumentError, match=told):
             model.predict(X, size)
+
+
+def of_kinds():
+    """The same numbers in frames whose columns are not all of one NumPy type."""
+    pd = pytest.importorskip("pandas")
+    x = X.astype(np.float32)
+    x[:, 1] = x[:, 1].round()
+    whole = pd.DataFrame(x, columns=list("abc"))
+    yield "nullable", whole.astype("Float32"), x
+    yield "a nullable one", whole.assign(b=whole.b.astype("Int64")), x
+    yield "truth", whole.assign(b=whole.b > 0), np.stack([x[:, 0], x[:, 1] > 0, x[:, 2]], 1)
+    pytest.importorskip("pyarrow")
+    yield "arrow", whole.astype("float32[pyarrow]"), x
+
+
+def test_columns_of_several_kinds_of_numbers_are_one_array():
+    for name, frame, plain in of_kinds():
+        found = []
+        for x in (frame, plain):
+            chainrule.manual_seed(0)
+            found.append(trained(nn.Linear(3, 1), (x, Y)).predict(x))
+        assert (found[0] == found[1]).all().item(), name
+        if name == "a nullable one":
+            frame.loc[3, "b"] = pytest.importorskip("pandas").NA
+            with pytest.raises(NonFiniteError, match=r"(?s)number 3\), column b"):
+                trained(nn.Linear(3, 1), (frame, Y))
+
+
+def hidden():
+    return np.ma.masked_array(X, mask=np.arange(X.size).reshape(X.shape) == 7)
+
+
+SPARSE = type("csr", (), {"toarray": lambda self: X})
+MIXED = X.astype(object)
+MIXED[4, 1] = "much"
+REFUSED = {
+    "masked": (lambda: (hidden(), Y), r"1 masked value, the first at \(2, 1\).*x.filled"),
+    "sparse": (lambda: (SPARSE(), Y), r"sparse matrix.*x.toarray\(\)"),
+    "objects": (lambda: (X.astype(object), Y), "numbers as objects.*astype"),
+    "a text": (lambda: (MIXED, Y), r"'much' at \(4, 1\)"),
+    "an array alone": (lambda: X, r"fit\(\(x, y\)"),
+    "a dict alone": (lambda: {"x": X, "y": Y}, r"dict.*fit\(\(x, y\)"),
+    "a path": (lambda: "houses.csv", "str.*TableFit"),
+    "a frame alone": (
+        lambda: pytest.importorskip("pandas").DataFrame(X),
+        r"DataFrame.*fit\(\(x, y\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_data_is_told_what_to_give(name):
+    data, told = REFUSED[name]
+    model = nn.Linear(3, 1)
+    before = np.array(model.weight.detach())
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=f"(?s){told}"):
+        trained(model, data())
+    assert (before == np.asarray(model.weight.detach())).all()
+
+
+def test_a_loader_has_its_own_batches():
+    model = nn.Linear(3, 1)
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1), seed=0)
+    parts = [tensor(a.astype(np.float32)) for a in (X, Y)]
+    loader = DataLoader(TensorDataset(*parts), batch_size=8)
+    for own in ({"batch_size": 16}, {"shuffle": False}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(own))} is for data that come without"):
+            trainer.fit(loader, epochs=1, **own)
+    with pytest.raises(ArgumentError, match="batch_size is for data that come without"):
+        trainer.evaluate(loader, batch_size=4)
+    assert trainer.fit(loader, epochs=1).rows[-1]["step"] == 2
+
+
+def test_rows_at_a_time_of_a_prediction():
+    trainer = trained(Two(), (X, X, Y))
+    for size in (0, -1, 2.5, True, X):  # the last is an input in the place of batch_size
+        with pytest.raises(ArgumentError, match=r"(?s)predict: batch_size.*predict\(\(x1, x2\)\)"):
+            trainer.predict(X, size)
+    assert trainer.predict((X, X), 5).shape == (16, 1)
 
 
 def test_a_dict_is_told_the_right_form():

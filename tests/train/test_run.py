@@ -63,6 +63,9 @@ def test_a_run_is_found_by_path_name_and_newest(tmp_path):
         open_run("digit-0001", tmp_path)
     with pytest.raises(ArgumentError, match="no run 'x'"):
         open_run("x", tmp_path / "empty")
+    for none in (None, 3):
+        with pytest.raises(TypeError, match="a run is said by its path or its name"):
+            open_run(none)
     for wrong in ("", "../x", "a/b", ".hidden"):
         with pytest.raises(ArgumentError, match="a run's name consists"):
             Run.create(wrong, tmp_path)

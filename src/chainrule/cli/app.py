@@ -6,6 +6,7 @@ import difflib
 import errno
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from ..errors import ChainruleError, OutputError, no_user_code
 from ..version import __version__
@@ -36,6 +38,9 @@ Start here:
 
 `chainrule --help` lists the commands.
 """
+
+PLACES = "chainrule.settings"
+"""In a context's meta: the line of each setting of --config, `a.toml:3`."""
 
 TRACEBACK = click.Option(
     ["--traceback"], is_flag=True, expose_value=False, help="Show where an error came from."
@@ -82,7 +87,25 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; no frame up to here is a line of the user's."""
         no_user_code()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except UsageProblem as error:
+            error.line = error.line or self._line_of(error.problem, ctx)
+            raise
+
+    def _line_of(self, problem: str, ctx: click.Context) -> str:
+        """Where the first option stands that a problem is about, if in the file of --config."""
+        names = {flag: p.name for p in self.params for flag in (*p.opts, *p.secondary_opts)}
+        held = ctx.meta.get(PLACES, {})
+        for flag in re.findall(r"--[a-z]+(?:-[a-z]+)*", problem):
+            name = names.get(flag)
+            if (
+                name
+                and name in held
+                and ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+            ):
+                return str(held[name])
+        return ""
 
 
 class App(click.Group):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from .recipe import from_config, load
 from .report import probabilities
 from .results import confused, matrix_in_words, matrix_lines
 from .tables.choices import is_table_run
-from .tables.options import only_of_tables, reading_options
+from .tables.options import SKIP_MISSING, only_of_tables, reading_options
 from .terminal import Line, Terminal, detect, words
 
 SCHEMA = "chainrule evaluation 1"
@@ -73,6 +73,7 @@ class Evaluation:
 @run_argument()
 @click.argument("file", required=False, metavar="[FILE]")
 @reading_options
+@SKIP_MISSING
 @runs_dir
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @plain_option
@@ -90,7 +91,7 @@ def command(
       chainrule evaluate houses more-houses.csv
     """
     found = newest_with_model(run, runs_dir)
-    held = of_run(found, file, reading)
+    held = of_run(found, file, reading, lambda text: click.echo(text, err=True))
     if as_json:
         click.echo(json.dumps(held.to_json(), indent=2))
         return
@@ -100,14 +101,20 @@ def command(
 
 
 def of_run(
-    run: Run, file: str | None = None, reading: Mapping[str, Any] | None = None
-) -> Evaluation:
-    """Scores of a run's model on its held-out rows, or on a table's."""
+    run: Run, file: str | None = None, reading: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Evaluation:  # fmt: skip
+    """Scores of a run's model on its held-out rows, or on a table's.
+
+    say: gets what was found of a table's file: how it is written, categories that were not learned.
+    """
     if is_table_run(run.config):
         from .tables import applied
 
-        judged = applied.judge(run, file, with_target=True, reading=reading)
-        return applied.evaluation(run.name, *judged)
+        learned, judged = applied.judge(run, file, with_target=True, reading=reading)
+        if file is not None:
+            say("; ".join((counted(len(judged.table), "row"), *judged.said)))
+        return applied.evaluation(run.name, learned, judged)
     only_of_tables(dict(reading or {}))
     if file is not None:
         raise UsageProblem(

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from ..errors import FormatError, some_names
-from .app import UsageProblem, did_you_mean
+from .app import PLACES, UsageProblem, did_you_mean
 from .options import Name, Number, Sizes
 from .recipe import DATA as SETS
 from .recipe import WITH_MOMENTUM, Recipe
@@ -46,7 +46,10 @@ def settings_option(function: Any) -> Any:
 
 def _take(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
     if path is not None:
-        ctx.default_map = {**(ctx.default_map or {}), **read_settings(path, ctx.command)}
+        held = read_settings(path, ctx.command)
+        ctx.default_map = {**(ctx.default_map or {}), **held}
+        text = _text_of(path)
+        ctx.meta[PLACES] = {name: f"{path}:{_line_of(name, text)}" for name in held}
 
 
 def read_settings(path: str, command: click.Command) -> dict[str, Any]:
@@ -136,8 +139,9 @@ def _text_of(path: str) -> str:
 
 
 def _line_of(key: str, text: str) -> int:
-    found = re.search(rf"""^[ \t]*(["']?){re.escape(key)}\1[ \t]*[=.]""", text, re.M)
-    found = found or re.search(rf"^[ \t]*\[+[ \t]*{re.escape(key)}", text, re.M)
+    written = re.escape(key).replace("_", "[-_]")
+    found = re.search(rf"""^[ \t]*(["']?){written}\1[ \t]*[=.]""", text, re.M)
+    found = found or re.search(rf"^[ \t]*\[+[ \t]*{written}", text, re.M)
     return text.count("\n", 0, found.start()) + 1 if found else 1
 
 

@@ -120,6 +120,8 @@ static double number(const char *cell, const char *column)
         end++;
     if (*end)
         stop("a cell is no number", column);
+    if (x - x != 0.0)
+        stop("a number is too large", column);
     return x;
 }
 """

@@ -12,6 +12,8 @@ from ..train.inputs import listed
 
 def check_classes(y: Any) -> None:
     """scikit-learn's check that targets are classes; its error with how many values there are."""
+    if y.dtype.kind == "O":
+        _check_of_one_kind(y)
     try:
         check_classification_targets(y)
     except ValueError as error:
@@ -19,6 +21,21 @@ def check_classes(y: Any) -> None:
             raise
         count = len(np.unique(y))
         raise ValueError(f"{error} There are {count} different values in {len(y)} rows.") from None
+
+
+def _check_of_one_kind(y: Any) -> None:
+    """Raises where some labels are texts and others are not: by the first row that differs."""
+    kinds = [type(v) if isinstance(v, str) else None for v in y.ravel().tolist()]
+    texts = sum(k is str for k in kinds)
+    if texts in (0, len(kinds)):
+        return
+    few = str if 2 * texts <= len(kinds) else None
+    row = kinds.index(few) // (y.shape[1] if y.ndim > 1 else 1)
+    raise ValueError(
+        f"y must hold labels of one kind, texts or numbers, but row {row} holds "
+        f"{y[row] if y.ndim == 1 else y[row].tolist()!r}, and {min(texts, len(kinds) - texts)} of "
+        f"{len(kinds)} labels are {'texts' if few else 'no texts'}."
+    )
 
 
 def check_two(est: Any, classes: Any, y: Any) -> None:

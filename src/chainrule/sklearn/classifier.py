@@ -49,7 +49,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     of epochs.  `fit(..., X_val=, y_val=)` holds out data of your own; `validation_loss_curve_`,
     `validation_scores_` then tell of them.  `module_state_`: what layers other than Linear hold.
 
-    Differs from scikit-learn: one class only is an error; partial_fit may stop early.
+    Differs from scikit-learn: one class only, weights of rows below 0 and an lbfgs whose loss is
+    not finite are errors; partial_fit may stop early.
 
     >>> from sklearn.datasets import load_iris
     >>> from chainrule.sklearn import MLPClassifier

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..data import find_nonfinite
+from ..data.finite import NonFinite
+from ..markup import counted
 from ..train.inputs import listed
 
 SPARSE = ("csr", "csc")
@@ -17,6 +20,14 @@ def checked(est: Any, x: Any, *y: Any, dtype: Any, reset: bool, **more: Any) -> 
     """`validate_data`, whose errors about single values then say in which rows and columns."""
     if y and y[0] is None:
         raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None")
+    for name, values in zip("Xy", (x, *y), strict=False):
+        masked = isinstance(values, np.ma.MaskedArray)
+        hidden = np.argwhere(np.ma.getmaskarray(values) if masked else np.zeros(0, bool))
+        if len(hidden):
+            raise ValueError(
+                f"{name} is an array with {counted(len(hidden), 'masked value')}, the first at "
+                f"{tuple(hidden[0].tolist())}: leave such rows out, or give {name}.filled(value)."
+            )
     try:
         return validate_data(est, x, *y, accept_sparse=SPARSE, dtype=dtype, reset=reset, **more)
     except (ValueError, TypeError) as error:
@@ -32,17 +43,27 @@ def _place(x: Any, error: Exception, name: str = "X") -> str:
     text = str(error)
     if "could not convert string" in text:
         return _texts(x, name)
+    if "Input contains NaN" in text and name == "y":  # of labels that are objects
+        rows = [i for i, v in enumerate(np.ravel(np.asarray(x, dtype=object)).tolist()) if v != v]
+        return f"y holds no label in {_places('row', rows)}." if rows else ""
     if f"Input {name} contains" not in text:
         return ""
     try:
-        found = find_nonfinite(np.asarray(getattr(x, "data", x) if _is_sparse(x) else x, float))
+        found = _nonfinite_of_sparse(x) if _is_sparse(x) else find_nonfinite(np.asarray(x, float))
     except (TypeError, ValueError):
         return ""
-    if _is_sparse(x) or not found.count:
+    if not found.count:
         return ""
     columns = f", {_places('column', _names(x, found.columns))}" if name == "X" else ""
     values = "1 value that is" if found.count == 1 else f"{found.count} values that are"
     return f"{values} not finite, in {_places('row', found.rows)}{columns}."
+
+
+def _nonfinite_of_sparse(x: Any) -> NonFinite:
+    held = x.tocoo()
+    bad = ~np.isfinite(held.data)
+    rows, columns = (np.unique(at[bad]).astype(np.int64) for at in (held.row, held.col))
+    return NonFinite(int(bad.sum()), rows, columns)
 
 
 def _places(what: str, numbers: Any) -> str:
@@ -76,4 +97,31 @@ def row_weights(sample_weight: Any, x: Any, dtype: Any) -> Any:
     """The weight of every row, 1 where none is given."""
     if sample_weight is None:
         return np.ones(x.shape[0], dtype)
-    return _check_sample_weight(sample_weight, x, dtype=dtype)
+    w = _check_sample_weight(sample_weight, x, dtype=dtype)
+    bad = np.flatnonzero(w < 0)
+    if len(bad):
+        raise ValueError(
+            f"sample_weight must hold numbers >= 0, but {counted(len(bad), 'value')} "
+            f"{'is' if len(bad) == 1 else 'are'} negative: {w[bad[0]]:g} in row {bad[0]}"
+            f"{', and more' if len(bad) > 1 else ''}."
+        )
+    return w
+
+
+def split(est: Any, rows: tuple[Any, ...], rng: Any, by: Any) -> list[Any]:
+    """`train_test_split` by validation_fraction, which its errors then name."""
+    try:
+        return train_test_split(
+            *rows, random_state=rng, test_size=est.validation_fraction, stratify=by
+        )
+    except ValueError as error:
+        share, count = est.validation_fraction, rows[0].shape[0]
+        told = f"early_stopping holds out validation_fraction={share:g} of {counted(count, 'row')}."
+        error.args = (f"{error}\n{told}", *error.args[1:])
+        raise
+
+
+def in_pairs(x: Any, y: Any) -> None:
+    """Raises where only one of X_val and y_val is given."""
+    if (x is None) != (y is None):
+        raise ValueError("X_val and y_val belong together: give both, or neither.")

@@ -78,8 +78,19 @@ def minimize(est: Any, kit: Kit, x: Any, y: Any, w: Any, progress: Progress) -> 
         surface(result.x)
     progress.n_iter_ = min(result.nit, est.max_iter)
     progress.loss_ = surface.shown
+    if not np.isfinite(surface.shown):
+        raise ValueError(_overflowed(surface, progress.n_iter_))
     if result.status:
         _warn(result, progress.n_iter_, est.max_iter)
+
+
+def _overflowed(surface: Surface, steps: int) -> str:
+    """That the loss is no number, and what is likely to mend it."""
+    return (
+        "Solver produced a non-finite loss. The input data may contain large values and need to "
+        f"be preprocessed. The loss is {surface.shown} after {steps} iteration(s) of lbfgs; the "
+        f"largest input is {np.abs(surface.x).max():.3g}. Try StandardScaler()."
+    )
 
 
 def _warn(result: Any, steps: int, most: int) -> None:

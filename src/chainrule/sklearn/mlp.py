@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +18,8 @@ from .. import nn
 from ..errors import StateError
 from ..tensor.random import Generator, drawing_from
 from .classes import labels_of
-from .inputs import checked, row_weights
+from .copies import Copied
+from .inputs import checked, in_pairs, row_weights, split
 from .kit import KITS, Data, Kit
 from .lbfgs import minimize
 from .network import Design, Network, for_each_layer
@@ -28,10 +28,13 @@ from .parameters import (
     FLOATS,
     MLP,
     check_callbacks,
+    check_class_weight,
     check_layers,
-    check_lbfgs,
+    check_monitors,
     check_parameters,
-)  # fmt: skip
+    check_used,
+    hidden_sizes,
+)
 from .solvers import as_arrays, make_schedule
 from .training import Progress, Training, Validation
 
@@ -40,10 +43,14 @@ NETWORKS: Any = weakref.WeakKeyDictionary()
 EPOCHS_ONLY = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]
+class BaseMLP(Copied, BaseEstimator):  # type: ignore[misc]
     """A fit of a dense network; subclasses say what targets and losses are."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = MLP
+    _instead: ClassVar[dict[str, str]] = {
+        "activation": "its name or its class, or a function of a module that can be imported",
+        "loss": "a function of a module that can be imported, which makes and calls it",
+    }
     _solver_state: dict[str, Any]
 
     # ------------------------------------------------------------ what subclasses say
@@ -69,16 +76,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _check(self) -> None:
         check_parameters(self)
         check_layers(self)
-        check_lbfgs(self)
+        check_class_weight(self)
         check_callbacks(self)
-        self._hidden()
-
-    def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        found = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if any(n != int(n) or n <= 0 for n in found):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {found}.")
-        return tuple(int(n) for n in found)
+        check_used(self)
+        hidden_sizes(self)
 
     def _floats(self) -> Any:
         """What X is converted to: what it is, or the one type asked for."""
@@ -117,7 +118,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         floats = np.float64 if self.solver == "lbfgs" else x.dtype
         w = self._weighted(y, row_weights(sample_weight, x, floats), incremental)
         rng = check_random_state(self.random_state)
-        design = self._design((x.shape[1], *self._hidden(), y.shape[1]), floats)
+        design = self._design((x.shape[1], *hidden_sizes(self), y.shape[1]), floats)
         progress = Progress(self.early_stopping) if first else Progress.of(self)
         if incremental and progress.stopped_early_:
             return self
@@ -169,6 +170,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             # from a copy: the order of the rows is that of a network without them
             seed = copy.deepcopy(rng).randint(np.iinfo(np.int32).max)
             generator = Generator().manual_seed(int(seed))
+        check_monitors(self, validation is not None)
         training = Training(self, kit, data, progress, rng, schedule, validation)
         with drawing_from(generator):
             training.fit(incremental)
@@ -199,9 +201,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             wv = np.ones(len(yv), w.dtype)
         elif self.early_stopping:
             by = labels_of(self, y) if is_classifier(self) and y.shape[1] == 1 else None
-            x, xv, y, yv, w, wv = train_test_split(
-                x, y, w, random_state=rng, test_size=self.validation_fraction, stratify=by
-            )
+            x, xv, y, yv, w, wv = split(self, (x, y, w), rng, by)
             if xv.shape[0] < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size "
@@ -266,8 +266,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return True
 
     def _held(self, x: Any, y: Any) -> tuple[Any, Any]:
-        if (x is None) != (y is None):
-            raise ValueError("X_val and y_val belong together: give both, or neither.")
+        in_pairs(x, y)
         if x is not None and self.solver == "lbfgs":
             raise ValueError("X_val is for solvers that go by epochs, not for solver='lbfgs'.")
         return x, y

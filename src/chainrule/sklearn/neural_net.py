@@ -11,27 +11,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, ArgumentTypeError, StateError
+from ..errors import ArgumentError, ArgumentTypeError
 from ..markup import counted
 from ..tensor.autograd import no_grad
 from ..tensor.core import wrap
 from ..tensor.random import Generator, drawing_from
-from ..train import EarlyStopping, LambdaCallback, Trainer
+from ..train import LambdaCallback, Trainer
 from ..train.evaluation import mode, predict
 from ..train.inputs import EVALUATION_BATCH
 from .calls import called
 from .classes import labels_of
-from .inputs import checked, row_weights
+from .copies import Copied
+from .inputs import checked, in_pairs, row_weights, split
 from .kit import AT_A_TIME
 from .parameters import COUNT, DTYPE, FLOATS, FRACTION, NOT_NEGATIVE, POSITIVE, check_parameters
 from .solvers import OPTIMIZERS, SCHEDULES, as_arrays
+from .stopping import Stopping
 
 PARTS = ("module", "criterion", "optimizer", "scheduler")
 MLP_NAMES = {
@@ -75,13 +76,18 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
+class BaseNeuralNet(Copied, BaseEstimator):  # type: ignore[misc]
     """A fit of any Module; subclasses say what targets and losses are."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = CONSTRAINTS
+    _instead: ClassVar[dict[str, str]] = {
+        "module": "a class or a function that makes it, with module__... for its arguments",
+        "criterion": "its class, with criterion__... for its arguments",
+    }
     _solver_state: dict[str, Any]
     history_: list[dict[str, Any]]
     dtype_: str
+    stopped_early_: bool
 
     def __init__(
         self, module: Any, *, criterion: Any = "auto", optimizer: Any = "Adam",
@@ -141,6 +147,23 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
                 fix=f"did you mean {near[0]!r}?" if near else f"module__{rest or name}",
             )  # fmt: skip
 
+    def _check_used(self, held: tuple[Any, Any]) -> None:
+        """Raises for an argument that would do nothing beside the others."""
+        who = type(self).__name__
+        spare = sorted(n for n in self._given() if n.startswith("scheduler__"))
+        if spare and self.scheduler is None:
+            raise ArgumentError(
+                f"{who}: {spare[0]} is an argument of a scheduler, and there is none", line="",
+                expected="scheduler='StepLR', or another of chainrule.optim.lr_scheduler",
+                got="scheduler=None",
+            )  # fmt: skip
+        if self.metrics and not self.early_stopping and held[0] is None:
+            raise ArgumentError(
+                f"{who}: metrics are those of held-out rows, and none are held out", line="",
+                expected="early_stopping=True, or fit(..., X_val=, y_val=)",
+                got=f"metrics={list(self.metrics)!r}"[:80],
+            )  # fmt: skip
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments, those of module, criterion, optimizer and scheduler with them."""
         return {**super().get_params(deep), **self._given()}
@@ -157,33 +180,6 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     def _options(self, part: str) -> dict[str, Any]:
         start = f"{part}__"
         return {n[len(start) :]: v for n, v in vars(self).items() if n.startswith(start)}
-
-    # ------------------------------------------------------------ copies
-
-    def __getstate__(self) -> Any:
-        for name, value in self.get_params(deep=False).items():
-            if isinstance(value, nn.Module):
-                kind = type(value).__name__
-                instead = "a class or a function that makes it" if name == "module" else "its class"
-                raise StateError(
-                    f"{type(self).__name__}: {name} is a {kind} that is made already, and models "
-                    "are not pickled: it can't be dumped or sent to another process", line="",
-                    fix=f"as {name} pass {instead}, with {name}__... for its arguments",
-                )  # fmt: skip
-        return super().__getstate__()
-
-    def __copy__(self) -> Any:
-        return self._with(dict(vars(self)))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self._with(copy.deepcopy(dict(vars(self)), memo))
-
-    def _with(self, held: dict[str, Any]) -> Any:
-        """The same with what it holds, which may not be pickled."""
-        out = type(self).__new__(type(self))
-        for name, value in held.items():
-            setattr(out, name, value)
-        return out
 
     # ------------------------------------------------------------ what subclasses say
 
@@ -279,7 +275,7 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     def _callbacks(self, held: bool) -> list[Any]:
         found = list(self.callbacks or ())
         if self.early_stopping and held:
-            found.append(EarlyStopping("val_loss", int(self.n_iter_no_change), float(self.tol)))
+            found.append(Stopping("val_loss", int(self.n_iter_no_change), float(self.tol)))
         if self.verbose:
             found.append(LambdaCallback(on_epoch_end=_show))
         return found
@@ -291,11 +287,15 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self._check_given()
         check_parameters(self)
+        in_pairs(*held)
+        self._check_used(held)
         first = not hasattr(self, "state_") or not (self.warm_start or incremental)
         x, y = self._read(x, y, first, incremental)
         if first:
             self.dtype_ = x.dtype.name
         w = self._weighted(y, row_weights(sample_weight, x, x.dtype))
+        if incremental and not first and self.stopped_early_:
+            return
         rng = check_random_state(self.random_state)
         (x, y, w), validation = self._split((x, y, w), held, rng)
         seeds = [int(n) for n in rng.randint(np.iinfo(np.int32).max, size=2)]
@@ -304,7 +304,9 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             trainer = self._begin(x, y, seeds, validation is not None, first, incremental)
         assert trainer.generator is not None
         trainer.generator.manual_seed(seeds[1])
-        before = len(trainer.history.rows)
+        before, stopping = len(trainer.history.rows), Stopping.of(trainer)
+        if stopping is not None:
+            stopping.by_call = incremental
         trainer.fit(
             (x, y), epochs=1 if incremental else int(self.max_epochs), validation=validation,
             batch_size=min(int(self.batch_size), len(x)), shuffle=bool(self.shuffle),
@@ -326,9 +328,15 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             self._check_outputs(network, x[:1], self._width(y))
             trainer = self._trainer(network, seeds[1], held)
         if incremental and not first:
-            trainer.optimizer.load_state_dict(self._solver_state["optimizer"])
+            held_state = self._solver_state
+            trainer.optimizer.load_state_dict(held_state["optimizer"])
             if trainer.scheduler is not None:
-                trainer.scheduler.load_state_dict(self._solver_state["schedule"])
+                trainer.scheduler.load_state_dict(held_state["schedule"])
+            stopping = Stopping.of(trainer)
+            if stopping is not None and held_state["stopping"] is not None:
+                stopping.take(held_state["stopping"])
+            if trainer.ema is not None and held_state["weights"] is not None:
+                network.load_state_dict(held_state["weights"])  # the average began as `state_`
         TRAINERS[self] = trainer
         return trainer
 
@@ -343,19 +351,21 @@ class BaseNeuralNet(BaseEstimator):  # type: ignore[misc]
             return rows, None
         known = is_classifier(self) and rows[1].ndim == 1
         by = labels_of(self, rows[1]) if known else None
-        parts = train_test_split(
-            *rows, random_state=rng, test_size=self.validation_fraction, stratify=by
-        )
+        parts = split(self, rows, rng, by)
         return tuple(parts[0::2]), tuple(parts[1:4:2])
 
     def _finish(self, trainer: Trainer) -> None:
         """The fitted attributes: arrays and numbers."""
         self.state_ = {n: t._value.copy() for n, t in trainer.evaluated_weights().items()}
-        schedule = trainer.scheduler
+        schedule, stopping, ema = trainer.scheduler, Stopping.of(trainer), trainer.ema
+        own = {n: t._value.copy() for n, t in trainer.model.state_dict().items()} if ema else None
         self._solver_state = {
             "optimizer": as_arrays(trainer.optimizer),
             "schedule": schedule and schedule.state_dict(),
+            "stopping": stopping and stopping.given(),
+            "weights": own,  # where `state_` is their average
         }
+        self.stopped_early_ = stopping is not None and stopping.ended
         self.n_iter_ = len(self.history_)
 
     # ------------------------------------------------------------ what comes of it

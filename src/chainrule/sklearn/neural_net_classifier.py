@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import type_of_target
 
 from .. import nn
@@ -33,7 +34,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
     class_weight: None, 'balanced' or {class: weight}.  predict_nonlinearity: from outputs (rows, K)
     in NumPy to probabilities; 'auto' is that of the criterion, None takes them as they are.
 
-    Fitted: classes_, state_ (arrays by name), history_ (a row an epoch), n_iter_, n_outputs_.
+    Fitted: classes_, state_ (arrays by name), history_ (a row an epoch), n_iter_, n_outputs_,
+    stopped_early_.
     Differs from skorch: the module gives logits, and sizes are handed to it.
 
     >>> from sklearn.datasets import load_iris
@@ -46,7 +48,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **CONSTRAINTS, "class_weight": CLASS_WEIGHT, "predict_nonlinearity": [str, callable, None],
+        **CONSTRAINTS, "class_weight": CLASS_WEIGHT,
+        "predict_nonlinearity": [StrOptions({"auto"}), callable, None],
     }  # fmt: skip
 
     def __init__(
@@ -81,12 +84,18 @@ class NeuralNetClassifier(ClassifierMixin, BaseNeuralNet):  # type: ignore[misc]
         return self
 
     def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
-    ) -> NeuralNetClassifier:
-        """One epoch over X and y, from where the model stands; classes: all, at the first call."""
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, X_val: Any = None,
+        y_val: Any = None,
+    ) -> NeuralNetClassifier:  # fmt: skip
+        """One epoch over X and y, from where the model stands; classes: all, at the first call.
+
+        With early_stopping, once the loss of X_val (or of a share of X) has not improved for
+        n_iter_no_change calls, the best weights are put back, `stopped_early_` is True, and later
+        calls change nothing.
+        """
         if not hasattr(self, "classes_") and classes is not None:
             self.classes_ = np.unique(classes)
-        self._fit(X, y, sample_weight, (None, None), True)
+        self._fit(X, y, sample_weight, (X_val, y_val), True)
         return self
 
     def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:

@@ -37,9 +37,16 @@ class NeuralNetRegressor(MultiOutputMixin, RegressorMixin, BaseNeuralNet):  # ty
         self._fit(X, y, sample_weight, (X_val, y_val), False)
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralNetRegressor:
-        """One epoch over X and y, from where the model stands."""
-        self._fit(X, y, sample_weight, (None, None), True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> NeuralNetRegressor:
+        """One epoch over X and y, from where the model stands.
+
+        With early_stopping, once the loss of X_val (or of a share of X) has not improved for
+        n_iter_no_change calls, the best weights are put back, `stopped_early_` is True, and later
+        calls change nothing.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val), True)
         return self
 
     def _read(self, x: Any, y: Any, reset: bool, keep: bool) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import (
 )
 
 from ..errors import ArgumentError, ArgumentTypeError
-from ..train.callbacks import Callback
+from ..train.callbacks import Callback, EarlyStopping
 from .network import ACTIVATIONS
 from .solvers import MODES, OPTIMIZERS, OWN, SCHEDULES
 
@@ -104,17 +104,6 @@ def check_layers(est: Any) -> None:
                 raise InvalidParameterError(_layer_text(est, name, i, value, expected))
 
 
-def check_lbfgs(est: Any) -> None:
-    """Raises for dropout beside lbfgs, whose line search compares values of one function."""
-    shares = est.dropout if isinstance(est.dropout, (list, tuple)) else [est.dropout]
-    if est.solver == "lbfgs" and any(shares):
-        raise ArgumentError(
-            f"{type(est).__name__}: lbfgs needs a loss that stays the same, and dropout draws "
-            "another one with every evaluation", got=f"dropout={est.dropout!r}", line="",
-            fix="solver='adam'; or dropout=0 and a larger alpha",
-        )  # fmt: skip
-
-
 def _layer_text(est: Any, name: str, i: int, value: Any, expected: str) -> str:
     near = nearest(value, MLP[name]) if isinstance(value, str) else None
     return (
@@ -129,6 +118,75 @@ def _is_activation(value: Any) -> bool:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, (float, int, np.number)) and bool(0 <= value < 1)
+
+
+def check_monitors(est: Any, validated: bool) -> None:
+    """Raises for an EarlyStopping that waits for a number which no epoch has."""
+    names = ("loss", "lr", *(("val_loss", "val_score") if validated else ()))
+    for callback in est.callbacks or ():
+        if isinstance(callback, EarlyStopping) and callback.monitor not in names:
+            waits = callback.monitor in ("val_loss", "val_score")
+            raise ArgumentError(
+                f"{type(est).__name__}: EarlyStopping waits for {callback.monitor!r}, which no "
+                "epoch has", expected=", ".join(names), got=f"EarlyStopping({callback.monitor!r})",
+                fix="early_stopping=True, or fit(..., X_val=, y_val=)" if waits else None, line="",
+            )  # fmt: skip
+
+
+def hidden_sizes(est: Any) -> tuple[int, ...]:
+    """The sizes of the hidden layers; scikit-learn's error where one is no size."""
+    sizes = est.hidden_layer_sizes
+    found = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    for i, n in enumerate(found):
+        number = isinstance(n, (int, float, np.number)) and not isinstance(n, bool)
+        whole = number and float(n).is_integer()
+        if not whole or n <= 0:
+            which = "" if found == [sizes] else f" for layer {i}"
+            raise ValueError(
+                f"hidden_layer_sizes must be > 0, whole numbers, got {str(found)[:60]}: "
+                f"{str(n)[:20]}{which} is none."
+            )
+    return tuple(int(n) for n in found)
+
+
+def check_class_weight(est: Any) -> None:
+    """Raises for the weight of a class that is no finite number >= 0."""
+    given = getattr(est, "class_weight", None)
+    for each in given if isinstance(given, list) else [given]:
+        for label, weight in (each if isinstance(each, dict) else {}).items():
+            if not isinstance(weight, (int, float, np.number)) or not 0 <= weight < np.inf:
+                raise InvalidParameterError(
+                    f"The 'class_weight' parameter of {type(est).__name__} must have a finite "
+                    f"number >= 0 for each class. Got {weight!r} for class {label!r} instead."
+                )
+
+
+def check_used(est: Any) -> None:
+    """Raises for an argument that would do nothing beside the others.
+
+    Those of scikit-learn are left alone: there, momentum may be given with 'adam'.
+    """
+    own = isinstance(est.solver, str) and est.solver in (*OWN, "lbfgs")
+    mode = isinstance(est.learning_rate, str) and est.learning_rate in MODES
+    lbfgs = isinstance(est.solver, str) and est.solver == "lbfgs"
+    dropped = bool(np.any(np.asarray(est.dropout, dtype=float)))
+    for wrong, name, goes_with in (
+        (est.solver_params and own, "solver_params",
+         "a solver of chainrule.optim, as solver='Adam'; 'adam' and 'sgd' have arguments here, "
+         "as beta_1 and momentum"),
+        (est.learning_rate_params and mode, "learning_rate_params",
+         "a schedule, as learning_rate='StepLR'; 'invscaling' has power_t"),
+        (lbfgs and not mode, "learning_rate", "a solver that goes by epochs, not lbfgs"),
+        (lbfgs and dropped, "dropout",
+         "a solver that goes by epochs: lbfgs needs the same loss each time at the same weights"),
+    ):  # fmt: skip
+        if wrong:
+            beside = "learning_rate" if name == "learning_rate_params" else "solver"
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(est).__name__} goes with {goes_with}. "
+                f"Got {name}={str(getattr(est, name))[:60]} with "
+                f"{beside}={getattr(est, beside)!r} instead."
+            )
 
 
 def check_callbacks(est: Any) -> None:

@@ -31,7 +31,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):  # type: ignore[m
     (outputs, targets), both (B, K), that gives a value for each row, or one where all count alike.
 
     Differs from scikit-learn: with several outputs, lbfgs minimizes the loss whose gradient it
-    follows (the sum over outputs; `loss_` is still the mean); partial_fit may stop early.
+    follows (the sum over outputs; `loss_` is still the mean), and a loss that is not finite is an
+    error, as are weights of rows below 0; partial_fit may stop early.
 
     >>> import numpy as np
     >>> from chainrule.sklearn import MLPRegressor

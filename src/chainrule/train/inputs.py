@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -40,16 +41,29 @@ def check_model_and_loss(who: str, model: Any, loss: Any) -> None:
 def as_loader(
     data: Any,
     model: Module,
-    batch_size: int,
-    shuffle: bool,
+    batch_size: int | None,
+    shuffle: bool | None,
     generator: Generator | None,
+    usual: tuple[int, bool] = (EVALUATION_BATCH, False),
 ) -> DataLoader:
-    """A DataLoader as it is; a Dataset or a tuple of arrays in a new one."""
+    """A DataLoader as it is; a Dataset or a tuple of arrays in a new one.
+
+    usual: batch_size and shuffle of a new one, where they are None.
+    """
     if isinstance(data, DataLoader):
         loader = data
+        for name, given in (("batch_size", batch_size), ("shuffle", shuffle)):
+            if given is not None:
+                raise ArgumentError(
+                    f"{name} is for data that come without a DataLoader, which has its own",
+                    got=f"{name}={given!r} with a DataLoader",
+                    fix=f"DataLoader(.., {name}={given})",
+                )  # fmt: skip
     else:
         dataset = as_dataset(data, model)
-        loader = DataLoader(dataset, batch_size, shuffle, generator=generator)
+        size = usual[0] if batch_size is None else batch_size
+        mixed = usual[1] if shuffle is None else shuffle
+        loader = DataLoader(dataset, size, mixed, generator=generator)
     if not len(loader):
         raise ArgumentError(
             "the data hold no batch",
@@ -72,14 +86,19 @@ def as_dataset(data: Any, model: Module) -> Any:
         return TensorDataset(*[as_input(a, model) for a in data])
     if isinstance(data, Mapping):
         _refuse_names(data)
-    known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if known and not hasattr(data, "dtype") and not is_frame(data):
+    several = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    whole = hasattr(data, "dtype") or is_frame(data)  # x, and no y
+    text = isinstance(data, (str, bytes, os.PathLike))
+    if several and not whole and not text:
         return data
+    fix = "fit((x, y), ...)" if whole else None
+    if text:
+        fix = "chainrule.train.tabular.TableFit(path, target), for the file of a table"
     raise ArgumentTypeError(
         "data: not something to train on",
         expected="a DataLoader, a Dataset or a tuple of arrays (x, y)",
         got=type(data).__name__,
-        fix="fit((x, y), ...)" if hasattr(data, "shape") else None,
+        fix=fix,
     )
 
 
@@ -96,7 +115,7 @@ def as_input(a: Any, model: Module, what: str = "data") -> Tensor:
     if isinstance(a, Mapping):
         _refuse_names(a)
     _refuse_texts(a, what)
-    t = as_tensor(a)
+    t = as_tensor(_plain(a))
     dtype = next((p.dtype for p in model.parameters()), None)
     return t.to(dtype) if t.dtype.kind == "f" and dtype is not None else t
 
@@ -105,7 +124,7 @@ def _refuse_names(data: Mapping[Any, Any]) -> NoReturn:
     raise ArgumentTypeError(
         "data: inputs go by their place, not by name",
         expected="(x1, x2, ..., y), in the order of the model's forward",
-        got=f"a dict of {', '.join(map(str, data))}"[:80],
+        got=f"a dict of {', '.join(map(str, data))}"[:80], fix="fit((x, y), ...)",
     )  # fmt: skip
 
 
@@ -143,6 +162,32 @@ def _refuse(what: str, values: Any, row: int, fix: str | None) -> NoReturn:
         f"{what} holds no numbers", expected="numbers",
         got=f"{str(values[row])[:40]!r} in row {row}", fix=fix,
     )  # fmt: skip
+
+
+def _plain(a: Any) -> Any:
+    """A frame of numbers of several kinds as one array; raises for what would lose its meaning."""
+    if hasattr(a, "toarray"):
+        raise ArgumentTypeError("data: a sparse matrix is not taken", expected="an array",
+                                got=type(a).__name__, fix="x.toarray()")  # fmt: skip
+    hidden = np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else np.zeros(0, bool)
+    if hidden.any():
+        first = tuple(int(n) for n in np.argwhere(hidden)[0])
+        raise ArgumentError(
+            "data: an array with masked values", expected="a number in each place",
+            got=f"{counted(int(hidden.sum()), 'masked value')}, the first at {first}",
+            fix="leave those rows out, or x.filled(value)",
+        )  # fmt: skip
+    if hasattr(a, "columns") and np.asarray(a).dtype.kind == "O":
+        return np.stack([np.asarray(a[name]) for name in a.columns], 1)
+    if isinstance(a, np.ndarray) and a.dtype.kind == "O":
+        kinds = (bool, int, float, np.number, np.bool_)
+        odd = next(((i, v) for i, v in np.ndenumerate(a) if not isinstance(v, kinds)), None)
+        raise ArgumentTypeError(
+            "data: an array of Python objects", expected="an array of numbers",
+            got="numbers as objects" if odd is None else f"{str(odd[1])[:40]!r} at {odd[0]}",
+            fix="x.astype(np.float32)" if odd is None else "numbers in place of it",
+        )  # fmt: skip
+    return a
 
 
 def as_batch(batch: Any) -> Batch:

@@ -88,7 +88,7 @@ class LRFinding:
 
 def lr_find(
     trainer: Trainer, train: Any, *, lowest: float = 1e-5, highest: float = 10.0, steps: int = 120,
-    trial_steps: int = 100, batch_size: int = 32,
+    trial_steps: int = 100, batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LRFinding:  # fmt: skip
     """Tries learning rates on copies of a trainer's model and optimizer.
@@ -193,7 +193,7 @@ class _Sweep(_Notes):
 
 def _run(
     trainer: Trainer, train: Any, notes: _Notes, lr: float, course: Callable[[int], float],
-    steps: int, batch_size: int,
+    steps: int, batch_size: int | None,
 ) -> None:  # fmt: skip
     """Steps on copies, the first with `lr`, step t with lr course(t)."""
     from .trainer import Trainer as Copy

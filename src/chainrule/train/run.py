@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, FormatError, OutputError
+from ..errors import ArgumentError, ArgumentTypeError, FormatError, OutputError
 from ..ops.core import is_number
 from ..schemas import schema
 from ..schemas.fits import misfit
@@ -328,6 +328,11 @@ def open_run(run: str | Path | Run, folder: str | Path = RUNS) -> Run:
     """
     if isinstance(run, Run):
         return run
+    if not isinstance(run, (str, Path)):
+        raise ArgumentTypeError(
+            "open_run: a run is said by its path or its name", got=type(run).__name__,
+            expected="a text, a Path or a Run", fix="open_run('digits-0001')",
+        )  # fmt: skip
     for path in (Path(run), Path(folder) / run):
         if os.path.isfile(path / "config.json"):  # False for any text
             return Run(path)

@@ -48,6 +48,9 @@ from .state import capture, restore
 from .steps import Done, EagerSteps
 from .weights import EMA
 
+USUAL = (32, True)
+"""batch_size and shuffle of data to learn from, where they are not said."""
+
 
 class Trainer:
     """Trains a model: `Trainer(model, loss, optimizer).fit((x, y), epochs=10)`.
@@ -144,7 +147,7 @@ class Trainer:
     def fit(
         self, train: Any, *, validation: Any = None, epochs: int | None = None,
         steps: int | None = None, tol: float | None = None, grad_tol: float | None = None,
-        batch_size: int = 32, shuffle: bool = True, sample_weight: Any = None,
+        batch_size: int | None = None, shuffle: bool | None = None, sample_weight: Any = None,
         progress: bool | None = None,
     ) -> History:  # fmt: skip
         """Trains until the first of: `epochs`, `steps`, convergence, a callback, Ctrl-C.
@@ -152,11 +155,11 @@ class Trainer:
         train, validation: a DataLoader, a Dataset, or a tuple (x, y), (x1, x2, ..., y) or
         ((x1, x2, ...), y) of arrays, frames or tensors.  tol: ends when the loss changes by less
         from one epoch to the next.  grad_tol: ends when every gradient norm of an epoch is below.
-        batch_size, shuffle: for data that come without a loader.  sample_weight: w (rows,) >= 0
-        for arrays; the loss of a batch is then sum_i w_i l_i / sum_i w_i, and validation stays as
-        it is.  After `resume` it goes on where the checkpoint was, and all limits count from the
-        start of the fit that was interrupted.  progress: a bar with rate and time left (None:
-        where stderr is a terminal).
+        batch_size (32), shuffle (True): for data that come without a DataLoader, which has its own.
+        sample_weight: w (rows,) >= 0 for arrays; the loss of a batch is then sum_i w_i l_i /
+        sum_i w_i, and validation stays as it is.  After `resume` it goes on where the checkpoint
+        was, and all limits count from the start of the fit that was interrupted.  progress: a bar
+        with rate and time left (None: where stderr is a terminal).
         Raises NonFiniteError for data or steps that are not finite.
         """
         limits = Limits(epochs, steps, tol, grad_tol)
@@ -167,11 +170,11 @@ class Trainer:
                 weighted = self.weighted  # the same as before is the same program
                 if weighted is None or weighted.loss is not self.loss:
                     weighted = RowWeighted(self.loss)
-            loader = as_loader(train, self.model, batch_size, shuffle, self.generator)
+            loader = as_loader(train, self.model, batch_size, shuffle, self.generator, USUAL)
             check_finite(loader.dataset, "the training data", names)
             held_out = None
             if validation is not None:
-                held_out = as_loader(validation, self.model, EVALUATION_BATCH, False, None)
+                held_out = as_loader(validation, self.model, None, None, None)
                 check_finite(held_out.dataset, "the validation data", column_names(validation))
             check_monitors(self.callbacks, held_out is not None)
             self.weighted = weighted
@@ -308,12 +311,12 @@ class Trainer:
         weights = dict(self.model.state_dict())
         return weights if self.ema is None else {**weights, **self.ema.weights}
 
-    def evaluate(self, data: Any, batch_size: int = EVALUATION_BATCH) -> dict[str, Any]:
+    def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, Any]:
         """Loss and metrics on data, in evaluation mode, with the EMA weights where there are some.
 
         data: a DataLoader, a Dataset or a tuple (x, y).  The loss is the mean over examples.
         """
-        loader = as_loader(data, self.model, batch_size, False, None)
+        loader = as_loader(data, self.model, batch_size, None, None)
         check_finite(loader.dataset, "the data", column_names(data))
         results = self.evaluate_on(loader)
         assert results is not None
@@ -330,6 +333,12 @@ class Trainer:
     def predict(self, x: Any, batch_size: int = EVALUATION_BATCH) -> Tensor:
         """The model's outputs for x (or a tuple of inputs), in evaluation mode, without history."""
         inputs = x if isinstance(x, tuple) else (x,)
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(
+                "predict: batch_size must be a whole number >= 1",
+                got=repr(batch_size) if is_number(batch_size) else type(batch_size).__name__,
+                fix="predict((x1, x2)), for several inputs",
+            )  # fmt: skip
         with self._averaged(), drawing_from(self.generator):
             return predict(self.model, tuple(as_input(a, self.model) for a in inputs), batch_size)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...data.tables import Table, read_table
+from ...data.tables.cells import with_values
 from ...data.tables.reading import usual_encoding
 from ...data.tables.target import encode_target
 from ...errors import ChainruleError
@@ -82,13 +83,14 @@ def judge(
     """The rows of a file, or the held-out ones, with what the run's model says.
 
     reading: what was typed of how the file is written: delimiter, decimal, encoding, header,
-    missing, form.
+    missing, form; and skip_missing, whether rows without a target are left out.
     """
     given = {k: v for k, v in (reading or {}).items() if v not in (None, ())}
     if given and file is None:
-        flag = f"--{next(iter(given))}"
+        flag = f"--{next(iter(given)).replace('_', '-')}"
         raise UsageProblem(f"{flag} goes with a file of rows", got=f"{flag} without one",
                            fix=f"without {flag}", line="")  # fmt: skip
+    known = given.pop("skip_missing", False)
     model = spelled(model_of(run), given.pop("missing", ()))
     model = with_forms(model, given.pop("form", ()))
     if file is None:
@@ -100,6 +102,10 @@ def judge(
         on = f"rows of {'stdin' if file == STDIN else Path(file).name}"
         if file != STDIN and sha256_of(file) == run.config.get("sha256"):
             on += ", from most of which it has learned"
+        if known:
+            rows = len(table)
+            table = with_values(table, model.target.names, model.preprocessing.schema.missing)
+            on += f" that have a target ({rows - len(table)} have none)"
         return _judged(run, model, table, file, on, with_target)
 
 

@@ -170,6 +170,8 @@ MISSING = click.option(
     "--missing", multiple=True, metavar="TEXT",
     help="Of a table: means no value, as NA, ? and an empty cell do.",
 )  # fmt: skip
+SKIP_MISSING = click.option("--skip-missing", is_flag=True, default=None,
+                            help="Leave rows without a target out.")  # fmt: skip
 DELIMITER = click.option("--delimiter", type=Sign(), help="Between a table's cells [found out].")
 DECIMAL = click.option("--decimal", type=Sign(), help="Before the decimals [found out].")
 ENCODING = click.option("--encoding", metavar="NAME", help="Of a table's text [UTF-8].")
@@ -193,7 +195,9 @@ def reading_options(function: Any) -> Any:
 
 def only_of_tables(reading: dict[str, Any]) -> None:
     """Raises for an option of `reading_options` where the run is not of a table."""
-    odd = [f"--{name}" for name, value in reading.items() if value not in (None, ())]
+    odd = [
+        f"--{name.replace('_', '-')}" for name, value in reading.items() if value not in (None, ())
+    ]
     if odd:
         raise UsageProblem(f"{odd[0]} goes with a table", got=f"{odd[0]} with a data set",
                            fix=f"without {odd[0]}", line="")  # fmt: skip
@@ -224,8 +228,7 @@ def _table_options(told: str, judged: bool, function: Any) -> Any:
                      help="Of its dates: %d.%m.%y; %Y year, %m month, %d day, %b Jan, %B January, "
                           "%H:%M:%S time [found out]."),
         MISSING,
-        click.option("--skip-missing", is_flag=True, default=None,
-                     help="Leave rows without a target out."),
+        SKIP_MISSING,
         click.option("--task", type=Name(TASKS), help="What the target is [found out]."),
         click.option("--metric", type=Metric(), metavar="NAME", hidden=not judged,
                      help="What chooses the best epoch (and by tune the best settings) and says "

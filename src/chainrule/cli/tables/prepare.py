@@ -53,11 +53,13 @@ def prepare(
         table, left_out = c.with_target(table)
         _check_rows(c, len(table))
         schema = c.schema(table)
+        _check_used(c, schema)
         say(inferred(table, schema, left_out, t, whole))
         mine, rest = split(table, schema, c)
+        folds = c.folds_for(len(mine))
         make = partial(
-            TableFit, table.take(mine), schema=schema, recipe=c.recipe(),
-            folds=c.folds_for(len(mine)), val_share=c.val_share, seed=c.seed,
+            TableFit, table.take(mine), schema=schema, recipe=c.recipe(), folds=folds,
+            val_share=c.val_share if folds == 1 else None, seed=c.seed,
         )  # fmt: skip
         fit = make()
     say(plan(fit, len(rest), t))
@@ -92,6 +94,16 @@ def _missing(data: str) -> UsageProblem:
         f"no file {data!r}" + (", which the file of --config names" if held else ""), fix=fix,
         expected=f"a table at {os.path.abspath(data)}", line="",
     )  # fmt: skip
+
+
+def _check_used(c: TableChoices, schema: Schema) -> None:
+    """Raises for a choice that would do nothing with what is learned."""
+    if c.label_smoothing and schema.target is not None and schema.target.task == "regression":
+        raise UsageProblem(
+            "--label-smoothing takes certainty from classes, and a regression has none",
+            got=f"--label-smoothing {c.label_smoothing:g} for the target {c.target[0]!r}",
+            fix="without --label-smoothing", line="",
+        )  # fmt: skip
 
 
 def _check_rows(c: TableChoices, rows: int) -> None:

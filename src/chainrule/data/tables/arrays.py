@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, ArgumentTypeError, FormatError
+from ...markup import counted
 from .table import TEXT, Column, Table, check_same_length, shorten
 
 KINDS: tuple[tuple[str, tuple[type, ...]], ...] = (
@@ -40,7 +41,7 @@ def from_columns(columns: Mapping[str, Any], source: str) -> Table:
     if not columns or not len(next(iter(columns.values()))):
         raise ArgumentError(
             f"read_table: {source} has no rows", expected="at least one column and one row",
-            got=f"{len(columns)} columns",
+            got=counted(len(columns), "column"),
         )  # fmt: skip
     return table_of(
         {k: v if is_array(v) else list(v) for k, v in columns.items()},

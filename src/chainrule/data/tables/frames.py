@@ -34,12 +34,12 @@ def from_frame(frame: Any, source: str) -> Table:
             "read_table: not a data frame in memory",
             expected="a DataFrame of pandas or polars, or a Table of pyarrow",
             got=f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}",
-            fix=".collect() first, if it is lazy",
+            fix=".to_frame(), of a Series; .collect() first, if it is lazy",
         ) from None
     except ValueError as error:  # pandas allows a name twice
         raise ArgumentError("read_table: the frame can't be read", got=str(error)[:80]) from None
     if not len(wrapped) or not wrapped.columns:
-        return from_columns({}, source)
+        return from_columns({str(name): () for name in wrapped.columns}, source)
     names = [str(name).strip() or f"column_{i}" for i, name in enumerate(wrapped.columns, 1)]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)

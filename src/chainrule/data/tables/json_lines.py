@@ -58,12 +58,12 @@ def read_json_lines(
 
 def _object(line: str, place: str) -> dict[str, Any]:
     try:
-        value = parse_json(line.encode(errors="surrogatepass"), place)
+        value = parse_json(line.rstrip("\r\n").encode(errors="surrogatepass"), place)
     except FormatError as error:
         raise FormatError(
             f"{place} is no JSON",
             expected="one whole object a line",
-            got=error.got,
+            got=error.got and error.got.replace("at line 1, column", "at column"),
             fix="the file from its source again, if it was cut off",
         ) from None
     if not isinstance(value, dict) or not value:

@@ -120,6 +120,8 @@ def _of_several(
     for name, c in zip(names, cells, strict=True):
         refuse_missing(table, name, c.missing)
     if task in (None, "multilabel") and not any(len(c.truth[1]) for c in cells):
+        for name, c in zip(names, cells, strict=True):
+            _refuse_same(name, np.where(c.truth[0], "true", "false"))
         why = f"{len(names)} columns of true and false"
         return Target(names, "multilabel", "", names, "bool", None, why)
     if task == "multilabel":
@@ -131,7 +133,7 @@ def _of_several(
             got=f"{len(names)} columns",
         )  # fmt: skip
     for name, c in zip(names, cells, strict=True):
-        need_numbers(table, name, c)
+        _refuse_same(name, need_numbers(table, name, c))
     return Target(names, "regression", "", why=f"{len(names)} columns of numbers")
 
 
@@ -146,6 +148,7 @@ def _of_one(
     between = separator or (_separator_of(cells) if task in (None, "multilabel") else None)
     if between is not None and task in (None, "multilabel"):
         labels = tuple(sorted({p for level in cells.levels[0] for p in pieces(level, between)}))
+        _refuse_labels(name, cells, between, labels)
         why = f"texts such as {shorten(cells.levels[0][0])!r}, cut by {between!r}"
         return Target((name,), "multilabel", "", labels, "str", between, why)
     if task == "multilabel":
@@ -165,15 +168,9 @@ def _of_one(
 
 
 def _amounts(table: Table, name: str, cells: Cells, other: str | None) -> Target:
-    values = np.unique(need_numbers(table, name, cells, other))
-    if len(values) < 2:
-        where = "the only row" if len(cells) == 1 else "every row"
-        raise ArgumentError(
-            f"the target {shorten(name)!r} is {values[0]:g} in {where}: there is nothing to learn",
-            expected="at least two different numbers",
-            got=f"{values[0]:g} in {counted(len(cells), 'row')}",
-            fix="another target, or a file with other rows",
-        )
+    values = need_numbers(table, name, cells, other)
+    _refuse_same(name, values)
+    values = np.unique(values)
     return Target((name,), "regression", "", why=f"{len(values)} different numbers")
 
 
@@ -234,7 +231,7 @@ def _are_amounts(cells: Cells) -> bool:
     values = np.unique(numbers[np.isfinite(numbers)])
     whole = bool((values == np.round(values)).all())
     if len(bad):
-        return False
+        return kind == "f"  # an infinity: to be refused with its row
     if len(values) <= 2:
         return len(values) == 1
     if kind == "f" and len(values) > MOST_TENTHS:
@@ -287,9 +284,55 @@ def refuse_missing(table: Table, name: str, missing: Any) -> None:
     if len(rows):
         raise ArgumentError(
             f"the target {shorten(name)!r} has no value in {counted(len(rows), 'row')}",
-            expected="a value in each row to learn from",
+            expected="a value in each row",
             got=f"{table.source}, {table.places(rows)}",
             fix=f"with_values(table, {shorten(name)!r}) leaves those rows out",
+        )
+
+
+def _refuse_same(name: str, values: Any) -> None:
+    """Raises where a target is the same number or truth value in every row."""
+    if len(np.unique(values)) > 1:
+        return
+    texts = values.dtype.kind == "U"
+    same = values[0] if texts else f"{values[0]:g}"
+    where = "the only row" if len(values) == 1 else "every row"
+    raise ArgumentError(
+        f"the target {shorten(name)!r} is {same} in {where}: there is nothing to learn",
+        expected="true in some rows, false in others"
+        if texts
+        else "at least two different numbers",
+        got=f"{same} in {counted(len(values), 'row')}",
+        fix="another target, or a file with other rows",
+    )
+
+
+def _refuse_labels(name: str, cells: Cells, separator: str, labels: tuple[str, ...]) -> None:
+    """Raises where a separator makes no labels of the texts that could be learned."""
+    levels, codes = cells.levels
+    if not any(separator in level for level in levels):
+        raise ArgumentError(
+            f"no cell of the target {shorten(name)!r} holds the separator {separator!r}"[:100],
+            expected="the sign between the labels of a row",
+            got=f"texts such as {shorten(levels[0])!r}" if levels else "no text in any row",
+            fix="task='multiclass', if each row has one label",
+        )
+    if len(labels) > max(MOST_CLASSES, len(codes) / 2):
+        raise ArgumentError(
+            f"the target {shorten(name)!r} has almost another label in every row",
+            expected="labels that come again",
+            got=f"{len(labels)} labels in {counted(len(codes), 'row')}, cut by {separator!r}",
+            fix="another target, or the sign that stands between the labels",
+        )
+    held = [{*pieces(level, separator)} for level in levels]
+    everywhere = set.intersection(*held) if not (codes < 0).any() else set()
+    if everywhere >= set(labels):
+        raise ArgumentError(
+            f"the target {shorten(name)!r} has the same labels in every row: there is nothing to "
+            "learn",
+            expected="labels that some rows have and some have not",
+            got=f"{some_of(labels, 40)} in {counted(len(codes), 'row')}",
+            fix="another target, or a file with other rows",
         )
 
 

@@ -99,7 +99,8 @@ def are_slips(cells: Cells) -> bool:
     """Whether the texts of a column are numbers, but for a few cells that were meant to be.
 
     Few whole numbers may be codes, and the others codes too: where these are as many different
-    ones, or the numbers are written as 01, 02, ..
+    ones, or the numbers are written as 01, 02, ..  One text alone among many numbers stands for a
+    gap in however many cells it is.
 
     >>> from chainrule.data.tables import read_table
     >>> table = read_table({"kg": [*map(str, range(13)), "n.b."], "code": ["1", "B"] * 7})
@@ -108,9 +109,11 @@ def are_slips(cells: Cells) -> bool:
     """
     numbers, bad = cells.numbers
     present = len(cells) - int(cells.missing.sum())
-    if not cells.column.is_text or not len(bad) or len(bad) > SLIPS * present:
+    if not cells.column.is_text or not len(bad):
         return False
     able = np.unique(numbers[np.isfinite(numbers)])
+    if len(bad) > SLIPS * present:
+        return len(able) > NUMBERS_MEANT and len(set(cells.texts[bad].tolist())) == 1
     if len(able) > NUMBERS_MEANT or (able != np.round(able)).any():
         return True
     coded = any(map(_is_code, cells.levels[0]))

@@ -36,6 +36,10 @@ TASKS = {"binary": "classification", "multiclass": "classification"}
 """The tasks of a schema that are called otherwise here."""
 
 
+VAL_SHARE = 0.2
+"""Of the rows, to judge one network by."""
+
+
 class _Rhythm(NamedTuple):
     """How many steps there are at most, and who is told of them how often; see `TableFit.run`."""
 
@@ -69,8 +73,16 @@ class TableFit:
     def __init__(
         self, table: Any, target: str | Sequence[str] | None = None, *,
         schema: Schema | None = None, recipe: Recipe | None = None, folds: int = 1,
-        val_share: float = 0.2, seed: int = 0,
+        val_share: float | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ArgumentError("TableFit: seed must be a whole number >= 0", got=repr(seed)[:40])
+        if val_share is not None and folds != 1:
+            raise ArgumentError(
+                f"TableFit: val_share is of one network; of {folds} each is held out from another "
+                "share of the rows", got=f"val_share={val_share!r}, folds={folds!r}",
+                fix="one of the two",
+            )  # fmt: skip
         if (target is None) == (schema is None):
             raise ArgumentError("TableFit: either a target or a schema")
         self.table: Table = read_table(table)
@@ -91,7 +103,7 @@ class TableFit:
         self.seed = seed
         labels = self.data.target if self.task == "classification" else None
         pairs = (
-            [hold_out(labels, len(self.data), val_share)]
+            [hold_out(labels, len(self.data), VAL_SHARE if val_share is None else val_share)]
             if folds == 1
             else folds_of(self.data, folds)
         )

@@ -8,9 +8,12 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ...errors import ArgumentError
 from ...functional.arguments import choice
 from ...nn import TabularMLP
+from ...nn.tabular import ACTIVATIONS
 from ...ops.core import is_number
 from .judging import MEASURES, OWN
 
@@ -25,6 +28,11 @@ COPIES, WAVES = 5, 3
 """A parameter, its two moments, its gradient and the best so far; turns, phases and cosines."""
 BELOW_ONE = ("dropout", "label_smoothing")
 COUNTS = ("epochs", "batch_size", "frequencies", "embedding_dim", "category_dim")
+
+
+def _whole(value: Any, least: int) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and bool(value >= least)
 
 
 @dataclass(frozen=True)
@@ -79,12 +87,34 @@ class Recipe:
                 raise ArgumentError(f"Recipe: {name} must be a whole number >= 1", got=repr(value))
         if self.metric is not None:
             choice("Recipe", "metric", self.metric, MEASURES)
-        if self.patience is not None and self.patience < 0:
-            raise ArgumentError("Recipe: patience must be >= 0, or None", got=repr(self.patience))
+        if self.activation is not None:
+            choice("Recipe", "activation", self.activation, tuple(ACTIVATIONS))
+        sizes = self.hidden if isinstance(self.hidden, (tuple, list)) else (None,)
+        betas = self.betas if isinstance(self.betas, (tuple, list)) else ()
+        for name, sound, wanted in (
+            ("patience", self.patience is None or _whole(self.patience, 0),
+             "a whole number >= 0, or None"),
+            ("hidden", all(_whole(h, 1) for h in sizes), "whole numbers >= 1, as (64, 64)"),
+            ("betas", len(betas) == 2 and all(is_number(b) and 0 <= b < 1 for b in betas),
+             "two numbers in [0, 1)"),
+            ("sigma", is_number(self.sigma) and 0 < self.sigma < math.inf, "a number > 0"),
+            ("max_one_hot", _whole(self.max_one_hot, 0), "a whole number >= 0"),
+        ):  # fmt: skip
+            if not sound:
+                raise ArgumentError(f"Recipe: {name} must be {wanted}",
+                                    got=repr(getattr(self, name))[:60])  # fmt: skip
         object.__setattr__(self, "hidden", tuple(int(h) for h in self.hidden))
 
     def of(self, task: str) -> Recipe:
-        """With the numbers of a task in place of None."""
+        """With the numbers of a task in place of None.
+
+        Raises ArgumentError for a label_smoothing of a regression, which has no classes.
+        """
+        if task == "regression" and self.label_smoothing:
+            raise ArgumentError(
+                "Recipe: label_smoothing takes certainty from classes, and a regression has none",
+                got=f"label_smoothing={self.label_smoothing:g}", fix="label_smoothing=None",
+            )  # fmt: skip
         given = {"metric": self.measure, **OF_TASK[task]}
         return replace(self, **{k: v for k, v in given.items() if getattr(self, k) is None})
 
