@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
-from ..errors import StateError
 from ..tensor.random import Generator, drawing_from
 from .classes import labels_of
 from .copies import Copied
@@ -93,20 +92,6 @@ class BaseMLP(Copied, BaseEstimator):  # type: ignore[misc]
             units, activations, bool(self.batch_norm), tuple(float(p) for p in dropout),
             np.dtype(dtype).name,
         )  # fmt: skip
-
-    def __getstate__(self) -> Any:
-        given = self.activation if isinstance(self.activation, (list, tuple)) else [self.activation]
-        kind = next((type(a).__name__ for a in given if isinstance(a, nn.Module)), None)
-        if kind is not None:
-            raise StateError(
-                f"{type(self).__name__}: activation holds a {kind} that is made already, and "
-                "models are not pickled: it can't be dumped or sent to another process", line="",
-                fix="its name or its class; or a function of Tensors, with functools.partial for "
-                "its arguments",
-            )  # fmt: skip
-        return super().__getstate__()
-
-    # ------------------------------------------------------------ a fit
 
     def _fit(
         self, x: Any, y: Any, sample_weight: Any, held: tuple[Any, Any], incremental: bool
