@@ -53,7 +53,6 @@ def test_a_healthy_run(chainrule, xor_run):
     assert set(found["asked"]) | set(found["skipped"]) == set(RULES)
 
 
-@pytest.mark.slow
 def test_a_faulty_run_and_its_fix(chainrule, faulty, own_folder):
     def digest():
         held = sorted(p for p in (own_folder / "runs" / faulty).rglob("*") if p.is_file())
