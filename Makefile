@@ -18,6 +18,9 @@ lint:
 types:
 	$(PYTHON) -m mypy
 
+# Byte code is written even where Python is told not to: each process would make all of it anew.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export KEPT_CACHE_DIR := $(CURDIR)/.compiled
 test:
 	$(PYTHON) -m pytest -q -n auto --dist worksteal --hypothesis-profile few \
 		-m "not slow and not reference and not browser"

@@ -32,15 +32,22 @@ settings.load_profile("chainrule")
 
 
 SYNC = os.fsync
+OF_THE_RUN = "CACHE_DIR_OF_THE_RUN"
+COMPILING = {"compiler", "jit", "runtime", "fuzz"}
+"""Folders whose tests compile anew: a program's name in the cache says all that its code depends
+on, the compiler's own files too, but how it is compiled is what they are about."""
 
 
 def pytest_configure(config):
     """Compiled code of tests, docstrings and pages is kept in a folder that goes with the run, and
-    that all processes of the run share; what is collected stays, so no garbage is looked for."""
+    that all processes of the run share; see also `pytest_runtest_setup`.  What is collected stays,
+    so no garbage is looked for."""
     if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="chainrule-")
-        os.environ["CHAINRULE_CACHE_DIR"] = folder.name
+        os.environ["CHAINRULE_CACHE_DIR"] = os.environ[OF_THE_RUN] = folder.name
         config.add_cleanup(folder.cleanup)
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # there is a worker a processor
+            os.environ.setdefault(name, "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's `&` has it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.fsync = os.fstat  # files of tests need not outlive the machine; but see on_disk
@@ -61,6 +68,13 @@ def pytest_collection_finish():
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """`make test` keeps compiled code from one run to the next; tests of compiling do without."""
+    kept = None if item.path.parent.name in COMPILING else os.environ.get("KEPT_CACHE_DIR")
+    os.environ["CHAINRULE_CACHE_DIR"] = kept or os.environ[OF_THE_RUN]
 
 
 def switches() -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from cli_cases import QUICK, refused
 
 from chainrule.cli.tables import training
@@ -29,7 +30,7 @@ def test_a_training_says_how_far_it_is_where_nothing_is_redrawn(chainrule, pengu
 
 
 def test_the_table_that_comes_along_is_known_by_its_name(chainrule, penguins):
-    """Its run is the run of the same file; a file of that name goes before it."""
+    """Its run is the run of the same file."""
     words = ("--target", "species", *QUICK, "-q")
     assert chainrule("train", "penguins", *words, "--name", "p").exit_code == 0
     assert chainrule("train", penguins, *words, "--name", "q").exit_code == 0
@@ -39,11 +40,20 @@ def test_the_table_that_comes_along_is_known_by_its_name(chainrule, penguins):
     assert chainrule("evaluate", "p").stdout.replace("p-0001", "q-0001") == (
         chainrule("evaluate", "q").stdout
     )
+
+
+@pytest.mark.slow
+def test_the_name_stands_wherever_a_run_of_it_is_gone_on_with(chainrule):
+    words = ("--target", "species", *QUICK, "-q")
+    assert chainrule("train", "penguins", *words, "--name", "p").exit_code == 0
     os.chdir("runs")
     again = chainrule("train", "--config", "p-0001/config.toml", "--no-save")
     assert again.exit_code == 0, again.output
     rates = ("lr-find", "p", "--runs-dir", ".", "--trial-steps", "10")
     assert chainrule(*rates).exit_code in (0, 1)
+
+
+def test_a_file_of_the_name_goes_before_the_table(chainrule):
     assert "--target species" in refused(chainrule("train", "penguins"))
     assert "did you mean penguins?" in refused(chainrule("train", "pengins", "--target", "x"))
     Path("penguins").write_text("a,b\n" + "1,u\n2,v\n" * 40)

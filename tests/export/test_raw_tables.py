@@ -249,6 +249,7 @@ def test_no_pointer_is_a_missing_text(tmp_path):
 
 
 @needs_cc
+@pytest.mark.slow
 def test_tables_of_one_kind_of_columns(tmp_path):
     """Of numbers alone and of texts alone: no function of the file is without use."""
     table = read(tmp_path, mixed())
