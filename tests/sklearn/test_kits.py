@@ -68,6 +68,9 @@ ENDS = {
 }  # fmt: skip
 
 
+HOPED = Training._hoped
+
+
 @pytest.mark.parametrize("name", ENDS)
 def test_epochs_made_ahead_are_taken_back_without_a_trace(name, monkeypatch):
     x, y = data_for(estimators()[1])
@@ -88,7 +91,7 @@ def test_epochs_made_ahead_are_taken_back_without_a_trace(name, monkeypatch):
         ]  # fmt: skip
 
     def bold(self, room, most):
-        ahead = 8 * room if self.fall else room  # 0 at first, and after taking back
+        ahead = 8 * room if self.progress.n_iter_ else room
         return min(ahead, most - self.progress.n_iter_)
 
     monkeypatch.setattr(Training, "_hoped", lambda self, room, most: room)
@@ -99,6 +102,27 @@ def test_epochs_made_ahead_are_taken_back_without_a_trace(name, monkeypatch):
     ) as back:
         assert fitted() == plain
     assert back.called == (name != "max_iter")
+    monkeypatch.setattr(Training, "_hoped", HOPED)
+    assert fitted() == plain
+
+
+def test_epochs_ahead_that_end_in_nan_are_made_again_with_care(monkeypatch):
+    """Else the same would be hoped for again, for ever."""
+    x, y = data_for(estimators()[1])
+    made, kept = Training._made, []
+
+    def diverging(self, count):
+        steps = made(self, count)
+        if count > self._room(10**6):
+            kept.append(count)
+            return steps * np.nan
+        return steps
+
+    wanted = MLPRegressor(**{**BASE, "max_iter": 200}).fit(x, y)
+    monkeypatch.setattr(Training, "_made", diverging)
+    found = MLPRegressor(**{**BASE, "max_iter": 200}).fit(x, y)
+    assert found.loss_curve_ == wanted.loss_curve_
+    assert kept
 
 
 def test_ctrl_c_keeps_what_was_learned():

@@ -18,9 +18,14 @@ from .solvers import OWN, ByEpoch
 
 AHEAD = 1 << 22
 """Row numbers that are drawn before they are needed, at most."""
-BOLD, CLEAR = 8, 2
+BOLD = 8
 """How many times as many epochs as the rules are sure of may be made at once, while the loss falls
-by so many times that factor times `tol` in each: a turn costs as much as ten small epochs."""
+by far more than `tol` in each: a turn costs as much as several small epochs."""
+CLEAR = 2
+"""The first of them: while it falls by so many times that factor times `tol` in each."""
+SPAN, SURE = 22, 1.3
+"""Later it is asked when the mean fall will be down at `tol`, if it shrinks as it did from SPAN
+epochs to the next; below SURE times `tol` nothing is hoped."""
 
 
 class Progress:
@@ -77,6 +82,7 @@ class Training:
         self.callbacks: Sequence[Callback] = list(est.callbacks or ())
         self.order = np.arange(data.rows)
         self.fall = 0.0  # of the loss, in each of the last epochs at least
+        self.careful = False  # epochs were just taken back: the next ones are sure
         self.row: dict[str, Any] = {}
         self.history = History()
         self.stop_reason: str | None = None
@@ -148,9 +154,24 @@ class Training:
         own = self.est.solver in OWN and design.by_row and not any(design.dropout)
         if room < 2 or not own or self.by_step is not None or self.progress.n_iter_ == 0:
             return room
-        times = min(BOLD, self.fall / (CLEAR * self.est.tol)) if self.est.tol > 0 else 1
-        hoped = min(int(room * times), most - self.progress.n_iter_, AHEAD // self.data.rows)
+        hoped = int(min(self._lasting(room), BOLD * room))
+        hoped = min(hoped, most - self.progress.n_iter_, AHEAD // self.data.rows)
         return max(hoped, room)
+
+    def _lasting(self, room: int) -> float:
+        """Epochs in which the loss is likely to go on falling by more than `tol` in each."""
+        tol, losses = self.est.tol, self.progress.loss_curve_
+        if tol <= 0:
+            return room
+        if len(losses) < 2 * room:
+            return room * self.fall / (CLEAR * tol)
+        falls = -np.diff(losses[-2 * SPAN - 1 :])
+        count = len(falls) // 2
+        before, now = falls[-2 * count : -count].mean(), falls[-count:].mean()
+        if now <= SURE * tol:
+            return room
+        shrinks = math.log(before / now) / count if before > now else 0.0
+        return room + math.log(now / tol) / shrinks / 2 if shrinks else math.inf
 
     def _orders(self, count: int) -> list[Any]:
         """The order of the rows in each of the next epochs, as scikit-learn draws it."""
@@ -166,7 +187,8 @@ class Training:
     def _some_epochs(self, room: int, most: int, incremental: bool) -> bool:
         """Makes epochs and goes through them; whether they were the last."""
         self.emit("on_epoch_start")
-        count = self._hoped(room, most)
+        count = room if self.careful else self._hoped(room, most)
+        self.careful = False
         kept = None
         if count > room:
             kept = self.kit.kept(), self.rng.get_state(), self.order, self.lr
@@ -198,7 +220,7 @@ class Training:
         lr = self.lr
         self.kit.back_to(state)
         self.rng.set_state(drawn)
-        self.fall = 0.0
+        self.fall, self.careful = 0.0, True
         if count:
             self._set_lr(before)
             self._made(count)
