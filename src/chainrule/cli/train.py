@@ -82,7 +82,8 @@ def recipe_options(function: Any) -> Any:
     )(function)  # fmt: skip
     function = click.option(
         "--early-stopping/--no-early-stopping", default=None,
-        help="Stop when validation no longer improves, and keep the best weights [on].",
+        help="Stop when validation no longer improves, and keep the best weights [on]; a table's "
+        "are those of its best epoch either way.",
     )(function)  # fmt: skip
     for flag, kind, text, default in reversed(choices()):
         told = f"{text}." if default is None else f"{text} [{default}]."
