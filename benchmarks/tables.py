@@ -289,7 +289,7 @@ def table(found):
     lines += ["## Score: share of right classes; R² for diabetes", ""]
     lines += block(found, names, shown_score)
     lines += ["", "## Fit, seconds of processor time (of the clock)", "",
-              "Compile time included. The machine was shared: the clock tells less than the "
+              "Compile time included. Where a machine is shared, the clock tells less than the "
               "processor time.", ""]  # fmt: skip
     lines += block(found, names, shown_time)
     lines += ["", "## Processor time of a fit against that of one chainrule network, times", ""]
