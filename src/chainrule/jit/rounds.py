@@ -37,13 +37,13 @@ class Rounds(NamedTuple):
     done: int = 0
 
     @classmethod
-    def of(cls, numbers: Any, listed: int, size: int, epochs: int, first: int = 0) -> Rounds:
-        """numbers: row numbers, `listed` an epoch; None: the rows from `first` on as they lie."""
+    def of(cls, numbers: Any, listed: int, size: int, epochs: int) -> Rounds:
+        """numbers: row numbers, `listed` an epoch; None: the rows as they lie, in every epoch."""
         each, rest = divmod(listed, size)
         if numbers is None:
             return cls(
-                Rows(None, first, size, epochs * each, each),
-                Rows(None, first + each * size, rest, epochs, 1), each,
+                Rows(None, 0, size, epochs * each, each),
+                Rows(None, each * size, rest, epochs, 1), each,
             )  # fmt: skip
         parts = np.split(numbers.reshape(epochs, listed), [each * size], 1)
         whole, last = (np.ascontiguousarray(part).reshape(-1) for part in parts)
@@ -63,22 +63,16 @@ class Rounds(NamedTuple):
         rest = self.done // (self.each + 1)
         return self.whole.after(self.done - rest), self.rest.after(rest)
 
-    @property
-    def size(self) -> int:
-        """Rows of its largest batch."""
-        return self.whole.size
-
-    def turn(self, turns: Turns, before: tuple[Any, ...], most: int | None = None) -> Turn:
-        """One turn, of `most` steps at most: whole epochs, or steps of one size."""
+    def turn(self, turns: Turns, before: tuple[Any, ...]) -> Turn:
+        """One turn: whole epochs, or steps of one size where it can't be."""
         place = self.done % (self.each + 1)
-        most = self.left if most is None else min(most, self.left)
-        if not place and most > self.each:
-            found = _Pair(turns, self, before).turn(most)
+        if not place:
+            found = _Pair(turns, self, before).turn()
             if found is not None:
                 return found
         whole, rest = self.parts()
         if place < self.each:
-            return turns.run(whole, before, min(most, self.each - place))
+            return turns.run(whole, before, self.each - place)
         return turns.run(rest, before, 1)
 
 
@@ -94,7 +88,7 @@ class _Pair:
         self.common: list[tuple[Any, Any]] = []  # arrays that stand for the same, in either
         self.planned: Planned | None = None  # settings that a schedule changes from step to step
 
-    def turn(self, most: int) -> Turn | None:
+    def turn(self) -> Turn | None:
         """So many epochs as fit into a turn; None where they can't be made like that."""
         turns = self.turns
         turns.last = None
@@ -112,7 +106,7 @@ class _Pair:
             if whole is rest or not _alternate(whole, rest):
                 return None
             with whole.lock, rest.lock:
-                return self.run(most // sum(self.shares))
+                return self.run(self.rounds.left // sum(self.shares))
         finally:
             if not turns.made:
                 self.settle_schedule(0)

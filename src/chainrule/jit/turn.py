@@ -60,9 +60,9 @@ class Rows(NamedTuple):
         """The stretch when some more steps have been taken."""
         return self._replace(done=self.done + steps)
 
-    def turn(self, turns: Turns, before: tuple[Any, ...], most: int | None = None) -> Turn:
-        """One turn, of `most` steps at most."""
-        return turns.run(self, before, most)
+    def turn(self, turns: Turns, before: tuple[Any, ...]) -> Turn:
+        """One turn, of as many steps as fit into it."""
+        return turns.run(self, before)
 
 
 class Turn(NamedTuple):

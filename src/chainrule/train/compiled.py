@@ -19,7 +19,6 @@ from ..dtypes import float64
 from ..errors import ChainruleError, NonFiniteError, RecompileError, TraceError
 from ..functional.arguments import later
 from ..jit import compile
-from ..jit.rounds import Rounds
 from ..jit.turn import Rows, Turn, Turns
 from ..runtime.threads import worthwhile
 from ..tensor.autograd import drop_gradients, no_grad
@@ -29,7 +28,7 @@ from .guard import SAFE_NORM
 from .inputs import Batch, groups
 from .kept_step import failed_step
 from .losses import row_weights, shares, weight_of
-from .rows import InRows, in_rows, next_numbers, numbers_of, rest_of_epoch
+from .rows import InRows, in_rows, numbers_of, stretches
 from .steps import Done, EagerSteps, safe_rates, stepped
 
 if TYPE_CHECKING:
@@ -112,17 +111,17 @@ def _made(turn: Turn, weights: Any) -> Done:
     )  # fmt: skip
 
 
-def _next(found: InRows, rows: Rows | Rounds) -> Batch:
+def _next(found: InRows, rows: Rows) -> Batch:
     """The batch of the next step."""
-    return tuple(wrap(a[next_numbers(rows)]) for a in found.arrays)
+    return tuple(wrap(a[numbers_of(rows)[rows.done]]) for a in found.arrays)
 
 
-def _weights(loss: Any, arrays: Any, numbers: Sequence[Any]) -> Any:
+def _weights(loss: Any, arrays: Any, numbers: Any) -> Any:
     """What the batches weigh in the mean over the epoch: see `weight_of`."""
     each = row_weights(loss, arrays)
     if each is None:
-        return np.concatenate([np.full(len(n), float(n.shape[1])) for n in numbers])
-    return np.concatenate([each[n].sum(1) for n in numbers])
+        return np.full(len(numbers), float(numbers.shape[1]))
+    return each[numbers].sum(1)
 
 
 @contextmanager
@@ -156,17 +155,15 @@ class CompiledSteps:
             return
         reading = loader.reading()
         at = reading.start
-        rows = rest_of_epoch(found, loader, reading.epoch, reading.start)
-        for done in self._epoch(found, rows, room) if rows is not None else ():
-            at += len(done.losses)
-            reading.reached(at)
-            yield done
+        for rows in stretches(found, loader, reading.epoch, reading.start):
+            for done in self._stretch(found, rows, room):
+                at += len(done.losses)
+                reading.reached(at)
+                yield done
         reading.end()
 
-    def _epoch(
-        self, found: InRows, rows: Rows | Rounds, room: Callable[[], int]
-    ) -> Iterator[Done]:  # fmt: skip
-        """The steps of an epoch."""
+    def _stretch(self, found: InRows, rows: Rows, room: Callable[[], int]) -> Iterator[Done]:
+        """Steps with batches of one size."""
         trainer = self.trainer
         numbers = numbers_of(rows)
         weights = _weights(trainer.objective, found.arrays, numbers)
@@ -174,7 +171,7 @@ class CompiledSteps:
         plain = scheduler is None or counts_steps(scheduler)
         turns = Turns(
             self.step, found.arrays, scheduler, usable=lambda: safe_rates(trainer),
-            looked_at=np.concatenate([n.reshape(-1) for n in numbers]),
+            looked_at=numbers.reshape(-1),
         )  # fmt: skip
         while rows.left:
             at = rows.done
@@ -189,13 +186,11 @@ class CompiledSteps:
             yield made
             rows = rows.after(len(made.losses))
 
-    def _turn(
-        self, turns: Turns, rows: Rows | Rounds, most: int, found: InRows
-    ) -> Turn | None:  # fmt: skip
+    def _turn(self, turns: Turns, rows: Rows, most: int, found: InRows) -> Turn | None:
         """Some steps; None where the first was refused, though no operation is to blame."""
         try:
             with in_memory(rows.size):
-                turn: Turn = self._compiled(rows.turn, turns, (*self._before(), ()), most)
+                turn: Turn = self._compiled(turns.run, rows, (*self._before(), ()), most)
                 return turn
         except RefusedError:
             return None

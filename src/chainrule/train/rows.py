@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from ..data import ConcatDataset, DataLoader, Subset, TensorDataset
 from ..data.dataset import as_indices
 from ..data.sampler import BatchSampler
-from ..jit.rounds import Rounds
 from ..jit.turn import Rows
 
 
@@ -54,34 +54,26 @@ def _of(dataset: Any) -> InRows | None:
     return InRows([np.concatenate(column) for column in zip(*listed, strict=True)])
 
 
-def rest_of_epoch(
-    found: InRows, loader: DataLoader, epoch: int, start: int
-) -> Rows | Rounds | None:  # fmt: skip
-    """An epoch from a batch on: whole batches, and the smaller last one; None: it is over."""
+def stretches(found: InRows, loader: DataLoader, epoch: int, start: int) -> Iterator[Rows]:
+    """The rest of an epoch from a batch on: whole batches, then the smaller last one."""
     sampler: Any = loader.batch_sampler
     size = sampler.batch_size
     order = as_indices("DataLoader", sampler.order(epoch), len(loader.dataset))
-    numbers: Any = np.ascontiguousarray(found.numbers(order[start * size :]), np.int64)
+    numbers = np.ascontiguousarray(found.numbers(order[start * size :]), np.int64)
     first = 0
-    whole, rest = divmod(len(numbers), size)
+    listed: Any = numbers
     if len(numbers) and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + len(numbers))):
-        first, numbers = int(numbers[0]), None  # they lie in a row: nothing is copied
-    if whole and rest:
-        return Rounds.of(numbers, whole * size + rest, size, 1, first)
-    if whole or rest:
-        return Rows(numbers, first, size if whole else rest, whole or 1, whole or 1)
-    return None
+        listed, first = None, int(numbers[0])  # they lie in a row: nothing is copied
+    whole, rest = divmod(len(numbers), size)
+    if whole:
+        yield Rows(listed, first, size, whole, whole)
+    if rest:
+        yield Rows(listed, first + whole * size, rest, 1, 1)
 
 
-def numbers_of(rows: Rows | Rounds) -> list[Any]:
-    """The row numbers of an epoch's steps, (steps, size) for either size of batch."""
-    if isinstance(rows, Rounds):
-        return [*numbers_of(rows.whole), *numbers_of(rows.rest)]
+def numbers_of(rows: Rows) -> Any:
+    """The row numbers of a stretch, a row a step."""
     end = rows.first + rows.size * rows.steps
-    numbers = np.arange(rows.first, end) if rows.numbers is None else rows.numbers[rows.first : end]
-    return [numbers.reshape(rows.steps, rows.size)]
-
-
-def next_numbers(rows: Rows | Rounds) -> Any:
-    """The row numbers of the next step."""
-    return [batch for numbers in numbers_of(rows) for batch in numbers][rows.done]
+    if rows.numbers is None:
+        return np.arange(rows.first, end).reshape(rows.steps, rows.size)
+    return rows.numbers[rows.first : end].reshape(rows.steps, rows.size)
