@@ -108,8 +108,11 @@ class Case:
         return self
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+WAYS = {name: (kind, None) for name, kind in OPTIMIZERS.items()}
+WAYS["a schedule"] = (optim.Adam, SCHEDULES["schedule"])
+
+
+@pytest.mark.parametrize(("kind", "schedule"), WAYS.values(), ids=WAYS)
 def test_the_bits_of_steps_one_by_one(rounds, threads, kind, schedule):
     a, b = Case(kind, schedule), Case(kind, schedule)
     wanted = a.by_hand(ORDERS, 16)
@@ -126,6 +129,7 @@ def test_rows_as_they_lie(rounds):
     assert rounds
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.integers(2, 50), st.integers(1, 30), st.integers(1, 12), st.data())
 def test_any_sizes_and_turns(rows, size, epochs, data):
