@@ -16,7 +16,7 @@ from chainrule import nn, optim
 from chainrule.errors import ChainruleError
 from chainrule.optim.lr_scheduler import CosineAnnealingLR
 from chainrule.runtime.loop import Steps
-from chainrule.runtime.pace import Pace, plan_rounds, taken
+from chainrule.runtime.pace import EVERY, Pace, plan_rounds, taken
 from chainrule.tensor.random import drawing_from
 
 RNG = np.random.default_rng(5)
@@ -292,3 +292,92 @@ def test_rounds_are_as_many_as_fit_into_a_turn():
     assert rest.seconds[1] == pytest.approx(1e-3)
     taken([whole, rest], [2, 0], 0.02, 1)
     assert (whole.seconds[1], rest.seconds[1]) == pytest.approx((1e-2, 1e-3))
+
+
+def test_where_an_epoch_is_longer_than_a_trial_the_other_threads_are_tried_too():
+    whole, rest = Pace(), Pace()
+    whole.seconds, rest.seconds = {2: 8e-3, 1: 2e-3}, {1: 1e-3}
+    plans = [plan_rounds([whole, rest], [6, 1], 10**6, 2) for _ in range(400)]
+    assert [team for _, team in plans].count(2) == 400 // EVERY
+
+
+class Flip:
+    """A schedule of the user's own: one of two numbers, or an error at a step."""
+
+    def __init__(self, optimizer, raises_at=0):
+        self.optimizer, self.n, self.raises_at = optimizer, 0, raises_at
+        self.set()
+
+    def set(self):
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATES[self.n % 2]
+
+    def step(self):
+        self.n += 1
+        if self.n == self.raises_at:
+            raise KeyError("mine")
+        self.set()
+
+    def state_dict(self):
+        return {"n": self.n}
+
+    def load_state_dict(self, state):
+        self.n = state["n"]
+
+    def get_last_lr(self):
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+RATES = (0.1, 0.001)
+
+
+@pytest.mark.parametrize("size", [16, 25, 50], ids=["a rest", "no rest", "one batch"])
+@pytest.mark.parametrize("raises_at", [0, 2, 3, 14, 90])
+def test_settings_of_single_steps_after_a_turn_are_those_of_the_group(rounds, raises_at, size):
+    """Both programs read them anew, though the number is the same object as before the turn."""
+    made = [lambda o: Flip(o, raises_at)] * 2
+    a, b = (Case(optim.SGD, schedule) for schedule in made)
+    losses = []
+    for case, run in ((a, lambda: a.by_hand(ORDERS, size)), (b, lambda: b.loop(size, ORDERS))):
+        try:
+            run()
+        except KeyError:
+            assert raises_at
+        case.schedule = None
+        losses.append([case.by_hand([order], len(order)) for order in (ORDERS[0][:2], ORDERS[1])])
+    assert a.everything() == b.everything()
+    assert all(np.array_equal(x, y) for x, y in zip(*losses, strict=True))
+
+
+def test_settings_after_a_refused_turn_are_those_before_it(rounds):
+    """The schedule goes back to the number that it began with, and so does the next step."""
+    y = Y.copy()
+    y[7] = 5
+    good = np.append(ORDERS[0][ORDERS[0] != 7], 3)
+    bad = np.append(7, good[1:])
+
+    def made():
+        case = Case(optim.SGD, lambda o: optim.lr_scheduler.StepLR(o, 50, gamma=0.1))
+
+        def step(x, y):
+            case.optimizer.zero_grad()
+            loss = nn.functional.nll_loss(case.model(x), (y * 1.0).long())
+            loss.backward()
+            case.optimizer.step()
+            return loss
+
+        return case, chainrule.compile(step)
+
+    (a, one), (b, other) = made(), made()
+    with drawing_from(b.generator):
+        other.loop((X, y), 16, np.stack([good] * 4), scheduler=b.schedule)
+        with pytest.raises(ChainruleError, match="ended after 0 of"):
+            other.loop((X, y), 16, np.stack([bad] * 30), scheduler=b.schedule)
+    with drawing_from(a.generator):
+        for rows in (good[i : i + 16] for _ in range(4) for i in range(0, 50, 16)):
+            one(chainrule.tensor(X[rows]), chainrule.tensor(y[rows]))
+            a.schedule.step()
+    for case, step in ((a, one), (b, other)):
+        with drawing_from(case.generator):
+            step(chainrule.tensor(X[:2]), chainrule.tensor(y[:2]))
+    assert a.everything() == b.everything()

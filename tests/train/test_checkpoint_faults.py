@@ -265,11 +265,12 @@ def test_a_crash_at_any_operation_of_a_new_run_leaves_a_run_or_nothing(tmp_path,
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
-def test_a_new_run_that_can_not_be_written_leaves_nothing(tmp_path, code):
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_new_run_that_can_not_be_written_leaves_nothing(tmp_path, code, lasting):
     count = operations(FailingDisk(), lambda: create(tmp_path / "counted"))
     for k in range(count):
         folder = tmp_path / str(k)
-        with on(FailingDisk(at=k, code=code)), pytest.raises(OutputError):
+        with on(FailingDisk(k, code, lasting)), pytest.raises(OutputError):
             create(folder)
         whole = k == count - 1  # the disk failed when all had its name
         left = held(folder) if folder.exists() else []

@@ -21,7 +21,7 @@ from ..tensor.random import Draws
 from .arguments import Call
 from .execute import drive
 from .program import Program
-from .turn import Planned, Rows, Turn, Turns, fail
+from .turn import Planned, Rows, Turn, Turns, fail, setting_places
 
 
 class Rounds(NamedTuple):
@@ -85,7 +85,7 @@ class _Pair:
         self.programs: list[Program] = []
         self.calls: list[Call] = []
         self.outputs: list[list[Any]] = []
-        self.common: list[tuple[Any, Any]] = []  # arrays that stand for the same, in either
+        self.common: list[tuple[Any, Any]] = []  # counts that stand for the same, in either
         self.planned: Planned | None = None  # settings that a schedule changes from step to step
 
     def turn(self) -> Turn | None:
@@ -253,14 +253,19 @@ def _finds_gradients(program: Program, before: Program) -> bool:
 
 
 def _in_common(programs: list[Program], arrays: list[list[Any]]) -> list[tuple[Any, Any]]:
-    """Gives the second program the first one's settings and counts; pairs of what they replace."""
+    """Gives the second program the first one's settings and counts; pairs of what is counted.
+
+    Settings are no such pair: the second part knows those of its own that it has last read.
+    """
     first, second = programs
+    settings = {place for _, places in setting_places(second) for _, place in places}
     count = sum(len(p.inputs) if wanted is None else len(wanted) for p, wanted in first.picks)
     start, place = len(first.fixed), len(second.fixed)
     common = []
     for n, array in enumerate(arrays[0][start : start + count], place):
         other = arrays[1][n]
         if other is not array:
-            common.append((array, other))
             arrays[1][n] = array
+            if n not in settings:
+                common.append((array, other))
     return common

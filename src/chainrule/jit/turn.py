@@ -150,6 +150,8 @@ class Turns:
             planned = Planned(self.scheduler, program, count, self.usable)
             if planned.count < 2:
                 planned.settle(0)
+                for part, _ in setting_places(program):
+                    part.changed()  # it has read the settings of the steps that were planned
                 planned = None
             count = 1 if planned is None else planned.count
         outputs = [np.empty((count, *s), d) for s, d in executable.results]
@@ -287,7 +289,7 @@ class Planned:
         groups = scheduler.optimizer.param_groups
         self.groups = [{k: v for k, v in g.items() if k != "params"} for g in groups]
         self.rates: list[float] = []
-        found = list(_setting_places(program))
+        found = list(setting_places(program))
         self.tables = [np.empty((len(places), most)) for _, places in found]
         self.stepped = self.count = 0
         while self.count < most and (not self.count or usable is None or usable()):
@@ -307,7 +309,7 @@ class Planned:
         chosen = slice(None) if steps is None else steps
         return [
             (place, np.ascontiguousarray(column[chosen]))
-            for (_, places), table in zip(_setting_places(program), self.tables, strict=True)
+            for (_, places), table in zip(setting_places(program), self.tables, strict=True)
             for (_, place), column in zip(places, table, strict=True)
         ]
 
@@ -346,7 +348,7 @@ def _batch_places(program: Program) -> Iterator[tuple[int, int]]:
     return ((start + i, source) for i, source in enumerate(program.from_arguments))
 
 
-def _setting_places(program: Program) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
+def setting_places(program: Program) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
     """For every optimizer: (number of a setting, its place in the table)."""
     start = len(program.fixed)
     for part, wanted in program.picks:

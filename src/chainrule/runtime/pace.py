@@ -54,8 +54,10 @@ def plan_rounds(
     if not all(each):
         return None
     a_round = sum(n * seconds for n, seconds in zip(shares, each, strict=True))
+    if a_round > TURN_SECONDS:
+        return None
     rounds = int(steps * each[0] / a_round) if steps < most * share else most
-    return (rounds, team) if rounds else None
+    return max(rounds, 1), team  # one at least where another number of threads is tried
 
 
 def taken(paces: Sequence[Pace], steps: Sequence[int], seconds: float, threads: int) -> None:

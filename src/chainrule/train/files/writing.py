@@ -183,28 +183,40 @@ def _temporary(folder: str, name: str) -> str:
 def write_folder(path: Path, files: Mapping[str, str]) -> bool:
     """A new folder that holds these texts from its first moment; False where the name is taken.
 
-    Raises OutputError where it can't be written; then there is no folder.
+    Raises OutputError where it can't be written; then there is no folder, or one that is whole and
+    was not brought to the disk.
     """
     target = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(target)
     temporary = _temporary(folder, name)
     _active.add(temporary)
+    moved = False
     try:
         disk.new_folder(temporary)
         for file, text in files.items():
             write_text(os.path.join(temporary, file), text)
-        disk.rename(temporary, target)  # fails where there is a folder with something in it
-        disk.sync_folder(folder)
+        moved = _moved(temporary, target)
+        if moved:
+            disk.sync_folder(folder)
     except OSError as error:
-        _discard(temporary)
-        if not isinstance(error, OutputError) and os.path.isdir(target):
-            return False
         raise _output_error(path, error, None, "make") from error
-    except BaseException:
-        _discard(temporary)
-        raise
     finally:
         _active.discard(temporary)
+        if not moved:
+            _discard(temporary)
+    return moved
+
+
+def _moved(temporary: str, target: str) -> bool:
+    """Puts a folder in its place; False where there is one with something in it."""
+    try:
+        disk.rename(temporary, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY) or (
+            os.name == "nt" and os.path.isdir(target)
+        ):
+            return False
+        raise
     return True
 
 
