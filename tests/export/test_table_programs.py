@@ -128,9 +128,12 @@ def test_the_program_finds_out_what_stands_between_cells(small, sign):
 def test_the_program_takes_a_file_and_tells_its_usage(small, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("x,word\n1,u\n")
-    run = lambda *words: subprocess.run(  # noqa: E731
-        [small, *words], input=b"x,word\n1,u\n", capture_output=True, check=False
-    )
+
+    def run(*words):
+        return subprocess.run(
+            [small, *words], input=b"x,word\n1,u\n", capture_output=True, check=False
+        )
+
     assert run(path).stdout == run("-").stdout == run().stdout != b""
     for word in ("-h", "--help"):
         assert run(word).stdout.startswith(b"usage: ")

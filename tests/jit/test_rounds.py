@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_interrupts import raising_at, traced
+from test_interrupts import Counted, raising_at, traced
 
 import chainrule
 from chainrule import nn, optim
 from chainrule.errors import ChainruleError
-from chainrule.optim.lr_scheduler import CosineAnnealingLR
+from chainrule.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from chainrule.runtime.loop import Steps
 from chainrule.runtime.pace import EVERY, Pace, plan_rounds, taken
 from chainrule.tensor.random import drawing_from
@@ -147,6 +147,20 @@ def test_any_sizes_and_turns(rows, size, epochs, data):
     assert a.everything() == b.everything()
 
 
+def refusing(case):
+    """A step of a case that computes the class numbers: only then it is known that one is wrong."""
+
+    @chainrule.compile
+    def step(x, y):
+        case.optimizer.zero_grad()
+        loss = nn.functional.nll_loss(case.model(x), (y * 1.0).long())
+        loss.backward()
+        case.optimizer.step()
+        return loss
+
+    return step
+
+
 @pytest.mark.parametrize("place", [0, 20, 47, 49])
 def test_a_step_that_is_refused_changes_nothing(rounds, place):
     """The class of one row is wrong; it comes up in the tenth epoch, at this place."""
@@ -157,25 +171,15 @@ def test_a_step_that_is_refused_changes_nothing(rounds, place):
     orders = np.concatenate([orders, np.full((len(orders), 1), 3)], 1)
     orders[9, place] = 7
 
-    def step(case):
-        def refusing(x, y):
-            case.optimizer.zero_grad()
-            loss = nn.functional.nll_loss(case.model(x), (y * 1.0).long())
-            loss.backward()
-            case.optimizer.step()
-            return loss
-
-        return chainrule.compile(refusing)
-
     a, b = Case(), Case()
     good = 9 * 4 + place // 16
-    one = step(a)
+    one = refusing(a)
     rows = [order[i : i + 16] for order in orders for i in range(0, 50, 16)]
     with drawing_from(a.generator):
         wanted = [one(chainrule.tensor(X[r]), chainrule.tensor(y[r])).item() for r in rows[:good]]
     ended = pytest.raises(ChainruleError, match=f"ended after {good} of")
     with drawing_from(b.generator), ended as caught:
-        step(b).loop((X, y), 16, orders)
+        refusing(b).loop((X, y), 16, orders)
     assert np.array_equal(np.asarray(caught.value.results), np.array(wanted, np.float32))
     assert a.everything() == b.everything()
     assert sum(map(sum, rounds)) > 20
@@ -202,32 +206,6 @@ def test_ctrl_c_ends_it_after_a_whole_step(monkeypatch, rounds, after):
     monkeypatch.undo()
     a.by_hand(ORDERS[2:], 16, made)
     assert a.everything() == b.everything()
-
-
-class Counted:
-    """Everything that counts the steps of both programs: a tensor, Adam, a generator."""
-
-    def __init__(self):
-        self.w = chainrule.tensor([1.0, 2.0], requires_grad=True)
-        self.n = chainrule.tensor(0.0)
-        self.optimizer = optim.Adam([self.w], lr=0.1)
-        self.schedule = optim.lr_scheduler.StepLR(self.optimizer, 1, gamma=0.999)
-        self.first = int(chainrule.get_rng_state()._value[1])
-
-        @chainrule.compile
-        def step(x):
-            self.optimizer.zero_grad()
-            loss = ((self.w - x * chainrule.rand(2)) ** 2).sum()
-            loss.backward()
-            self.optimizer.step()
-            self.n.add_(1.0)
-            return loss
-
-        self.step = step
-
-    def counts(self):
-        drawn = int(chainrule.get_rng_state()._value[1]) - self.first
-        return {int(self.n.item()), self.optimizer.state.get(self.w, {}).get("step", 0), drawn}
 
 
 @pytest.mark.slow
@@ -356,19 +334,8 @@ def test_settings_after_a_refused_turn_are_those_before_it(rounds):
     good = np.append(ORDERS[0][ORDERS[0] != 7], 3)
     bad = np.append(7, good[1:])
 
-    def made():
-        case = Case(optim.SGD, lambda o: optim.lr_scheduler.StepLR(o, 50, gamma=0.1))
-
-        def step(x, y):
-            case.optimizer.zero_grad()
-            loss = nn.functional.nll_loss(case.model(x), (y * 1.0).long())
-            loss.backward()
-            case.optimizer.step()
-            return loss
-
-        return case, chainrule.compile(step)
-
-    (a, one), (b, other) = made(), made()
+    a, b = (Case(optim.SGD, lambda o: StepLR(o, 50, gamma=0.1)) for _ in range(2))
+    one, other = refusing(a), refusing(b)
     with drawing_from(b.generator):
         other.loop((X, y), 16, np.stack([good] * 4), scheduler=b.schedule)
         with pytest.raises(ChainruleError, match="ended after 0 of"):

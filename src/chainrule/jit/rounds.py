@@ -15,7 +15,6 @@ import numpy as np
 from ..ops.core import current
 from ..runtime.loop import Leg, Steps
 from ..runtime.pace import plan_rounds
-from ..runtime.signals import unbroken
 from ..runtime.threads import worthwhile
 from ..tensor.random import Draws
 from .arguments import Call
@@ -131,7 +130,7 @@ class _Pair:
         if legs is None:
             return None
         native = Steps(drive(), legs, self.shares)
-        return unbroken(native.stop, lambda: self.made(native, *plan))
+        return self.turns.stepped(native, *plan, self.books, self.planned)
 
     def plan_settings(self, count: int) -> bool:
         """The settings of every step, where there is a schedule; False where it may end early."""
@@ -162,25 +161,10 @@ class _Pair:
             found.append(self.turns.leg(program, given, self.outputs[n], rows, steps, columns))
         return found
 
-    def made(self, native: Steps, count: int, team: int) -> Turn:
-        """The steps themselves, and the books after them: Ctrl-C does not come between."""
-        settled = False
-        try:
-            native.run(count, team)
-            turn = self.books(native.legs)
-            settled = True
-        except BaseException:  # a signal's handler of the user's: once more, from the beginning
-            if not settled:
-                turn = self.books(native.legs)
-            self.turns.last = turn
-            raise
-        self.turns.last = turn
-        return turn
-
-    def books(self, legs: Sequence[Leg]) -> Turn:
+    def books(self, steps: Sequence[int]) -> Turn:
         """What follows from steps that were done; all of it may be done twice."""
         whole = self.programs[0]
-        done = sum(leg.done for leg in legs)
+        done = sum(steps)
         for array, other in self.common:
             np.copyto(other, array)
         if not done:

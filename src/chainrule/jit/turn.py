@@ -127,15 +127,17 @@ class Turns:
     def _program(
         self, size: int, before: tuple[Any, ...]
     ) -> tuple[Program, list[Callable[[], None]], Call]:
-        args = (*before, *[wrap(a[:size]) for a in self.data])
-        call = Call(args, {}, frozenset())
+        args, call = self._call(size, before)
         return *self.compiled.program_for(args, call), call
 
     def recorded(self, size: int, before: tuple[Any, ...]) -> tuple[Program | None, Call]:
         """The program of steps with so many rows, if it was recorded, and a call of it."""
-        args = (*before, *[wrap(a[:size]) for a in self.data])
-        call = Call(args, {}, frozenset())
+        _, call = self._call(size, before)
         return self.compiled.recorded(call), call
+
+    def _call(self, size: int, before: tuple[Any, ...]) -> tuple[tuple[Any, ...], Call]:
+        args = (*before, *[wrap(a[:size]) for a in self.data])
+        return args, Call(args, {}, frozenset())
 
     def _run(self, program: Program, call: Call, rows: Rows, most: int) -> Turn:
         arrays = program._collect(call)
@@ -159,32 +161,40 @@ class Turns:
         columns = () if planned is None else planned.columns(program)
         leg = self.leg(program, given, outputs, rows, count, columns)
         native = Steps(drive(), [leg], [count])
-        made = partial(self._turn, native, program, call, outputs, team, planned, back)
+        books = partial(self._books, program, call, outputs, planned, back)
+        return self.stepped(native, 1, team, books, planned)
+
+    def stepped(
+        self, native: Steps, rounds: int, team: int, books: Callable[[list[int]], Turn],
+        planned: Planned | None,
+    ) -> Turn:  # fmt: skip
+        """The steps themselves, and the books after them: Ctrl-C does not come between.
+
+        books: what follows from so many steps of each leg; it may be called twice.
+        """
+
+        def made() -> Turn:
+            settled = False
+            try:
+                native.run(rounds, team)
+                turn = books(native.done)
+                settled = True
+            except BaseException:  # a signal's handler of the user's: once more, from the beginning
+                if not settled:
+                    turn = books(native.done)
+                self.last = self.scheduled(turn) if turn.good and planned is None else turn
+                raise
+            self.last = self.scheduled(turn) if turn.good and planned is None else turn
+            return self.last
+
         return unbroken(native.stop, made)
 
-    def _turn(
-        self, native: Steps, program: Program, call: Call, outputs: list[Any], team: int,
-        planned: Planned | None, back: list[tuple[Any, Any]],
-    ) -> Turn:  # fmt: skip
-        """The steps themselves, and the books after them: Ctrl-C does not come between."""
-        settled = False
-        try:
-            native.run(1, team)
-            turn = self._books(native.done[0], program, call, outputs, planned, back)
-            settled = True
-        except BaseException:  # a signal's handler of the user's: once more, from the beginning
-            if not settled:
-                turn = self._books(native.done[0], program, call, outputs, planned, back)
-            self.last = self.scheduled(turn) if turn.good and planned is None else turn
-            raise
-        self.last = self.scheduled(turn) if turn.good and planned is None else turn
-        return self.last
-
     def _books(
-        self, done: int, program: Program, call: Call, outputs: list[Any],
-        planned: Planned | None, back: list[tuple[Any, Any]],
+        self, program: Program, call: Call, outputs: list[Any], planned: Planned | None,
+        back: list[tuple[Any, Any]], steps: list[int],
     ) -> Turn:  # fmt: skip
         """What follows from steps that were done; all of it may be done twice."""
+        (done,) = steps
         for array, copy in back:
             np.copyto(array, copy)
         if not done:  # Ctrl-C came before the first

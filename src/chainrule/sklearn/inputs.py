@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from ..data import find_nonfinite
 from ..data.finite import NonFinite
 from ..markup import counted
-from ..train.inputs import listed
+from ..train.inputs import listed, masked_values
 
 SPARSE = ("csr", "csc")
 
@@ -21,12 +21,11 @@ def checked(est: Any, x: Any, *y: Any, dtype: Any, reset: bool, **more: Any) -> 
     if y and y[0] is None:
         raise ValueError(f"{type(est).__name__} requires y to be passed, but the target y is None")
     for name, values in zip("Xy", (x, *y), strict=False):
-        masked = isinstance(values, np.ma.MaskedArray)
-        hidden = np.argwhere(np.ma.getmaskarray(values) if masked else np.zeros(0, bool))
-        if len(hidden):
+        hidden = masked_values(values)
+        if hidden:
             raise ValueError(
-                f"{name} is an array with {counted(len(hidden), 'masked value')}, the first at "
-                f"{tuple(hidden[0].tolist())}: leave such rows out, or give {name}.filled(value)."
+                f"{name} is an array with {hidden}: leave such rows out, or give "
+                f"{name}.filled(value)."
             )
     try:
         return validate_data(est, x, *y, accept_sparse=SPARSE, dtype=dtype, reset=reset, **more)

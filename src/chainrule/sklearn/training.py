@@ -81,7 +81,6 @@ class Training:
             self.by_step = ByEpoch(schedule, data.steps)
         self.callbacks: Sequence[Callback] = list(est.callbacks or ())
         self.order = np.arange(data.rows)
-        self.fall = 0.0  # of the loss, in each of the last epochs at least
         self.careful = False  # epochs were just taken back: the next ones are sure
         self.row: dict[str, Any] = {}
         self.history = History()
@@ -163,9 +162,9 @@ class Training:
         tol, losses = self.est.tol, self.progress.loss_curve_
         if tol <= 0:
             return room
-        if len(losses) < 2 * room:
-            return room * self.fall / (CLEAR * tol)
         falls = -np.diff(losses[-2 * SPAN - 1 :])
+        if len(losses) < 2 * room:
+            return room * float(min(falls, default=0.0)) / (CLEAR * tol)
         count = len(falls) // 2
         before, now = falls[-2 * count : -count].mean(), falls[-count:].mean()
         if now <= SURE * tol:
@@ -206,7 +205,6 @@ class Training:
                 return ended
             if ended:
                 return not incremental
-        self.fall = float(-np.diff(losses).max()) if count > 1 else 0.0
         return False
 
     def _made(self, count: int) -> Any:
@@ -220,7 +218,7 @@ class Training:
         lr = self.lr
         self.kit.back_to(state)
         self.rng.set_state(drawn)
-        self.fall, self.careful = 0.0, True
+        self.careful = True
         if count:
             self._set_lr(before)
             self._made(count)

@@ -169,12 +169,10 @@ def _plain(a: Any) -> Any:
     if hasattr(a, "toarray"):
         raise ArgumentTypeError("data: a sparse matrix is not taken", expected="an array",
                                 got=type(a).__name__, fix="x.toarray()")  # fmt: skip
-    hidden = np.ma.getmaskarray(a) if isinstance(a, np.ma.MaskedArray) else np.zeros(0, bool)
-    if hidden.any():
-        first = tuple(int(n) for n in np.argwhere(hidden)[0])
+    hidden = masked_values(a)
+    if hidden:
         raise ArgumentError(
-            "data: an array with masked values", expected="a number in each place",
-            got=f"{counted(int(hidden.sum()), 'masked value')}, the first at {first}",
+            "data: an array with masked values", expected="a number in each place", got=hidden,
             fix="leave those rows out, or x.filled(value)",
         )  # fmt: skip
     if hasattr(a, "columns") and np.asarray(a).dtype.kind == "O":
@@ -253,6 +251,20 @@ def _not_finite(what: str, found: NonFinite, rows: Any, table: bool, names: Any)
         got=got,
         fix="leave those rows out, or fill them in",
     )
+
+
+def masked_values(a: Any) -> str:
+    """How many values of an array are masked, and where the first is; empty where none is.
+
+    >>> masked_values(np.ma.masked_array([[1, 2], [3, 4]], [[False, False], [True, False]]))
+    '1 masked value, the first at (1, 0)'
+    """
+    if not isinstance(a, np.ma.MaskedArray):
+        return ""
+    places = np.argwhere(np.ma.getmaskarray(a)).tolist()
+    if not places:
+        return ""
+    return f"{counted(len(places), 'masked value')}, the first at {tuple(places[0])}"
 
 
 def listed(numbers: Any, most: int = 6) -> str:

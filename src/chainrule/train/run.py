@@ -113,13 +113,16 @@ class Run:
                 got=repr(name),
             )
         folder = Path(folder)
-        files = {"config.json": to_json({"config": dict(config or {})}, indent=2) + "\n"}
+
+        def fill(path: str) -> None:
+            write_json(os.path.join(path, "config.json"), {"config": dict(config or {})})
+
         try:
             writing.disk.make_folder(str(folder))
             sweep(folder)  # a program may have been stopped while it made its run
             if need_bytes:
                 check_writable(folder, need_bytes + CONFIG_BYTES)
-            path = _next_folder(folder, name, files)
+            path = _next_folder(folder, name, fill)
         except OutputError:
             raise
         except OSError as error:
@@ -293,13 +296,13 @@ def _lock(handle: int, path: Path) -> None:
         return
 
 
-def _next_folder(folder: Path, name: str, files: Mapping[str, str]) -> Path:
+def _next_folder(folder: Path, name: str, fill: Callable[[str], None]) -> Path:
     numbers = [n for held in names_in(folder) if (n := _number_of(held, name)) is not None]
     number = max(numbers, default=0)
     while True:
         number += 1
         path = folder / f"{name}-{number:04d}"
-        if write_folder(path, files):
+        if write_folder(path, fill):
             return path
 
 

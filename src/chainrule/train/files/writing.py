@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from io import BufferedReader
@@ -180,8 +180,8 @@ def _temporary(folder: str, name: str) -> str:
     return os.path.join(folder, f".{name[:100]}.{_HOST}-{os.getpid()}-{next(_numbers)}.tmp")
 
 
-def write_folder(path: Path, files: Mapping[str, str]) -> bool:
-    """A new folder that holds these texts from its first moment; False where the name is taken.
+def write_folder(path: Path, fill: Callable[[str], None]) -> bool:
+    """A new folder that is there when fill(its path so far) is done; False where a name is taken.
 
     Raises OutputError where it can't be written; then there is no folder, or one that is whole and
     was not brought to the disk.
@@ -193,8 +193,7 @@ def write_folder(path: Path, files: Mapping[str, str]) -> bool:
     moved = False
     try:
         disk.new_folder(temporary)
-        for file, text in files.items():
-            write_text(os.path.join(temporary, file), text)
+        fill(temporary)
         moved = _moved(temporary, target)
         if moved:
             disk.sync_folder(folder)
